@@ -1,0 +1,2 @@
+//! Named workloads.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The `lazulite` command.
+fn main() {}

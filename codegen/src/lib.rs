@@ -1,0 +1,3 @@
+//! Code generation: plan to program.
+
+pub mod vector;

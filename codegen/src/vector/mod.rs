@@ -1,0 +1,333 @@
+//! The vector IR: a kernel after loop placement, with registers of a chosen number of lanes and
+//! explicit memory access. Machine backends consume it, its interpreter is their oracle.
+//!
+//! Values live in few register classes: narrow integers are held in 32-bit lanes in canonical form
+//! (sign or zero extended to 32 bits), f16 and bf16 as f32 values that they can represent, bool as masks.
+//! Loads extend, stores truncate. A register has either the function's `lanes` or one lane (tails
+//! and uniform code). Control flow is structured; mutable variables carry values around loops.
+
+use lazulite_ir::DType;
+
+/// Register classes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// f32 lanes (also holding f16 and bf16 values).
+    F32,
+    /// f64 lanes.
+    F64,
+    /// 32-bit integer lanes (also holding narrower integers, extended by their signedness).
+    I32,
+    /// 64-bit integer lanes.
+    I64,
+    /// One truth value per lane.
+    Mask,
+}
+
+impl Class {
+    /// The class that holds values of `dtype` (not complex).
+    pub fn of(dtype: DType) -> Class {
+        match dtype {
+            DType::Bool => Class::Mask,
+            DType::F16 | DType::BF16 | DType::F32 => Class::F32,
+            DType::F64 => Class::F64,
+            DType::I64 | DType::U64 => Class::I64,
+            _ => Class::I32,
+        }
+    }
+}
+
+/// A vector (or one-lane) value, defined once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Reg(pub u32);
+
+/// A scalar 64-bit integer: address, counter, size; defined once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Scalar(pub u32);
+
+/// A mutable vector variable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct VarId(pub u32);
+
+/// A function in vector IR. Its machine signature is [`lazulite_runtime::KernelFn`].
+#[derive(Clone, Debug, Default)]
+pub struct Function {
+    /// Lanes of full registers.
+    pub lanes: u32,
+    /// Class and lane count (1 or `lanes`) of each register.
+    pub regs: Vec<(Class, u32)>,
+    /// Number of scalars.
+    pub scalars: u32,
+    /// Class and lane count of each variable.
+    pub vars: Vec<(Class, u32)>,
+    /// Read-only data addressed by [`ScalarOp::Pool`], 64-byte aligned.
+    pub pool: Vec<u8>,
+    /// Body.
+    pub body: Vec<Stmt>,
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub enum Stmt {
+    /// Defines a register.
+    Let(Reg, Op),
+    /// Defines a scalar.
+    Scalar(Scalar, ScalarOp),
+    /// Writes a variable.
+    Set(VarId, Reg),
+    /// Writes memory.
+    Store {
+        /// Element type in memory.
+        mem: DType,
+        /// Byte address of lane 0 (the common base, for indexed access).
+        address: Scalar,
+        /// Placement of the lanes.
+        access: MemAccess,
+        /// What to write.
+        value: Reg,
+        /// Only lanes whose bit is set.
+        mask: Option<Reg>,
+        /// Bypass the caches.
+        non_temporal: bool,
+    },
+    /// Runs the body with `counter` = from, from+step, ... while `counter + step <= to`; `after` is defined
+    /// behind the loop as the first counter value not run.
+    For {
+        /// Loop counter, defined in the body.
+        counter: Scalar,
+        /// Defined after the loop.
+        after: Scalar,
+        /// First value.
+        from: Scalar,
+        /// Limit.
+        to: Scalar,
+        /// Positive increment.
+        step: i64,
+        /// Body.
+        body: Vec<Stmt>,
+    },
+    /// Runs the body if the scalar is not zero.
+    IfNonZero(Scalar, Vec<Stmt>),
+    /// Runs the body if any lane of the mask is set.
+    IfAny(Reg, Vec<Stmt>),
+    /// Records a fault for the first lane set in the mask unless one is recorded already: fault number, value and
+    /// bound (I64 registers).
+    Fault {
+        /// Lanes at fault.
+        mask: Reg,
+        /// Number in the program's table.
+        fault: u32,
+        /// Offending value.
+        value: Reg,
+        /// Bound it broke.
+        bound: Scalar,
+    },
+}
+
+/// Placement of a register's lanes in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemAccess {
+    /// One element after the other.
+    Contiguous,
+    /// The same element for all lanes (loads only).
+    Broadcast,
+    /// Lane i at `address + i * stride` bytes.
+    Strided(Scalar),
+    /// Lane i at `address + index[i] * size` with an I64 register of element indices.
+    Indexed(Reg),
+}
+
+/// What defines a register. Operands have the result's class and lanes unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// All lanes equal; bits of the class's element.
+    Const(u64),
+    /// A scalar in all lanes (I64; truncated for I32).
+    Splat(Scalar),
+    /// `scalar + lane number * step` (I64 or I32).
+    Ramp(Scalar, i64),
+    /// Value of a variable.
+    Get(VarId),
+    /// Reads memory, converted to the class: narrow integers extended by signedness, f16 and
+    /// bf16 widened to f32, bool to mask. Lanes not in the mask are zero and not accessed.
+    Load {
+        /// Element type in memory.
+        mem: DType,
+        /// Byte address of lane 0 (the common base, for indexed access).
+        address: Scalar,
+        /// Placement of the lanes.
+        access: MemAccess,
+        /// Lanes to read.
+        mask: Option<Reg>,
+    },
+    /// One operand.
+    Unary(Un, Reg),
+    /// Two operands.
+    Binary(Bin, Reg, Reg),
+    /// `a * b + c`, rounded once (floats).
+    Fma(Reg, Reg, Reg),
+    /// Comparison of two registers of equal class (not masks); the result is a mask.
+    Compare(Cmp, Reg, Reg),
+    /// First operand (a mask) chooses.
+    Select(Reg, Reg, Reg),
+    /// Change of class.
+    Convert(Conv, Reg),
+    /// Combination of all lanes, one lane wide.
+    Horizontal(Bin, Reg),
+    /// One lane's value in all lanes.
+    SplatLane(Reg),
+}
+
+/// Operations on one register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Un {
+    /// Negation (floats flip the sign, integers wrap).
+    Neg,
+    /// Absolute value (floats clear the sign, integers wrap).
+    Abs,
+    /// Towards minus infinity (floats).
+    Floor,
+    /// To nearest even (floats).
+    Round,
+    /// Towards zero (floats).
+    Trunc,
+    /// Square root (floats).
+    Sqrt,
+    /// Bitwise complement (integers, masks).
+    Not,
+    /// Truncation to the width of a narrow type and extension back (I32).
+    Wrap(Narrow),
+    /// Rounding to the precision of f16, kept as f32.
+    RoundF16,
+    /// Rounding to the precision of bf16, kept as f32.
+    RoundBF16,
+}
+
+/// Narrow integer types.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)]
+pub enum Narrow {
+    U8,
+    U16,
+    I8,
+    I16,
+}
+
+/// Operations on two registers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Bin {
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product (low half for integers).
+    Mul,
+    /// High half of the unsigned product (I32, I64).
+    MulHighU,
+    /// Quotient: floats; integers signed, truncating (divisor never 0; MIN / -1 wraps).
+    Div,
+    /// Unsigned quotient.
+    DivU,
+    /// Signed remainder (divisor never 0; MIN % -1 is 0).
+    Rem,
+    /// Unsigned remainder.
+    RemU,
+    /// `a > b ? a : b` on floats (NaN in either gives b); signed on integers.
+    Max,
+    /// `a < b ? a : b` on floats (NaN in either gives b); signed on integers.
+    Min,
+    /// NaN-propagating maximum (floats).
+    MaxNan,
+    /// NaN-propagating minimum (floats).
+    MinNan,
+    /// Unsigned maximum.
+    MaxU,
+    /// Unsigned minimum.
+    MinU,
+    /// Bitwise and (also floats as bits, and masks).
+    And,
+    /// Bitwise or.
+    Or,
+    /// Bitwise exclusive or.
+    Xor,
+    /// Left shift; counts at or over the lane width give 0.
+    Shl,
+    /// Logical right shift; counts at or over the lane width give 0.
+    ShrU,
+    /// Arithmetic right shift; counts at or over the lane width act as width - 1.
+    ShrS,
+}
+
+/// Comparisons.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Cmp {
+    /// Equal (ordered for floats).
+    Eq,
+    /// Not equal (true for NaN).
+    Ne,
+    /// Signed or ordered less.
+    Lt,
+    /// Signed or ordered less or equal.
+    Le,
+    /// Unsigned less (integers).
+    LtU,
+    /// Unsigned less or equal (integers).
+    LeU,
+}
+
+/// Changes of class; the result's class decides the target.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Conv {
+    /// F32 to F64, or F64 to F32 (rounding to nearest even).
+    Float,
+    /// Signed integer (I32, I64) to float (F32, F64), rounded once.
+    FromInt,
+    /// Unsigned integer to float, rounded once.
+    FromUint,
+    /// Float to I64 or I32, truncating, saturating, NaN to 0.
+    ToInt,
+    /// I32 to I64 with sign, or I64 to I32 by truncation.
+    Int,
+    /// I32 to I64 with zeros.
+    Uint,
+    /// Same bits: F32 and I32, F64 and I64.
+    Bits,
+    /// Mask to 0 or 1 (I32, I64, F32, F64).
+    FromMask,
+    /// Mask to all zeros or all ones (I32, I64).
+    SpreadMask,
+}
+
+/// What defines a scalar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScalarOp {
+    /// A number.
+    Const(i64),
+    /// Pointer number n of the buffers argument.
+    Buffer(u32),
+    /// Value number n of the sizes argument.
+    Size(u32),
+    /// Start of outer range n's box.
+    From(u32),
+    /// End of outer range n's box.
+    To(u32),
+    /// Address of byte n of the pool.
+    Pool(u32),
+    /// Wrapping sum.
+    Add(Scalar, Scalar),
+    /// Wrapping difference.
+    Sub(Scalar, Scalar),
+    /// Wrapping product.
+    Mul(Scalar, Scalar),
+    /// Floor division by a positive number.
+    FloorDiv(Scalar, Scalar),
+    /// Remainder of it, never negative.
+    Mod(Scalar, Scalar),
+    /// Signed minimum.
+    Min(Scalar, Scalar),
+    /// Signed maximum.
+    Max(Scalar, Scalar),
+    /// 1 if less (signed), else 0.
+    Less(Scalar, Scalar),
+    /// Lane 0 of a one-lane I64 register.
+    Lane(Reg),
+}

@@ -1,0 +1,236 @@
+//! The hash-consed, typed graph. Nodes are only ever added behind their operands, so node order is
+//! a topological order and cycles cannot be built.
+
+use crate::{Dim, Op, TensorType, Type, TypeError, infer};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A node of one graph.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// Position in [`Graph::nodes`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Operand lists.
+pub type Inputs = SmallVec<[NodeId; 3]>;
+
+/// An operation applied to operands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// What is computed.
+    pub op: Op,
+    /// From what.
+    pub inputs: Inputs,
+    /// The result's type, as inferred.
+    pub ty: Type,
+}
+
+/// Where in the user's program a node comes from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Source {
+    /// File name.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// Composites and module paths around the operation, outermost first, separated by " > ";
+    /// empty when there are none.
+    pub trail: Arc<str>,
+}
+
+/// A condition on sizes that could not be decided when the graph was built; it is checked when
+/// sizes are bound.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Guard {
+    /// Left side.
+    pub lhs: Dim,
+    /// Relation.
+    pub relation: Relation,
+    /// Right side.
+    pub rhs: Dim,
+    /// What to tell the user when it does not hold.
+    pub message: Arc<str>,
+}
+
+/// Relations of guards.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Relation {
+    /// Equal.
+    Eq,
+    /// Less or equal.
+    Le,
+}
+
+/// A program without side effects.
+#[derive(Clone, Default, Debug)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    sources: Vec<Option<Arc<Source>>>,
+    inputs: Vec<NodeId>,
+    outputs: Vec<NodeId>,
+    guards: Vec<Guard>,
+    known: FxHashMap<u64, SmallVec<[NodeId; 1]>>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Graph {
+        Graph::default()
+    }
+
+    /// Adds the next parameter.
+    pub fn input(&mut self, ty: TensorType) -> NodeId {
+        let index = self.inputs.len() as u32;
+        let id = self.push(
+            Op::Input {
+                index,
+                ty: ty.clone(),
+            },
+            Inputs::new(),
+            Type::Tensor(ty),
+        );
+        self.inputs.push(id);
+        id
+    }
+
+    /// Adds an operation, or finds the equal node that exists already. Parameters are made with
+    /// [`Graph::input`].
+    pub fn add(
+        &mut self,
+        op: Op,
+        inputs: impl IntoIterator<Item = NodeId>,
+    ) -> Result<NodeId, TypeError> {
+        let inputs: Inputs = inputs.into_iter().collect();
+        let hash = hash_of(&op, &inputs);
+        if let Some(found) = self.known.get(&hash).and_then(|candidates| {
+            candidates
+                .iter()
+                .find(|id| {
+                    let n = &self.nodes[id.index()];
+                    n.op == op && n.inputs == inputs
+                })
+                .copied()
+        }) {
+            return Ok(found);
+        }
+        let mut guards = Vec::new();
+        let ty = {
+            let types: SmallVec<[&Type; 3]> = inputs
+                .iter()
+                .map(|i| self.nodes.get(i.index()).map(|n| &n.ty))
+                .collect::<Option<_>>()
+                .ok_or(TypeError::NoSuchNode)?;
+            infer::infer(&op, &types, &mut guards)?
+        };
+        self.guards.extend(guards);
+        let id = self.push(op, inputs, ty);
+        self.known.entry(hash).or_default().push(id);
+        Ok(id)
+    }
+
+    fn push(&mut self, op: Op, inputs: Inputs, ty: Type) -> NodeId {
+        let id = NodeId(self.nodes.len() as u32);
+        self.nodes.push(Node { op, inputs, ty });
+        self.sources.push(None);
+        id
+    }
+
+    /// All nodes, operands before users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All node names, operands before users.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// The type of a node that is one tensor. Panics for tuples, which only `Get` may consume.
+    pub fn tensor_type(&self, id: NodeId) -> &TensorType {
+        self.node(id)
+            .ty
+            .as_tensor()
+            .expect("a tuple is used as a tensor: the verifier rejects such graphs")
+    }
+
+    /// The parameters in order.
+    pub fn inputs(&self) -> &[NodeId] {
+        &self.inputs
+    }
+
+    /// The results in order; a node may occur several times.
+    pub fn outputs(&self) -> &[NodeId] {
+        &self.outputs
+    }
+
+    /// Sets the results.
+    pub fn set_outputs(&mut self, outputs: impl IntoIterator<Item = NodeId>) {
+        self.outputs = outputs.into_iter().collect();
+    }
+
+    /// Conditions on sizes under which the graph is well typed.
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// Adds a condition.
+    pub fn add_guard(&mut self, guard: Guard) {
+        if !self.guards.contains(&guard) {
+            self.guards.push(guard);
+        }
+    }
+
+    /// Where a node comes from, if that is known.
+    pub fn source(&self, id: NodeId) -> Option<&Arc<Source>> {
+        self.sources[id.index()].as_ref()
+    }
+
+    /// Says where a node comes from; the first word wins.
+    pub fn set_source(&mut self, id: NodeId, source: Arc<Source>) {
+        self.sources[id.index()].get_or_insert(source);
+    }
+
+    /// The types of the results.
+    pub fn output_types(&self) -> Vec<TensorType> {
+        self.outputs
+            .iter()
+            .map(|&o| self.tensor_type(o).clone())
+            .collect()
+    }
+}
+
+fn hash_of(op: &Op, inputs: &[NodeId]) -> u64 {
+    let mut h = rustc_hash::FxHasher::default();
+    op.hash(&mut h);
+    inputs.hash(&mut h);
+    h.finish()
+}
+
+/// Graphs are equal when they have the same nodes, results and guards; sources do not count.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Graph) -> bool {
+        self.nodes == other.nodes && self.outputs == other.outputs && self.guards == other.guards
+    }
+}
+
+impl Eq for Graph {}
+
+impl Hash for Graph {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.nodes.hash(state);
+        self.outputs.hash(state);
+    }
+}

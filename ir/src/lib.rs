@@ -1,0 +1,34 @@
+//! What a Lazulite program means.
+//!
+//! This crate holds the representations every other crate speaks: element types, symbolic sizes,
+//! the table of primitive operations, the hash-consed [`Graph`], the fused loop nest [`Kernel`], and the
+//! scheduled [`Plan`]; their textual forms, their verifiers, and the interpreters that define what
+//! they compute.
+
+mod attr;
+mod dim;
+mod dtype;
+mod error;
+mod graph;
+mod infer;
+mod kernel;
+mod op;
+mod plan;
+mod scalar;
+mod types;
+
+pub use attr::{Attr, AttrReader, AttrWriter, TextError};
+pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
+pub use dtype::DType;
+pub use error::TypeError;
+pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
+pub use kernel::{
+    Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
+    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
+};
+pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
+pub use plan::{
+    BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
+};
+pub use scalar::Scalar;
+pub use types::{Dims, TensorType, Type};

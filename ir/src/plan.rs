@@ -1,0 +1,191 @@
+//! What scheduling makes of a graph: kernels and the steps that run them, over numbered buffers.
+//! Everything here is symbolic in the sizes and knows no machine.
+
+use crate::{Custom, DType, Dim, Guard, Kernel, Source, Symbol, TensorType};
+use std::sync::Arc;
+
+/// A buffer: an index into [`Plan::buffers`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct BufferId(pub u32);
+
+/// A scheduled program.
+#[derive(Clone, Default, Debug)]
+pub struct Plan {
+    /// The sizes to be bound: every symbol occurring in the inputs' types.
+    pub symbols: Vec<Symbol>,
+    /// Types of the parameters.
+    pub inputs: Vec<TensorType>,
+    /// Results: type, and the buffer that holds it (several results may share one; it may be an input's).
+    pub outputs: Vec<(BufferId, TensorType)>,
+    /// All buffers.
+    pub buffers: Vec<PlanBuffer>,
+    /// Distinct kernels.
+    pub kernels: Vec<Kernel>,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// Conditions on the sizes.
+    pub guards: Vec<Guard>,
+    /// Faults that steps may record, by number.
+    pub faults: Vec<FaultInfo>,
+    /// Parameters that a result may overwrite when the caller gives them up: by the time the
+    /// result is written, the parameter is dead or read at the same index by the same kernel.
+    pub donations: Vec<(u32, BufferId)>,
+}
+
+/// What a fault number means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FaultInfo {
+    /// What went wrong, for example "index out of range in gather along axis 0".
+    pub what: String,
+    /// Where in the user's program.
+    pub source: Option<Arc<Source>>,
+}
+
+/// A piece of memory holding `len` elements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlanBuffer {
+    /// Element type.
+    pub dtype: DType,
+    /// Number of elements.
+    pub len: Dim,
+    /// Where it lives.
+    pub place: Place,
+    /// First and last step that touches it, by position in a pre-order walk over all steps (a loop's
+    /// body is inside the loop's own interval). Filled in by the memory pass.
+    pub live: (u32, u32),
+}
+
+/// Where a buffer lives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// The caller's memory for parameter number n. Never written, except by donation.
+    Input(u32),
+    /// Memory handed to the caller as (part of) the results.
+    Output,
+    /// Scratch in the arena.
+    Arena,
+    /// The same memory as another buffer, whose value is dead by then (in-place) or is the same
+    /// (a dense view).
+    Alias(BufferId),
+    /// Elements `iteration * stride ..` of another buffer, inside the loop step `loop_id`.
+    LoopSlice {
+        /// The whole.
+        of: BufferId,
+        /// Elements per iteration.
+        stride: Dim,
+        /// Which loop.
+        loop_id: u32,
+    },
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Runs a kernel.
+    Kernel(KernelCall),
+    /// A matrix product over packed operands.
+    Contract(ContractStep),
+    /// Stable sort along the middle axis of `[outer, axis, inner]`; all buffers dense.
+    Sort {
+        /// Operands: keys, then payloads.
+        inputs: Vec<BufferId>,
+        /// Results in the same order.
+        outputs: Vec<BufferId>,
+        /// The three extents.
+        dims: [Dim; 3],
+        /// Largest first.
+        descending: bool,
+    },
+    /// A foreign function over dense buffers.
+    Custom {
+        /// Which.
+        target: Custom,
+        /// Operands with their types.
+        inputs: Vec<(BufferId, TensorType)>,
+        /// Results with their types.
+        outputs: Vec<(BufferId, TensorType)>,
+        /// Number of its fault (the function's own message is added).
+        fault: u32,
+    },
+    /// Copies `len` elements (the buffers' types are equal).
+    Copy {
+        /// From.
+        from: BufferId,
+        /// To.
+        to: BufferId,
+        /// Element count.
+        len: Dim,
+    },
+    /// One of two step lists.
+    If {
+        /// A bool element.
+        condition: BufferId,
+        /// Steps when true.
+        then: Vec<Step>,
+        /// Steps when false.
+        other: Vec<Step>,
+    },
+    /// Repeats the body `trip` times.
+    Loop {
+        /// Name of the loop in [`Place::LoopSlice`].
+        loop_id: u32,
+        /// How often.
+        trip: Dim,
+        /// An i64 element that holds the iteration.
+        iteration: BufferId,
+        /// Pairs (current, next): the body reads current and writes next, and they are exchanged
+        /// after each iteration, so after the loop `current` holds the result.
+        carries: Vec<(BufferId, BufferId)>,
+        /// Body.
+        body: Vec<Step>,
+    },
+    /// Repeats while a bool element, computed by `test` from the current carries, is true.
+    While {
+        /// Steps computing the condition.
+        test: Vec<Step>,
+        /// The condition.
+        condition: BufferId,
+        /// As for loops.
+        carries: Vec<(BufferId, BufferId)>,
+        /// Body.
+        body: Vec<Step>,
+    },
+}
+
+/// A kernel with its arguments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelCall {
+    /// Index into [`Plan::kernels`].
+    pub kernel: u32,
+    /// One buffer per buffer parameter.
+    pub args: Vec<BufferId>,
+}
+
+/// Columns of a packed right operand's panels (the same for every element type).
+pub const PANEL: i64 = 64;
+
+/// `product[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n]`, then the epilogue on it.
+///
+/// The left operand is addressed by strides. The right operand is packed in panels of [`PANEL`]
+/// columns: element (b, k, n) lies at `b*rhs_batch + (n / PANEL)*PANEL*k_extent + k*PANEL + n % PANEL`,
+/// and lanes beyond `n` in the last panel hold arbitrary values.
+#[derive(Clone, Debug)]
+pub struct ContractStep {
+    /// Element type of operands and products: f32, f64, i32 or i64.
+    pub dtype: DType,
+    /// Extents b, m, n, k.
+    pub dims: [Dim; 4],
+    /// Left operand.
+    pub lhs: BufferId,
+    /// Element offset of its first element, then strides along b, m, k.
+    pub lhs_strides: [Dim; 4],
+    /// Right operand, packed.
+    pub rhs: BufferId,
+    /// Elements from one batch entry to the next (0 when shared by all).
+    pub rhs_batch: Dim,
+    /// Where the sums go, dense `[b, m, n]`.
+    pub product: BufferId,
+    /// A kernel over outer ranges `[b, m, n]` that reads the product (and other buffers), called
+    /// for each finished tile while it is in cache.
+    pub epilogue: Option<KernelCall>,
+}

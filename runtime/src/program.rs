@@ -1,0 +1,285 @@
+//! The program: what compilation produces and every way of running executes. Serialisable but for
+//! the code itself, which is linked in by whoever loads it.
+
+use serde::{Deserialize, Serialize};
+
+/// Format version of [`Image`]; others are refused.
+pub const VERSION: u32 = 1;
+
+/// Element types, numbered as in files.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Element {
+    Bool,
+    U8,
+    U16,
+    U32,
+    U64,
+    I8,
+    I16,
+    I32,
+    I64,
+    F16,
+    BF16,
+    F32,
+    F64,
+    C64,
+    C128,
+}
+
+/// An instruction of the postfix size language. Operands are popped, the result is pushed; any
+/// overflow or division by zero makes the evaluation fail.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum SizeOp {
+    /// Pushes a number.
+    Const(i64),
+    /// Pushes the value bound to symbol number n.
+    Symbol(u32),
+    /// Sum.
+    Add,
+    /// Difference.
+    Sub,
+    /// Product.
+    Mul,
+    /// Division rounding towards minus infinity.
+    FloorDiv,
+    /// Remainder with the sign of the divisor.
+    Mod,
+    /// Smaller one.
+    Min,
+    /// Larger one.
+    Max,
+}
+
+/// A size expression in postfix form.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Size(pub Vec<SizeOp>);
+
+/// The serialisable part of a program.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Image {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Names of the sizes to bind, in binding order.
+    pub symbols: Vec<String>,
+    /// Parameters.
+    pub inputs: Vec<Signature>,
+    /// Results: buffer number and type.
+    pub outputs: Vec<(u32, Signature)>,
+    /// Buffers.
+    pub buffers: Vec<BufferSpec>,
+    /// Distinct kernels; their code is found at the same position in [`crate::Program`]'s code table.
+    pub kernels: Vec<KernelSpec>,
+    /// Steps in order.
+    pub steps: Vec<Step>,
+    /// Conditions on sizes, checked before anything runs.
+    pub guards: Vec<SizeGuard>,
+    /// What fault numbers mean.
+    pub faults: Vec<Fault>,
+    /// Parameters that may be overwritten by an output buffer when given up.
+    pub donations: Vec<(u32, u32)>,
+}
+
+/// Element type and dimensions.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Signature {
+    /// Element type.
+    pub element: Element,
+    /// Dimensions.
+    pub dims: Vec<Size>,
+}
+
+/// A buffer of the program.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BufferSpec {
+    /// Size in bytes.
+    pub bytes: Size,
+    /// Where it lives.
+    pub place: Place,
+    /// First and last step using it (pre-order positions).
+    pub live: (u32, u32),
+}
+
+/// Where a buffer lives.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Place {
+    /// The caller's memory for a parameter.
+    Input(u32),
+    /// Memory handed to the caller.
+    Output,
+    /// Scratch in the arena.
+    Arena,
+    /// The same memory as another buffer.
+    Alias(u32),
+    /// `iteration * stride` bytes into another buffer, inside a loop.
+    LoopSlice {
+        /// The whole.
+        of: u32,
+        /// Bytes per iteration.
+        stride: Size,
+        /// Which loop.
+        loop_id: u32,
+    },
+}
+
+/// What the runtime must know to call a kernel.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KernelSpec {
+    /// Name, for profiles and dumps.
+    pub name: String,
+    /// Extents of the outer ranges.
+    pub outer: Vec<Size>,
+    /// The sizes the code reads from its `sizes` argument, in order.
+    pub sizes: Vec<Size>,
+    /// Rough cost of one outer point, in nanoseconds times 1024, for the choice of grain.
+    pub cost: Size,
+    /// Bytes of scratch one call needs per thread (locals); passed as the last buffer when not 0.
+    pub scratch: Size,
+    /// Boxes along the last outer range start at multiples of this (vector lanes), so that results
+    /// do not depend on the partition.
+    pub lane_multiple: u32,
+}
+
+/// A condition on sizes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SizeGuard {
+    /// Left side.
+    pub lhs: Size,
+    /// Right side.
+    pub rhs: Size,
+    /// True for `lhs == rhs`, false for `lhs <= rhs`.
+    pub equal: bool,
+    /// What to say when it does not hold.
+    pub message: String,
+}
+
+/// What a fault number means.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    /// What went wrong.
+    pub what: String,
+    /// `file:line:column` of the user's operation, or empty.
+    pub location: String,
+}
+
+/// One step. Buffers are numbers into [`Image::buffers`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Step {
+    /// Runs a kernel.
+    Kernel(KernelCall),
+    /// Matrix product; see `Contract`.
+    Contract(Contract),
+    /// Stable sort of `[outer, axis, inner]` along the middle.
+    Sort {
+        /// Keys, then payloads: input buffer, output buffer, element type.
+        columns: Vec<(u32, u32, Element)>,
+        /// Extents.
+        dims: [Size; 3],
+        /// Largest first.
+        descending: bool,
+    },
+    /// Foreign function.
+    Custom {
+        /// Name in the table of library functions, or position in the program's host functions.
+        target: CustomTarget,
+        /// Operands.
+        inputs: Vec<(u32, Signature)>,
+        /// Results.
+        outputs: Vec<(u32, Signature)>,
+        /// Fault number.
+        fault: u32,
+    },
+    /// Copies bytes.
+    Copy {
+        /// From.
+        from: u32,
+        /// To.
+        to: u32,
+        /// How many.
+        bytes: Size,
+    },
+    /// Either step list.
+    If {
+        /// A bool.
+        condition: u32,
+        /// When true.
+        then: Vec<Step>,
+        /// When false.
+        other: Vec<Step>,
+    },
+    /// Counted loop.
+    Loop {
+        /// Name in [`Place::LoopSlice`].
+        loop_id: u32,
+        /// How often.
+        trip: Size,
+        /// An i64.
+        iteration: u32,
+        /// (current, next), exchanged after each iteration.
+        carries: Vec<(u32, u32)>,
+        /// Body.
+        body: Vec<Step>,
+    },
+    /// Conditional loop.
+    While {
+        /// Computes the condition.
+        test: Vec<Step>,
+        /// A bool.
+        condition: u32,
+        /// As for `Loop`.
+        carries: Vec<(u32, u32)>,
+        /// Body.
+        body: Vec<Step>,
+    },
+}
+
+/// Which foreign function.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum CustomTarget {
+    /// By name in the library table.
+    Library(String),
+    /// By position in the program's host functions.
+    Host(u32),
+}
+
+/// A kernel with its arguments.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct KernelCall {
+    /// Number of the kernel.
+    pub kernel: u32,
+    /// One buffer per parameter.
+    pub args: Vec<u32>,
+}
+
+/// `product[b, m, n] = sum over k of lhs * rhs`, then the epilogue on each finished tile. The right
+/// operand is packed in panels of 64 columns: element (b, k, n) lies at
+/// `b*rhs_batch + (n/64)*64*K + k*64 + n%64`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Contract {
+    /// F32, F64, I32 or I64.
+    pub element: Element,
+    /// b, m, n, k.
+    pub dims: [Size; 4],
+    /// Left operand.
+    pub lhs: u32,
+    /// Offset, then strides along b, m, k, in elements.
+    pub lhs_strides: [Size; 4],
+    /// Packed right operand.
+    pub rhs: u32,
+    /// Elements from batch entry to batch entry.
+    pub rhs_batch: Size,
+    /// Dense result.
+    pub product: u32,
+    /// Called with boxes of `[b, m, n]`.
+    pub epilogue: Option<KernelCall>,
+}
+
+/// The signature of compiled kernels: buffer pointers, values of [`KernelSpec::sizes`], the box to
+/// run as (from, to) per outer range, and the program's status word.
+pub type KernelFn = unsafe extern "C" fn(
+    buffers: *const *mut u8,
+    sizes: *const i64,
+    bounds: *const i64,
+    status: *const crate::Status,
+);

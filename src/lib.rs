@@ -1,0 +1,1 @@
+//! Lazulite: a tensor framework whose programs are compiled.

@@ -15,6 +15,7 @@ mod kernel;
 mod op;
 mod plan;
 mod scalar;
+mod structure;
 mod types;
 
 pub use attr::{Attr, AttrReader, AttrWriter, TextError};
@@ -32,4 +33,5 @@ pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };
 pub use scalar::Scalar;
+pub use structure::Structure;
 pub use types::{Dims, TensorType, Type};

@@ -5,6 +5,7 @@
 //! elsewhere: `infer` (type), `interp` (value), the scheduler (kernel) and the derivative passes.
 
 use crate::attr::{Attr, AttrReader, AttrWriter};
+use crate::structure::Structure;
 use crate::{DType, Dim, Dims, Graph, Scalar, TensorType, TextError};
 use std::fmt;
 use std::sync::Arc;
@@ -192,6 +193,8 @@ macro_rules! op_table {
     ($(#[doc = $doc:literal] $(#[doc = $more:literal])* $class:ident $name:ident $mnemonic:literal
        $arity:expr, { $($(#[doc = $fdoc:literal])* $field:ident : $ty:ty),* $(,)? })*) => {
         /// A primitive operation with its attributes. Operands are the node's inputs.
+        // Attributes are explained by the line of their operation.
+        #[allow(missing_docs)]
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
             $(#[doc = $doc] $(#[doc = $more])* $name { $($(#[doc = $fdoc])* $field: $ty),* },)*
@@ -220,6 +223,38 @@ macro_rules! op_table {
                     $(Op::$name { $($field),* } => {
                         let _ = &out;
                         $(out.attr(stringify!($field), $field);)*
+                    })*
+                }
+            }
+
+            /// Appends words that say which operation this is, with which attributes, but for the
+            /// sizes in them.
+            pub fn structure(&self, words: &mut Vec<u64>) {
+                enum Row { $($name),* }
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        words.push(Row::$name as u64);
+                        $($field.structure(words);)*
+                    })*
+                }
+            }
+
+            /// Visits every size in the attributes, in a fixed order.
+            pub fn visit_dims(&self, visit: &mut dyn FnMut(&Dim)) {
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        let _ = &visit;
+                        $($field.visit_dims(visit);)*
+                    })*
+                }
+            }
+
+            /// Visits every size in the attributes for replacement, in the same order.
+            pub fn visit_dims_mut(&mut self, visit: &mut dyn FnMut(&mut Dim)) {
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        let _ = &visit;
+                        $($field.visit_dims_mut(visit);)*
                     })*
                 }
             }

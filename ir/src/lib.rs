@@ -21,8 +21,9 @@ mod types;
 pub use attr::{Attr, AttrReader, AttrWriter, TextError};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
 pub use dtype::DType;
-pub use error::TypeError;
+pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
+pub use infer::{check_type, infer};
 pub use kernel::{
     Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
     LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,

@@ -45,6 +45,16 @@ pub(crate) enum Link {
     Literal(u32),
 }
 
+impl Link {
+    /// The position of the node, for links to one.
+    pub fn node(self) -> Option<u32> {
+        match self {
+            Link::Node(position) => Some(position),
+            Link::Literal(_) => None,
+        }
+    }
+}
+
 /// A node whose operands are being listed.
 struct Frame {
     node: Arc<Node>,
@@ -61,19 +71,19 @@ struct Tracer {
     stack: Vec<Frame>,
 }
 
-/// Lists everything that `roots` need.
-pub(crate) fn trace(roots: &[Arc<Node>]) -> Result<Trace> {
+/// Lists everything that `roots` need. With `held`, expensive values that are held elsewhere become
+/// roots too.
+pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Result<Trace> {
     let mut tracer = Tracer::default();
     for root in roots {
         tracer.list(root)?;
     }
     for root in roots {
-        let position = tracer.position[&Arc::as_ptr(root)];
-        if !tracer.trace.roots.contains(&position) {
-            tracer.trace.roots.push(position);
-        }
+        tracer.trace.roots.push(tracer.position[&Arc::as_ptr(root)]);
     }
-    tracer.add_held();
+    if held {
+        tracer.add_held();
+    }
     let Trace { key, roots, .. } = &mut tracer.trace;
     key.extend(roots.iter().map(|&r| u64::from(r)));
     Ok(tracer.trace)
@@ -245,7 +255,7 @@ fn write_structure(node: &Node, trace: &mut Trace) {
 
 impl Trace {
     /// True for a node with several results, which only `Item` nodes use.
-    fn is_tuple(&self, position: usize) -> bool {
+    pub fn is_tuple(&self, position: usize) -> bool {
         match &self.nodes[position].node.op {
             Recorded::Primitive(op) => op.has_several_results(),
             _ => false,

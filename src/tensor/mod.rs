@@ -10,12 +10,15 @@ pub(crate) use dims::size_overflow;
 pub(crate) use node::{Literal, Node, Operand, Operands, Recorded, State};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};
-pub(crate) use record::Broadcast;
+pub(crate) use record::{
+    Broadcast, binary, binary_as, compare, internal, primitive, primitive_many, promote, random_bits,
+    select, type_error,
+};
 
 use crate::engine;
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
-use lazulite_ir::{DType, TensorType};
+use lazulite_ir::{DType, Shape, TensorType};
 use lazulite_runtime::Buffer;
 use std::sync::Arc;
 
@@ -82,7 +85,7 @@ impl Tensor {
     /// Type and dims as in messages, for example `f32[2, 3]`.
     pub(crate) fn describe(&self) -> String {
         match &self.0 {
-            Ok(node) => lazulite_ir::display_type(&node.ty),
+            Ok(node) => format!("{}{}", node.ty.dtype, Shape::from(&*node.ty.dims)),
             Err(_) => "<error>".into(),
         }
     }

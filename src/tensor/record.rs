@@ -1,8 +1,11 @@
 //! Recording: from an operation on tensors to a node, checked as it is written.
 
-use super::{Argument, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State, Tensor};
+use super::{
+    Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State, Tensor,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
+use crate::ops::Generator;
 use lazulite_ir::{
     Binary, Class, DType, Dims, Op, Predicate, TensorType, Type, TypeError, Unary, infer,
 };
@@ -279,14 +282,17 @@ fn record_node(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bo
 /// Turns a type error into one for the user.
 #[track_caller]
 pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor]) -> Error {
-    let kind = if error.is_dtype_error() {
-        ErrorKind::DType
-    } else if error.is_size_error() {
-        ErrorKind::Memory
-    } else {
-        ErrorKind::Shape
+    let kind = match &error {
+        TypeError::DType { .. } | TypeError::AttributeDType { .. } | TypeError::DTypesDiffer { .. } => {
+            ErrorKind::DType
+        }
+        TypeError::TooLarge { .. } | TypeError::SizeOverflow { .. } => ErrorKind::Memory,
+        _ => ErrorKind::Shape,
     };
-    let mut out = Error::new(kind, op, error.to_string()).at(Place::here());
+    let text = error.to_string();
+    // The primitive's name says nothing to the user, who wrote `op`.
+    let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
+    let mut out = Error::new(kind, op, message).at(Place::here());
     for (tensor, role) in operands.iter().zip(ROLES) {
         out = out.operand(tensor.note(role));
     }
@@ -311,4 +317,39 @@ pub(crate) fn internal(op: &'static str, message: &str) -> Error {
     Error::new(ErrorKind::Internal, op, message)
         .at(Place::here())
         .hint("this is a defect of Lazulite itself; please report it")
+}
+
+/// Records random bits (u32 or u64) with a fresh stream of `generator`. The stream number is never
+/// compiled in; inside a captured function it is counted from the call's own base.
+#[track_caller]
+pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DType) -> Tensor {
+    let dims = match dims.into_dims() {
+        Ok(dims) => dims,
+        Err(e) => return Tensor::error(e.at(Place::here())),
+    };
+    let (seed, stream) = match crate::compile::captured_stream(generator) {
+        Some(captured) => captured,
+        None => {
+            let (seed, stream) = generator.take_streams(1);
+            (runtime_literal(seed), runtime_literal(stream))
+        }
+    };
+    let op = Op::Random { dims, dtype };
+    let scalar = Type::Tensor(TensorType::scalar(DType::U64));
+    match infer(&op, &[&scalar, &scalar], &mut Vec::new()) {
+        Ok(Type::Tensor(ty)) => {
+            let recorded = Recorded::Primitive(Box::new(op));
+            record(recorded, ty, smallvec![seed, stream], true)
+        }
+        Ok(Type::Tuple(_)) => Tensor::error(internal("random", "a single result was expected")),
+        Err(e) => Tensor::error(type_error("random", e, &[])),
+    }
+}
+
+fn runtime_literal(value: u64) -> Operand {
+    Operand::Literal(Literal {
+        dtype: DType::U64,
+        bits: value,
+        runtime: true,
+    })
 }

@@ -1,0 +1,75 @@
+//! How programs are compiled and run: one struct, set for the process. Environment variables are
+//! read here and nowhere else.
+
+use lazulite_runtime::Pool;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+/// How programs are compiled and run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Threads that run kernels, at least 1 (`LAZULITE_THREADS`; all cores by default).
+    pub threads: usize,
+    /// Optimise graphs and fuse kernels (`LAZULITE_OPTIMISE=0` turns it off). The results agree
+    /// within rounding; without it every operation is a kernel of its own.
+    pub optimise: bool,
+}
+
+impl Options {
+    fn from_environment() -> Options {
+        let number = |name| std::env::var(name).ok().and_then(|v| v.trim().parse::<usize>().ok());
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Options {
+            threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
+            optimise: number("LAZULITE_OPTIMISE") != Some(0),
+        }
+    }
+
+    pub(super) fn passes(&self) -> lazulite_passes::Options {
+        let mut options = lazulite_passes::Options::default();
+        options.optimise = self.optimise;
+        options
+    }
+
+    pub(super) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
+        lazulite_codegen::CodegenOptions::default()
+    }
+}
+
+struct Current {
+    options: Options,
+    pool: Option<Arc<Pool>>,
+}
+
+static CURRENT: LazyLock<RwLock<Current>> = LazyLock::new(|| {
+    let options = Options::from_environment();
+    let pool = pool_for(&options);
+    RwLock::new(Current { options, pool })
+});
+
+/// One thread needs no pool.
+fn pool_for(options: &Options) -> Option<Arc<Pool>> {
+    (options.threads > 1).then(|| Arc::new(Pool::new(options.threads)))
+}
+
+/// The options in force.
+pub fn options() -> Options {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.clone()
+}
+
+/// Changes the options for everything compiled and run from now on. Programs compiled before keep
+/// the way they were compiled.
+pub fn set_options(options: Options) {
+    let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    if options.threads != current.options.threads {
+        current.pool = pool_for(&options);
+    }
+    current.options = options;
+}
+
+/// The threads that run kernels.
+pub(super) fn pool() -> Option<Arc<Pool>> {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.pool.clone()
+}

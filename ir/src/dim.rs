@@ -5,6 +5,7 @@
 //! and [`Dim::compare_eq`] says "undecided" where it cannot know. Symbols stand for sizes, so they
 //! are at least zero.
 
+use crate::text;
 use smallvec::{SmallVec, smallvec};
 use std::cmp::Ordering;
 use std::fmt;
@@ -21,9 +22,10 @@ impl Symbol {
     }
 }
 
+/// The name, in quotes where it would not read back bare.
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        text::quote::write_symbol(f, &self.0)
     }
 }
 

@@ -15,9 +15,10 @@ mod kernel;
 mod op;
 mod plan;
 mod scalar;
+mod text;
 mod types;
 
-pub use attr::{Attr, AttrReader, AttrWriter, TextError};
+pub use attr::{Attr, AttrReader, AttrWriter, TextError, parse_attr, print_attr};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
 pub use dtype::DType;
 pub use error::TypeError;
@@ -31,4 +32,5 @@ pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };
 pub use scalar::Scalar;
+pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
 pub use types::{Dims, TensorType, Type};

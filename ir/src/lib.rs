@@ -24,7 +24,7 @@ pub use error::TypeError;
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use kernel::{
     Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
-    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
+    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use plan::{

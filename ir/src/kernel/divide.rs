@@ -16,34 +16,45 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// True when `dim >= 0` is certain.
-    fn is_nonnegative(&self, dim: &Dim) -> bool {
-        let Some(c) = dim.as_const() else {
-            return dim.bounds().0.is_some_and(|lo| lo >= 0)
-                || self.raised(dim).is_some_and(|lo| lo >= 0);
-        };
-        c >= 0
+    /// Everything that is at least one.
+    fn positive(&self) -> impl Iterator<Item = &Dim> {
+        let Ranges { outer, inner } = self.ranges;
+        outer.iter().chain(inner).chain([self.divisor])
     }
 
-    /// A lower bound of `dim` once every symbol known to be positive is written as `1 + symbol`: this
-    /// decides differences such as `n*m - n`, whose terms have no common bound.
-    fn raised(&self, dim: &Dim) -> Option<i64> {
+    /// True when `dim >= 0` is certain.
+    fn is_nonnegative(&self, dim: &Dim) -> bool {
+        if let Some(c) = dim.as_const() {
+            return c >= 0;
+        }
+        let is_certain = |d: Dim| d.bounds().0.is_some_and(|lo| lo >= 0);
+        is_certain(dim.clone())
+            || self.raise(dim).is_some_and(is_certain)
+            || self.positive().any(|p| {
+                let above = dim.sub(p).and_then(|d| d.add(&Dim::ONE));
+                above.is_ok_and(is_certain)
+            })
+    }
+
+    /// The dim with every symbol known to be positive written as `1 + symbol`: this decides
+    /// differences such as `n*m - n`, whose terms have no common bound.
+    fn raise(&self, dim: &Dim) -> Option<Dim> {
         let plus_one = |s: &Symbol| {
             let known = self.is_positive(s);
             known.then(|| Dim::symbol(&s.0).add(&Dim::ONE).ok())?
         };
-        dim.substitute(&plus_one).ok()?.bounds().0
+        dim.substitute(&plus_one).ok()
     }
 
-    /// True when an extent or the divisor is a product with this symbol: as that is positive, so
-    /// is the symbol.
+    /// True when something positive has this symbol as a factor.
     fn is_positive(&self, symbol: &Symbol) -> bool {
         let is_symbol = |a: &Atom| matches!(a, Atom::Symbol(_));
-        let Ranges { outer, inner } = self.ranges;
-        let mut positive = outer.iter().chain(inner).chain([self.divisor]);
-        positive.any(|d| match &*d.terms() {
-            [t] => t.atoms.iter().all(is_symbol) && t.atoms.contains(&Atom::Symbol(symbol.clone())),
-            _ => false,
+        self.positive().any(|d| {
+            let factors = d.common_factor(d).terms();
+            let [t] = &*factors else {
+                return false;
+            };
+            t.atoms.contains(&Atom::Symbol(symbol.clone())) && t.atoms.iter().all(is_symbol)
         })
     }
 
@@ -221,11 +232,14 @@ impl IndexExpr {
 
     /// Finds a factor of the divisor that splits the expression, see [`Factored`].
     fn factor(&self, divisor: &Dim, ranges: Ranges<'_>) -> Result<Option<Factored>, DimOverflow> {
-        let coefficients = self.terms.iter().map(|t| &t.coefficient);
-        let mut factors: SmallVec<[Dim; 4]> = coefficients
-            .map(|c| c.common_factor(divisor))
-            .filter(|g| !g.is(1) && g != divisor && g.bounds().0.is_some_and(|lo| lo >= 0))
-            .collect();
+        let mut factors: SmallVec<[Dim; 4]> = SmallVec::new();
+        for t in &self.terms {
+            let factor = shared_factor(&t.coefficient, divisor)?;
+            // The divisor is positive, so a factor that is not negative is positive.
+            if !factor.is(1) && factor != *divisor && factor.bounds().0.is_some_and(|lo| lo >= 0) {
+                factors.push(factor);
+            }
+        }
         factors.sort();
         factors.dedup();
         for factor in factors.into_iter().rev() {
@@ -256,9 +270,32 @@ struct Factored {
     divisor: Dim,
 }
 
+/// A factor of both: the common product of atoms, times what else of the coefficient divides the
+/// divisor.
+fn shared_factor(coefficient: &Dim, divisor: &Dim) -> Result<Dim, DimOverflow> {
+    let common = coefficient.common_factor(divisor);
+    let content = coefficient.common_factor(coefficient);
+    let (mut primitive, _) = coefficient.split_multiple(&content)?;
+    if primitive.bounds().1.is_some_and(|hi| hi < 0) {
+        primitive = primitive.mul(&Dim::constant(-1))?;
+    }
+    let (_, rest) = divisor.split_multiple(&primitive)?;
+    if rest.is(0) {
+        return common.mul(&primitive);
+    }
+    Ok(common)
+}
+
 /// `(q, r)` with `constant = q * divisor + r`, as much in `q` as is certain.
 fn split_constant(constant: &Dim, divisor: &Dim) -> Result<(Dim, Dim), DimOverflow> {
-    let (q, r) = constant.split_multiple(divisor)?;
+    let (mut q, mut r) = constant.split_multiple(divisor)?;
+    if r == *constant {
+        // Last elements, one before a multiple, also of sums such as `n + 1`.
+        let (count, over) = constant.add(&Dim::ONE)?.split_multiple(divisor)?;
+        if over.is(0) {
+            (q, r) = (count, Dim::constant(-1));
+        }
+    }
     let (Some(rest), Some(d)) = (r.as_const(), divisor.as_const()) else {
         return Ok((q, r));
     };

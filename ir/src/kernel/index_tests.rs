@@ -98,7 +98,7 @@ fn for_points(extents: [i64; 4], mut check: impl FnMut([i64; 4])) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn simplification_keeps_values(

@@ -26,7 +26,7 @@ pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use infer::{check_type, infer};
 pub use kernel::{
     Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
-    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
+    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use plan::{

@@ -220,7 +220,7 @@ impl Emit for Builder {
             Err(error) => Err(PassError::Type {
                 pass: self.pass,
                 op: mnemonic,
-                error,
+                error: Box::new(error),
                 source: self.source.clone(),
             }),
         }

@@ -16,7 +16,7 @@ pub enum PassError {
         /// Its mnemonic.
         op: &'static str,
         /// What is wrong with it.
-        error: TypeError,
+        error: Box<TypeError>,
         /// Where the operation comes from.
         source: Option<Arc<Source>>,
     },

@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn dim() -> impl Strategy<Value = Dim> {
-    let names = ["n", "m", "batch", "a b", "v1", "mod", "\"", "größe"];
+    const NAMES: [&str; 8] = ["n", "m", "batch", "a b", "v1", "mod", "\"", "größe"];
     let leaf = prop_oneof![
         any::<i64>().prop_map(Dim::constant),
         (-9i64..9).prop_map(Dim::constant),
-        proptest::sample::select(&names[..]).prop_map(Dim::symbol),
+        proptest::sample::select(&NAMES[..]).prop_map(Dim::symbol),
     ];
     leaf.prop_recursive(4, 24, 2, |inner| {
         type Function = fn(&Dim, &Dim) -> Result<Dim, DimOverflow>;
@@ -170,7 +170,7 @@ fn errors_say_where_and_what() {
         "1:1: size arithmetic overflows 64 bits or divides by zero"
     );
     let deep = "min(".repeat(1_000_000);
-    assert_eq!(message(deep.parse()), "1:129: nested deeper than 32 levels");
+    assert_eq!(message(deep.parse()), "1:133: nested deeper than 32 levels");
     let custom = parse_attr::<Custom>("host(\"f\")").unwrap_err();
     assert!(custom.message.contains("cannot be read from text"));
     let combine = parse_attr::<Option<Combine>>("any").unwrap_err();

@@ -307,8 +307,8 @@ fn length_while(text: &str, part: impl Fn(char) -> bool) -> usize {
 
 fn number_length(text: &str) -> usize {
     let digits = |from: usize| length_while(&text[from..], |c| c.is_ascii_digit());
-    if text.starts_with("0x") {
-        return 2 + length_while(&text[2..], |c| c.is_ascii_hexdigit());
+    if let Some(hex) = text.strip_prefix("0x") {
+        return 2 + length_while(hex, |c| c.is_ascii_hexdigit());
     }
     let mut length = digits(0);
     // A range like `0..4` is not a fraction.

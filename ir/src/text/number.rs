@@ -124,9 +124,9 @@ fn read_float(cursor: &mut Cursor<'_>, dtype: DType) -> Result<u128, TextError> 
     let at = cursor.peek().at;
     let negative = cursor.eat("-");
     let token = cursor.peek();
-    if token.text.starts_with("0x") && token.kind == Kind::Number && !negative {
+    if let (Some(hex), false) = (token.text.strip_prefix("0x"), negative) {
         cursor.advance();
-        let bits = u64::from_str_radix(&token.text[2..], 16).ok();
+        let bits = u64::from_str_radix(hex, 16).ok();
         let fits = |b: &u64| dtype.size() == 8 || b >> (8 * dtype.size()) == 0;
         return bits
             .filter(fits)

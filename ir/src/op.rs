@@ -39,7 +39,7 @@ macro_rules! names {
         impl Attr for $enum {
             fn write(&self, out: &mut AttrWriter<'_>) { out.text(self.name()) }
             fn read(from: &mut AttrReader<'_>) -> Result<Self, TextError> {
-                from.name(stringify!($enum), $enum::from_name)
+                from.name(&[$($name),*], $enum::from_name)
             }
         }
     };

@@ -44,11 +44,7 @@ impl Expr {
     }
 
     /// `a` where `condition`, else `b`.
-    pub fn select(
-        condition: impl Into<Expr>,
-        a: impl Into<Expr>,
-        b: impl Into<Expr>,
-    ) -> Expr {
+    pub fn select(condition: impl Into<Expr>, a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
         Expr::Op(Op::Select {}, vec![condition.into(), a.into(), b.into()])
     }
 

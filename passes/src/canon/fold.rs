@@ -1,16 +1,28 @@
 //! Arithmetic on constants, with the meaning the interpreter gives it.
 
-use lazulite_ir::{Binary, Combine, DType, Scalar, scalar};
+use lazulite_ir::{Binary, Combine, DType, Scalar, scalar_ops};
 
 /// `f(a, b)`; `None` where the operation must stay to report a fault.
 pub fn binary(f: Binary, a: Scalar, b: Scalar) -> Option<Scalar> {
-    let divides = matches!(f, Binary::Div | Binary::Rem) && b.dtype().is_int();
-    (!divides || b.as_i64() != 0).then(|| scalar::binary(f, a, b))
+    if scalar_ops::is_fault(f, b) {
+        return None;
+    }
+    scalar_ops::binary(f, a, b)
 }
 
 /// The number `value` of this type.
 pub fn number(dtype: DType, value: i64) -> Scalar {
     Scalar::from_i64(dtype, value)
+}
+
+/// A bool.
+pub fn boolean(value: bool) -> Scalar {
+    number(DType::Bool, i64::from(value))
+}
+
+/// True for the bool that is true.
+pub fn is_true(s: Scalar) -> bool {
+    s == boolean(true)
 }
 
 /// True for the number `value` (for floats, +0 when `value` is 0).
@@ -40,15 +52,15 @@ pub fn combining(kind: Combine) -> Binary {
 pub fn combine_copies(kind: Combine, value: Scalar, count: i64) -> Option<Scalar> {
     let dtype = value.dtype();
     if count == 0 {
-        return Some(scalar::identity(kind, dtype));
+        return scalar_ops::identity(kind, dtype);
     }
     match kind {
         Combine::Max | Combine::Min => Some(value),
         Combine::Sum | Combine::Prod if dtype == DType::Bool => Some(value),
         Combine::Sum if dtype.is_int() => {
-            Some(scalar::binary(Binary::Mul, value, number(dtype, count)))
+            scalar_ops::binary(Binary::Mul, value, number(dtype, count))
         }
-        Combine::Prod if dtype.is_int() => Some(int_power(value, count)),
+        Combine::Prod if dtype.is_int() => int_power(value, count),
         Combine::Sum if dtype.is_float() => exact_multiple(value, count),
         Combine::Prod => is_number(value, 1).then_some(value),
         Combine::Sum => None,
@@ -56,16 +68,16 @@ pub fn combine_copies(kind: Combine, value: Scalar, count: i64) -> Option<Scalar
 }
 
 /// `base` to the power `exponent` by squaring; integers wrap, so the order is free.
-fn int_power(mut base: Scalar, mut exponent: i64) -> Scalar {
+fn int_power(mut base: Scalar, mut exponent: i64) -> Option<Scalar> {
     let mut power = number(base.dtype(), 1);
     while exponent > 0 {
         if exponent & 1 == 1 {
-            power = scalar::binary(Binary::Mul, power, base);
+            power = scalar_ops::binary(Binary::Mul, power, base)?;
         }
-        base = scalar::binary(Binary::Mul, base, base);
+        base = scalar_ops::binary(Binary::Mul, base, base)?;
         exponent >>= 1;
     }
-    power
+    Some(power)
 }
 
 /// `count * value` when value is a small whole number: all partial sums are then exact.
@@ -101,9 +113,7 @@ pub fn embeds(from: DType, to: DType) -> bool {
         (a, b) if a.is_signed_int() && b.is_signed_int() => a.size() <= b.size(),
         (a, b) if a.is_unsigned_int() && b.is_signed_int() => a.size() < b.size(),
         (a, b) if a.is_int() && b.is_int() => false,
-        (a, b) if a.is_int() => {
-            8 * a.size() - usize::from(a.is_signed_int()) <= significant(b)
-        }
+        (a, b) if a.is_int() => 8 * a.size() - usize::from(a.is_signed_int()) <= significant(b),
         (_, b) if b.is_int() => false,
         (a, b) if a.is_complex() && !b.is_complex() => false,
         (BF16, F16) | (F16, BF16) => false,

@@ -52,12 +52,7 @@ pub struct Report {
 /// The simplified graph, and what was done, bodies included.
 pub fn canon_with_report(graph: &Graph, options: &Options) -> Result<(Graph, Report), PassError> {
     let mut report = Report::default();
-    let new = run(
-        graph,
-        options.numerics,
-        &mut Bodies::default(),
-        &mut report,
-    )?;
+    let new = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
     Ok((new, report))
 }
 
@@ -179,8 +174,8 @@ impl Canon<'_> {
                 break Value::Node(id);
             }
             match self.step(id)? {
-                Some(Value::Node(new)) if new != id => id = new,
-                Some(Value::Node(_)) | None => break Value::Node(id),
+                Some(Value::Node(new)) => id = new,
+                None => break Value::Node(id),
                 Some(results @ Value::Results(_)) => break results,
             }
         };
@@ -201,7 +196,9 @@ impl Canon<'_> {
             Class::Exact => true,
             Class::Order => self.numerics >= Numerics::Order,
         };
-        let rules = rules::rules_for(&node.op).iter().flat_map(|list| list.iter());
+        let rules = rules::rules_for(&node.op)
+            .iter()
+            .flat_map(|list| list.iter());
         let fired = rules
             .filter(|rule| allowed(rule.class))
             .find_map(|rule| Some((rule.name, (rule.apply)(&facts, node)?)));
@@ -209,7 +206,8 @@ impl Canon<'_> {
             return Ok(None);
         };
         let value = self.replacement(expr)?;
-        if !self.has_type(&value, &self.graph().node(id).ty) {
+        let same = matches!(value, Value::Node(new) if new == id);
+        if same || !self.has_type(&value, &self.graph().node(id).ty) {
             return Ok(None);
         }
         *self.report.fired.entry(name).or_default() += 1;
@@ -260,7 +258,8 @@ impl Canon<'_> {
                 let operands = self.build_all(operands)?;
                 self.emit(op, &operands)
             }
-            Expr::Splat(value, dims) => self.splat(value, &dims),
+            // Constants are in their final form: no rule need see them.
+            Expr::Splat(value, dims) => self.builder.splat(value, &dims),
             Expr::Broadcast(scalar, dims) => self.broadcast(scalar, &dims),
             Expr::Round(x, dtype) => {
                 let x = self.build(*x)?;

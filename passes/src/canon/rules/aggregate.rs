@@ -5,7 +5,7 @@ use super::{Rule, exact, order};
 use crate::canon::expr::Expr;
 use crate::canon::facts::{Facts, certainly_le, is_empty, tensor};
 use crate::canon::fold;
-use lazulite_ir::{Combine, DType, Dim, Dims, Node, NodeId, Op, scalar};
+use lazulite_ir::{Combine, DType, Dim, Dims, Node, NodeId, Op, scalar_ops};
 
 /// What a Reduce does.
 fn reduction(n: &Node) -> Option<(Combine, &[u32])> {
@@ -16,10 +16,10 @@ fn reduction(n: &Node) -> Option<(Combine, &[u32])> {
 }
 
 /// `x` combined with the start.
-fn alone(f: &Facts<'_>, kind: Combine, x: NodeId) -> Expr {
-    let start = scalar::identity(kind, f.dtype(x));
+fn alone(f: &Facts<'_>, kind: Combine, x: NodeId) -> Option<Expr> {
+    let start = scalar_ops::identity(kind, f.dtype(x))?;
     let start = Expr::Splat(start, f.dims(x).clone());
-    Expr::binary(fold::combining(kind), x, start)
+    Some(Expr::binary(fold::combining(kind), x, start))
 }
 
 /// True when it does not matter how often the same element occurs.
@@ -44,8 +44,8 @@ pub(super) const REDUCE: &[Rule] = &[
         |f, n| {
             let (kind, _) = reduction(n)?;
             let (dims, dtype) = tensor(n)?;
-            is_empty(f.dims(n.inputs[0]))
-                .then(|| Expr::Splat(scalar::identity(kind, dtype), dims.clone()))
+            let start = scalar_ops::identity(kind, dtype)?;
+            is_empty(f.dims(n.inputs[0])).then(|| Expr::Splat(start, dims.clone()))
         },
     ),
     exact(
@@ -57,7 +57,7 @@ pub(super) const REDUCE: &[Rule] = &[
             let unit = |a: &&u32| from[**a as usize].is(1);
             let (units, rest): (Vec<&u32>, Vec<&u32>) = axes.iter().partition(unit);
             if rest.is_empty() {
-                return Some(Expr::reshape(alone(f, kind, x), tensor(n)?.0.clone()));
+                return Some(Expr::reshape(alone(f, kind, x)?, tensor(n)?.0.clone()));
             }
             let kept = (0..from.len() as u32).filter(|a| !units.contains(&a));
             let kept: Vec<u32> = kept.collect();
@@ -97,7 +97,13 @@ pub(super) const REDUCE: &[Rule] = &[
             let repeated = |a: usize| from[a].is(1) && certainly_le(&Dim::ONE, &dims[a]);
             let reduced = |a: usize| axes.contains(&(a as u32));
             let fewer: Dims = (0..dims.len())
-                .map(|a| if reduced(a) && repeated(a) { Dim::ONE } else { dims[a].clone() })
+                .map(|a| {
+                    if reduced(a) && repeated(a) {
+                        Dim::ONE
+                    } else {
+                        dims[a].clone()
+                    }
+                })
                 .collect();
             (is_idempotent(kind, f.dtype(x)) && fewer != *dims)
                 .then(|| Expr::op(n.op.clone(), Expr::expand(once, fewer)))
@@ -145,7 +151,7 @@ pub(super) const SCAN: &[Rule] = &[exact(
             return None;
         };
         let x = n.inputs[0];
-        f.dims(x)[axis as usize].is(1).then(|| alone(f, kind, x))
+        f.dims(x)[axis as usize].is(1).then(|| alone(f, kind, x))?
     },
 )];
 
@@ -159,11 +165,7 @@ pub(super) const CONTRACT: &[Rule] = &[exact(
     },
 )];
 
-pub(super) const FOLD: &[Rule] = &[exact(
-    "fold-nothing",
-    "a sum of no windows is 0",
-    |f, n| {
-        let (dims, dtype) = tensor(n)?;
-        is_empty(f.dims(n.inputs[0])).then(|| Expr::Splat(fold::number(dtype, 0), dims.clone()))
-    },
-)];
+pub(super) const FOLD: &[Rule] = &[exact("fold-nothing", "a sum of no windows is 0", |f, n| {
+    let (dims, dtype) = tensor(n)?;
+    is_empty(f.dims(n.inputs[0])).then(|| Expr::Splat(fold::number(dtype, 0), dims.clone()))
+})];

@@ -1,11 +1,11 @@
 //! Functions of two elements. Identities on floats hold for -0, infinities and NaN too: `x + 0` is
 //! not `x` (for -0), `x * 0` is not 0, and `x - x` is not 0.
 
-use super::{Rule, exact};
+use super::{Rule, exact, order};
 use crate::canon::expr::Expr;
 use crate::canon::facts::Facts;
 use crate::canon::fold::{self, is_number, neutral_of_add, number};
-use lazulite_ir::{Binary, DType, Node, NodeId, Op, Scalar, Unary, scalar};
+use lazulite_ir::{Binary, Combine, DType, Node, NodeId, Op, Scalar, Unary, scalar_ops};
 
 fn function(n: &Node) -> Option<Binary> {
     match n.op {
@@ -20,11 +20,7 @@ fn with_constant(f: &Facts<'_>, n: &Node) -> Option<(Binary, Scalar)> {
 }
 
 /// The left operand if `keeps` says so of the function and the constant on the right.
-fn left_if(
-    f: &Facts<'_>,
-    n: &Node,
-    keeps: fn(Binary, Scalar) -> bool,
-) -> Option<Expr> {
+fn left_if(f: &Facts<'_>, n: &Node, keeps: fn(Binary, Scalar) -> bool) -> Option<Expr> {
     let (function, c) = with_constant(f, n)?;
     keeps(function, c).then(|| n.inputs[0].into())
 }
@@ -44,11 +40,15 @@ fn commutes(function: Binary, dtype: DType) -> bool {
 }
 
 pub(super) const BINARY: &[Rule] = &[
-    exact("fold-binary", "a function of constants is a constant", |f, n| {
-        let [a, b] = [f.splat(n.inputs[0])?, f.splat(n.inputs[1])?];
-        let value = fold::binary(function(n)?, a, b)?;
-        Some(Expr::Splat(value, f.dims(n.inputs[0]).clone()))
-    }),
+    exact(
+        "fold-binary",
+        "a function of constants is a constant",
+        |f, n| {
+            let [a, b] = [f.splat(n.inputs[0])?, f.splat(n.inputs[1])?];
+            let value = fold::binary(function(n)?, a, b)?;
+            Some(Expr::Splat(value, f.dims(n.inputs[0]).clone()))
+        },
+    ),
     exact(
         "order-operands",
         "operands that may be exchanged stand in one order, constants last, so that equal \
@@ -63,16 +63,18 @@ pub(super) const BINARY: &[Rule] = &[
     exact(
         "add-neutral",
         "adding 0 to an integer, or -0 to a float, changes nothing",
-        |f, n| left_if(f, n, |g, c| g == Binary::Add && c == neutral_of_add(c.dtype())),
+        |f, n| {
+            left_if(f, n, |g, c| {
+                g == Binary::Add && c == neutral_of_add(c.dtype())
+            })
+        },
     ),
     exact(
         "mul-one",
         "multiplying or dividing by 1 changes nothing",
         |f, n| {
             left_if(f, n, |g, c| {
-                matches!(g, Binary::Mul | Binary::Div)
-                    && !c.dtype().is_complex()
-                    && is_number(c, 1)
+                matches!(g, Binary::Mul | Binary::Div) && !c.dtype().is_complex() && is_number(c, 1)
             })
         },
     ),
@@ -118,7 +120,7 @@ pub(super) const BINARY: &[Rule] = &[
         "nothing is below the lowest value or above the highest (NaN stays NaN)",
         |f, n| {
             left_if(f, n, |g, c| match limited_by(g) {
-                Some(kind) => c == scalar::identity(kind, c.dtype()),
+                Some(kind) => Some(c) == scalar_ops::identity(kind, c.dtype()),
                 None => false,
             })
         },
@@ -133,21 +135,27 @@ pub(super) const BINARY: &[Rule] = &[
         },
     ),
     exact(
-        "pow-zero",
-        "the power 0 is 1, even of NaN",
-        |f, n| {
-            let (g, c) = with_constant(f, n)?;
-            let fires = g == Binary::Pow && is_real_number(c.dtype()) && c.as_f64() == 0.0;
-            fires.then(|| Expr::Splat(number(c.dtype(), 1), f.dims(n.inputs[0]).clone()))
-        },
+        "pow-square-f32",
+        "the exact square of an f32 is an f64, and rounds as the product does",
+        |f, n| square(f, n, |d| d == DType::F32),
     ),
+    order(
+        "pow-square-f64",
+        "one product is nearer to the square than any power function",
+        |f, n| square(f, n, |d| d == DType::F64),
+    ),
+    exact("pow-zero", "the power 0 is 1, even of NaN", |f, n| {
+        let (g, c) = with_constant(f, n)?;
+        let fires = g == Binary::Pow && is_real_number(c.dtype()) && c.as_f64() == 0.0;
+        fires.then(|| Expr::Splat(number(c.dtype(), 1), f.dims(n.inputs[0]).clone()))
+    }),
 ];
 
 /// The combination whose neutral element leaves the other operand of Max or Min.
-fn limited_by(function: Binary) -> Option<lazulite_ir::Combine> {
+fn limited_by(function: Binary) -> Option<Combine> {
     match function {
-        Binary::Max => Some(lazulite_ir::Combine::Max),
-        Binary::Min => Some(lazulite_ir::Combine::Min),
+        Binary::Max => Some(Combine::Max),
+        Binary::Min => Some(Combine::Min),
         _ => None,
     }
 }
@@ -171,31 +179,22 @@ fn exact_reciprocal(c: Scalar) -> Option<Scalar> {
 
 /// Rules for integers and bools, whose arithmetic is exact modulo 2^n.
 pub(super) const INTEGER: &[Rule] = &[
-    exact(
-        "int-add-neg",
-        "an integer less itself is 0",
-        |f, n| {
-            let (a, b) = (n.inputs[0], n.inputs[1]);
-            let opposite = f.of_unary(Unary::Neg, b) == Some(a)
-                || f.of_unary(Unary::Neg, a) == Some(b);
-            let fires = function(n)? == Binary::Add && opposite && f.dtype(a).is_int();
-            fires.then(|| zero_like(f, a))
-        },
-    ),
+    exact("int-add-neg", "an integer less itself is 0", |f, n| {
+        let (a, b) = (n.inputs[0], n.inputs[1]);
+        let opposite = f.of_unary(Unary::Neg, b) == Some(a) || f.of_unary(Unary::Neg, a) == Some(b);
+        let fires = function(n)? == Binary::Add && opposite && f.dtype(a).is_int();
+        fires.then(|| zero_like(f, a))
+    }),
     exact("int-mul-zero", "0 times an integer is 0", |f, n| {
         let (g, c) = with_constant(f, n)?;
         let fires = matches!(g, Binary::Mul | Binary::And) && is_bits(c.dtype()) && c.bits() == 0;
         fires.then(|| zero_like(f, n.inputs[0]))
     }),
-    exact(
-        "int-rem-one",
-        "the remainder by 1 is 0",
-        |f, n| {
-            let (g, c) = with_constant(f, n)?;
-            (g == Binary::Rem && c.dtype().is_int() && is_number(c, 1))
-                .then(|| zero_like(f, n.inputs[0]))
-        },
-    ),
+    exact("int-rem-one", "the remainder by 1 is 0", |f, n| {
+        let (g, c) = with_constant(f, n)?;
+        (g == Binary::Rem && c.dtype().is_int() && is_number(c, 1))
+            .then(|| zero_like(f, n.inputs[0]))
+    }),
     exact(
         "int-same-operands",
         "and, or, max and min of a value with itself are that value, and exclusive or is 0; for \
@@ -239,7 +238,7 @@ pub(super) const INTEGER: &[Rule] = &[
             if !associative || inner.op != n.op {
                 return None;
             }
-            let c = scalar::binary(g, f.splat(inner.inputs[1])?, outer);
+            let c = scalar_ops::binary(g, f.splat(inner.inputs[1])?, outer)?;
             let c = Expr::Splat(c, f.dims(n.inputs[1]).clone());
             Some(Expr::binary(g, inner.inputs[0], c))
         },
@@ -247,13 +246,16 @@ pub(super) const INTEGER: &[Rule] = &[
     exact(
         "int-square",
         "the second power of an integer is one product",
-        |f, n| {
-            let (g, c) = with_constant(f, n)?;
-            (g == Binary::Pow && c.dtype().is_int() && is_number(c, 2))
-                .then(|| Expr::binary(Binary::Mul, n.inputs[0], n.inputs[0]))
-        },
+        |f, n| square(f, n, DType::is_int),
     ),
 ];
+
+/// The product for a second power in one of the given types.
+fn square(f: &Facts<'_>, n: &Node, of: fn(DType) -> bool) -> Option<Expr> {
+    let (g, c) = with_constant(f, n)?;
+    (g == Binary::Pow && of(c.dtype()) && is_number(c, 2))
+        .then(|| Expr::binary(Binary::Mul, n.inputs[0], n.inputs[0]))
+}
 
 fn is_bits(d: DType) -> bool {
     d.is_int() || d == DType::Bool

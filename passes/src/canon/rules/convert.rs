@@ -4,17 +4,23 @@ use super::{Rule, exact, order};
 use crate::canon::expr::Expr;
 use crate::canon::facts::tensor;
 use crate::canon::fold::embeds;
-use lazulite_ir::{DType, Op, Scalar, scalar};
+use lazulite_ir::{DType, Op, Scalar, scalar_ops};
 
 pub(super) const CAST: &[Rule] = &[
-    exact("fold-cast", "a conversion of a constant is a constant", |f, n| {
-        let (dims, dtype) = tensor(n)?;
-        let value = scalar::cast(f.splat(n.inputs[0])?, dtype);
-        Some(Expr::Splat(value, dims.clone()))
-    }),
-    exact("cast-same", "every value has its own type already", |f, n| {
-        (f.dtype(n.inputs[0]) == tensor(n)?.1).then(|| n.inputs[0].into())
-    }),
+    exact(
+        "fold-cast",
+        "a conversion of a constant is a constant",
+        |f, n| {
+            let (dims, dtype) = tensor(n)?;
+            let value = scalar_ops::cast(f.splat(n.inputs[0])?, dtype);
+            Some(Expr::Splat(value, dims.clone()))
+        },
+    ),
+    exact(
+        "cast-same",
+        "every value has its own type already",
+        |f, n| (f.dtype(n.inputs[0]) == tensor(n)?.1).then(|| n.inputs[0].into()),
+    ),
     exact(
         "cast-through-wider",
         "a type that holds every value of the one before adds nothing on the way",
@@ -51,11 +57,15 @@ pub(super) const CAST: &[Rule] = &[
 ];
 
 pub(super) const BITCAST: &[Rule] = &[
-    exact("fold-bitcast", "the bits of a constant are known", |f, n| {
-        let (dims, dtype) = tensor(n)?;
-        let bits = f.splat(n.inputs[0])?.bits();
-        Some(Expr::Splat(Scalar::from_bits(dtype, bits), dims.clone()))
-    }),
+    exact(
+        "fold-bitcast",
+        "the bits of a constant are known",
+        |f, n| {
+            let (dims, dtype) = tensor(n)?;
+            let value = scalar_ops::bitcast(f.splat(n.inputs[0])?, dtype)?;
+            Some(Expr::Splat(value, dims.clone()))
+        },
+    ),
     exact("bitcast-same", "the bits have that type already", |f, n| {
         (f.dtype(n.inputs[0]) == tensor(n)?.1).then(|| n.inputs[0].into())
     }),
@@ -70,18 +80,25 @@ pub(super) const BITCAST: &[Rule] = &[
 ];
 
 pub(super) const COMPLEX: &[Rule] = &[
-    exact("fold-complex", "parts of constants are constants", |f, n| {
-        let (dims, dtype) = tensor(n)?;
-        let (re, im) = match n.op {
-            Op::Complex {} => (
-                f.splat(n.inputs[0])?.as_f64(),
-                f.splat(n.inputs[1])?.as_f64(),
-            ),
-            Op::Imag {} => (f.splat(n.inputs[0])?.as_complex().1, 0.0),
-            _ => (f.splat(n.inputs[0])?.as_f64(), 0.0),
-        };
-        Some(Expr::Splat(Scalar::from_complex(dtype, re, im), dims.clone()))
-    }),
+    exact(
+        "fold-complex",
+        "parts of constants are constants",
+        |f, n| {
+            let (dims, dtype) = tensor(n)?;
+            let (re, im) = match n.op {
+                Op::Complex {} => (
+                    f.splat(n.inputs[0])?.as_f64(),
+                    f.splat(n.inputs[1])?.as_f64(),
+                ),
+                Op::Imag {} => (f.splat(n.inputs[0])?.as_complex().1, 0.0),
+                _ => (f.splat(n.inputs[0])?.as_f64(), 0.0),
+            };
+            Some(Expr::Splat(
+                Scalar::from_complex(dtype, re, im),
+                dims.clone(),
+            ))
+        },
+    ),
     exact(
         "part-of-complex",
         "the parts are those it was made of",

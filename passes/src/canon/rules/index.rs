@@ -74,12 +74,16 @@ pub(super) const INDEX: &[Rule] = &[
             Some(Expr::op(Op::Permute { perm }, slice))
         },
     ),
-    exact("scatter-nothing", "without updates nothing changes", |f, n| {
-        let Op::Scatter { .. } = n.op else {
-            return None;
-        };
-        is_empty(f.dims(n.inputs[1])).then(|| n.inputs[0].into())
-    }),
+    exact(
+        "scatter-nothing",
+        "without updates nothing changes",
+        |f, n| {
+            let Op::Scatter { .. } = n.op else {
+                return None;
+            };
+            is_empty(f.dims(n.inputs[1])).then(|| n.inputs[0].into())
+        },
+    ),
 ];
 
 pub(super) const SORT: &[Rule] = &[exact(

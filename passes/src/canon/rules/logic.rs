@@ -3,9 +3,8 @@
 use super::{Rule, exact};
 use crate::canon::expr::Expr;
 use crate::canon::facts::Facts;
-use lazulite_ir::{Binary, DType, Node, NodeId, Op, Predicate, Scalar, scalar};
-
-const TRUE: Scalar = Scalar::bool(true);
+use crate::canon::fold::{boolean, is_true};
+use lazulite_ir::{Binary, DType, Node, NodeId, Op, Predicate, scalar_ops};
 
 fn predicate(n: &Node) -> Option<Predicate> {
     match n.op {
@@ -16,22 +15,30 @@ fn predicate(n: &Node) -> Option<Predicate> {
 
 /// `x` where it is not, as one canonical operation.
 fn not(f: &Facts<'_>, x: NodeId) -> Expr {
-    Expr::binary(Binary::Xor, x, Expr::Splat(TRUE, f.dims(x).clone()))
+    Expr::binary(
+        Binary::Xor,
+        x,
+        Expr::Splat(boolean(true), f.dims(x).clone()),
+    )
 }
 
 /// The operand of [`not`].
 fn negated(f: &Facts<'_>, x: NodeId) -> Option<NodeId> {
     let n = f.node(x);
     let xor = n.op == Op::Binary { f: Binary::Xor } && f.dtype(x) == DType::Bool;
-    (xor && f.splat(n.inputs[1]) == Some(TRUE)).then(|| n.inputs[0])
+    (xor && f.splat(n.inputs[1]).is_some_and(is_true)).then(|| n.inputs[0])
 }
 
 pub(super) const COMPARE: &[Rule] = &[
-    exact("fold-compare", "a comparison of constants is known", |f, n| {
-        let [a, b] = [f.splat(n.inputs[0])?, f.splat(n.inputs[1])?];
-        let value = Scalar::bool(scalar::compare(predicate(n)?, a, b));
-        Some(Expr::Splat(value, f.dims(n.inputs[0]).clone()))
-    }),
+    exact(
+        "fold-compare",
+        "a comparison of constants is known",
+        |f, n| {
+            let [a, b] = [f.splat(n.inputs[0])?, f.splat(n.inputs[1])?];
+            let value = boolean(scalar_ops::compare(predicate(n)?, a, b)?);
+            Some(Expr::Splat(value, f.dims(n.inputs[0]).clone()))
+        },
+    ),
     exact(
         "compare-same",
         "a value is not less than itself, and no integer differs from itself (NaN does)",
@@ -44,7 +51,7 @@ pub(super) const COMPARE: &[Rule] = &[
                 Predicate::Eq | Predicate::Le if ordered => true,
                 Predicate::Eq | Predicate::Le | Predicate::Ne => return None,
             };
-            (n.inputs[1] == x).then(|| Expr::Splat(Scalar::bool(value), f.dims(x).clone()))
+            (n.inputs[1] == x).then(|| Expr::Splat(boolean(value), f.dims(x).clone()))
         },
     ),
     exact(
@@ -54,8 +61,7 @@ pub(super) const COMPARE: &[Rule] = &[
             let key = |id: NodeId| (f.splat(id).is_some(), id);
             let (a, b) = (n.inputs[0], n.inputs[1]);
             let symmetric = matches!(predicate(n)?, Predicate::Eq | Predicate::Ne);
-            (symmetric && key(b) < key(a))
-                .then(|| Expr::Op(n.op.clone(), vec![b.into(), a.into()]))
+            (symmetric && key(b) < key(a)).then(|| Expr::Op(n.op.clone(), vec![b.into(), a.into()]))
         },
     ),
     exact(
@@ -64,7 +70,7 @@ pub(super) const COMPARE: &[Rule] = &[
         |f, n| {
             let (x, p) = (n.inputs[0], predicate(n)?);
             let value = f.splat(n.inputs[1]).filter(|c| c.dtype() == DType::Bool)?;
-            match (p, value == TRUE) {
+            match (p, is_true(value)) {
                 (Predicate::Eq, true) | (Predicate::Ne, false) => Some(x.into()),
                 (Predicate::Eq, false) | (Predicate::Ne, true) => Some(not(f, x)),
                 (Predicate::Lt | Predicate::Le, _) => None,
@@ -75,14 +81,17 @@ pub(super) const COMPARE: &[Rule] = &[
         "compare-unsigned-zero",
         "no unsigned number is below 0",
         |f, n| {
-            let zero = |id| f.splat(id).is_some_and(|c| c.dtype().is_unsigned_int() && c.bits() == 0);
+            let zero = |id| {
+                f.splat(id)
+                    .is_some_and(|c| c.dtype().is_unsigned_int() && c.bits() == 0)
+            };
             let value = match predicate(n)? {
                 Predicate::Lt if zero(n.inputs[1]) => false,
                 Predicate::Le if zero(n.inputs[0]) => true,
                 _ => return None,
             };
             let dims = f.dims(n.inputs[0]).clone();
-            Some(Expr::Splat(Scalar::bool(value), dims))
+            Some(Expr::Splat(boolean(value), dims))
         },
     ),
 ];
@@ -93,7 +102,7 @@ pub(super) const SELECT: &[Rule] = &[
         "with a known condition only one branch is seen",
         |f, n| {
             let condition = f.splat(n.inputs[0])?;
-            Some(n.inputs[if condition == TRUE { 1 } else { 2 }].into())
+            Some(n.inputs[if is_true(condition) { 1 } else { 2 }].into())
         },
     ),
     exact(
@@ -106,7 +115,7 @@ pub(super) const SELECT: &[Rule] = &[
         "true where true and false elsewhere is the condition itself",
         |f, n| {
             let (a, b) = (f.splat(n.inputs[1])?, f.splat(n.inputs[2])?);
-            match (a.dtype(), a == TRUE, b == TRUE) {
+            match (a.dtype(), is_true(a), is_true(b)) {
                 (DType::Bool, true, false) => Some(n.inputs[0].into()),
                 (DType::Bool, false, true) => Some(not(f, n.inputs[0])),
                 _ => None,

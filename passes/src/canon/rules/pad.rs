@@ -119,7 +119,10 @@ pub(super) const PAD: &[Rule] = &[
                 high: sum(inner_high, high)?,
                 interior: interior.clone(),
             };
-            Some(Expr::Op(op, vec![inner.inputs[0].into(), n.inputs[1].into()]))
+            Some(Expr::Op(
+                op,
+                vec![inner.inputs[0].into(), n.inputs[1].into()],
+            ))
         },
     ),
 ];

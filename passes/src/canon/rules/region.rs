@@ -3,7 +3,7 @@
 use super::{Rule, exact};
 use crate::canon::expr::Expr;
 use crate::canon::fold;
-use lazulite_ir::{Dim, Node, NodeId, Op, Scalar};
+use lazulite_ir::{Dim, Node, NodeId, Op};
 use std::sync::Arc;
 
 fn exprs(ids: &[NodeId]) -> Vec<Expr> {
@@ -15,7 +15,7 @@ pub(super) const REGION: &[Rule] = &[
         let Op::If { then, other } = &n.op else {
             return None;
         };
-        let branch = if f.splat(n.inputs[0])? == Scalar::bool(true) {
+        let branch = if fold::is_true(f.splat(n.inputs[0])?) {
             then
         } else {
             other
@@ -37,7 +37,7 @@ pub(super) const REGION: &[Rule] = &[
                 return None;
             };
             let verdict = &cond.node(*cond.outputs().first()?).op;
-            let value = Scalar::bool(false);
+            let value = fold::boolean(false);
             (*verdict == Op::Const { value })
                 .then(|| Expr::Results(exprs(&n.inputs[..*carries as usize])))
         },
@@ -87,4 +87,3 @@ fn unchanged(region: &Node, index: usize) -> Option<NodeId> {
     let handed_on = body.outputs().get(index) == body.inputs().get(first + index);
     (index < carries as usize && handed_on).then(|| region.inputs[index])
 }
-

@@ -75,21 +75,17 @@ pub(super) const SLICE: &[Rule] = &[
             Some(Expr::Splat(value, tensor(n)?.0.clone()))
         },
     ),
-    exact(
-        "slice-one",
-        "one element has no step",
-        |_, n| {
-            let mut cut = Cut::of(n)?;
-            let mut fires = false;
-            for (step, len) in cut.step.iter_mut().zip(&cut.len) {
-                fires |= *step != 1 && len.is(1);
-                if len.is(1) {
-                    *step = 1;
-                }
+    exact("slice-one", "one element has no step", |_, n| {
+        let mut cut = Cut::of(n)?;
+        let mut fires = false;
+        for (step, len) in cut.step.iter_mut().zip(&cut.len) {
+            fires |= *step != 1 && len.is(1);
+            if len.is(1) {
+                *step = 1;
             }
-            fires.then(|| Expr::op(cut.op(), n.inputs[0]))
-        },
-    ),
+        }
+        fires.then(|| Expr::op(cut.op(), n.inputs[0]))
+    }),
     exact("slice-slice", "a part of a part is a part", |f, n| {
         let inner = f.node(n.inputs[0]);
         let (mut outer, inner_cut) = (Cut::of(n)?, Cut::of(inner)?);
@@ -131,7 +127,7 @@ pub(super) const SLICE: &[Rule] = &[
             let outside = |axis: usize| {
                 let (lowest, highest) = cut.extremes(axis)?;
                 let end = data_end(inner, padded, axis)?;
-                let before = highest.compare_lt(&low[axis]);
+                let before = certainly_le(&highest.add(&Dim::ONE).ok()?, &low[axis]);
                 Some(before || certainly_le(&end, &lowest))
             };
             (0..cut.rank())

@@ -36,4 +36,6 @@ pub use plan::{
 pub use scalar::Scalar;
 pub use structure::Structure;
 pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
+pub use text::kernel::{parse_kernel, print_kernel};
+pub use text::plan::print_plan;
 pub use types::{Dims, TensorType, Type};

@@ -13,6 +13,7 @@ mod index;
 mod index_tests;
 
 pub use coords::{delinearize, linearize, reshape_coords};
+pub(crate) use index::merge_terms;
 pub use index::{IndexAtom, IndexExpr, IndexTerm, Ranges, Var};
 
 use crate::{Binary, Combine, DType, Dim, Predicate, Scalar, Unary};

@@ -8,13 +8,16 @@
 mod attr;
 mod dim;
 mod dtype;
+mod element;
 mod error;
 mod graph;
 mod infer;
 mod kernel;
 mod op;
+mod philox;
 mod plan;
 mod scalar;
+pub mod scalar_ops;
 mod structure;
 mod text;
 mod types;
@@ -30,6 +33,7 @@ pub use kernel::{
     LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
+pub use philox::{philox4x32, random_bits};
 pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };

@@ -11,6 +11,7 @@ mod divide;
 mod index;
 #[cfg(test)]
 mod index_tests;
+mod inst;
 
 pub use coords::{delinearize, linearize, reshape_coords};
 pub(crate) use index::merge_terms;

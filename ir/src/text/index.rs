@@ -42,7 +42,9 @@ impl fmt::Display for IndexAtom {
 impl fmt::Display for IndexExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, t) in self.terms.iter().enumerate() {
-            let many = t.coefficient.terms().len() > 1;
+            // Sums, and the number whose sign cannot be taken off, stand in parentheses.
+            let terms = t.coefficient.terms();
+            let many = terms.len() > 1 || terms.iter().any(|t| t.coefficient == i64::MIN);
             let factor = t.coefficient.to_string();
             // A single term prints its sign first.
             let (sign, factor) = match factor.strip_prefix('-').filter(|_| !many) {

@@ -148,17 +148,6 @@ fn write_ranges(out: &mut impl Write, prefix: char, extents: &[Dim]) -> fmt::Res
     Ok(())
 }
 
-/// The line, counted from 0, on which an instruction stands in the text of the kernel; `None`
-/// for the instruction gives the stage's head.
-pub(crate) fn line_of(kernel: &Kernel, stage: usize, inst: Option<usize>) -> usize {
-    let head = 2 + usize::from(!kernel.outer.is_empty()) + kernel.locals.len();
-    let before: usize = kernel.stages[..stage]
-        .iter()
-        .map(|s| s.insts.len() + 2)
-        .sum();
-    head + before + inst.map_or(0, |i| i + 1)
-}
-
 struct Line<'a> {
     kernel: &'a Kernel,
     inst: &'a Inst,

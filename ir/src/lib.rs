@@ -34,8 +34,9 @@ pub use interp::{
     Tolerance, bind_sizes, interpret, interpret_in,
 };
 pub use kernel::{
-    Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
-    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
+    Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
+    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Sizes, Stage,
+    Traffic, ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use philox::{philox4x32, random_bits};
@@ -45,4 +46,6 @@ pub use plan::{
 pub use scalar::Scalar;
 pub use structure::Structure;
 pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
+pub use text::kernel::{parse_kernel, print_kernel};
+pub use text::plan::print_plan;
 pub use types::{Dims, TensorType, Type};

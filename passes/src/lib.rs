@@ -6,6 +6,7 @@
 
 #[allow(dead_code, reason = "tools of the passes that land next")]
 mod build;
+pub mod canon;
 mod error;
 mod inline;
 pub mod pipeline;

@@ -144,15 +144,20 @@ impl GraphWriter<'_> {
         let Some(source) = self.graph.source(id).filter(|_| self.layout.sources) else {
             return Ok(());
         };
-        self.out.push_str(" @ ");
-        write_quoted(self.out, &source.file)?;
-        write!(self.out, ":{}:{}", source.line, source.column)?;
-        if !source.trail.is_empty() {
-            self.out.push_str(" in ");
-            write_quoted(self.out, &source.trail)?;
-        }
-        Ok(())
+        write_source(self.out, source)
     }
+}
+
+/// Appends ` @ "file":line:column in "trail"`.
+pub(crate) fn write_source(out: &mut String, source: &Source) -> fmt::Result {
+    out.push_str(" @ ");
+    write_quoted(out, &source.file)?;
+    write!(out, ":{}:{}", source.line, source.column)?;
+    if !source.trail.is_empty() {
+        out.push_str(" in ");
+        write_quoted(out, &source.trail)?;
+    }
+    Ok(())
 }
 
 /// The mnemonics of scalar functions are their attribute.

@@ -31,7 +31,10 @@ impl TensorCell {
 
     /// What the cell holds now.
     pub(crate) fn content(&self) -> Tensor {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.content
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// True for handles of the same cell.

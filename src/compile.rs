@@ -158,7 +158,10 @@ where
 
     /// How many versions are compiled.
     pub fn versions(&self) -> usize {
-        self.versions.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.versions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     fn find(&self, types: &InputTypes, dims: &[i64]) -> Option<(Arc<Version>, SmallVec<[i64; 4]>)> {
@@ -196,7 +199,10 @@ where
             return Err(internal("compile", "a program does not fit its own sizes"));
         };
         history.push((types, sighting));
-        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self
+            .versions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if versions.len() == MAX_VERSIONS {
             versions.remove(0);
         }
@@ -214,7 +220,10 @@ where
             parameters.push(Tensor(Ok(state::parameter(parameters.len() as u32, ty))));
         }
         let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
-            return Err(internal("compile", "another number of parameters was expected"));
+            return Err(internal(
+                "compile",
+                "another number of parameters was expected",
+            ));
         };
         let recording = state::begin(N as u32);
         let results = (self.function)(parameters).into_tensors();
@@ -226,7 +235,14 @@ where
             .collect::<Result<Vec<_>>>()?;
         drop(results);
         let listed = list_with_constants(&mut roots)?;
-        Version::build(types.clone(), pattern.dims, bindings, &listed, &roots, captured)
+        Version::build(
+            types.clone(),
+            pattern.dims,
+            bindings,
+            &listed,
+            &roots,
+            captured,
+        )
     }
 }
 
@@ -289,7 +305,11 @@ impl Version {
             sources,
             generators: captured.generators(),
             cells: captured.cells_read(),
-            written: captured.written.iter().map(|(cell, _)| cell.clone()).collect(),
+            written: captured
+                .written
+                .iter()
+                .map(|(cell, _)| cell.clone())
+                .collect(),
             outputs: by_root,
         })
     }
@@ -347,12 +367,21 @@ impl Version {
         let known = |d: &Dim| d.eval(&|s| self.value_of(s, sizes));
         let mut tensors = Vec::with_capacity(buffers.len());
         for (ty, buffer) in self.outputs.iter().zip(buffers) {
-            let dims: Option<SmallVec<[Dim; 4]>> =
-                ty.dims.iter().map(|d| known(d).map(Dim::constant)).collect();
+            let dims: Option<SmallVec<[Dim; 4]>> = ty
+                .dims
+                .iter()
+                .map(|d| known(d).map(Dim::constant))
+                .collect();
             let Some(dims) = dims else {
                 return Err(internal("compile", "a result has an unknown size"));
             };
-            tensors.push(Tensor::leaf(TensorType { dtype: ty.dtype, dims }, buffer));
+            tensors.push(Tensor::leaf(
+                TensorType {
+                    dtype: ty.dtype,
+                    dims,
+                },
+                buffer,
+            ));
         }
         let results = tensors.len() - self.written.len();
         for (cell, tensor) in self.written.iter().zip(tensors.drain(results..)) {

@@ -113,7 +113,11 @@ impl Layout {
             self.write_row(out, axis, offset, indent + 1);
         } else {
             // One blank line more for every axis between.
-            let gap = format!(",{}{}", "\n".repeat(rank - axis - 1), " ".repeat(indent + 1));
+            let gap = format!(
+                ",{}{}",
+                "\n".repeat(rank - axis - 1),
+                " ".repeat(indent + 1)
+            );
             for (n, i) in self.shown(axis).into_iter().enumerate() {
                 if n > 0 {
                     out.push_str(&gap);
@@ -158,12 +162,23 @@ impl Layout {
 /// How the numbers of one tensor are written.
 enum NumberFormat {
     Bool,
-    Integer { width: usize },
+    Integer {
+        width: usize,
+    },
     /// All values integral: `1.`
-    Whole { width: usize },
-    Decimal { width: usize },
-    Scientific { width: usize },
-    Complex { re: Box<NumberFormat>, im: Box<NumberFormat> },
+    Whole {
+        width: usize,
+    },
+    Decimal {
+        width: usize,
+    },
+    Scientific {
+        width: usize,
+    },
+    Complex {
+        re: Box<NumberFormat>,
+        im: Box<NumberFormat>,
+    },
 }
 
 impl NumberFormat {
@@ -190,7 +205,10 @@ impl NumberFormat {
     }
 
     fn of_floats(values: &[f64]) -> NumberFormat {
-        let finite = values.iter().copied().filter(|v| v.is_finite() && *v != 0.0);
+        let finite = values
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite() && *v != 0.0);
         let magnitudes: Vec<f64> = finite.map(f64::abs).collect();
         let largest = magnitudes.iter().copied().fold(0.0, f64::max);
         let smallest = magnitudes.iter().copied().fold(f64::INFINITY, f64::min);

@@ -99,7 +99,10 @@ impl Tensor {
         if let Some(wanted) = dtype
             && wanted != node.ty.dtype
         {
-            let message = format!("the tensor holds {}, it cannot be read as {wanted}", node.ty.dtype);
+            let message = format!(
+                "the tensor holds {}, it cannot be read as {wanted}",
+                node.ty.dtype
+            );
             return Err(Error::new(ErrorKind::DType, op, message)
                 .at(Place::here())
                 .operand(self.note("self"))
@@ -108,7 +111,10 @@ impl Tensor {
         crate::tensor::realize_all(&[self])?;
         match node.value() {
             Some(buffer) => decode(buffer.as_bytes()),
-            None => Err(crate::tensor::internal(op, "a realised tensor has no value")),
+            None => Err(crate::tensor::internal(
+                op,
+                "a realised tensor has no value",
+            )),
         }
     }
 }
@@ -123,7 +129,9 @@ fn leaf_type<T: Element>(len: usize, dims: impl IntoDims) -> Result<TensorType> 
     };
     let error = |message: String| Error::new(ErrorKind::Shape, "from_slice", message).at(place);
     let Some(sizes) = ty.const_dims() else {
-        return Err(error("sizes of data must be known, non-negative numbers".into()));
+        return Err(error(
+            "sizes of data must be known, non-negative numbers".into(),
+        ));
     };
     let count = sizes.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
     if count != Some(len) {

@@ -39,7 +39,10 @@ fn d11_1_the_key_is_the_structure() {
     let n = compilations(|| {
         for i in 0..20 {
             let x = Tensor::from_vec(vec![i as f32; 7], [7]);
-            assert_eq!(program(&x).item::<f32>().unwrap(), 7.0 * (2.0 * i as f32 + 1.0));
+            assert_eq!(
+                program(&x).item::<f32>().unwrap(),
+                7.0 * (2.0 * i as f32 + 1.0)
+            );
         }
     });
     assert_eq!(n, 1);

@@ -16,7 +16,10 @@ fn shapes_that_do_not_broadcast() {
     assert_eq!(e.place().unwrap().line(), line);
     assert_eq!(e.place().unwrap().file(), file!());
     let text = e.to_string();
-    assert!(text.contains("f32[2, 3]") && text.contains("f32[4, 3]"), "{text}");
+    assert!(
+        text.contains("f32[2, 3]") && text.contains("f32[4, 3]"),
+        "{text}"
+    );
     assert!(text.contains("axis 0") && text.contains("hint:"), "{text}");
 }
 
@@ -69,7 +72,11 @@ fn axes_that_do_not_exist() {
 
 #[test]
 fn types_that_do_not_fit() {
-    let (f, i, b) = (Tensor::zeros([2]), Tensor::iota(2), Tensor::zeros([2]).cast(DType::Bool));
+    let (f, i, b) = (
+        Tensor::zeros([2]),
+        Tensor::iota(2),
+        Tensor::zeros([2]).cast(DType::Bool),
+    );
     for t in [
         &f & &f,
         &f << 1,
@@ -108,7 +115,10 @@ fn sizes_beyond_the_address_space() {
 fn indices_are_checked_while_running() {
     let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]);
     for bad in [3i64, -4, i64::MAX, i64::MIN] {
-        let e = x.gather(0, &Tensor::from_vec(vec![bad], [1])).to_vec::<f32>().unwrap_err();
+        let e = x
+            .gather(0, &Tensor::from_vec(vec![bad], [1]))
+            .to_vec::<f32>()
+            .unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Fault, "{e}");
         assert!(e.to_string().contains("errors.rs"), "{e}");
     }
@@ -120,7 +130,10 @@ fn indices_are_checked_while_running() {
 fn integer_division_by_zero_is_an_error() {
     let x = Tensor::from_vec(vec![1i32, 2], [2]);
     let zero = Tensor::from_vec(vec![1i32, 0], [2]);
-    assert_eq!(x.floor_divide(&zero).to_vec::<i32>().unwrap_err().kind(), ErrorKind::Fault);
+    assert_eq!(
+        x.floor_divide(&zero).to_vec::<i32>().unwrap_err().kind(),
+        ErrorKind::Fault
+    );
     assert_eq!(x.div(&zero).to_vec::<f32>().unwrap(), [1.0, f32::INFINITY]);
 }
 
@@ -147,5 +160,11 @@ fn values_cannot_be_read_inside_a_capture() {
         Ok(_) => x,
         Err(e) => Tensor::full((), i64::from(e.kind() == ErrorKind::Capture)),
     });
-    assert_eq!(f.call([&Tensor::zeros([2])]).unwrap().item::<i64>().unwrap(), 1);
+    assert_eq!(
+        f.call([&Tensor::zeros([2])])
+            .unwrap()
+            .item::<i64>()
+            .unwrap(),
+        1
+    );
 }

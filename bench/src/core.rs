@@ -45,7 +45,11 @@ fn recording() {
     let add = median(31, 10_000, || drop(black_box(&x + &y)));
     let scale = median(31, 10_000, || drop(black_box(&x * 2.0)));
     line("record x + y", format!("{:.0} ns", add * 1e9), "<= 200 ns");
-    line("record x * 2.0", format!("{:.0} ns", scale * 1e9), "<= 200 ns");
+    line(
+        "record x * 2.0",
+        format!("{:.0} ns", scale * 1e9),
+        "<= 200 ns",
+    );
 }
 
 fn dispatch() -> Result<(), Box<dyn Error>> {
@@ -54,21 +58,41 @@ fn dispatch() -> Result<(), Box<dyn Error>> {
     let recorded = median(31, 2000, || {
         black_box((&x + &y).realize()).expect("adding works");
     });
-    line("record, look up and run x + y, 8 elements", format!("{:.2} us", recorded * 1e6), "<= 3 us");
+    line(
+        "record, look up and run x + y, 8 elements",
+        format!("{:.2} us", recorded * 1e6),
+        "<= 3 us",
+    );
     let add = compile(|[x, y]: [Tensor; 2]| x + y);
     let compiled = median(31, 2000, || {
         black_box(add.call([&x, &y])).expect("adding works");
     });
-    line("compiled x + y, 8 elements", format!("{:.2} us", compiled * 1e6), "<= 1 us");
+    line(
+        "compiled x + y, 8 elements",
+        format!("{:.2} us", compiled * 1e6),
+        "<= 1 us",
+    );
     Ok(())
 }
 
 fn first_calls() -> Result<(), Box<dyn Error>> {
     let pointwise = cold::measure("pointwise", 9)?;
-    line("first call, 3 pointwise operations", format!("{:.2} ms", pointwise * 1e3), "<= 2 ms");
+    line(
+        "first call, 3 pointwise operations",
+        format!("{:.2} ms", pointwise * 1e3),
+        "<= 2 ms",
+    );
     let thousand = cold::measure("chain1000", 9)?;
-    line("first call, chain of 1,000", format!("{:.2} ms", thousand * 1e3), "<= 15 ms");
-    for (name, length, repeats) in [("chain1000", 1e3, 5), ("chain10000", 1e4, 3), ("chain100000", 1e5, 1)] {
+    line(
+        "first call, chain of 1,000",
+        format!("{:.2} ms", thousand * 1e3),
+        "<= 15 ms",
+    );
+    for (name, length, repeats) in [
+        ("chain1000", 1e3, 5),
+        ("chain10000", 1e4, 3),
+        ("chain100000", 1e5, 1),
+    ] {
         let seconds = cold::measure(name, repeats)?;
         let what = format!("first call, chain of {length}, per operation");
         line(&what, format!("{:.2} us", seconds / length * 1e6), "flat");
@@ -84,14 +108,22 @@ fn recompilation() -> Result<(), Box<dyn Error>> {
         rows = Tensor::cat(&[&rows, &row], 0).realize()?;
     }
     let grown = cache_stats().compilations - before;
-    line("compilations, cat of one more row, 1,000 steps", grown.to_string(), "<= 3");
+    line(
+        "compilations, cat of one more row, 1,000 steps",
+        grown.to_string(),
+        "<= 3",
+    );
     let before = cache_stats().compilations;
     let x = Tensor::from_vec(vec![1.0f32; 64], [64]);
     for step in 0..100 {
         (&x * (1e-3 * f64::from(step + 2))).realize()?;
     }
     let literal = cache_stats().compilations - before;
-    line("compilations, x * lr with another lr, 100 steps", literal.to_string(), "<= 2");
+    line(
+        "compilations, x * lr with another lr, 100 steps",
+        literal.to_string(),
+        "<= 2",
+    );
     Ok(())
 }
 
@@ -107,7 +139,11 @@ fn endurance() -> Result<(), Box<dyn Error>> {
     assert!((value - 2.0).abs() < 1e-5);
     drop(x);
     let what = "chain of 1,000,000 operations: built, run and dropped";
-    line(what, format!("{built:.2} + {:.2} s", total - built), "no overflow");
+    line(
+        what,
+        format!("{built:.2} + {:.2} s", total - built),
+        "no overflow",
+    );
 
     let mut x = Tensor::from_vec(vec![0.5f32; 1024], [1024]);
     let (a, b) = (Tensor::full([1024], 0.9), Tensor::full([1024], 0.1));
@@ -118,7 +154,9 @@ fn endurance() -> Result<(), Box<dyn Error>> {
     let running = RunningStats::new(16);
     let input = Tensor::randn([32, 16]).realize()?;
     grows("memory over 10,000 batch-norm forwards", || {
-        input.batch_norm_train(&running, None, None, 1e-5).realize()?;
+        input
+            .batch_norm_train(&running, None, None, 1e-5)
+            .realize()?;
         Ok(())
     })
 }
@@ -153,7 +191,11 @@ fn threads() -> Result<(), Box<dyn Error>> {
         results.push((y.sum(0).to_vec::<f32>()?, y.to_vec::<f32>()?));
     }
     lazulite::set_options(before);
-    let same = if results[0] == results[1] { "identical" } else { "DIFFERENT" };
+    let same = if results[0] == results[1] {
+        "identical"
+    } else {
+        "DIFFERENT"
+    };
     line("bits at 1 and 2 threads", same.into(), "identical");
     Ok(())
 }

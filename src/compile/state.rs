@@ -105,7 +105,10 @@ impl CaptureState {
 
     #[track_caller]
     fn generator(&mut self, generator: &Generator) -> &mut GeneratorUse {
-        let known = self.generators.iter().position(|g| g.generator.is(generator));
+        let known = self
+            .generators
+            .iter()
+            .position(|g| g.generator.is(generator));
         let position = known.unwrap_or_else(|| {
             let position = self.generators.len();
             let word = TensorType::scalar(DType::U64);
@@ -146,7 +149,8 @@ impl CaptureState {
     /// Cells whose value is an input, with its type.
     pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
         let each = self.read.iter();
-        each.map(|(cell, node)| (cell.clone(), node.ty.clone())).collect()
+        each.map(|(cell, node)| (cell.clone(), node.ty.clone()))
+            .collect()
     }
 }
 
@@ -162,7 +166,8 @@ pub(crate) fn captured_stream(generator: &Generator) -> Option<(Operand, Operand
             runtime: false,
         };
         used.draws += 1;
-        let operands: Operands = smallvec![Operand::Node(used.base.clone()), Operand::Literal(draw)];
+        let operands: Operands =
+            smallvec![Operand::Node(used.base.clone()), Operand::Literal(draw)];
         let stream = Arc::new(Node::new(
             Recorded::Binary(Binary::Add),
             TensorType::scalar(DType::U64),

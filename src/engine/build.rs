@@ -22,7 +22,11 @@ impl Pattern {
     pub fn exact(trace: &Trace) -> Pattern {
         Pattern {
             dims: trace.dims.clone(),
-            literals: trace.literals.iter().map(|l| (!l.runtime).then_some(*l)).collect(),
+            literals: trace
+                .literals
+                .iter()
+                .map(|l| (!l.runtime).then_some(*l))
+                .collect(),
         }
     }
 }
@@ -42,7 +46,11 @@ pub(crate) fn build(trace: &Trace, pattern: &Pattern) -> Result<Graph, TypeError
     for (position, node) in trace.nodes.iter().enumerate() {
         builder.node(position, node)?;
     }
-    let outputs: Vec<NodeId> = trace.roots.iter().map(|&r| builder.ids[r as usize]).collect();
+    let outputs: Vec<NodeId> = trace
+        .roots
+        .iter()
+        .map(|&r| builder.ids[r as usize])
+        .collect();
     let mut graph = builder.graph;
     graph.set_outputs(outputs);
     Ok(graph)
@@ -66,7 +74,9 @@ impl Builder<'_> {
             let first = listed.first_dim as usize;
             let rank = listed.node.ty.rank();
             let dims = self.pattern.dims[first..first + rank].iter().cloned();
-            let id = self.graph.input(TensorType::new(listed.node.ty.dtype, dims));
+            let id = self
+                .graph
+                .input(TensorType::new(listed.node.ty.dtype, dims));
             leaves.insert(leaf, id);
         }
         for (literal, constant) in self.trace.literals.iter().zip(&self.pattern.literals) {
@@ -157,9 +167,16 @@ impl Builder<'_> {
             return Ok(id);
         }
         let missing = target.len() - dims.len();
-        let padded: Dims = std::iter::repeat_n(Dim::ONE, missing).chain(dims.iter().cloned()).collect();
+        let padded: Dims = std::iter::repeat_n(Dim::ONE, missing)
+            .chain(dims.iter().cloned())
+            .collect();
         let id = if missing > 0 {
-            self.graph.add(Op::Reshape { dims: padded.clone() }, [id])?
+            self.graph.add(
+                Op::Reshape {
+                    dims: padded.clone(),
+                },
+                [id],
+            )?
         } else {
             id
         };

@@ -8,7 +8,7 @@ use super::generalise::{Binding, Sighting, generalise};
 use super::trace::Trace;
 use crate::error::Result;
 use hashbrown::HashMap;
-use lazulite_ir::{Guard, Relation, Symbol, TensorType};
+use lazulite_ir::{Guard, Relation, Symbol};
 use lazulite_runtime::Program;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,15 +25,21 @@ pub(crate) struct Version {
     pub pattern: Pattern,
     pub bindings: Vec<Binding>,
     pub program: Arc<Program>,
-    pub outputs: Vec<TensorType>,
     guards: Vec<Guard>,
 }
 
 impl Version {
     /// The values of the symbols, if sizes and numbers fit the pattern and all guards hold.
-    pub fn bind(&self, dims: &[i64], literals: &[crate::tensor::Literal]) -> Option<SmallVec<[i64; 4]>> {
+    pub fn bind(
+        &self,
+        dims: &[i64],
+        literals: &[crate::tensor::Literal],
+    ) -> Option<SmallVec<[i64; 4]>> {
         let constants = self.pattern.literals.iter().zip(literals);
-        if !constants.into_iter().all(|(c, l)| c.is_none_or(|c| c == *l)) {
+        if !constants
+            .into_iter()
+            .all(|(c, l)| c.is_none_or(|c| c == *l))
+        {
             return None;
         }
         let values: SmallVec<[i64; 4]> = self.bindings.iter().map(|b| dims[b.position]).collect();
@@ -88,7 +94,9 @@ impl Cache {
     /// A version for this trace, compiled if need be.
     pub fn version(&self, trace: &Trace, dims: &[i64]) -> Result<Bound> {
         let entry = self.entry(&trace.key);
-        entry.last_used.store(self.clock.fetch_add(1, Relaxed), Relaxed);
+        entry
+            .last_used
+            .store(self.clock.fetch_add(1, Relaxed), Relaxed);
         if let Some(found) = entry.find(dims, &trace.literals) {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
@@ -106,7 +114,10 @@ impl Cache {
         self.compilations.fetch_add(1, Relaxed);
         let version = Arc::new(compile(trace, &history, &sighting)?);
         let Some(values) = version.bind(dims, &trace.literals) else {
-            return Err(crate::tensor::internal("realize", "a program does not fit its own sizes"));
+            return Err(crate::tensor::internal(
+                "realize",
+                "a program does not fit its own sizes",
+            ));
         };
         remember(&mut history, sighting);
         entry.insert(version.clone());
@@ -121,7 +132,10 @@ impl Cache {
         drop(entries);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {
-            let mut ages: Vec<u64> = entries.values().map(|e| e.last_used.load(Relaxed)).collect();
+            let mut ages: Vec<u64> = entries
+                .values()
+                .map(|e| e.last_used.load(Relaxed))
+                .collect();
             let quarter = ages.len() / 4;
             let (_, limit, _) = ages.select_nth_unstable(quarter);
             let limit = *limit;
@@ -142,7 +156,10 @@ impl Entry {
     /// Adds a version; the oldest gives way when there are too many, since later ones are more
     /// general.
     fn insert(&self, version: Arc<Version>) {
-        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self
+            .versions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if versions.len() == MAX_VERSIONS {
             versions.remove(0);
         }
@@ -172,14 +189,13 @@ fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<V
 }
 
 fn compile_pattern(trace: &Trace, pattern: Pattern, bindings: Vec<Binding>) -> Result<Version> {
-    let graph = build::build(trace, &pattern)
-        .map_err(|e| crate::tensor::type_error("realize", e, &[]))?;
+    let graph =
+        build::build(trace, &pattern).map_err(|e| crate::tensor::type_error("realize", e, &[]))?;
     let program = super::compile_graph(&graph, &bindings)?;
     Ok(Version {
         pattern,
         bindings,
         program: Arc::new(program),
-        outputs: graph.output_types(),
         guards: graph.guards().to_vec(),
     })
 }

@@ -35,7 +35,10 @@ pub(crate) fn generalise(sightings: &[Sighting]) -> (Pattern, Vec<Binding>) {
             if values.iter().all(|v| *v == values[0]) {
                 return Dim::constant(values[0]);
             }
-            if let Some(dim) = bindings.iter().find_map(|(b, known)| relate(b, known, &values)) {
+            if let Some(dim) = bindings
+                .iter()
+                .find_map(|(b, known)| relate(b, known, &values))
+            {
                 return dim;
             }
             let name = format!("s{}", bindings.len());
@@ -101,7 +104,12 @@ mod tests {
     }
 
     fn dims_of(sightings: &[Sighting]) -> Vec<String> {
-        generalise(sightings).0.dims.iter().map(Dim::to_string).collect()
+        generalise(sightings)
+            .0
+            .dims
+            .iter()
+            .map(Dim::to_string)
+            .collect()
     }
 
     #[test]
@@ -113,14 +121,21 @@ mod tests {
 
     #[test]
     fn sizes_that_move_together_share_a_symbol() {
-        let seen = [sighting(&[5, 4, 20, 6, 5], 1.0), sighting(&[6, 4, 24, 7, 6], 2.0)];
+        let seen = [
+            sighting(&[5, 4, 20, 6, 5], 1.0),
+            sighting(&[6, 4, 24, 7, 6], 2.0),
+        ];
         assert_eq!(dims_of(&seen), ["s0", "4", "4*s0", "1 + s0", "s0"]);
         assert!(generalise(&seen).0.literals[0].is_none());
     }
 
     #[test]
     fn chance_relations_are_dropped_when_a_sighting_contradicts_them() {
-        let seen = [sighting(&[5, 6], 1.0), sighting(&[6, 7], 1.0), sighting(&[7, 9], 1.0)];
+        let seen = [
+            sighting(&[5, 6], 1.0),
+            sighting(&[6, 7], 1.0),
+            sighting(&[7, 9], 1.0),
+        ];
         assert_eq!(dims_of(&seen), ["s0", "s1"]);
     }
 }

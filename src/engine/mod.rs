@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
-use lazulite_ir::{DType, Graph, Symbol, TensorType};
+use lazulite_ir::{Graph, Symbol};
 use lazulite_runtime::{Buffer, Input, Program, RunError};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -134,7 +134,11 @@ pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
 }
 
 /// Runs a program on the configured threads.
-pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) -> Result<Vec<Buffer>> {
+pub(crate) fn execute(
+    program: &Program,
+    inputs: &mut [Input],
+    sizes: &[i64],
+) -> Result<Vec<Buffer>> {
     match program.run(inputs, sizes, options::pool().as_ref()) {
         Ok(outputs) => Ok(outputs.buffers),
         Err(e) => Err(run_error(e)),
@@ -188,14 +192,4 @@ pub(crate) fn compile_graph(graph: &Graph, bindings: &[Binding]) -> Result<Progr
     plan.symbols = symbols;
     lazulite_codegen::compile(&plan, &options.codegen())
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
-}
-
-/// Number of elements of a type with known sizes.
-pub(crate) fn element_count(ty: &TensorType) -> Option<usize> {
-    Some(ty.const_dims()?.iter().product())
-}
-
-/// Bytes of an element; complex numbers are pairs.
-pub(crate) fn element_size(dtype: DType) -> usize {
-    dtype.size()
 }

@@ -17,7 +17,11 @@ pub struct Options {
 
 impl Options {
     fn from_environment() -> Options {
-        let number = |name| std::env::var(name).ok().and_then(|v| v.trim().parse::<usize>().ok());
+        let number = |name| {
+            std::env::var(name)
+                .ok()
+                .and_then(|v| v.trim().parse::<usize>().ok())
+        };
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
             threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),

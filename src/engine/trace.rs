@@ -2,7 +2,7 @@
 //! a traversal that depends on structure only. The listing yields the cache key, the sizes and the
 //! numbers that the key leaves out, and the set of values to be computed.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
 use lazulite_ir::{Dim, Structure, TensorType};
 use lazulite_runtime::Buffer;
@@ -178,7 +178,8 @@ impl Tracer {
                 Operand::Literal(literal) => {
                     let position = t.literals.len() as u32;
                     t.literals.push(*literal);
-                    t.key.push(LITERAL | literal.dtype as u64 | u64::from(literal.runtime) << 8);
+                    t.key
+                        .push(LITERAL | literal.dtype as u64 | u64::from(literal.runtime) << 8);
                     Link::Literal(position)
                 }
             };

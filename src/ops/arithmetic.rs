@@ -83,7 +83,8 @@ fn wrong_sign(rest: &Tensor, divisor: Argument) -> Tensor {
         Argument::Tensor(t) => t.lt(0).into(),
         Argument::Number(n) => Argument::from(is_negative(n)),
     };
-    rest.ne(0).bitwise_and(compare("ne", Predicate::Ne, rest.lt(0).into(), negative))
+    rest.ne(0)
+        .bitwise_and(compare("ne", Predicate::Ne, rest.lt(0).into(), negative))
 }
 
 fn is_negative(number: Number) -> bool {

@@ -108,7 +108,14 @@ impl Tensor {
     #[track_caller]
     pub fn iota(len: impl Into<Dim>) -> Tensor {
         match len.into().0 {
-            Ok(len) => primitive("arange", Op::Iota { len, dtype: DType::I64 }, &[]),
+            Ok(len) => primitive(
+                "arange",
+                Op::Iota {
+                    len,
+                    dtype: DType::I64,
+                },
+                &[],
+            ),
             Err(e) => Tensor::error(e.at(Place::here())),
         }
     }
@@ -117,7 +124,14 @@ impl Tensor {
     #[track_caller]
     pub fn from_dim(dim: impl Into<Dim>) -> Tensor {
         match dim.into().0 {
-            Ok(value) => primitive("from_dim", Op::Size { value, dtype: DType::I64 }, &[]),
+            Ok(value) => primitive(
+                "from_dim",
+                Op::Size {
+                    value,
+                    dtype: DType::I64,
+                },
+                &[],
+            ),
             Err(e) => Tensor::error(e.at(Place::here())),
         }
     }
@@ -134,7 +148,11 @@ impl Tensor {
     pub fn linspace(start: f64, end: f64, count: usize) -> Tensor {
         let index = Tensor::iota(count).cast(DType::F64);
         let last = count.saturating_sub(1);
-        let step = if last == 0 { 0.0 } else { (end - start) / last as f64 };
+        let step = if last == 0 {
+            0.0
+        } else {
+            (end - start) / last as f64
+        };
         // From the nearer end, so that both ends come out exactly.
         let from_start = index.mul(step).add(start);
         let from_end = index.mul(-1.0).add(last as f64).mul(-step).add(end);

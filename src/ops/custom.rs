@@ -54,7 +54,11 @@ impl<T: Element, U: Element, const N: usize> ElementFn<T, U, N> {
     {
         let stateless = size_of::<F>() == 0;
         let make = || elementwise::<T, U, F, N>(f);
-        let function = if stateless { shared(TypeId::of::<F>(), make) } else { make() };
+        let function = if stateless {
+            shared(TypeId::of::<F>(), make)
+        } else {
+            make()
+        };
         ElementFn {
             target: Custom::Host(name.into(), function),
             _types: std::marker::PhantomData,
@@ -81,11 +85,16 @@ impl<T: Element, U: Element, const N: usize> ElementFn<T, U, N> {
         };
         let op = Op::Custom {
             target: self.target.clone(),
-            results: vec![TensorType { dtype: U::DTYPE, dims }],
+            results: vec![TensorType {
+                dtype: U::DTYPE,
+                dims,
+            }],
         };
         let operands: Vec<&Tensor> = ready.iter().collect();
         let mut results = primitive_many("map_elements", op, &operands, 1);
-        results.pop().unwrap_or_else(|| Tensor::error(internal("map_elements", "no result")))
+        results
+            .pop()
+            .unwrap_or_else(|| Tensor::error(internal("map_elements", "no result")))
     }
 }
 
@@ -103,7 +112,9 @@ where
             return Err(format!("{N} operands were expected, not {}", columns.len()));
         }
         let count = output.len() / size_of::<U>();
-        let results: Vec<U> = (0..count).map(|i| f(std::array::from_fn(|k| columns[k][i]))).collect();
+        let results: Vec<U> = (0..count)
+            .map(|i| f(std::array::from_fn(|k| columns[k][i])))
+            .collect();
         output.copy_from_slice(U::as_bytes(&results));
         Ok(())
     })

@@ -221,7 +221,9 @@ impl Tensor {
         let along = |i: usize| {
             let mut shape = vec![Dim::from(1i64); own];
             shape[i] = dims[i].clone();
-            Tensor::iota(dims[i].clone()).reshape(shape).expand(dims.clone())
+            Tensor::iota(dims[i].clone())
+                .reshape(shape)
+                .expand(dims.clone())
         };
         (0..own)
             .map(|i| match i == axis {
@@ -237,10 +239,14 @@ impl Tensor {
 fn normalised(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Result<Tensor> {
     let dtype = indices.dtype()?;
     if !dtype.is_int() {
-        return Err(Error::new(ErrorKind::DType, op, format!("indices are {dtype}, not integers"))
-            .operand(x.note("self"))
-            .operand(indices.note("indices"))
-            .hint("cast the indices to i64"));
+        return Err(Error::new(
+            ErrorKind::DType,
+            op,
+            format!("indices are {dtype}, not integers"),
+        )
+        .operand(x.note("self"))
+        .operand(indices.note("indices"))
+        .hint("cast the indices to i64"));
     }
     let indices = indices.cast(DType::I64);
     let size = Tensor::from_dim(x.dim(axis as i64));
@@ -275,14 +281,26 @@ fn gather_axes(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor])
 fn gather_zero_dim(x: &Tensor, indices: &Tensor) -> Result<Tensor> {
     let flat = indices.reshape([-1i64]);
     let picked = gather_axes("gather", &x.unsqueeze(0), &[0], &[flat])?;
-    Ok(picked.reshape(indices.node()?.ty.dims.iter().map(|d| Dim(Ok(d.clone()))).collect::<Vec<_>>()))
+    Ok(picked.reshape(
+        indices
+            .node()?
+            .ty
+            .dims
+            .iter()
+            .map(|d| Dim(Ok(d.clone())))
+            .collect::<Vec<_>>(),
+    ))
 }
 
 #[track_caller]
 fn select_one(x: &Tensor, axis: i64, at: i64) -> Result<Tensor> {
     let resolved = x.axis("select", axis)?;
     let size = x.dim(axis);
-    let place = if at < 0 { size.clone() + at } else { Dim::from(at) };
+    let place = if at < 0 {
+        size.clone() + at
+    } else {
+        Dim::from(at)
+    };
     if let (Ok(place), Ok(size)) = (&place.0, &size.0)
         && let (Some(p), Some(s)) = (place.as_const(), size.as_const())
         && !(0..s).contains(&p)
@@ -297,7 +315,10 @@ fn select_one(x: &Tensor, axis: i64, at: i64) -> Result<Tensor> {
 /// Applies the entries from the left; index tensors are gathered together at the end.
 #[track_caller]
 fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
-    let consumed = entries.iter().map(axes_consumed).collect::<Result<Vec<_>>>()?;
+    let consumed = entries
+        .iter()
+        .map(axes_consumed)
+        .collect::<Result<Vec<_>>>()?;
     let (used, rank) = (consumed.iter().sum::<usize>(), x.rank()?);
     if used > rank {
         let message = format!("{used} indices for a tensor with {rank} axes");
@@ -309,8 +330,10 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
         None => entries.extend(rest),
     }
     if entries.iter().any(|e| matches!(e, Index::Ellipsis)) {
-        return Err(Error::new(ErrorKind::Index, "index", "an ellipsis may occur once")
-            .operand(x.note("self")));
+        return Err(
+            Error::new(ErrorKind::Index, "index", "an ellipsis may occur once")
+                .operand(x.note("self")),
+        );
     }
     let (mut out, mut axis) = (x.clone(), 0i64);
     let mut gathered = Vec::new();
@@ -384,8 +407,10 @@ fn slice(x: &Tensor, axis: i64, from: Option<i64>, to: Option<i64>, step: i64) -
         return Ok(x.clone());
     }
     if step == 0 {
-        return Err(Error::new(ErrorKind::Argument, "slice", "a step of 0 leads nowhere")
-            .operand(x.note("self")));
+        return Err(
+            Error::new(ErrorKind::Argument, "slice", "a step of 0 leads nowhere")
+                .operand(x.note("self")),
+        );
     }
     let size = x.dim(axis).0?;
     let overflow = |e| crate::tensor::size_overflow("slice", e);
@@ -395,7 +420,10 @@ fn slice(x: &Tensor, axis: i64, from: Option<i64>, to: Option<i64>, step: i64) -
     let (lowest, highest) = if step > 0 {
         (zero.clone(), size.clone())
     } else {
-        (constant(-1), size.sub(&lazulite_ir::Dim::ONE).map_err(overflow)?)
+        (
+            constant(-1),
+            size.sub(&lazulite_ir::Dim::ONE).map_err(overflow)?,
+        )
     };
     let bound = |given: Option<i64>, default: &lazulite_ir::Dim| -> Result<lazulite_ir::Dim> {
         let Some(given) = given else {
@@ -413,7 +441,11 @@ fn slice(x: &Tensor, axis: i64, from: Option<i64>, to: Option<i64>, step: i64) -
     } else {
         (bound(from, &highest)?, bound(to, &lowest)?)
     };
-    let distance = if step > 0 { end.sub(&start) } else { start.sub(&end) };
+    let distance = if step > 0 {
+        end.sub(&start)
+    } else {
+        start.sub(&end)
+    };
     let count = distance
         .and_then(|d| d.add(&constant(step.saturating_abs() - 1)))
         .and_then(|d| d.floor_div(&constant(step.saturating_abs())))
@@ -482,15 +514,22 @@ impl Tensor {
             let count = self.dims()?.iter().product::<usize>();
             let dims: Vec<Dim> = (0..self.rank()?).map(|i| self.dim(i as i64)).collect();
             // The flat positions of the part, found by indexing a tensor of positions.
-            let positions = index(&Tensor::iota(count).reshape(dims.clone()), indices.into_indices())?;
-            let part: Vec<Dim> = (0..positions.rank()?).map(|i| positions.dim(i as i64)).collect();
+            let positions = index(
+                &Tensor::iota(count).reshape(dims.clone()),
+                indices.into_indices(),
+            )?;
+            let part: Vec<Dim> = (0..positions.rank()?)
+                .map(|i| positions.dim(i as i64))
+                .collect();
             let value = match value.into() {
                 Argument::Tensor(t) => t.cast(self.dtype()?),
                 Argument::Number(n) => Tensor::full_of((), n, self.dtype()?),
             };
             let updates = value.expand(part).reshape([-1i64]);
             let flat = self.reshape([-1i64]);
-            Ok(flat.scatter(0, &positions.reshape([-1i64]), &updates).reshape(dims))
+            Ok(flat
+                .scatter(0, &positions.reshape([-1i64]), &updates)
+                .reshape(dims))
         })();
         *self = written.unwrap_or_else(|e: Error| Tensor::error(e.at(place)));
     }

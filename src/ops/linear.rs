@@ -24,10 +24,18 @@ impl Tensor {
         };
         let (left, right) = (a.ty.rank(), b.ty.rank());
         if left == 0 || right == 0 {
-            return self.matmul_error(other, "a 0-d tensor is no matrix", "multiply with * instead");
+            return self.matmul_error(
+                other,
+                "a 0-d tensor is no matrix",
+                "multiply with * instead",
+            );
         }
         let (inner_left, inner_right) = (&a.ty.dims[left - 1], &b.ty.dims[right.max(2) - 2]);
-        let inner_right = if right == 1 { &b.ty.dims[0] } else { inner_right };
+        let inner_right = if right == 1 {
+            &b.ty.dims[0]
+        } else {
+            inner_right
+        };
         if inner_left.compare_eq(inner_right) == Some(false) {
             let message = format!("inner sizes {inner_left} and {inner_right} differ");
             let hint = "the last axis of the left must match the second to last of the right; \
@@ -74,7 +82,9 @@ impl Tensor {
     #[track_caller]
     fn matmul_error(&self, other: &Tensor, message: &str, hint: &str) -> Tensor {
         let error = Error::new(ErrorKind::Shape, "matmul", message).at(Place::here());
-        let error = error.operand(self.note("self")).operand(other.note("other"));
+        let error = error
+            .operand(self.note("self"))
+            .operand(other.note("other"));
         Tensor::error(error.hint(hint))
     }
 

@@ -33,13 +33,21 @@ impl Tensor {
     /// Replaces a size of -1.
     fn infer_missing(&self, mut dims: Dims) -> Result<Dims> {
         let node = self.node()?;
-        let mut missing = dims.iter().enumerate().filter(|(_, d)| d.is(-1)).map(|(i, _)| i);
+        let mut missing = dims
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.is(-1))
+            .map(|(i, _)| i);
         let (Some(axis), None) = (missing.next(), missing.next()) else {
             return Ok(dims);
         };
         let overflow = |e| size_overflow("reshape", e);
         let total = lazulite_ir::Dim::product(&node.ty.dims).map_err(overflow)?;
-        let known = dims.iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, d)| d);
+        let known = dims
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != axis)
+            .map(|(_, d)| d);
         let known = lazulite_ir::Dim::product(known).map_err(overflow)?;
         if known.is(0) {
             return Err(Error::new(
@@ -71,7 +79,11 @@ impl Tensor {
     /// Exchanges two axes.
     #[track_caller]
     pub fn transpose(&self, a: i64, b: i64) -> Tensor {
-        match (self.axis("transpose", a), self.axis("transpose", b), self.rank()) {
+        match (
+            self.axis("transpose", a),
+            self.axis("transpose", b),
+            self.rank(),
+        ) {
             (Ok(a), Ok(b), Ok(rank)) if rank > 0 => {
                 let mut perm: Vec<u32> = (0..rank as u32).collect();
                 perm.swap(a, b);
@@ -105,7 +117,11 @@ impl Tensor {
             Err(e) => return Tensor::error(e),
         };
         let Some(missing) = dims.len().checked_sub(own.len()) else {
-            let message = format!("{} sizes are fewer than the tensor's {}", dims.len(), own.len());
+            let message = format!(
+                "{} sizes are fewer than the tensor's {}",
+                dims.len(),
+                own.len()
+            );
             let error = Error::new(ErrorKind::Shape, op, message);
             return Tensor::error(error.at(Place::here()).operand(self.note("self")));
         };
@@ -152,7 +168,11 @@ impl Tensor {
             Err(e) => return Tensor::error(e),
         };
         let places = dims.len() as i64 + 1;
-        let at = if axis < 0 { axis.saturating_add(places) } else { axis };
+        let at = if axis < 0 {
+            axis.saturating_add(places)
+        } else {
+            axis
+        };
         if !(0..places).contains(&at) {
             let message = format!("position {axis} does not exist: there are {places}");
             let error = Error::new(ErrorKind::Shape, "unsqueeze", message);
@@ -244,7 +264,11 @@ impl Tensor {
             starts[axis] = start.0?;
             lens[axis] = len.0?;
             steps[axis] = step;
-            Ok(Op::Slice { start: starts, len: lens, step: steps })
+            Ok(Op::Slice {
+                start: starts,
+                len: lens,
+                step: steps,
+            })
         });
         match attributes {
             Ok(slice) => primitive(op, slice, &[self]),
@@ -262,7 +286,10 @@ impl Tensor {
         };
         let widths = widths.as_ref();
         let side = |pick: fn(&(i64, i64)) -> i64| -> Dims {
-            widths.iter().map(|w| lazulite_ir::Dim::constant(pick(w))).collect()
+            widths
+                .iter()
+                .map(|w| lazulite_ir::Dim::constant(pick(w)))
+                .collect()
         };
         let pad = Op::Pad {
             low: side(|w| w.0),
@@ -318,7 +345,11 @@ impl Tensor {
 #[track_caller]
 fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     let Some((first, rest)) = tensors.split_first() else {
-        return Err(Error::new(ErrorKind::Argument, "cat", "there are no tensors to join"));
+        return Err(Error::new(
+            ErrorKind::Argument,
+            "cat",
+            "there are no tensors to join",
+        ));
     };
     let axis = first.axis("cat", axis)?;
     let mut dtype = first.node()?.ty.dtype;
@@ -347,8 +378,12 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
 fn join(a: &Tensor, b: &Tensor, axis: usize) -> Result<Tensor> {
     let (x, y) = (a.node()?, b.node()?);
     if x.ty.dims.is_empty() {
-        return Err(Error::new(ErrorKind::Shape, "cat", "0-d tensors have no axis to join along")
-            .hint("use stack"));
+        return Err(Error::new(
+            ErrorKind::Shape,
+            "cat",
+            "0-d tensors have no axis to join along",
+        )
+        .hint("use stack"));
     }
     let (before, after) = (x.ty.dims[axis].clone(), y.ty.dims[axis].clone());
     let rank = x.ty.rank();
@@ -356,7 +391,11 @@ fn join(a: &Tensor, b: &Tensor, axis: usize) -> Result<Tensor> {
         let (mut lows, mut highs) = (filled(rank, 0), filled(rank, 0));
         lows[axis].clone_from(low_by);
         highs[axis].clone_from(high_by);
-        let pad = Op::Pad { low: lows, high: highs, interior: filled(rank, 0) };
+        let pad = Op::Pad {
+            low: lows,
+            high: highs,
+            interior: filled(rank, 0),
+        };
         let fill = Tensor::full_of((), 0, x.ty.dtype);
         primitive("cat", pad, &[t, &fill])
     };

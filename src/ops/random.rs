@@ -124,7 +124,9 @@ impl Generator {
             );
         };
         // 63 bits, so that the signed remainder is not negative.
-        let bits = random_bits(self, dims, DType::U64).bitwise_right_shift(1).cast(DType::I64);
+        let bits = random_bits(self, dims, DType::U64)
+            .bitwise_right_shift(1)
+            .cast(DType::I64);
         bits.fmod(range).add(low)
     }
 }
@@ -132,7 +134,9 @@ impl Generator {
 /// 24 random bits as a number in [0, 1): every f32 of that spacing is equally likely.
 #[track_caller]
 fn unit_interval(bits: &Tensor) -> Tensor {
-    bits.bitwise_right_shift(8).cast(DType::F32).mul(1.0 / f64::from(1u32 << 24))
+    bits.bitwise_right_shift(8)
+        .cast(DType::F32)
+        .mul(1.0 / f64::from(1u32 << 24))
 }
 
 /// A random permutation of the integers up to `n`, i64.

@@ -14,7 +14,11 @@ pub trait IntoAxes {
 
 fn resolve(axis: i64, rank: usize) -> (i64, Option<usize>) {
     let rank = rank.max(1) as i64;
-    let at = if axis < 0 { axis.saturating_add(rank) } else { axis };
+    let at = if axis < 0 {
+        axis.saturating_add(rank)
+    } else {
+        axis
+    };
     (axis, (0..rank).contains(&at).then_some(at as usize))
 }
 
@@ -126,13 +130,15 @@ impl Tensor {
     /// True where any element is not zero.
     #[track_caller]
     pub fn any(&self, axes: impl IntoAxes) -> Tensor {
-        self.cast(DType::Bool).reduce("any", Combine::Max, axes, false)
+        self.cast(DType::Bool)
+            .reduce("any", Combine::Max, axes, false)
     }
 
     /// True where all elements are not zero.
     #[track_caller]
     pub fn all(&self, axes: impl IntoAxes) -> Tensor {
-        self.cast(DType::Bool).reduce("all", Combine::Min, axes, false)
+        self.cast(DType::Bool)
+            .reduce("all", Combine::Min, axes, false)
     }
 
     /// Position of the largest element along an axis, the first of equals; the first NaN if there
@@ -193,7 +199,15 @@ impl Tensor {
             (Ok(_), Ok(0)) => self.clone(),
             (Ok(axis), Ok(_)) => {
                 let axis = axis as u32;
-                primitive(op, Op::Scan { kind, axis, reverse: false }, &[self])
+                primitive(
+                    op,
+                    Op::Scan {
+                        kind,
+                        axis,
+                        reverse: false,
+                    },
+                    &[self],
+                )
             }
             (Err(e), _) | (_, Err(e)) => Tensor::error(e),
         }
@@ -229,11 +243,18 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn reduce_axes(&self, op: &'static str, kind: Combine, axes: Vec<u32>, keepdim: bool) -> Tensor {
+    fn reduce_axes(
+        &self,
+        op: &'static str,
+        kind: Combine,
+        axes: Vec<u32>,
+        keepdim: bool,
+    ) -> Tensor {
         let kept: Option<Dims> = match (keepdim, self.node()) {
             (true, Ok(node)) => {
                 let mut dims = node.ty.dims.clone();
-                axes.iter().for_each(|&a| dims[a as usize] = lazulite_ir::Dim::ONE);
+                axes.iter()
+                    .for_each(|&a| dims[a as usize] = lazulite_ir::Dim::ONE);
                 Some(dims)
             }
             _ => None,
@@ -275,7 +296,8 @@ impl Tensor {
         let place = Place::here();
         let empty = |axes: &Vec<u32>| {
             let dims = &self.0.as_ref().ok()?.ty.dims;
-            axes.iter().find(|&&a| dims.get(a as usize).is_some_and(|d| d.is(0)))
+            axes.iter()
+                .find(|&&a| dims.get(a as usize).is_some_and(|d| d.is(0)))
                 .copied()
         };
         match self.axes(op, axes) {
@@ -314,10 +336,14 @@ impl Tensor {
         let place = Place::here();
         match (self.dtype(), self.axes(op, axes)) {
             (Ok(dtype), Ok(_)) if !dtype.is_float() && !dtype.is_complex() => Tensor::error(
-                Error::new(ErrorKind::DType, op, format!("the mean of {dtype} is not defined"))
-                    .at(place)
-                    .operand(self.note("self"))
-                    .hint("cast to a floating-point type first"),
+                Error::new(
+                    ErrorKind::DType,
+                    op,
+                    format!("the mean of {dtype} is not defined"),
+                )
+                .at(place)
+                .operand(self.note("self"))
+                .hint("cast to a floating-point type first"),
             ),
             (Ok(dtype), Ok(axes)) => {
                 let count = self.count_along(op, &axes);
@@ -371,7 +397,8 @@ impl Tensor {
         shape[position] = self.dim(axis);
         let index = Tensor::iota(self.dim(axis)).reshape(shape);
         let nowhere = Tensor::from_dim(self.dim(axis));
-        hit.where_(index, nowhere).reduce(op, Combine::Min, axis, false)
+        hit.where_(index, nowhere)
+            .reduce(op, Combine::Min, axis, false)
     }
 }
 

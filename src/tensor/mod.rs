@@ -5,14 +5,14 @@ mod node;
 mod number;
 mod record;
 
-pub use dims::{Dim, IntoDims};
 pub(crate) use dims::size_overflow;
+pub use dims::{Dim, IntoDims};
 pub(crate) use node::{Literal, Node, Operand, Operands, Recorded, State};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};
 pub(crate) use record::{
-    Broadcast, binary, binary_as, compare, internal, primitive, primitive_many, promote, random_bits,
-    select, type_error,
+    Broadcast, binary, binary_as, compare, internal, primitive, primitive_many, promote,
+    random_bits, select, type_error,
 };
 
 use crate::engine;
@@ -177,7 +177,11 @@ impl Tensor {
         let rank = self.node()?.ty.rank() as i64;
         // PyTorch lets 0-d tensors pass for 1-d ones here.
         let limit = rank.max(1);
-        let resolved = if axis < 0 { axis.saturating_add(limit) } else { axis };
+        let resolved = if axis < 0 {
+            axis.saturating_add(limit)
+        } else {
+            axis
+        };
         if (0..limit).contains(&resolved) && resolved < rank.max(1) {
             return Ok(resolved as usize);
         }

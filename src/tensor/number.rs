@@ -163,13 +163,39 @@ mod tests {
     #[test]
     fn numbers_and_0d_tensors_raise_the_category_only() {
         let p = Promotion::default();
-        assert_eq!(p.tensor(DType::I32, 1).number(Number::Int(3)).result(), DType::I32);
-        assert_eq!(p.tensor(DType::I32, 1).number(Number::Float(0.5)).result(), DType::F32);
-        assert_eq!(p.tensor(DType::F16, 2).number(Number::Float(0.5)).result(), DType::F16);
-        assert_eq!(p.tensor(DType::F32, 1).tensor(DType::F64, 0).result(), DType::F32);
-        assert_eq!(p.tensor(DType::I8, 1).tensor(DType::F64, 0).result(), DType::F64);
-        assert_eq!(p.tensor(DType::F64, 1).number(Number::Complex(0.0, 1.0)).result(), DType::C128);
-        assert_eq!(p.tensor(DType::Bool, 1).number(Number::Int(1)).result(), DType::I64);
-        assert_eq!(p.tensor(DType::U8, 1).tensor(DType::I8, 1).result(), DType::I16);
+        assert_eq!(
+            p.tensor(DType::I32, 1).number(Number::Int(3)).result(),
+            DType::I32
+        );
+        assert_eq!(
+            p.tensor(DType::I32, 1).number(Number::Float(0.5)).result(),
+            DType::F32
+        );
+        assert_eq!(
+            p.tensor(DType::F16, 2).number(Number::Float(0.5)).result(),
+            DType::F16
+        );
+        assert_eq!(
+            p.tensor(DType::F32, 1).tensor(DType::F64, 0).result(),
+            DType::F32
+        );
+        assert_eq!(
+            p.tensor(DType::I8, 1).tensor(DType::F64, 0).result(),
+            DType::F64
+        );
+        assert_eq!(
+            p.tensor(DType::F64, 1)
+                .number(Number::Complex(0.0, 1.0))
+                .result(),
+            DType::C128
+        );
+        assert_eq!(
+            p.tensor(DType::Bool, 1).number(Number::Int(1)).result(),
+            DType::I64
+        );
+        assert_eq!(
+            p.tensor(DType::U8, 1).tensor(DType::I8, 1).result(),
+            DType::I16
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Recording: from an operation on tensors to a node, checked as it is written.
 
 use super::{
-    Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State, Tensor,
+    Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
+    Tensor,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
@@ -59,7 +60,11 @@ impl Tensor {
         };
         let ty = Type::Tensor(node.ty.clone());
         match infer(&Op::Unary { f }, &[&ty], &mut Vec::new()) {
-            Ok(_) => pointwise(Recorded::Unary(f), node.ty.clone(), smallvec![self.operand_node(node)]),
+            Ok(_) => pointwise(
+                Recorded::Unary(f),
+                node.ty.clone(),
+                smallvec![self.operand_node(node)],
+            ),
             Err(e) => Tensor::error(type_error(op, e, &[self])),
         }
     }
@@ -93,8 +98,20 @@ pub(crate) fn binary(op: &'static str, f: Binary, a: Argument, b: Argument) -> T
 
 /// Records a function of two elements with both converted to `dtype`.
 #[track_caller]
-pub(crate) fn binary_as(op: &'static str, f: Binary, a: Argument, b: Argument, dtype: DType) -> Tensor {
-    broadcasting(op, Recorded::Binary(f), &[a, b], [dtype; 2], Op::Binary { f })
+pub(crate) fn binary_as(
+    op: &'static str,
+    f: Binary,
+    a: Argument,
+    b: Argument,
+    dtype: DType,
+) -> Tensor {
+    broadcasting(
+        op,
+        Recorded::Binary(f),
+        &[a, b],
+        [dtype; 2],
+        Op::Binary { f },
+    )
 }
 
 /// Records a comparison with promotion and broadcasting.
@@ -116,7 +133,13 @@ pub(crate) fn select(op: &'static str, condition: Argument, a: Argument, b: Argu
         Err(e) => return Tensor::error(e),
     };
     let args = [condition, a, b];
-    broadcasting(op, Recorded::Select, &args, [DType::Bool, dtype, dtype], Op::Select {})
+    broadcasting(
+        op,
+        Recorded::Select,
+        &args,
+        [DType::Bool, dtype, dtype],
+        Op::Select {},
+    )
 }
 
 /// The type PyTorch would compute in.
@@ -167,12 +190,19 @@ fn broadcasting<const N: usize>(
     let dims = broadcast.dims();
     let types: SmallVec<[Type; 3]> = dtypes
         .iter()
-        .map(|&dtype| Type::Tensor(TensorType { dtype, dims: dims.clone() }))
+        .map(|&dtype| {
+            Type::Tensor(TensorType {
+                dtype,
+                dims: dims.clone(),
+            })
+        })
         .collect();
     let refs: SmallVec<[&Type; 3]> = types.iter().collect();
     match infer(&primitive, &refs, &mut Vec::new()) {
         Ok(Type::Tensor(ty)) => pointwise(recorded, ty, operands),
-        Ok(Type::Tuple(_)) => Tensor::error(internal(op, "a pointwise operation has several results")),
+        Ok(Type::Tuple(_)) => {
+            Tensor::error(internal(op, "a pointwise operation has several results"))
+        }
         Err(e) => {
             let tensors: Vec<&Tensor> = arguments.iter().filter_map(as_tensor).collect();
             Tensor::error(type_error(op, e, &tensors))
@@ -232,7 +262,11 @@ pub(crate) fn primitive_many(
 }
 
 #[track_caller]
-fn record_primitive(op: &'static str, primitive: Op, inputs: &[&Tensor]) -> Result<(Arc<Node>, Type)> {
+fn record_primitive(
+    op: &'static str,
+    primitive: Op,
+    inputs: &[&Tensor],
+) -> Result<(Arc<Node>, Type)> {
     let mut types: SmallVec<[Type; 3]> = SmallVec::new();
     let mut operands = Operands::new();
     for input in inputs {
@@ -276,22 +310,31 @@ fn record_node(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bo
                 .is_some_and(|n| n.heavy && matches!(&*n.state(), State::Lazy(_)))
         });
     let state = State::Lazy(operands);
-    Arc::new(Node::new(recorded, ty, Place::here(), trail(), heavy, state))
+    Arc::new(Node::new(
+        recorded,
+        ty,
+        Place::here(),
+        trail(),
+        heavy,
+        state,
+    ))
 }
 
 /// Turns a type error into one for the user.
 #[track_caller]
 pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor]) -> Error {
     let kind = match &error {
-        TypeError::DType { .. } | TypeError::AttributeDType { .. } | TypeError::DTypesDiffer { .. } => {
-            ErrorKind::DType
-        }
+        TypeError::DType { .. }
+        | TypeError::AttributeDType { .. }
+        | TypeError::DTypesDiffer { .. } => ErrorKind::DType,
         TypeError::TooLarge { .. } | TypeError::SizeOverflow { .. } => ErrorKind::Memory,
         _ => ErrorKind::Shape,
     };
     let text = error.to_string();
     // The primitive's name says nothing to the user, who wrote `op`.
-    let message = text.split_once(": ").map_or(text.as_str(), |(_, rest)| rest);
+    let message = text
+        .split_once(": ")
+        .map_or(text.as_str(), |(_, rest)| rest);
     let mut out = Error::new(kind, op, message).at(Place::here());
     for (tensor, role) in operands.iter().zip(ROLES) {
         out = out.operand(tensor.note(role));
@@ -303,7 +346,13 @@ pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor
 }
 
 #[track_caller]
-fn broadcast_error(op: &'static str, axis: usize, a: &str, b: &str, arguments: &[Argument]) -> Error {
+fn broadcast_error(
+    op: &'static str,
+    axis: usize,
+    a: &str,
+    b: &str,
+    arguments: &[Argument],
+) -> Error {
     let message = format!("sizes {a} and {b} do not broadcast along axis {axis}");
     let mut out = Error::new(ErrorKind::Shape, op, message).at(Place::here());
     for (tensor, role) in arguments.iter().filter_map(as_tensor).zip(ROLES) {

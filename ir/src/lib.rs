@@ -12,6 +12,7 @@ mod element;
 mod error;
 mod graph;
 mod infer;
+mod interp;
 mod kernel;
 mod op;
 mod philox;
@@ -28,6 +29,10 @@ pub use dtype::DType;
 pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use infer::{check_type, infer};
+pub use interp::{
+    Array, ArrayError, Difference, Environment, Fault, ForeignTable, InterpError, SizeOf,
+    Tolerance, bind_sizes, interpret, interpret_in,
+};
 pub use kernel::{
     Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
     Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Sizes, Stage,

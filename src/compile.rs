@@ -295,7 +295,8 @@ impl Version {
         }
         // A tensor returned twice is computed once and handed out twice.
         let by_root: Vec<TensorType> = roots.iter().map(|r| r.ty.clone()).collect();
-        let program = engine::compile_graph(&graph, &bindings)?;
+        let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
+        let program = engine::compile_graph(&graph, &symbols)?;
         Ok(Version {
             inputs,
             dims,

@@ -36,6 +36,7 @@ mod element;
 mod engine;
 mod error;
 mod host;
+mod inspect;
 mod location;
 mod ops;
 mod tensor;
@@ -46,7 +47,9 @@ pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use half::{bf16, f16};
+pub use inspect::{Program, dump, dump_text};
 pub use lazulite_ir::DType;
+pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{

@@ -191,7 +191,8 @@ fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<V
 fn compile_pattern(trace: &Trace, pattern: Pattern, bindings: Vec<Binding>) -> Result<Version> {
     let graph =
         build::build(trace, &pattern).map_err(|e| crate::tensor::type_error("realize", e, &[]))?;
-    let program = super::compile_graph(&graph, &bindings)?;
+    let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
+    let program = super::compile_graph(&graph, &symbols)?;
     Ok(Version {
         pattern,
         bindings,

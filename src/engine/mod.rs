@@ -16,7 +16,7 @@ pub(crate) use trace::{Trace, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, State, internal};
+use crate::tensor::{Literal, Node, State, internal, type_error};
 use cache::Cache;
 use lazulite_ir::{Graph, Symbol};
 use lazulite_runtime::{Buffer, Input, Program, RunError};
@@ -182,14 +182,20 @@ fn enter(trace: &Trace, outputs: Result<Vec<Buffer>>) -> Result<()> {
     }
 }
 
-/// Compiles a graph whose symbols are bound in the order of `bindings`.
-pub(crate) fn compile_graph(graph: &Graph, bindings: &[Binding]) -> Result<Program> {
-    let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
+/// Compiles a graph whose sizes are bound in the order of `symbols`.
+pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program> {
     let options = options();
     let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes())
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
     // The caller binds all its symbols, used or not, in its own order.
-    plan.symbols = symbols;
+    plan.symbols = symbols.to_vec();
     lazulite_codegen::compile(&plan, &options.codegen())
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
+}
+
+/// The graph that computing `roots` would compile.
+#[track_caller]
+pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
+    let trace = trace(roots, true)?;
+    build(&trace, &Pattern::exact(&trace)).map_err(|e| type_error("dump", e, &[]))
 }

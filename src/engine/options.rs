@@ -29,7 +29,7 @@ impl Options {
         }
     }
 
-    pub(super) fn passes(&self) -> lazulite_passes::Options {
+    pub(crate) fn passes(&self) -> lazulite_passes::Options {
         let mut options = lazulite_passes::Options::default();
         options.optimise = self.optimise;
         options

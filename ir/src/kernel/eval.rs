@@ -514,18 +514,20 @@ impl Machine<'_> {
                 }
                 Ok(int(value.min(bound.saturating_sub(1)).max(0)))
             }
-            InstOp::CheckDivisor { value, fault } => {
-                let value = self.value(*value)?;
-                if value.bits() != 0 {
-                    return Ok(value);
-                }
-                self.fault(*fault, 0, 0);
-                Ok(Scalar::from_i64(dtype, 1))
-            }
+            InstOp::CheckDivisor { value, fault } => self.divisor(*value, *fault),
             InstOp::Store { .. } | InstOp::StoreLocal { .. } | InstOp::Accumulate(..) => {
                 malformed("a store has a result".into())
             }
         }
+    }
+
+    fn divisor(&mut self, value: ValueId, fault: u32) -> Result<Scalar, EvalError> {
+        let value = self.value(value)?;
+        if value.bits() != 0 {
+            return Ok(value);
+        }
+        self.fault(fault, 0, 0);
+        Ok(Scalar::from_i64(value.dtype(), 1))
     }
 
     fn fault(&mut self, fault: u32, value: i64, bound: i64) {

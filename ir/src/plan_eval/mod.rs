@@ -222,10 +222,9 @@ impl Run<'_> {
                 carries,
                 body,
             } => {
-                let trip = eval_dim(trip, self.sizes)?;
                 let last = inside + count_steps(body) - 1;
                 self.memory.enter_loop(Some(*loop_id), (inside, last));
-                for i in 0..trip {
+                for i in 0..eval_dim(trip, self.sizes)? {
                     self.memory.set_iteration(i);
                     self.set_iteration(*iteration, i)?;
                     self.steps(body, inside)?;
@@ -239,22 +238,31 @@ impl Run<'_> {
                 condition,
                 carries,
                 body,
-            } => {
-                let body_at = inside + count_steps(test);
-                let last = body_at + count_steps(body) - 1;
-                self.memory.enter_loop(None, (inside, last));
-                loop {
-                    self.steps(test, inside)?;
-                    if !self.condition(*condition)? {
-                        break;
-                    }
-                    self.steps(body, body_at)?;
-                    self.exchange(carries)?;
-                }
-                self.memory.leave_loop();
-                Ok(())
-            }
+            } => self.repeat([test, body], *condition, carries, inside),
         }
+    }
+
+    /// Runs a conditional loop.
+    fn repeat(
+        &mut self,
+        [test, body]: [&[Step]; 2],
+        condition: BufferId,
+        carries: &[(BufferId, BufferId)],
+        inside: u32,
+    ) -> Result<(), EvalError> {
+        let body_at = inside + count_steps(test);
+        let last = body_at + count_steps(body) - 1;
+        self.memory.enter_loop(None, (inside, last));
+        loop {
+            self.steps(test, inside)?;
+            if !self.condition(condition)? {
+                break;
+            }
+            self.steps(body, body_at)?;
+            self.exchange(carries)?;
+        }
+        self.memory.leave_loop();
+        Ok(())
     }
 
     fn condition(&self, buffer: BufferId) -> Result<bool, EvalError> {

@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod generalise;
+mod interpret;
 mod options;
 mod pending;
 mod trace;
@@ -10,6 +11,7 @@ mod trace;
 pub(crate) use build::{Pattern, build};
 pub(crate) use cache::MAX_VERSIONS;
 pub(crate) use generalise::{Binding, Sighting, generalise};
+pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
 pub(crate) use trace::{Trace, trace};
@@ -86,8 +88,13 @@ pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
     let trace = trace(&wanted, true)?;
     drop(wanted);
     let dims = constant_dims(&trace)?;
-    let (version, sizes) = CACHE.version(&trace, &dims)?;
-    let outputs = run(&trace, &version, &sizes);
+    let outputs = match options::interpreting() {
+        true => interpret::run(&trace),
+        false => {
+            let (version, sizes) = CACHE.version(&trace, &dims)?;
+            run(&trace, &version, &sizes)
+        }
+    };
     enter(&trace, outputs)
 }
 

@@ -13,6 +13,9 @@ pub struct Options {
     /// Optimise graphs and fuse kernels (`LAZULITE_OPTIMISE=0` turns it off). The results agree
     /// within rounding; without it every operation is a kernel of its own.
     pub optimise: bool,
+    /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
+    /// of what is right.
+    pub interpret: bool,
 }
 
 impl Options {
@@ -26,6 +29,7 @@ impl Options {
         Options {
             threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
             optimise: number("LAZULITE_OPTIMISE") != Some(0),
+            interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
         }
     }
 
@@ -70,6 +74,12 @@ pub fn set_options(options: Options) {
         current.pool = pool_for(&options);
     }
     current.options = options;
+}
+
+/// True if graphs are to be interpreted.
+pub(crate) fn interpreting() -> bool {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.interpret
 }
 
 /// The threads that run kernels.

@@ -9,6 +9,7 @@
 mod builder;
 mod eval;
 pub mod interp;
+pub mod math;
 mod print;
 mod verify;
 

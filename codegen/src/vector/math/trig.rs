@@ -82,7 +82,7 @@ const TWO_OVER_PI: [u64; 20] = [
 
 /// Zero bits before them in the table of windows, for arguments so small that bits before the point would be
 /// looked up.
-const LEADING: usize = 16;
+const LEADING: usize = 32;
 
 /// Entries of the table for each class: its largest exponent's window and what follows.
 const WINDOWS_F32: usize = 26;

@@ -5,6 +5,8 @@
 //! scheduled [`Plan`]; their textual forms, their verifiers, and the interpreters that define what
 //! they compute.
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 mod attr;
 mod dim;
 mod dtype;
@@ -23,6 +25,7 @@ pub mod scalar_ops;
 mod structure;
 mod text;
 mod types;
+mod verify;
 
 pub use attr::{Attr, AttrReader, AttrWriter, TextError, parse_attr, print_attr};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
@@ -51,3 +54,4 @@ pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
 pub use text::kernel::{parse_kernel, print_kernel};
 pub use text::plan::print_plan;
 pub use types::{Dims, TensorType, Type};
+pub use verify::{Finding, Findings, verify_graph, verify_kernel, verify_plan};

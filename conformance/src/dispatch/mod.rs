@@ -1,0 +1,74 @@
+//! The table from PyTorch's operators to the methods of the facade.
+//!
+//! An entry is the operator's name, its parameters where PyTorch does not document all of them, and
+//! the call. Entries stand in files by subject; an operator without an entry is reported as
+//! unsupported.
+
+mod arithmetic;
+
+use crate::call::{Bound, Outcome, Signature};
+use crate::corpus::Suite;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// One operator.
+pub struct Entry {
+    /// PyTorch's name.
+    pub name: &'static str,
+    /// The parameters, if the documented signature lacks some.
+    parameters: Option<&'static str>,
+    /// Makes the call.
+    pub call: fn(&Bound) -> Outcome,
+}
+
+impl Entry {
+    /// The parameters to bind arguments to.
+    pub fn signature(&self, suite: &Suite) -> Signature {
+        match self.parameters {
+            Some(parameters) => Signature::parse(&format!("({parameters})"), false),
+            None => Signature::parse(&suite.signature, suite.call.starts_with("args[0].")),
+        }
+    }
+}
+
+/// An operator with the parameters that PyTorch documents.
+const fn op(name: &'static str, call: fn(&Bound) -> Outcome) -> Entry {
+    Entry {
+        name,
+        parameters: None,
+        call,
+    }
+}
+
+/// An operator with parameters beyond the documented ones.
+const fn with(name: &'static str, parameters: &'static str, call: fn(&Bound) -> Outcome) -> Entry {
+    Entry {
+        name,
+        parameters: Some(parameters),
+        call,
+    }
+}
+
+/// All files' entries.
+const TABLES: &[&[Entry]] = &[arithmetic::TABLE];
+
+/// The entry of an operator.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    static BY_NAME: LazyLock<HashMap<&str, &Entry>> = LazyLock::new(|| {
+        let entries = TABLES.iter().copied().flatten();
+        entries.map(|e| (e.name, e)).collect()
+    });
+    BY_NAME.get(name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_operator_stands_twice() {
+        let entries = TABLES.iter().copied().flatten();
+        let names: std::collections::HashSet<&str> = entries.clone().map(|e| e.name).collect();
+        assert_eq!(names.len(), entries.count());
+    }
+}

@@ -1,0 +1,109 @@
+//! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
+
+use lazulite_conformance::run::{Settings, run};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: lazulite-conformance KIND FOLDER [options]
+
+KIND is ops or errors; FOLDER is the corpus, or the folder of that kind in it.
+
+options:
+  --json            one JSON object per operator
+  --verbose         every failing case with its first difference
+  --filter NAME     only operators whose name contains NAME
+  --interpret       the reference interpreter instead of compiled code
+  --threads N       check N operators at a time (default: all cores)
+  --kernel-threads N  run kernels on N threads (default 1)";
+
+struct Arguments {
+    kind: String,
+    folder: PathBuf,
+    json: bool,
+    verbose: bool,
+    interpret: bool,
+    kernel_threads: usize,
+    settings: Settings,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("{message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match start(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut plain = Vec::new();
+    let mut arguments = Arguments {
+        kind: String::new(),
+        folder: PathBuf::new(),
+        json: false,
+        verbose: false,
+        interpret: false,
+        kernel_threads: 1,
+        settings: Settings {
+            filter: None,
+            threads: cores,
+        },
+    };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        let number = |text: String| {
+            let parsed = text.parse::<usize>().ok().filter(|n| *n > 0);
+            parsed.ok_or(format!("{text} is not a number above 0"))
+        };
+        match word.as_str() {
+            "--json" => arguments.json = true,
+            "--verbose" => arguments.verbose = true,
+            "--interpret" => arguments.interpret = true,
+            "--filter" => arguments.settings.filter = Some(value()?),
+            "--threads" => arguments.settings.threads = number(value()?)?,
+            "--kernel-threads" => arguments.kernel_threads = number(value()?)?,
+            option if option.starts_with("--") => return Err(format!("unknown option {option}")),
+            _ => plain.push(word),
+        }
+    }
+    let [kind, folder] = <[String; 2]>::try_from(plain).map_err(|_| "a kind and a folder are needed")?;
+    arguments.kind = kind;
+    arguments.folder = folder.into();
+    Ok(arguments)
+}
+
+fn start(arguments: &Arguments) -> Result<(), String> {
+    match arguments.kind.as_str() {
+        "ops" | "errors" => {}
+        "modules" | "optim" | "schedulers" | "onnx" => {
+            return Err(format!("corpora of {} are not supported yet", arguments.kind));
+        }
+        other => return Err(format!("there is no kind {other}\n\n{USAGE}")),
+    }
+    let mut options = lazulite::options();
+    // What the environment asks for stays asked for.
+    options.interpret |= arguments.interpret;
+    options.threads = arguments.kernel_threads;
+    lazulite::set_options(options);
+    // Panics are part of the report.
+    std::panic::set_hook(Box::new(|_| {}));
+    let folder = folder_of(&arguments.folder, &arguments.kind);
+    let report = run(&arguments.kind, &folder, &arguments.settings).map_err(|e| e.to_string())?;
+    report.print(arguments.json, arguments.verbose);
+    Ok(())
+}
+
+/// The folder of a kind in a corpus, or the folder itself.
+fn folder_of(folder: &Path, kind: &str) -> PathBuf {
+    let inner = folder.join(kind);
+    if inner.is_dir() { inner } else { folder.into() }
+}

@@ -1,0 +1,183 @@
+//! Running cases: each is bound, called, read and compared, and a panic is caught and counted.
+
+use crate::call::{Outcome, Refusal};
+use crate::compare::{self, Tolerance};
+use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
+use crate::dispatch::{self, Entry};
+use crate::report::{CaseReport, OpReport, Report, Verdict};
+use crate::value::Value;
+use lazulite::Tensor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Only operators whose name contains this.
+    pub filter: Option<String>,
+    /// How many operators are checked at a time.
+    pub threads: usize,
+}
+
+/// Runs a corpus folder: operators of a kind, or calls that must be rejected.
+pub fn run(kind: &str, folder: &Path, settings: &Settings) -> Result<Report, CorpusError> {
+    let mut files = corpus::files(folder)?;
+    if let Some(filter) = &settings.filter {
+        let chosen = |path: &PathBuf| {
+            let name = path.file_stem().and_then(|n| n.to_str());
+            name.is_some_and(|n| n.contains(filter.as_str()))
+        };
+        files.retain(chosen);
+    }
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<OpReport, CorpusError>)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..settings.threads.max(1) {
+            scope.spawn(|| {
+                while let Some((i, file)) = {
+                    let i = next.fetch_add(1, Relaxed);
+                    files.get(i).map(|f| (i, f))
+                } {
+                    let result = corpus::read(file).map(|suite| run_suite(file, &suite));
+                    lock(&results).push((i, result));
+                }
+            });
+        }
+    });
+    let mut results = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(i, _)| *i);
+    Ok(Report {
+        kind: kind.into(),
+        ops: results
+            .into_iter()
+            .map(|(_, r)| r)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn run_suite(file: &Path, suite: &Suite) -> OpReport {
+    let name = file.file_stem().and_then(|n| n.to_str());
+    let entry = dispatch::find(&suite.op);
+    OpReport {
+        name: name.unwrap_or(&suite.op).into(),
+        cases: suite
+            .cases
+            .iter()
+            .map(|case| run_case(suite, entry, case))
+            .collect(),
+    }
+}
+
+fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(suite, entry, case)));
+    let values = checked.unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Verdict::Failed(format!("panicked: {}", message.unwrap_or("no message")))
+    });
+    let gradients = match &case.expected {
+        Expected::Values(expected) if !expected.gradients.is_empty() => {
+            Some(Verdict::Unsupported("gradients are not implemented yet".into()))
+        }
+        _ => None,
+    };
+    CaseReport {
+        id: case.id.clone(),
+        values,
+        gradients,
+    }
+}
+
+fn check(suite: &Suite, entry: Option<&Entry>, case: &Case) -> Verdict {
+    let Some(entry) = entry else {
+        return Verdict::Unsupported(format!("the operator {} is not in the table", suite.op));
+    };
+    match &case.expected {
+        Expected::Values(expected) => check_values(suite, entry, case, expected),
+        Expected::Rejection(message) => check_rejection(suite, entry, case, message),
+    }
+}
+
+/// Makes the call: its results and the arguments it changed.
+fn call(
+    suite: &Suite,
+    entry: &Entry,
+    case: &Case,
+) -> Result<(Value, Vec<(String, Tensor)>), Refusal> {
+    let bound = entry.signature(suite).bind(&case.args, &case.kwargs)?;
+    let value = (entry.call)(&bound)?;
+    Ok((value, bound.into_changed()))
+}
+
+fn check_values(suite: &Suite, entry: &Entry, case: &Case, expected: &Values) -> Verdict {
+    let (got, changed) = match call(suite, entry, case) {
+        Ok(results) => results,
+        Err(Refusal::Unsupported(reason)) => return Verdict::Unsupported(reason),
+        Err(other) => return Verdict::Failed(other.to_string()),
+    };
+    // What is not supported shows when values are computed, too.
+    match realized(&got) {
+        Ok(_) => {}
+        Err(Refusal::Unsupported(reason)) => return Verdict::Unsupported(reason),
+        Err(other) => return Verdict::Failed(other.to_string()),
+    }
+    let tolerance = Tolerance {
+        rtol: expected.rtol,
+        atol: expected.atol,
+    };
+    let compared = compare::values(&got, &expected.outputs, tolerance);
+    if let Err(difference) = compared.and_then(|()| after(&changed, expected, tolerance)) {
+        return Verdict::Failed(difference);
+    }
+    Verdict::Passed
+}
+
+/// Compares the arguments that calls change in place.
+fn after(
+    changed: &[(String, Tensor)],
+    expected: &Values,
+    tolerance: Tolerance,
+) -> Result<(), String> {
+    for (path, wanted) in &expected.args_after {
+        let Some((_, got)) = changed.iter().find(|(p, _)| p == path) else {
+            return Err(format!("{path} was to be changed, and was not"));
+        };
+        let got = Value::Tensor(got.clone());
+        compare::values(&got, wanted, tolerance).map_err(|e| format!("{path} after: {e}"))?;
+    }
+    Ok(())
+}
+
+fn check_rejection(suite: &Suite, entry: &Entry, case: &Case, message: &str) -> Verdict {
+    let outcome = call(suite, entry, case).and_then(|(value, _)| realized(&value));
+    match outcome {
+        Err(Refusal::Rejected(_) | Refusal::Error(_)) => Verdict::Passed,
+        Err(Refusal::Unsupported(reason)) => Verdict::Unsupported(reason),
+        Err(mistake @ Refusal::Mistake(_)) => Verdict::Failed(mistake.to_string()),
+        Ok(_) => Verdict::Failed(format!("accepted; PyTorch says: {message}")),
+    }
+}
+
+/// Computes every tensor of a result.
+fn realized(value: &Value) -> Outcome {
+    match value {
+        Value::Tensor(tensor) => Ok(Value::Tensor(tensor.realize()?)),
+        Value::List(items) => {
+            let items = items.iter().map(realized);
+            Ok(Value::List(items.collect::<Result<_, _>>()?))
+        }
+        other => Ok(other.clone()),
+    }
+}

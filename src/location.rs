@@ -97,6 +97,20 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// Pins the caller's place without adding a name: for composites whose parts run in closures.
+    #[track_caller]
+    pub(crate) fn pin() -> Scope {
+        let pinned_before = PINNED.get();
+        PINNED.set(pinned_before.or(Some(Location::caller())));
+        Scope {
+            pinned_before,
+            trail_before: trail(),
+            _not_send: std::marker::PhantomData,
+        }
+    }
+}
+
 impl Drop for Scope {
     fn drop(&mut self) {
         PINNED.set(self.pinned_before);

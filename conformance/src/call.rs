@@ -271,6 +271,22 @@ impl Bound {
         }
     }
 
+    /// The first parameter, as a tensor; a number stands for a 0-d one.
+    pub fn operand(&self) -> Result<Tensor, Refusal> {
+        match self.slots.first() {
+            Some((name, _)) => self.scalar_or_tensor(name),
+            None => Err(Refusal::Mistake("there are no parameters".into())),
+        }
+    }
+
+    /// A tensor; a number stands for a 0-d one.
+    pub fn scalar_or_tensor(&self, name: &str) -> Result<Tensor, Refusal> {
+        Ok(match self.argument(name)? {
+            lazulite::Argument::Tensor(tensor) => tensor,
+            lazulite::Argument::Number(number) => Tensor::full((), number),
+        })
+    }
+
     /// The second parameter, as a tensor or number.
     pub fn other(&self) -> Result<lazulite::Argument, Refusal> {
         match self.slots.get(1) {

@@ -168,6 +168,21 @@ fn list<'a>(json: &'a Json, key: &str) -> &'a [Json] {
         .map_or(&[], Vec::as_slice)
 }
 
+/// The keys that tell objects apart, other than tensors.
+const KINDS: [&str; 11] = [
+    "tuple",
+    "float",
+    "complex",
+    "dtype",
+    "slice",
+    "ellipsis",
+    "function",
+    "module",
+    "memory_format",
+    "layout",
+    "device",
+];
+
 struct Reader<'a> {
     tensors: Option<SafeTensors<'a>>,
 }
@@ -239,10 +254,10 @@ impl Reader<'_> {
         if object.contains_key("tensor") {
             return self.tensor(json);
         }
-        let Some((key, inner)) = object.iter().next() else {
-            return Ok(Value::Unknown("an empty object".into()));
+        let Some((key, inner)) = KINDS.iter().find_map(|k| Some((*k, object.get(*k)?))) else {
+            return Ok(Value::Unknown(format!("the value {json}")));
         };
-        Ok(match key.as_str() {
+        Ok(match key {
             "tuple" => Value::Tuple(self.items(inner)?),
             "float" => Value::Float(non_finite(inner)?),
             "complex" => complex(inner)?,
@@ -252,20 +267,17 @@ impl Reader<'_> {
             },
             "slice" => Value::Slice([0, 1, 2].map(|i| inner.get(i).and_then(Json::as_i64))),
             "ellipsis" => Value::Ellipsis,
-            "memory_format" | "layout" | "device" => Value::Ignored,
             "function" => Value::Function(inner.as_str().unwrap_or_default().into()),
-            "module" => {
-                let kwargs = json.get("kwargs").and_then(Json::as_object);
-                Value::Module(
-                    inner.as_str().unwrap_or_default().into(),
-                    self.items(json.get("args").unwrap_or(&Json::Null))?,
-                    match kwargs {
-                        Some(kwargs) => self.members(kwargs)?,
-                        None => Vec::new(),
-                    },
-                )
-            }
-            other => Value::Unknown(format!("a value of kind {other}")),
+            "module" => Value::Module(
+                inner.as_str().unwrap_or_default().into(),
+                self.items(json.get("args").unwrap_or(&Json::Null))?,
+                match json.get("kwargs").and_then(Json::as_object) {
+                    Some(kwargs) => self.members(kwargs)?,
+                    None => Vec::new(),
+                },
+            ),
+            // What is left changes no values.
+            _ => Value::Ignored,
         })
     }
 

@@ -2,18 +2,24 @@
 
 mod arithmetic;
 mod complex;
+mod composite;
 mod create;
 mod custom;
+mod diagonal;
 mod in_place;
 mod index;
 mod linear;
+mod math;
 mod movement;
 mod normalise;
 mod operators;
+mod pairs;
 mod pointwise;
 mod random;
 mod reduce;
+mod shape;
 mod sort;
+mod split;
 
 pub use custom::ElementFn;
 pub use index::{Index, IntoIndices, step};

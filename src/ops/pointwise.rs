@@ -36,8 +36,6 @@ float_functions! {
     cos Cos
     /// Hyperbolic tangent.
     tanh Tanh
-    /// Arc tangent.
-    atan Atan
     /// Error function.
     erf Erf
 }

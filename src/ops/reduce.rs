@@ -46,6 +46,22 @@ impl IntoAxes for &[i64] {
     }
 }
 
+impl IntoAxes for Vec<i64> {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        self.as_slice().into_axes(rank)
+    }
+}
+
+/// `None` stands for all axes, as it does in PyTorch.
+impl<T: IntoAxes> IntoAxes for Option<T> {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        match self {
+            Some(axes) => axes.into_axes(rank),
+            None => (..).into_axes(rank),
+        }
+    }
+}
+
 impl Tensor {
     /// Sum over axes, which disappear. Integers and bools are summed as i64.
     ///

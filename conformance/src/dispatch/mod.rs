@@ -5,6 +5,7 @@
 //! unsupported.
 
 mod arithmetic;
+mod movement;
 
 use crate::call::{Bound, Outcome, Signature};
 use crate::corpus::Suite;
@@ -50,7 +51,7 @@ const fn with(name: &'static str, parameters: &'static str, call: fn(&Bound) -> 
 }
 
 /// All files' entries.
-const TABLES: &[&[Entry]] = &[arithmetic::TABLE];
+const TABLES: &[&[Entry]] = &[arithmetic::TABLE, movement::TABLE];
 
 /// The entry of an operator.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -53,7 +53,7 @@ pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    ElementFn, Generator, Index, IntoAxes, IntoIndices, RunningStats, manual_seed, step,
+    ElementFn, Generator, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, RunningStats, ScatterReduce, Spacing, Unique, manual_seed, step,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

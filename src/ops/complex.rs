@@ -4,10 +4,11 @@ use crate::tensor::{Tensor, primitive};
 use lazulite_ir::Op;
 
 impl Tensor {
-    /// A complex tensor from real and imaginary part (both f32 or both f64, of equal sizes).
+    /// A complex tensor from real and imaginary part (both f32 or both f64), which broadcast.
     #[track_caller]
     pub fn complex(re: &Tensor, im: &Tensor) -> Tensor {
-        primitive("complex", Op::Complex {}, &[re, im])
+        let (re, im) = (re.broadcast_with(im), im.broadcast_with(re));
+        primitive("complex", Op::Complex {}, &[&re, &im])
     }
 
     /// The real part; real tensors stay as they are.

@@ -104,6 +104,22 @@ impl Tensor {
         }
     }
 
+    /// As [`Tensor::arange`], of the given element type.
+    #[track_caller]
+    pub fn arange_of(
+        start: impl Into<Number>,
+        end: impl Into<Number>,
+        step: impl Into<Number>,
+        dtype: DType,
+    ) -> Tensor {
+        let (start, end, step) = (start.into(), end.into(), step.into());
+        let integers = |n: Number| match n {
+            Number::Bool(v) => Number::Int(v.into()),
+            other => other,
+        };
+        Tensor::arange(integers(start), integers(end), integers(step)).cast(dtype)
+    }
+
     /// The integers from 0 up to `len`, which may be an unknown size; i64.
     #[track_caller]
     pub fn iota(len: impl Into<Dim>) -> Tensor {
@@ -139,13 +155,26 @@ impl Tensor {
     /// The identity matrix with `n` rows, f32.
     #[track_caller]
     pub fn eye(n: impl Into<Dim>) -> Tensor {
-        let index = Tensor::iota(n);
-        index.unsqueeze(1).eq(index.unsqueeze(0)).cast(DType::F32)
+        let n = n.into();
+        Tensor::eye_of(n.clone(), n, DType::F32)
+    }
+
+    /// Ones on the diagonal of a matrix of the given sizes and element type.
+    #[track_caller]
+    pub fn eye_of(rows: impl Into<Dim>, columns: impl Into<Dim>, dtype: DType) -> Tensor {
+        let (rows, columns) = (Tensor::iota(rows), Tensor::iota(columns));
+        rows.unsqueeze(1).eq(columns.unsqueeze(0)).cast(dtype)
     }
 
     /// `count` numbers evenly spaced from `start` to `end`, both included; f32.
     #[track_caller]
     pub fn linspace(start: f64, end: f64, count: usize) -> Tensor {
+        Tensor::linspace_of(start, end, count, DType::F32)
+    }
+
+    /// As [`Tensor::linspace`], of the given element type.
+    #[track_caller]
+    pub fn linspace_of(start: f64, end: f64, count: usize, dtype: DType) -> Tensor {
         let index = Tensor::iota(count).cast(DType::F64);
         let last = count.saturating_sub(1);
         let step = if last == 0 {
@@ -157,7 +186,14 @@ impl Tensor {
         let from_start = index.mul(step).add(start);
         let from_end = index.mul(-1.0).add(last as f64).mul(-step).add(end);
         let near_start = index.lt((count / 2).max(1));
-        near_start.where_(from_start, from_end).cast(DType::F32)
+        near_start.where_(from_start, from_end).cast(dtype)
+    }
+
+    /// `count` powers of `base` with exponents evenly spaced from `start` to `end`.
+    #[track_caller]
+    pub fn logspace(start: f64, end: f64, count: usize, base: f64, dtype: DType) -> Tensor {
+        let exponents = Tensor::linspace_of(start, end, count, DType::F64);
+        super::arithmetic::pow(base.into(), exponents.into()).cast(dtype)
     }
 }
 

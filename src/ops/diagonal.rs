@@ -1,6 +1,6 @@
 //! Diagonals and triangles of matrices.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_shape};
 use crate::error::Result;
 use crate::tensor::{Dim, Tensor, primitive};
 use lazulite_ir::{DType, Dims, Op};
@@ -165,18 +165,14 @@ impl Tensor {
     #[track_caller]
     pub fn vander(&self, columns: Option<usize>, increasing: bool) -> Tensor {
         attempt(|| {
-            let rank = self.rank()?;
-            if rank == 0 {
-                let error = bad_argument("vander", "there are no elements to take powers of");
-                return Err(error.operand(self.note("self")));
-            }
+            let x = self.atleast_1d();
             let columns = match columns {
                 Some(columns) => columns,
-                None => self.dims()?[rank - 1],
+                None => x.dims()?[x.rank()? - 1],
             };
             let exponents = Tensor::iota(columns).cast(self.dtype()?);
             let exponents = if increasing { exponents } else { exponents.flip([0]) };
-            Ok(self.unsqueeze(-1).pow(exponents))
+            Ok(x.unsqueeze(-1).pow(exponents))
         })
     }
 }

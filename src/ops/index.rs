@@ -3,6 +3,7 @@
 //! Index tensors are checked while running: an index outside its axis is an error that names the
 //! index and the bound. Negative indices count from the end, as in PyTorch.
 
+use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Argument, Broadcast, Dim, Tensor, primitive};
@@ -129,6 +130,9 @@ impl Tensor {
         let place = Place::here();
         let gathered = (|| {
             let at = self.axis("index_select", axis)?;
+            if self.rank()? == 0 {
+                return Ok(self.unsqueeze(0).index_select(0, indices).squeeze(0));
+            }
             let indices = if indices.rank()? == 0 {
                 indices.unsqueeze(0)
             } else {
@@ -150,6 +154,11 @@ impl Tensor {
         let place = Place::here();
         let gathered = (|| {
             let at = self.axis("gather", axis)?;
+            // No indices read nothing, however many axes they have.
+            if indices.node()?.ty.dims.iter().any(|d| d.is(0)) {
+                let nothing = Tensor::full_of((), 0, self.dtype()?);
+                return Ok(nothing.expand_to("gather", indices.node()?.ty.dims.clone()));
+            }
             if self.rank()? == 0 {
                 return gather_zero_dim(self, indices);
             }
@@ -182,7 +191,7 @@ impl Tensor {
     }
 
     #[track_caller]
-    fn scatter_with(
+    pub(crate) fn scatter_with(
         &self,
         op: &'static str,
         axis: i64,
@@ -193,6 +202,14 @@ impl Tensor {
         let place = Place::here();
         let scattered = (|| {
             let at = self.axis(op, axis)?;
+            if indices.node()?.ty.dims.iter().any(|d| d.is(0)) {
+                return Ok(self.clone());
+            }
+            if self.rank()? == 0 {
+                let (x, i) = (self.unsqueeze(0), indices.reshape([-1i64]));
+                let written = x.scatter_with(op, 0, &i, &source.reshape([-1i64]), combine);
+                return Ok(written.squeeze(0));
+            }
             let coordinates = self.coordinates(op, at, indices)?;
             // The source may be larger than the indices, of which only the covered part counts.
             let mut updates = source.cast(self.dtype()?);
@@ -462,7 +479,10 @@ impl Tensor {
     #[track_caller]
     pub fn nonzero(&self) -> Tensor {
         match self.nonzero_coordinates() {
-            Ok(columns) if columns.is_empty() => Tensor::full_of([0, 0], 0, DType::I64),
+            Ok(columns) if columns.is_empty() => match self.cast(DType::Bool).item::<bool>() {
+                Ok(hit) => Tensor::full_of([usize::from(hit), 0], 0, DType::I64),
+                Err(e) => Tensor::error(e),
+            },
             Ok(columns) => Tensor::stack(&columns.iter().collect::<Vec<_>>(), 1),
             Err(e) => Tensor::error(e),
         }
@@ -477,7 +497,7 @@ impl Tensor {
 
     /// Per axis, the positions of the elements that are not zero.
     #[track_caller]
-    fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
+    pub(crate) fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
         let dims = self.dims()?;
         let hits = self.cast(DType::Bool).to_vec::<bool>()?;
         let mut columns: Vec<Vec<i64>> = vec![Vec::new(); dims.len()];
@@ -497,8 +517,8 @@ impl Tensor {
             .collect())
     }
 
-    /// Writes `value` (broadcast) to the part that `indices` (without index tensors) choose; this tensor
-    /// is rebound to the result, other handles keep the old value.
+    /// Writes `value` (broadcast) to the part that `indices` choose; this tensor is rebound to the result,
+    /// other handles keep the old value.
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -509,28 +529,35 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn set_item(&mut self, indices: impl IntoIndices, value: impl Into<Argument>) {
-        let place = Place::here();
-        let written = (|| {
+        *self = self.index_put(indices, value, false);
+    }
+
+    /// This tensor with `value` (broadcast) written to, or added to, the part that `indices` choose.
+    #[track_caller]
+    pub fn index_put(
+        &self,
+        indices: impl IntoIndices,
+        value: impl Into<Argument>,
+        accumulate: bool,
+    ) -> Tensor {
+        attempt(|| {
             let count = self.dims()?.iter().product::<usize>();
-            let dims: Vec<Dim> = (0..self.rank()?).map(|i| self.dim(i as i64)).collect();
             // The flat positions of the part, found by indexing a tensor of positions.
             let positions = index(
-                &Tensor::iota(count).reshape(dims.clone()),
+                &Tensor::iota(count).reshape(self.sizes()?),
                 indices.into_indices(),
             )?;
-            let part: Vec<Dim> = (0..positions.rank()?)
-                .map(|i| positions.dim(i as i64))
-                .collect();
             let value = match value.into() {
                 Argument::Tensor(t) => t.cast(self.dtype()?),
                 Argument::Number(n) => Tensor::full_of((), n, self.dtype()?),
             };
-            let updates = value.expand(part).reshape([-1i64]);
-            let flat = self.reshape([-1i64]);
-            Ok(flat
-                .scatter(0, &positions.reshape([-1i64]), &updates)
-                .reshape(dims))
-        })();
-        *self = written.unwrap_or_else(|e: Error| Tensor::error(e.at(place)));
+            let updates = value.expand(positions.sizes()?).reshape([-1i64]);
+            let (flat, positions) = (self.reshape([-1i64]), positions.reshape([-1i64]));
+            let written = match accumulate {
+                true => flat.scatter_add(0, &positions, &updates),
+                false => flat.scatter(0, &positions, &updates),
+            };
+            Ok(written.reshape(self.sizes()?))
+        })
     }
 }

@@ -186,7 +186,8 @@ impl Tensor {
     pub fn logit(&self, eps: Option<f64>) -> Tensor {
         let x = self.to_floating();
         let x = match eps {
-            Some(eps) => x.clamp(eps, 1.0 - eps),
+            // The lower bound wins where the bounds cross.
+            Some(eps) => x.lt(eps).where_(eps, x.minimum(1.0 - eps)),
             None => x,
         };
         x.div(x.neg().add(1)).log()

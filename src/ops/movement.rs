@@ -94,10 +94,20 @@ impl Tensor {
         }
     }
 
-    /// The transpose of a matrix (or of the last two axes).
+    /// The transpose of a matrix; vectors and 0-d tensors stay as they are.
     #[track_caller]
     pub fn t(&self) -> Tensor {
-        self.transpose(-2, -1)
+        match self.rank() {
+            Ok(0 | 1) => self.clone(),
+            Ok(2) => self.transpose(0, 1),
+            Ok(rank) => {
+                let message = format!("a tensor with {rank} axes is no matrix");
+                let error = Error::new(ErrorKind::Shape, "t", message).at(Place::here());
+                let hint = "mt() transposes the matrices in the last two axes";
+                Tensor::error(error.operand(self.note("self")).hint(hint))
+            }
+            Err(e) => Tensor::error(e),
+        }
     }
 
     /// Repeats axes of size 1, and adds axes in front, up to the given sizes; -1 keeps a size.
@@ -304,6 +314,10 @@ impl Tensor {
     #[track_caller]
     pub fn unfold(&self, axis: i64, size: impl Into<Dim>, step: impl Into<Dim>) -> Tensor {
         let place = Place::here();
+        // PyTorch lets a 0-d tensor pass for one with a single element.
+        if self.rank().is_ok_and(|r| r == 0) {
+            return self.unsqueeze(0).unfold(axis, size, step).squeeze(0);
+        }
         let attributes = self.axis("unfold", axis).and_then(|axis| {
             Ok(Op::Window {
                 axis: axis as u32,
@@ -344,7 +358,13 @@ impl Tensor {
 /// turn -0 into 0 and NaN padding into NaN.
 #[track_caller]
 fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
-    let Some((first, rest)) = tensors.split_first() else {
+    // As in PyTorch, vectors without elements may stand anywhere and count for their type only.
+    let is_placeholder = |t: &&&Tensor| t.0.as_ref().is_ok_and(|n| matches!(&*n.ty.dims, [d] if d.is(0)));
+    let mut parts: Vec<&Tensor> = tensors.iter().filter(|t| !is_placeholder(t)).copied().collect();
+    if parts.is_empty() {
+        parts = tensors.to_vec();
+    }
+    let Some((first, rest)) = parts.split_first() else {
         return Err(Error::new(
             ErrorKind::Argument,
             "cat",
@@ -353,6 +373,9 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     };
     let axis = first.axis("cat", axis)?;
     let mut dtype = first.node()?.ty.dtype;
+    for t in tensors {
+        dtype = dtype.promote(t.node()?.ty.dtype);
+    }
     for t in rest {
         let node = t.node()?;
         let (ours, theirs) = (&first.node()?.ty.dims, &node.ty.dims);
@@ -365,7 +388,6 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
                 .operand(first.note("first"))
                 .operand(t.note("other")));
         }
-        dtype = dtype.promote(node.ty.dtype);
     }
     let mut joined = first.cast(dtype);
     for t in rest {

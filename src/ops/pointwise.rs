@@ -180,10 +180,13 @@ impl Tensor {
         self.sqrt().reciprocal()
     }
 
-    /// `x * x`.
+    /// `x * x`; of bools as i64.
     #[track_caller]
     pub fn square(&self) -> Tensor {
-        self.mul(self)
+        match self.dtype() {
+            Ok(DType::Bool) => self.cast(DType::I64),
+            _ => self.mul(self),
+        }
     }
 
     /// -1, 0 or 1; 0 for NaN.

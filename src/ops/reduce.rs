@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Dim, Tensor, primitive};
+use crate::tensor::{Dim, Number, Tensor, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::RangeFull;
 
@@ -127,20 +127,20 @@ impl Tensor {
 
     /// Variance over axes; `correction` is subtracted from the count (1 for the unbiased estimate).
     #[track_caller]
-    pub fn var(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
-        self.variance("var", axes, correction, false)
+    pub fn var(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+        self.variance("var", axes, correction.into(), false)
     }
 
     /// As [`Tensor::var`]; the axes stay with size 1.
     #[track_caller]
-    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
-        self.variance("var", axes, correction, true)
+    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+        self.variance("var", axes, correction.into(), true)
     }
 
     /// Square root of the variance.
     #[track_caller]
-    pub fn std(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
-        self.variance("std", axes, correction, false).sqrt()
+    pub fn std(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+        self.variance("std", axes, correction.into(), false).sqrt()
     }
 
     /// True where any element is not zero.
@@ -283,7 +283,7 @@ impl Tensor {
     }
 
     /// Sorted, distinct axes.
-    fn axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
+    pub(crate) fn axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
         let rank = self.node()?.ty.rank();
         let mut out = Vec::new();
         for (given, axis) in axes.into_axes(rank) {
@@ -379,7 +379,7 @@ impl Tensor {
         &self,
         op: &'static str,
         axes: impl IntoAxes,
-        correction: i64,
+        correction: Number,
         keepdim: bool,
     ) -> Tensor {
         let place = Place::here();
@@ -389,7 +389,7 @@ impl Tensor {
         };
         let axes = axes.as_slice();
         let centred = self.sub(self.mean_of(op, axes, true));
-        let squares = centred.square().reduce(op, Combine::Sum, axes, keepdim);
+        let squares = centred.abs().square().reduce(op, Combine::Sum, axes, keepdim);
         let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
         let freedom = self.count_along(op, &axes).sub(correction).maximum(0);
         squares.div(freedom)

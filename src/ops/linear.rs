@@ -1,9 +1,9 @@
 //! Matrix products and what is built on them.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Broadcast, Tensor, primitive};
-use lazulite_ir::{DType, Op};
+use lazulite_ir::Op;
 
 impl Tensor {
     /// Matrix product with PyTorch's rules: vectors count as rows or columns, and leading axes are
@@ -102,22 +102,30 @@ impl Tensor {
 /// Sums products over one axis of each, after `batch` leading axes in common.
 #[track_caller]
 fn contract(x: &Tensor, y: &Tensor, batch: usize, summed: [usize; 2]) -> Tensor {
-    let acc = match x.dtype() {
-        Ok(dtype) => dtype.compute(),
-        Err(e) => return Tensor::error(e),
+    let batch: Vec<(u32, u32)> = (0..batch as u32).map(|a| (a, a)).collect();
+    let summed = [(summed[0] as u32, summed[1] as u32)];
+    contract_axes("matmul", x, y, &batch, &summed).unwrap_or_else(Tensor::error)
+}
+
+/// Sums products over pairs of axes, for each place of other pairs. The axes of the result: the batch
+/// pairs, the rest of `x`, the rest of `y`.
+#[track_caller]
+pub(crate) fn contract_axes(
+    op: &'static str,
+    x: &Tensor,
+    y: &Tensor,
+    batch: &[(u32, u32)],
+    summed: &[(u32, u32)],
+) -> Result<Tensor> {
+    let dtype = x.dtype()?.promote(y.dtype()?);
+    let (x, y) = (x.cast(dtype), y.cast(dtype));
+    let contract = Op::Contract {
+        lhs_batch: batch.iter().map(|p| p.0).collect(),
+        rhs_batch: batch.iter().map(|p| p.1).collect(),
+        lhs_sum: summed.iter().map(|p| p.0).collect(),
+        rhs_sum: summed.iter().map(|p| p.1).collect(),
+        acc: dtype.compute(),
     };
-    let axes: Vec<u32> = (0..batch as u32).collect();
-    let op = Op::Contract {
-        lhs_batch: axes.clone(),
-        rhs_batch: axes,
-        lhs_sum: vec![summed[0] as u32],
-        rhs_sum: vec![summed[1] as u32],
-        acc,
-    };
-    let product = primitive("matmul", op, &[x, y]);
-    match x.dtype() {
-        // Half floats accumulate in f32 and are rounded once.
-        Ok(dtype @ (DType::F16 | DType::BF16)) => product.cast(dtype),
-        _ => product,
-    }
+    // Half floats accumulate in f32 and are rounded once.
+    Ok(primitive(op, contract, &[&x, &y]).cast(dtype))
 }

@@ -4,7 +4,8 @@
 //! integer and bool tensors to f32 first.
 
 use super::arithmetic;
-use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
+use super::composite::{attempt, bad_shape, tensor_of};
+use crate::tensor::{Argument, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
 macro_rules! float_functions {
@@ -251,18 +252,18 @@ impl Tensor {
         select("where", self.into(), a.into(), b.into())
     }
 
-    /// This tensor with `value` where `mask` (bool) is true.
+    /// This tensor with `value` (a number or 0-d tensor) where `mask` (bool) is true.
     #[track_caller]
-    pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Number>) -> Tensor {
-        match self.dtype() {
+    pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Argument>) -> Tensor {
+        attempt(|| {
             // The value does not take part in promotion.
-            Ok(dtype) => {
-                let value = value.into();
-                let fill = Tensor::full_of((), value, dtype);
-                select("masked_fill", mask.into(), fill.into(), self.into())
+            let value = tensor_of(value.into(), self.dtype()?);
+            if value.rank()? != 0 {
+                let error = bad_shape("masked_fill", "the value is one number");
+                return Err(error.operand(value.note("value")));
             }
-            Err(e) => Tensor::error(e),
-        }
+            Ok(select("masked_fill", mask.into(), value.into(), self.into()))
+        })
     }
 
     /// True where both are not zero.

@@ -1,5 +1,6 @@
 //! Reductions, scans, and what is made of them.
 
+use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Dim, Number, Tensor, primitive};
@@ -171,13 +172,20 @@ impl Tensor {
         self.arg_extremum("argmin", Combine::Min, axis)
     }
 
-    /// Logarithm of the sum of exponentials, without overflow.
+    /// Logarithm of the sum of exponentials over axes, without overflow.
     #[track_caller]
-    pub fn logsumexp(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let top = finite_or_zero(&x.amax_keepdim(axis));
-        let sum = x.sub(&top).exp().sum(axis);
-        sum.log().add(top.squeeze(axis))
+    pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
+        attempt(|| {
+            let x = self.to_floating();
+            let axes: Vec<i64> = self.axes("logsumexp", axes)?.into_iter().map(i64::from).collect();
+            let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()));
+            let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
+            let result = sum.log().add(top);
+            if self.rank()? == 0 {
+                return Ok(result);
+            }
+            Ok(axes.iter().rev().fold(result, |r, &axis| r.squeeze(axis)))
+        })
     }
 
     /// Exponentials divided by their sum along an axis, without overflow.

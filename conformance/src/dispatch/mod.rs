@@ -5,7 +5,10 @@
 //! unsupported.
 
 mod arithmetic;
+mod index;
+mod linear;
 mod movement;
+mod reduction;
 
 use crate::call::{Bound, Outcome, Signature};
 use crate::corpus::Suite;
@@ -51,7 +54,13 @@ const fn with(name: &'static str, parameters: &'static str, call: fn(&Bound) -> 
 }
 
 /// All files' entries.
-const TABLES: &[&[Entry]] = &[arithmetic::TABLE, movement::TABLE];
+const TABLES: &[&[Entry]] = &[
+    arithmetic::TABLE,
+    index::TABLE,
+    linear::TABLE,
+    movement::TABLE,
+    reduction::TABLE,
+];
 
 /// The entry of an operator.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,6 +1,8 @@
 //! The operations, as methods of [`crate::Tensor`], by kind.
 
+mod activation;
 mod arithmetic;
+mod attention;
 mod complex;
 mod composite;
 mod create;
@@ -11,6 +13,7 @@ mod extremes;
 mod in_place;
 mod index;
 mod linear;
+mod loss;
 mod math;
 mod movement;
 mod normalise;
@@ -26,9 +29,11 @@ mod sort;
 mod split;
 mod stats;
 
+pub use attention::{AttentionOptions, BagMode, BagOptions, HeadWeights};
 pub use custom::ElementFn;
 pub use extremes::{Interpolation, Unique};
 pub use index::{Index, IntoIndices, step};
+pub use loss::{ClassOptions, Reduction, TripletOptions};
 pub use normalise::RunningStats;
 pub use random::{Generator, manual_seed};
 pub use reduce::IntoAxes;

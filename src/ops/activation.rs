@@ -1,0 +1,269 @@
+//! Activation functions and dropout, as in torch.nn.functional.
+
+use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
+use crate::error::Result;
+use crate::tensor::{Argument, Dim, Number, Tensor};
+
+/// The constants of [`Tensor::selu`], for which activations keep mean 0 and variance 1.
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+
+impl Tensor {
+    /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
+    #[track_caller]
+    pub fn celu(&self, alpha: f64) -> Tensor {
+        let below = self.div(alpha).expm1().mul(alpha);
+        self.gt(0).where_(self, below)
+    }
+
+    /// x where positive, `alpha (exp(x) - 1)` elsewhere.
+    #[track_caller]
+    pub fn elu(&self, alpha: f64) -> Tensor {
+        self.gt(0).where_(self, self.expm1().mul(alpha))
+    }
+
+    /// The scaled exponential linear unit.
+    #[track_caller]
+    pub fn selu(&self) -> Tensor {
+        self.elu(SELU_ALPHA).mul(SELU_SCALE)
+    }
+
+    /// The first half of an axis times the sigmoid of the second.
+    #[track_caller]
+    pub fn glu(&self, axis: i64) -> Tensor {
+        attempt(|| {
+            let at = self.axis("glu", axis)?;
+            let size = match self.dims()?.get(at) {
+                Some(size) if size % 2 == 0 => size / 2,
+                _ => {
+                    let error = bad_shape("glu", format!("axis {axis} does not halve"));
+                    return Err(error.operand(self.note("self")));
+                }
+            };
+            Ok(self.narrow(axis, 0, size).mul(self.narrow(axis, size, size).sigmoid()))
+        })
+    }
+
+    /// x where its magnitude is above `lambda`, 0 elsewhere.
+    #[track_caller]
+    pub fn hardshrink(&self, lambda: f64) -> Tensor {
+        let small = self.ge(-lambda).bitwise_and(self.le(lambda));
+        small.where_(self.zeros_like(), self)
+    }
+
+    /// x moved towards 0 by `lambda`, which must not be negative.
+    #[track_caller]
+    pub fn softshrink(&self, lambda: f64) -> Tensor {
+        attempt(|| {
+            if lambda < 0.0 {
+                let error = bad_argument("softshrink", format!("lambda {lambda} is negative"));
+                return Err(error.operand(self.note("self")));
+            }
+            let inside = self.isnan().where_(self, self.zeros_like());
+            let below = self.lt(-lambda).where_(self.add(lambda), inside);
+            Ok(self.gt(lambda).where_(self.sub(lambda), below))
+        })
+    }
+
+    /// `clamp(x + 3, 0, 6) / 6`.
+    #[track_caller]
+    pub fn hardsigmoid(&self) -> Tensor {
+        self.add(3).clamp(0, 6).div(6)
+    }
+
+    /// `x * hardsigmoid(x)`.
+    #[track_caller]
+    pub fn hardswish(&self) -> Tensor {
+        self.mul(self.hardsigmoid())
+    }
+
+    /// Kept between two bounds, of the tensor's element type.
+    #[track_caller]
+    pub fn hardtanh(&self, low: impl Into<Number>, high: impl Into<Number>) -> Tensor {
+        attempt(|| {
+            if self.dtype()? == lazulite_ir::DType::Bool {
+                return Err(bad_dtype("hardtanh", self));
+            }
+            Ok(self.clamp(self.full_like(low), self.full_like(high)))
+        })
+    }
+
+    /// x where positive, `slope * x` elsewhere.
+    #[track_caller]
+    pub fn leaky_relu(&self, slope: f64) -> Tensor {
+        self.gt(0).where_(self, self.mul(slope))
+    }
+
+    /// `log(sigmoid(x))`, accurate everywhere.
+    #[track_caller]
+    pub fn logsigmoid(&self) -> Tensor {
+        self.minimum(0).sub(self.abs().neg().exp().log1p())
+    }
+
+    /// `x * tanh(softplus(x))`.
+    #[track_caller]
+    pub fn mish(&self) -> Tensor {
+        self.mul(self.softplus(1.0, 20.0).tanh())
+    }
+
+    /// x where positive, elsewhere x times `weight`: one number, or one per channel (axis 1).
+    #[track_caller]
+    pub fn prelu(&self, weight: &Tensor) -> Tensor {
+        attempt(|| {
+            let rank = self.rank()?;
+            if weight.dtype()? != self.dtype()? || weight.rank()? > 1 {
+                let message = "the weight is a number or vector of the tensor's element type";
+                let error = bad_argument("prelu", message).operand(self.note("self"));
+                return Err(error.operand(weight.note("weight")));
+            }
+            let shared = weight.node()?.ty.dims.iter().all(|d| d.is(1));
+            let weight = match rank {
+                0 | 1 => weight.reshape([1i64]),
+                _ if shared => weight.reshape([1i64]),
+                _ if weight.dim(0).0?.compare_eq(&self.dim(1).0?) == Some(false) => {
+                    let error = bad_shape("prelu", "there is one weight per channel");
+                    let error = error.operand(self.note("self"));
+                    return Err(error.operand(weight.note("weight")));
+                }
+                _ => weight.along(1, rank),
+            };
+            let below = self.mul(weight);
+            let below = if rank == 0 { below.squeeze(0) } else { below };
+            Ok(self.gt(0).where_(self, below))
+        })
+    }
+
+    /// Kept between 0 and 6.
+    #[track_caller]
+    pub fn relu6(&self) -> Tensor {
+        self.hardtanh(0, 6)
+    }
+
+    /// x where not negative, elsewhere x times a random slope between the bounds if `training`, else times
+    /// their mean.
+    #[track_caller]
+    pub fn rrelu(&self, lower: f64, upper: f64, training: bool) -> Tensor {
+        attempt(|| {
+            if lower > upper {
+                let message = format!("the bounds {lower} and {upper} are in the wrong order");
+                return Err(bad_argument("rrelu", message));
+            }
+            let slope: Argument = match training {
+                false => ((lower + upper) / 2.0).into(),
+                true => {
+                    let random = Tensor::rand(self.sizes()?).cast(self.dtype()?);
+                    random.mul(upper - lower).add(lower).into()
+                }
+            };
+            Ok(self.ge(0).where_(self, self.mul(slope)))
+        })
+    }
+
+    /// The softmax of the negative.
+    #[track_caller]
+    pub fn softmin(&self, axis: i64) -> Tensor {
+        self.to_floating().neg().softmax(axis)
+    }
+
+    /// `log(1 + exp(beta x)) / beta`, x itself where `beta x` is above the threshold.
+    #[track_caller]
+    pub fn softplus(&self, beta: f64, threshold: f64) -> Tensor {
+        let scaled = self.mul(beta);
+        let smooth = scaled.exp().log1p().div(beta);
+        scaled.gt(threshold).where_(self, smooth)
+    }
+
+    /// `x / (1 + |x|)`.
+    #[track_caller]
+    pub fn softsign(&self) -> Tensor {
+        self.div(self.abs().add(1))
+    }
+
+    /// `x - tanh(x)`.
+    #[track_caller]
+    pub fn tanhshrink(&self) -> Tensor {
+        self.sub(self.tanh())
+    }
+
+    /// x where above the threshold, `value` elsewhere.
+    #[track_caller]
+    pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
+        self.le(threshold).where_(self.full_like(value), self)
+    }
+
+    /// Zeroes elements with probability `p` and scales the others so that the mean stays, if `training`.
+    #[track_caller]
+    pub fn dropout(&self, p: f64, training: bool) -> Tensor {
+        attempt(|| {
+            let sizes = self.sizes()?;
+            self.drop_parts("dropout", p, training, sizes)
+        })
+    }
+
+    /// As [`Tensor::dropout`], for whole channels: slices of the first two axes (of the first alone, with
+    /// one axis less than `spatial` + 2).
+    #[track_caller]
+    pub fn feature_dropout(&self, p: f64, training: bool, spatial: usize) -> Tensor {
+        attempt(|| {
+            let mut sizes = self.sizes()?;
+            let kept = if sizes.len() == spatial + 1 { 1 } else { 2 };
+            sizes.iter_mut().skip(kept).for_each(|size| *size = Dim::from(1i64));
+            self.drop_parts("feature_dropout", p, training, sizes)
+        })
+    }
+
+    #[track_caller]
+    fn drop_parts(&self, op: &'static str, p: f64, training: bool, sizes: Vec<Dim>) -> Result<Tensor> {
+        check_probability(op, p)?;
+        if !training || p == 0.0 {
+            return Ok(self.clone());
+        }
+        if p == 1.0 {
+            return Ok(self.mul(0));
+        }
+        let kept = Tensor::rand(sizes).ge(p).cast(self.dtype()?.real());
+        Ok(self.mul(kept.div(1.0 - p)))
+    }
+
+    /// Dropout for [`Tensor::selu`]: dropped elements take its lower limit, and the result is moved and
+    /// scaled so that mean and variance stay.
+    #[track_caller]
+    pub fn alpha_dropout(&self, p: f64, training: bool) -> Tensor {
+        attempt(|| {
+            let sizes = self.sizes()?;
+            self.alpha_drop("alpha_dropout", p, training, sizes)
+        })
+    }
+
+    /// As [`Tensor::alpha_dropout`], for whole channels: slices of the first two axes.
+    #[track_caller]
+    pub fn feature_alpha_dropout(&self, p: f64, training: bool) -> Tensor {
+        attempt(|| {
+            let mut sizes = self.sizes()?;
+            sizes.iter_mut().skip(2).for_each(|size| *size = Dim::from(1i64));
+            self.alpha_drop("feature_alpha_dropout", p, training, sizes)
+        })
+    }
+
+    #[track_caller]
+    fn alpha_drop(&self, op: &'static str, p: f64, training: bool, sizes: Vec<Dim>) -> Result<Tensor> {
+        check_probability(op, p)?;
+        if !training || p == 0.0 {
+            return Ok(self.clone());
+        }
+        if p == 1.0 {
+            return Ok(self.mul(0));
+        }
+        let limit = -SELU_ALPHA * SELU_SCALE;
+        let scale = ((1.0 - p) * (1.0 + p * limit * limit)).sqrt().recip();
+        let kept = Tensor::rand(sizes).ge(p);
+        Ok(kept.where_(self, self.full_like(limit)).mul(scale).add(-scale * p * limit))
+    }
+}
+
+fn check_probability(op: &'static str, p: f64) -> Result<()> {
+    match (0.0..=1.0).contains(&p) {
+        true => Ok(()),
+        false => Err(bad_argument(op, format!("{p} is no probability"))),
+    }
+}

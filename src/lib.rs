@@ -53,9 +53,10 @@ pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ElementFn, Generator, HeadWeights, Index,
-    Interpolation, IntoAxes, IntoIndices, MatrixNorm, Reduction, RunningStats, ScatterReduce, Spacing,
-    TripletOptions, Unique, manual_seed, step,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, Generator,
+    HeadWeights, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, Outside, PadMode, Padding,
+    PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, TripletOptions, Unique,
+    manual_seed, step,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

@@ -1,8 +1,10 @@
 //! Normalisations.
 
+use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape};
 use crate::cell::TensorCell;
 use crate::error::Result;
 use crate::tensor::{Dim, Tensor};
+use lazulite_ir::DType;
 
 /// Running statistics of a batch norm, updated by every call in training mode.
 #[derive(Clone, Debug)]
@@ -73,13 +75,8 @@ impl Tensor {
     ) -> Result<Tensor> {
         let rank = self.rank()? as i64;
         let over: Vec<i64> = (0..rank).filter(|a| *a != 1).collect();
-        let mean = self.mean(over.as_slice());
-        let variance = self.var(over.as_slice(), 0);
-        let kept = 1.0 - running.momentum;
-        let moved = |old: Tensor, new: &Tensor| old.mul(kept).add(new.mul(running.momentum));
-        running.mean.set(moved(running.mean.get(), &mean))?;
-        let unbiased = self.var(over.as_slice(), 1);
-        running.var.set(moved(running.var.get(), &unbiased))?;
+        let (mean, variance) = self.channel_statistics()?;
+        running.moved(&mean, &self.var(over.as_slice(), 1))?;
         Ok(self.normalise_channels(&mean, &variance, weight, bias, eps))
     }
 
@@ -119,4 +116,213 @@ impl Tensor {
             None => out,
         }
     }
+
+    /// As [`Tensor::layer_norm`], with the means and the inverse deviations that it divided by.
+    #[track_caller]
+    pub fn layer_norm_stats(
+        &self,
+        axes: usize,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> (Tensor, Tensor, Tensor) {
+        let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
+        let mean = self.mean_keepdim(over.as_slice());
+        let inverse = self.var_keepdim(over.as_slice(), 0).add(eps).rsqrt();
+        (self.layer_norm(axes, weight, bias, eps), mean, inverse)
+    }
+
+    /// Normalises each channel (axis 1): with the statistics of this batch if `training` or without running
+    /// ones, else with those. In training the running ones move.
+    #[track_caller]
+    pub fn batch_norm(
+        &self,
+        running: Option<&RunningStats>,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        training: bool,
+        eps: f64,
+    ) -> Tensor {
+        attempt(|| {
+            self.check_channels("batch_norm", weight, bias)?;
+            match running {
+                Some(running) if training => Ok(self.batch_norm_train(running, weight, bias, eps)),
+                Some(running) => Ok(self.batch_norm_eval(running, weight, bias, eps)),
+                None => {
+                    let (mean, variance) = self.channel_statistics()?;
+                    Ok(self.normalise_channels(&mean, &variance, weight, bias, eps))
+                }
+            }
+        })
+    }
+
+    /// Mean and variance of each channel.
+    #[track_caller]
+    pub fn channel_stats(&self) -> (Tensor, Tensor) {
+        attempt_pair(|| self.channel_statistics())
+    }
+
+    #[track_caller]
+    fn channel_statistics(&self) -> Result<(Tensor, Tensor)> {
+        let over: Vec<i64> = (0..self.rank()? as i64).filter(|a| *a != 1).collect();
+        Ok((self.mean(over.as_slice()), self.var(over.as_slice(), 0)))
+    }
+
+    #[track_caller]
+    fn check_channels(
+        &self,
+        op: &'static str,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+    ) -> Result<()> {
+        if self.rank()? < 2 {
+            let error = bad_shape(op, "there is no axis of channels");
+            return Err(error.operand(self.note("self")));
+        }
+        let channels = self.dim(1).0?;
+        for vector in [weight, bias].into_iter().flatten() {
+            let dims = &vector.node()?.ty.dims;
+            if dims.len() != 1 || dims[0].compare_eq(&channels) == Some(false) {
+                let error = bad_shape(op, format!("there is one number for each of {channels} channels"));
+                return Err(error.operand(self.note("self")).operand(vector.note("weight")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Normalises each channel of each sample; with running statistics those of the batch's mean move, or
+    /// stand in if `use_input_stats` is false.
+    #[track_caller]
+    pub fn instance_norm(
+        &self,
+        running: Option<&RunningStats>,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        use_input_stats: bool,
+        eps: f64,
+    ) -> Tensor {
+        attempt(|| {
+            self.check_channels("instance_norm", weight, bias)?;
+            let (n, channels) = (self.dim(0), self.dim(1));
+            if !use_input_stats {
+                return Ok(self.batch_norm(running, weight, bias, false, eps));
+            }
+            // Every channel of every sample becomes a channel of one sample.
+            let mut joined = self.sizes()?;
+            joined.splice(0..2, [1i64.into(), &n * &channels]);
+            let (x, over) = (self.reshape(joined), n.value()?);
+            let (mean, variance) = x.channel_statistics()?;
+            let normal = x.normalise_channels(&mean, &variance, None, None, eps);
+            if let Some(running) = running {
+                let size = self.sizes()?[2..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
+                let rows = |t: &Tensor| t.reshape([n.clone(), channels.clone()]).mean(0);
+                let unbiased = rows(&variance).mul(size as f64 / (size - 1).max(1) as f64);
+                if over > 0 {
+                    running.moved(&rows(&mean), &unbiased)?;
+                }
+            }
+            let normal = normal.reshape(self.sizes()?);
+            Ok(scaled(normal, weight, bias))
+        })
+    }
+
+    /// Normalises groups of channels of each sample.
+    #[track_caller]
+    pub fn group_norm(
+        &self,
+        groups: usize,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> Tensor {
+        self.group_norm_stats(groups, weight, bias, eps).0
+    }
+
+    /// As [`Tensor::group_norm`], with the means and the inverse deviations that it divided by.
+    #[track_caller]
+    pub fn group_norm_stats(
+        &self,
+        groups: usize,
+        weight: Option<&Tensor>,
+        bias: Option<&Tensor>,
+        eps: f64,
+    ) -> (Tensor, Tensor, Tensor) {
+        let [normal, mean, inverse] = attempt_all(|| {
+            self.check_channels("group_norm", weight, bias)?;
+            let channels = self.dim(1).value()?;
+            if groups == 0 || channels % groups as i64 != 0 {
+                let message = format!("{channels} channels do not form {groups} groups");
+                return Err(bad_argument("group_norm", message).operand(self.note("self")));
+            }
+            let size = self.sizes()?[1..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
+            let x = self.reshape([self.dim(0), groups.into(), (size / groups as i64).into()]);
+            let mean = x.mean_keepdim(-1);
+            let inverse = x.var_keepdim(-1, 0).add(eps).rsqrt();
+            let normal = x.sub(&mean).mul(&inverse).reshape(self.sizes()?);
+            Ok([scaled(normal, weight, bias), mean.squeeze(-1), inverse.squeeze(-1)])
+        });
+        (normal, mean, inverse)
+    }
+
+    /// Divided by the root of the mean square over the last `axes` axes; `eps` is the element type's
+    /// epsilon if `None`.
+    #[track_caller]
+    pub fn rms_norm(&self, axes: usize, weight: Option<&Tensor>, eps: Option<f64>) -> Tensor {
+        attempt(|| {
+            let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
+            let eps = match (eps, self.dtype()?.real()) {
+                (Some(eps), _) => eps,
+                (None, DType::F64) => f64::EPSILON,
+                (None, _) => f32::EPSILON.into(),
+            };
+            let mean = self.square().mean_keepdim(over.as_slice());
+            let normal = self.mul(mean.add(eps).rsqrt());
+            Ok(weight.map_or(normal.clone(), |w| normal.mul(w)))
+        })
+    }
+
+    /// Divided by a power of the mean square of `size` neighbouring channels: `(k + alpha mean)^beta`.
+    #[track_caller]
+    pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Tensor {
+        attempt(|| {
+            if self.rank()? < 3 || size == 0 {
+                let error = bad_shape("local_response_norm", "channels are followed by other axes");
+                return Err(error.operand(self.note("self")));
+            }
+            let mut widths = vec![(0, 0); self.rank()?];
+            widths[1] = ((size / 2) as i64, ((size - 1) / 2) as i64);
+            let windows = self.square().pad(widths, 0).windows(1, size, 1, 1);
+            let mean = windows.sum(-1).div(size as f64);
+            Ok(self.div(mean.mul(alpha).add(k).pow(beta)))
+        })
+    }
+
+    /// Divided by the `p`-norm along an axis, which counts as at least `eps`.
+    #[track_caller]
+    pub fn normalize(&self, p: f64, axis: i64, eps: f64) -> Tensor {
+        attempt(|| {
+            let norm = self.keep_axes(&self.vector_norm(p, axis), axis);
+            Ok(self.div(norm.maximum(eps)))
+        })
+    }
+}
+
+impl RunningStats {
+    /// Moves towards the statistics of a batch.
+    #[track_caller]
+    fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
+        let towards = |old: Tensor, new: &Tensor| {
+            old.mul(1.0 - self.momentum).add(new.mul(self.momentum))
+        };
+        self.mean.set(towards(self.mean.get(), mean))?;
+        self.var.set(towards(self.var.get(), variance))
+    }
+}
+
+/// Times weight plus bias, one of each per channel.
+#[track_caller]
+fn scaled(x: Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Tensor {
+    let rank = x.rank().unwrap_or(2);
+    let x = weight.map_or(x.clone(), |w| x.mul(w.along(1, rank)));
+    bias.map_or(x.clone(), |b| x.add(b.along(1, rank)))
 }

@@ -217,7 +217,17 @@ impl Tensor {
                 .zip(&theirs)
                 .map(|(a, b)| (*a as u32, *b as u32))
                 .collect();
-            contract_axes("tensordot", self, other, &[], &pairs)
+            // As in PyTorch, an axis of size 1 pairs with any other, which is summed.
+            let (mut x, mut y) = (self.clone(), other.clone());
+            for &(a, b) in &pairs {
+                let (a, b) = (i64::from(a), i64::from(b));
+                match (x.dim(a).0?.is(1), y.dim(b).0?.is(1)) {
+                    (true, false) => y = y.sum_keepdim(b).cast(y.dtype()?),
+                    (false, true) => x = x.sum_keepdim(a).cast(x.dtype()?),
+                    _ => {}
+                }
+            }
+            contract_axes("tensordot", &x, &y, &[], &pairs)
         })
     }
 

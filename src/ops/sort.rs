@@ -40,6 +40,10 @@ impl Tensor {
     /// The `k` largest (or smallest) elements along an axis, in order, and where they came from.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: i64, largest: bool) -> (Tensor, Tensor) {
+        if self.rank().is_ok_and(|r| r == 0) {
+            let (values, indices) = self.unsqueeze(0).topk(k, axis, largest);
+            return (values.squeeze(0), indices.squeeze(0));
+        }
         let (values, indices) = self.sort(axis, largest);
         (values.narrow(axis, 0, k), indices.narrow(axis, 0, k))
     }

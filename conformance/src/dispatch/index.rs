@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Entry] = &[
     with("new_zeros", "self, size, *, dtype=None", |a| new(a, 0.into())),
     with("ones", "size, *, dtype=None", |a| Tensor::full_of(shape(a)?, 1, dtype(a)?).done()),
     with("zeros", "size, *, dtype=None", |a| Tensor::full_of(shape(a)?, 0, dtype(a)?).done()),
-    op("zero_", |a| {
+    with("zero_", "self", |a| {
         let mut x = a.input()?;
         x.fill_(0);
         x.done()
@@ -56,7 +56,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("triu_indices", |a| {
         Tensor::triu_indices(a.count("row")?, a.count("col")?, a.int("offset")?).done()
     }),
-    op("to", to),
+    with("to", "self, *targets, memory_format=None", to),
     op("item", item),
     op("broadcast_shapes", broadcast_shapes),
     op("__getitem__", |a| a.input()?.i(indices(a.value("key")?)?).done()),
@@ -178,16 +178,19 @@ fn number(a: &Bound, name: &str) -> Result<f64, Refusal> {
 }
 
 fn to(a: &Bound) -> Outcome {
+    let Value::List(targets) = a.value("targets")? else {
+        return Err(Refusal::Mistake("targets are a list".into()));
+    };
     // Device, type and tensor come in any order.
-    let arguments = ["dtype_or_device_or_other", "non_blocking"];
-    for name in arguments {
-        match a.value(name)? {
-            Value::DType(dtype) => return a.input()?.cast(*dtype).done(),
-            Value::Array(other) => return a.input()?.cast(other.dtype).done(),
-            _ => {}
-        }
+    let target = targets.iter().find_map(|v| match v {
+        Value::DType(dtype) => Some(*dtype),
+        Value::Array(other) => Some(other.dtype),
+        _ => None,
+    });
+    match target {
+        Some(dtype) => a.input()?.cast(dtype).done(),
+        None => a.input()?.done(),
     }
-    a.input()?.done()
 }
 
 fn item(a: &Bound) -> Outcome {

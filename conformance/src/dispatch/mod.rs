@@ -7,8 +7,11 @@
 mod arithmetic;
 mod index;
 mod linear;
+mod masked;
 mod movement;
+mod nn;
 mod reduction;
+mod spatial;
 
 use crate::call::{Bound, Outcome, Signature};
 use crate::corpus::Suite;
@@ -58,8 +61,11 @@ const TABLES: &[&[Entry]] = &[
     arithmetic::TABLE,
     index::TABLE,
     linear::TABLE,
+    masked::TABLE,
     movement::TABLE,
+    nn::TABLE,
     reduction::TABLE,
+    spatial::TABLE,
 ];
 
 /// The entry of an operator.

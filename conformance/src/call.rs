@@ -279,6 +279,14 @@ impl Bound {
         }
     }
 
+    /// As [`Bound::operand`], if the second parameter is a tensor.
+    pub fn base(&self) -> Result<Tensor, Refusal> {
+        match self.other()? {
+            lazulite::Argument::Tensor(_) => self.operand(),
+            lazulite::Argument::Number(_) => self.input(),
+        }
+    }
+
     /// A tensor; a number stands for a 0-d one.
     pub fn scalar_or_tensor(&self, name: &str) -> Result<Tensor, Refusal> {
         Ok(match self.argument(name)? {

@@ -39,6 +39,63 @@ fn lists(got: &[Value], expected: &[Value], tolerance: Tolerance) -> Result<(), 
     Ok(())
 }
 
+/// Where a corpus says that the positions of equal elements may differ: positions are right if the
+/// elements of `input` there are the expected ones, and no position is named twice where `distinct`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ties<'a> {
+    /// What positions point into.
+    pub input: &'a Tensor,
+    /// Along which axis.
+    pub axis: i64,
+    /// Positions belong to different elements.
+    pub distinct: bool,
+}
+
+impl Ties<'_> {
+    /// Compares positions, or a list of results of which the last one is positions.
+    pub fn values(&self, got: &Value, expected: &Value, tolerance: Tolerance) -> Result<(), String> {
+        match (got, expected) {
+            (Value::List(got), Value::List(expected)) if got.len() == expected.len() => {
+                let (Some((got, rest)), Some((expected, wanted))) =
+                    (got.split_last(), expected.split_last())
+                else {
+                    return Ok(());
+                };
+                lists(rest, wanted, tolerance)?;
+                self.values(got, expected, tolerance)
+            }
+            (Value::Tensor(got), Value::Array(expected)) if expected.dtype == lazulite::DType::I64 => {
+                self.positions(got, expected).map_err(|e| e.to_string())?
+            }
+            (got, expected) => values(got, expected, tolerance),
+        }
+    }
+
+    fn positions(&self, got: &Tensor, expected: &Array) -> lazulite::Result<Result<(), String>> {
+        let sizes = (got.dims()?, got.dtype()?);
+        if sizes != (expected.dims.clone(), expected.dtype) {
+            return Ok(Err(format!("got {sizes:?}, expected {:?}", expected.dims)));
+        }
+        // A reduced axis comes back with size 1.
+        let reduced = got.rank()? < self.input.rank()?;
+        let along = |t: &Tensor| if reduced { t.unsqueeze(self.axis) } else { t.clone() };
+        let read = |t: &Tensor| self.input.gather(self.axis, &along(t));
+        let (ours, theirs) = (Array::of(&read(got))?, Array::of(&read(&expected.tensor()))?);
+        let exact = Tolerance { rtol: 0.0, atol: 0.0 };
+        if let Err(difference) = arrays(&ours, &theirs, exact) {
+            return Ok(Err(format!("at the positions: {difference}")));
+        }
+        if self.distinct && got.rank()? > 0 {
+            let sorted = got.sort(self.axis, false).0;
+            let repeated = sorted.diff(1, self.axis).eq(0).any(..).item::<bool>()?;
+            if repeated {
+                return Ok(Err("a position is named twice".into()));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
 fn scalar(value: &Value) -> Option<Number> {
     Some(match value {
         Value::Bool(v) => Number::Exact((*v).into()),

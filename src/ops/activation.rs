@@ -84,6 +84,12 @@ impl Tensor {
             if self.dtype()? == lazulite_ir::DType::Bool {
                 return Err(bad_dtype("hardtanh", self));
             }
+            let (low, high) = (low.into(), high.into());
+            let order = |n: Number| n.scalar(lazulite_ir::DType::F64).as_f64();
+            if order(low) > order(high) {
+                let message = format!("the bounds {low:?} and {high:?} are in the wrong order");
+                return Err(bad_argument("hardtanh", message));
+            }
             Ok(self.clamp(self.full_like(low), self.full_like(high)))
         })
     }

@@ -185,6 +185,19 @@ impl Tensor {
     /// Rows of a table: `out[.., :] = self[indices[..], :]`.
     #[track_caller]
     pub fn embedding(&self, indices: &Tensor) -> Tensor {
+        match self.rank() {
+            Ok(2) | Err(_) => self.slices_at(indices),
+            Ok(rank) => {
+                let message = format!("a table has two axes, not {rank}");
+                let error = Error::new(ErrorKind::Shape, "embedding", message).at(Place::here());
+                Tensor::error(error.operand(self.note("self")))
+            }
+        }
+    }
+
+    /// The slices of axis 0 at positions of any number of axes.
+    #[track_caller]
+    pub(crate) fn slices_at(&self, indices: &Tensor) -> Tensor {
         let place = Place::here();
         gather_axes("embedding", self, &[0], std::slice::from_ref(indices))
             .unwrap_or_else(|e| Tensor::error(e.at(place)))
@@ -202,6 +215,11 @@ impl Tensor {
         let place = Place::here();
         let scattered = (|| {
             let at = self.axis(op, axis)?;
+            if source.dtype()? != self.dtype()? {
+                let message = "tensor and source have different element types";
+                let error = Error::new(ErrorKind::DType, op, message).operand(self.note("self"));
+                return Err(error.operand(source.note("source")));
+            }
             if indices.node()?.ty.dims.iter().any(|d| d.is(0)) {
                 return Ok(self.clone());
             }
@@ -212,7 +230,7 @@ impl Tensor {
             }
             let coordinates = self.coordinates(op, at, indices)?;
             // The source may be larger than the indices, of which only the covered part counts.
-            let mut updates = source.cast(self.dtype()?);
+            let mut updates = source.clone();
             for i in 0..indices.rank()? as i64 {
                 updates = updates.narrow(i, 0, indices.dim(i));
             }

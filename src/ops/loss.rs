@@ -171,7 +171,7 @@ impl Tensor {
         let counts = match &options.weight {
             Some(weight) => {
                 self.per_class(weight, classes)?;
-                kept.where_(weight.embedding(&kept.where_(target, 0)), ones)
+                kept.where_(weight.take(&kept.where_(target, 0)), ones)
             }
             None => ones,
         };
@@ -497,7 +497,7 @@ impl Tensor {
                     let error = bad_shape("multi_margin_loss", "there is one weight per class");
                     return Err(error.operand(weight.note("weight")));
                 }
-                losses = losses.mul(weight.embedding(&target).unsqueeze(-1));
+                losses = losses.mul(weight.take(&target).unsqueeze(-1));
             }
             let others = x.positions(1)?.ne(place);
             let losses = others.where_(losses, 0).mean(-1);

@@ -245,10 +245,22 @@ impl Tensor {
         out
     }
 
-    /// `len` elements from `start` along one axis.
+    /// `len` elements from `start` (counted from the end if negative) along one axis.
     #[track_caller]
     pub fn narrow(&self, axis: i64, start: impl Into<Dim>, len: impl Into<Dim>) -> Tensor {
-        self.slice_axis("narrow", axis, start.into(), len.into(), 1)
+        let (mut start, size) = (start.into(), self.dim(axis));
+        let known = |dim: &Dim| dim.0.as_ref().ok().and_then(lazulite_ir::Dim::as_const);
+        if let (Some(from), Some(size)) = (known(&start), known(&size)) {
+            if !(-size..=size).contains(&from) {
+                let message = format!("start {from} is not from {} to {size}", -size);
+                let error = Error::new(ErrorKind::Index, "narrow", message).at(Place::here());
+                return Tensor::error(error.operand(self.note("self")));
+            }
+            if from < 0 {
+                start = Dim::from(from + size);
+            }
+        }
+        self.slice_axis("narrow", axis, start, len.into(), 1)
     }
 
     /// `len` elements from `start` in steps of `step` along one axis.

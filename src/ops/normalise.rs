@@ -144,6 +144,10 @@ impl Tensor {
         eps: f64,
     ) -> Tensor {
         attempt(|| {
+            // PyTorch passes a vector without elements through.
+            if self.dims()? == [0] {
+                return Ok(self.clone());
+            }
             self.check_channels("batch_norm", weight, bias)?;
             match running {
                 Some(running) if training => Ok(self.batch_norm_train(running, weight, bias, eps)),
@@ -250,11 +254,11 @@ impl Tensor {
         let [normal, mean, inverse] = attempt_all(|| {
             self.check_channels("group_norm", weight, bias)?;
             let channels = self.dim(1).value()?;
-            if groups == 0 || channels % groups as i64 != 0 {
-                let message = format!("{channels} channels do not form {groups} groups");
+            let size = self.sizes()?[1..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
+            if groups == 0 || channels % groups as i64 != 0 || size == 0 {
+                let message = format!("{channels} channels do not form {groups} groups, or are empty");
                 return Err(bad_argument("group_norm", message).operand(self.note("self")));
             }
-            let size = self.sizes()?[1..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
             let x = self.reshape([self.dim(0), groups.into(), (size / groups as i64).into()]);
             let mean = x.mean_keepdim(-1);
             let inverse = x.var_keepdim(-1, 0).add(eps).rsqrt();

@@ -4,8 +4,8 @@
 //! integer and bool tensors to f32 first.
 
 use super::arithmetic;
-use super::composite::{attempt, bad_shape, tensor_of};
-use crate::tensor::{Argument, Tensor, binary_as, compare, select};
+use super::composite::{attempt, bad_argument, bad_shape, tensor_of};
+use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
 macro_rules! float_functions {
@@ -257,7 +257,14 @@ impl Tensor {
     pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Argument>) -> Tensor {
         attempt(|| {
             // The value does not take part in promotion.
-            let value = tensor_of(value.into(), self.dtype()?);
+            let (value, dtype) = (value.into(), self.dtype()?);
+            if let Argument::Number(Number::Float(v)) = value
+                && dtype.is_int()
+                && !(-(2f64.powi(63))..2f64.powi(63)).contains(&v)
+            {
+                return Err(bad_argument("masked_fill", format!("{v} does not fit {dtype}")));
+            }
+            let value = tensor_of(value, dtype);
             if value.rank()? != 0 {
                 let error = bad_shape("masked_fill", "the value is one number");
                 return Err(error.operand(value.note("value")));

@@ -239,12 +239,12 @@ impl Tensor {
                 let error = bad_shape("cross", "the tensors have different ranks");
                 return Err(error.operand(self.note("self")).operand(other.note("other")));
             }
-            let (x, y) = (self.broadcast_with(other), other.broadcast_with(self));
-            let at = x.axis("cross", axis)? as i64;
-            if !x.dim(at).0?.is(3) {
+            let at = self.axis("cross", axis)? as i64;
+            if !self.dim(at).0?.is(3) || !other.dim(at).0?.is(3) {
                 let error = bad_shape("cross", format!("axis {axis} must have size 3"));
                 return Err(error.operand(self.note("self")).operand(other.note("other")));
             }
+            let (x, y) = (self.broadcast_with(other), other.broadcast_with(self));
             let turned = |t: &Tensor, by: i64| t.roll([by], [at]);
             let forward = turned(&x, -1).mul(turned(&y, -2));
             Ok(forward.sub(turned(&x, -2).mul(turned(&y, -1))))

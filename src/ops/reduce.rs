@@ -192,7 +192,7 @@ impl Tensor {
     #[track_caller]
     pub fn softmax(&self, axis: i64) -> Tensor {
         let x = self.to_floating();
-        let e = x.sub(x.amax_keepdim(axis)).exp();
+        let e = x.sub(x.top("softmax", axis)).exp();
         e.div(e.sum_keepdim(axis))
     }
 
@@ -200,8 +200,14 @@ impl Tensor {
     #[track_caller]
     pub fn log_softmax(&self, axis: i64) -> Tensor {
         let x = self.to_floating();
-        let shifted = x.sub(x.amax_keepdim(axis));
+        let shifted = x.sub(x.top("log_softmax", axis));
         shifted.sub(shifted.exp().sum_keepdim(axis).log())
+    }
+
+    /// The largest (real part) along an axis, which may be empty.
+    #[track_caller]
+    fn top(&self, op: &'static str, axis: i64) -> Tensor {
+        self.real().reduce(op, Combine::Max, axis, true)
     }
 
     /// Running sum along an axis. Integers and bools are summed as i64.

@@ -163,7 +163,7 @@ impl Tensor {
     /// The elements at flat positions; the result has the indices' sizes.
     #[track_caller]
     pub fn take(&self, indices: &Tensor) -> Tensor {
-        self.ravel().embedding(indices)
+        self.ravel().slices_at(indices)
     }
 
     /// As [`Tensor::gather`], but tensor and indices broadcast along the other axes.
@@ -218,7 +218,7 @@ impl Tensor {
             // The n-th true place takes element n.
             let order = mask.ravel().cumsum(0).sub(1);
             let order = mask.ravel().where_(order, 0);
-            let taken = source.ravel().embedding(&order).reshape(x.sizes()?);
+            let taken = source.ravel().slices_at(&order).reshape(x.sizes()?);
             Ok(mask.where_(taken, x))
         })
     }

@@ -346,6 +346,10 @@ impl Tensor {
         density: bool,
     ) -> Tensor {
         attempt(|| {
+            if self.dims()?.last() != Some(&edges.len()) || self.rank()? < 2 {
+                let message = format!("edges of {} dimensions do not fit the last axis", edges.len());
+                return Err(bad_shape("histogramdd", message).operand(self.note("self")));
+            }
             let points = self.reshape([-1, edges.len() as i64]);
             let mut dims = Vec::with_capacity(edges.len());
             let mut flat = Tensor::full((), 0);

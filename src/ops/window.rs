@@ -254,7 +254,7 @@ impl Tensor {
         }
         let outputs = if transposed { dims[1] * groups } else { dims[0] };
         if let Some(bias) = bias
-            && bias.dims()? != [outputs]
+            && (bias.dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
             return fail(format!("the bias {} has not {outputs} elements", bias.describe()));
         }

@@ -142,7 +142,11 @@ impl Tensor {
     pub fn dim(&self, axis: i64) -> Dim {
         Dim(self.node().and_then(|node| {
             let axis = self.axis("dim", axis)?;
-            Ok(node.ty.dims[axis].clone())
+            // Where 0-d tensors pass for vectors, they have no size all the same.
+            node.ty.dims.get(axis).cloned().ok_or_else(|| {
+                let message = format!("axis {axis} does not exist: the tensor has 0 axes");
+                Error::new(ErrorKind::Shape, "dim", message).operand(self.note("self"))
+            })
         }))
     }
 

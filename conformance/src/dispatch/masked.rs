@@ -21,8 +21,12 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     with("masked.logsumexp", REDUCTION, |a| {
         let x = a.input()?;
-        let x = if x.dtype()?.is_int() { x.cast(DType::F32) } else { x };
-        reduced_of(a, &fill(&x, a.opt_tensor("mask")?, LEAST), |x, d| x.logsumexp(d))
+        if !x.dtype()?.is_int() {
+            return reduced(a, LEAST, |x, d| x.logsumexp(d));
+        }
+        // Integers come back as integers.
+        let wide = fill(&x.cast(DType::F32), a.opt_tensor("mask")?, LEAST);
+        kept(a, &wide.logsumexp(a.axes("dim")?).cast(x.dtype()?))
     }),
     with("masked.mean", REDUCTION, |a| {
         let (sum, count) = (sum(a, &a.input()?)?, count(a)?);
@@ -81,11 +85,7 @@ fn filled(a: &Bound, neutral: Number) -> Result<Tensor, Refusal> {
 }
 
 fn reduced(a: &Bound, neutral: Number, reduce: impl FnOnce(&Tensor, Axes) -> Tensor) -> Outcome {
-    reduced_of(a, &filled(a, neutral)?, reduce)
-}
-
-fn reduced_of(a: &Bound, x: &Tensor, reduce: impl FnOnce(&Tensor, Axes) -> Tensor) -> Outcome {
-    kept(a, &reduce(x, a.axes("dim")?))
+    kept(a, &reduce(&filled(a, neutral)?, a.axes("dim")?))
 }
 
 /// The result with the reduced axes, if they are to be kept.

@@ -1,6 +1,6 @@
 //! torch.nn.functional: activations, losses, normalisation, embeddings, attention.
 
-use super::{Entry, op, with};
+use super::{Entry, op};
 use crate::call::{Bound, Done, Outcome, Refusal, to_tensor};
 use crate::value::Value;
 use lazulite::{
@@ -14,7 +14,8 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.elu", |a| a.input()?.elu(a.float("alpha")?).done()),
     op("nn.functional.gelu", |a| match a.text("approximate")?.as_str() {
         "tanh" => a.input()?.gelu_tanh().done(),
-        _ => a.input()?.gelu().done(),
+        "none" => a.input()?.gelu().done(),
+        other => Err(Refusal::Rejected(format!("there is no approximation {other}"))),
     }),
     op("nn.functional.glu", |a| a.input()?.glu(a.int("dim")?).done()),
     op("nn.functional.hardshrink", |a| a.input()?.hardshrink(a.float("lambd")?).done()),
@@ -251,6 +252,9 @@ fn classes(a: &Bound) -> Result<ClassOptions, Refusal> {
 fn linear_cross_entropy(a: &Bound) -> Outcome {
     let (weight, bias) = (a.tensor("linear_weight")?, a.opt_tensor("linear_bias")?);
     let (x, target) = (a.input()?, a.tensor("target")?);
+    if a.has("ignore_index") && !target.dtype()?.is_int() {
+        return Err(Refusal::Rejected("probabilities have no class to ignore".into()));
+    }
     // Further axes of the weight are axes of the logits behind the classes.
     let rows = weight.dim(0).value()? * (weight.rank()? as i64 - 1).min(1);
     let further: Vec<i64> = weight.dims()?[1..].iter().map(|d| *d as i64).collect();
@@ -306,19 +310,17 @@ fn triplet(a: &Bound) -> Result<TripletOptions, Refusal> {
 
 fn triplet_with_distance(a: &Bound) -> Outcome {
     let (positive, negative) = (a.tensor("positive")?, a.tensor("negative")?);
+    let number = |kwargs: &[(String, Value)], name: &str, default: f64| {
+        let given = kwargs.iter().find(|(n, _)| n == name);
+        match given {
+            Some((_, Value::Float(v))) => *v,
+            _ => default,
+        }
+    };
     let (p, eps) = match a.value("distance_function")? {
         Value::None => (2.0, 1e-6),
-        Value::Module(name, args, kwargs) if name.ends_with("PairwiseDistance") && args.is_empty() && kwargs.is_empty() => {
-            (2.0, 1e-6)
-        }
-        Value::Function(name) if name.ends_with("pairwise_distance") => (2.0, 1e-6),
-        Value::Function(name) if name.ends_with("cosine_similarity") => {
-            let distance = |x: &Tensor, y: &Tensor| x.cosine_similarity(y, 1, 1e-8);
-            let loss = a.input()?;
-            let options = triplet(a)?;
-            return loss
-                .triplet_margin_with_distance_loss(&positive, &negative, distance, &options)
-                .done();
+        Value::Module(name, args, kwargs) if name == "nn.PairwiseDistance" && args.is_empty() => {
+            (number(kwargs, "p", 2.0), number(kwargs, "eps", 1e-6))
         }
         other => {
             let message = format!("the distance {other:?} is not supported");

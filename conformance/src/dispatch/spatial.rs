@@ -170,7 +170,7 @@ fn adaptive_max_pool(a: &Bound, axes: usize) -> Outcome {
 
 fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
     let x = a.input()?;
-    let sizes = match a.opt_floats("output_ratio")? {
+    let sizes: Vec<usize> = match a.opt_floats("output_ratio")? {
         Some(ratios) => {
             let dims = x.dims()?;
             let spatial = &dims[dims.len().saturating_sub(axes)..];
@@ -180,6 +180,16 @@ fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
     };
     let samples = a.opt_tensor("_random_samples")?;
     let kernel = each(a, "kernel_size", axes)?;
+    let dims = x.dims()?;
+    let spatial = &dims[dims.len().saturating_sub(axes)..];
+    // Without samples only evenly spaced windows have an expected place.
+    let even = |(i, count): (usize, &usize)| {
+        let room = spatial.get(i).and_then(|d| d.checked_sub(kernel[i]));
+        *count < 2 || room.is_none_or(|room| room.is_multiple_of(count - 1))
+    };
+    if samples.is_none() && !sizes.iter().enumerate().all(even) {
+        return Err(Refusal::Unsupported("random results have no expected value".into()));
+    }
     with_indices(a, x.fractional_max_pool(&kernel, &sizes, samples.as_ref()))
 }
 
@@ -191,6 +201,9 @@ fn max_unpool(a: &Bound, axes: usize) -> Outcome {
         false => kernel.clone(),
     };
     let padding = each(a, "padding", axes)?;
+    if stride.contains(&0) {
+        return Err(Refusal::Rejected("a stride is 0".into()));
+    }
     let dims = x.dims()?;
     let spatial = &dims[dims.len().saturating_sub(axes)..];
     let natural = |i: usize| ((spatial[i].max(1) - 1) * stride[i] + kernel[i]).checked_sub(2 * padding[i]);
@@ -204,7 +217,7 @@ fn max_unpool(a: &Bound, axes: usize) -> Outcome {
         false => natural.clone(),
     };
     // A size must be one that pooling could have come from.
-    let near = |i: usize| sizes[i].abs_diff(natural[i]) < stride[i].max(1);
+    let near = |i: usize| sizes[i].abs_diff(natural[i]) < stride[i];
     if sizes.len() != natural.len() || !(0..natural.len()).all(near) {
         return Err(Refusal::Rejected(format!("{sizes:?} is not near {natural:?}")));
     }

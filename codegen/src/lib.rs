@@ -1,3 +1,9 @@
 //! Code generation: plan to program.
 
+pub mod backend;
+mod cranelift;
+mod error;
 pub mod vector;
+
+pub use cranelift::CraneliftBackend;
+pub use error::CodegenError;

@@ -193,6 +193,11 @@ impl Graph {
         }
     }
 
+    /// Puts other conditions in place of all there are; for readers of text, which know the order.
+    pub(crate) fn set_guards(&mut self, guards: Vec<Guard>) {
+        self.guards = guards;
+    }
+
     /// Where a node comes from, if that is known.
     pub fn source(&self, id: NodeId) -> Option<&Arc<Source>> {
         self.sources[id.index()].as_ref()

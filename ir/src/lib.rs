@@ -15,20 +15,25 @@ mod kernel;
 mod op;
 mod plan;
 mod scalar;
+mod structure;
+mod text;
 mod types;
 
-pub use attr::{Attr, AttrReader, AttrWriter, TextError};
+pub use attr::{Attr, AttrReader, AttrWriter, TextError, parse_attr, print_attr};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
 pub use dtype::DType;
-pub use error::TypeError;
+pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
+pub use infer::{check_type, infer};
 pub use kernel::{
     Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
-    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
+    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };
 pub use scalar::Scalar;
+pub use structure::Structure;
+pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
 pub use types::{Dims, TensorType, Type};

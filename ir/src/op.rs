@@ -5,6 +5,7 @@
 //! elsewhere: `infer` (type), `interp` (value), the scheduler (kernel) and the derivative passes.
 
 use crate::attr::{Attr, AttrReader, AttrWriter};
+use crate::structure::Structure;
 use crate::{DType, Dim, Dims, Graph, Scalar, TensorType, TextError};
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ macro_rules! names {
         impl Attr for $enum {
             fn write(&self, out: &mut AttrWriter<'_>) { out.text(self.name()) }
             fn read(from: &mut AttrReader<'_>) -> Result<Self, TextError> {
-                from.name(stringify!($enum), $enum::from_name)
+                from.name(&[$($name),*], $enum::from_name)
             }
         }
     };
@@ -192,6 +193,8 @@ macro_rules! op_table {
     ($(#[doc = $doc:literal] $(#[doc = $more:literal])* $class:ident $name:ident $mnemonic:literal
        $arity:expr, { $($(#[doc = $fdoc:literal])* $field:ident : $ty:ty),* $(,)? })*) => {
         /// A primitive operation with its attributes. Operands are the node's inputs.
+        // Attributes are explained by the line of their operation.
+        #[allow(missing_docs)]
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Op {
             $(#[doc = $doc] $(#[doc = $more])* $name { $($(#[doc = $fdoc])* $field: $ty),* },)*
@@ -224,6 +227,38 @@ macro_rules! op_table {
                 }
             }
 
+            /// Appends words that say which operation this is, with which attributes, but for the
+            /// sizes in them.
+            pub fn structure(&self, words: &mut Vec<u64>) {
+                enum Row { $($name),* }
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        words.push(Row::$name as u64);
+                        $($field.structure(words);)*
+                    })*
+                }
+            }
+
+            /// Visits every size in the attributes, in a fixed order.
+            pub fn visit_dims(&self, visit: &mut dyn FnMut(&Dim)) {
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        let _ = &visit;
+                        $($field.visit_dims(visit);)*
+                    })*
+                }
+            }
+
+            /// Visits every size in the attributes for replacement, in the same order.
+            pub fn visit_dims_mut(&mut self, visit: &mut dyn FnMut(&mut Dim)) {
+                match self {
+                    $(Op::$name { $($field),* } => {
+                        let _ = &visit;
+                        $($field.visit_dims_mut(visit);)*
+                    })*
+                }
+            }
+
             /// Reads the attributes of the operation called `mnemonic`; `None` if there is none.
             pub fn read_attrs(
                 mnemonic: &str,
@@ -249,7 +284,7 @@ op_table! {
     Leaf Input "input" Exactly(0), { index: u32, ty: TensorType }
     /// A 0-d constant.
     Leaf Const "const" Exactly(0), { value: Scalar }
-    /// A 0-d value known when sizes are known: the value of `value` as `dtype`.
+    /// A 0-d value known when sizes are known: `value` as `dtype` (any but bool and complex).
     Leaf Size "size" Exactly(0), { value: Dim, dtype: DType }
     /// The integers from 0 up to `len`, 1-d, as `dtype` (any but bool and complex).
     Leaf Iota "iota" Exactly(0), { len: Dim, dtype: DType }
@@ -262,7 +297,7 @@ op_table! {
     /// Values outside the integer's range and NaN are defined as: convert to i64 saturating (NaN
     /// is 0), then wrap to the width; to bool is `!= 0`; complex to real drops the imaginary part.
     Pointwise Cast "cast" Exactly(1), { dtype: DType }
-    /// The same bits as another type of the same size (not complex).
+    /// The same bits as another type of the same size (neither of them bool or complex).
     Pointwise Bitcast "bitcast" Exactly(1), { dtype: DType }
     /// A complex number from real and imaginary part (f32 or f64).
     Pointwise Complex "complex" Exactly(2), {}
@@ -310,7 +345,7 @@ op_table! {
     /// place `k`.
     Aggregate Fold "fold" Exactly(1), { axis: u32, len: Dim, stride: Dim, dilation: Dim }
 
-    /// Operands x, then one integer index tensor per entry of `axes`, all of equal dims S.
+    /// Operands x, then one i64 or i32 index tensor per entry of `axes`, all of equal dims S.
     /// Result dims: S, then the axes of x not in `axes`. An index outside its axis is a run-time
     /// fault.
     Index Gather "gather" AtLeast(2), { axes: Vec<u32> }
@@ -321,9 +356,9 @@ op_table! {
     /// NaN counts as the largest value. The result is a tuple.
     Index Sort "sort" AtLeast(1), { axis: u32, descending: bool }
 
-    /// A named composite: the results of `body` applied to the operands.
+    /// A named composite: the results of `body` applied to the operands, as a tuple.
     Region Call "call" AtLeast(0), { name: Arc<str>, body: Arc<Graph> }
-    /// Operands a 0-d bool, then the inputs of both graphs: the results of `then` or `other`.
+    /// Operands a 0-d bool, then the inputs of both graphs: the results of `then` or `other`, as a tuple.
     Region If "if" AtLeast(1), { then: Arc<Graph>, other: Arc<Graph> }
     /// Operands carries, then constants: while `cond` (one 0-d bool) holds, carries become `body`'s results.
     /// Both graphs take carries and constants; the result is a tuple of carries.

@@ -1,10 +1,21 @@
 //! The program: what compilation produces and every way of running executes. Serialisable but for
 //! the code itself, which is linked in by whoever loads it.
+//!
+//! Steps are numbered in pre-order: a step first, then its nested lists in the order in which the
+//! variant declares them (`then`, `other`; `test`, `body`). [`BufferSpec::live`] speaks of these
+//! positions.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::cell::Cell;
 
 /// Format version of [`Image`]; others are refused.
 pub const VERSION: u32 = 1;
+
+/// How deep step lists may be nested.
+pub const MAX_NESTING: u32 = 64;
+
+/// Panel width of packed right operands, in elements.
+pub const PANEL: usize = 64;
 
 /// Element types, numbered as in files.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -26,6 +37,19 @@ pub enum Element {
     F64,
     C64,
     C128,
+}
+
+impl Element {
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Element::Bool | Element::U8 | Element::I8 => 1,
+            Element::U16 | Element::I16 | Element::F16 | Element::BF16 => 2,
+            Element::U32 | Element::I32 | Element::F32 => 4,
+            Element::U64 | Element::I64 | Element::F64 | Element::C64 => 8,
+            Element::C128 => 16,
+        }
+    }
 }
 
 /// An instruction of the postfix size language. Operands are popped, the result is pushed; any
@@ -97,7 +121,9 @@ pub struct BufferSpec {
     pub bytes: Size,
     /// Where it lives.
     pub place: Place,
-    /// First and last step using it (pre-order positions).
+    /// First and last step using it (pre-order positions, both included). A buffer that is used in
+    /// a loop and outside of it, or carried by it, lives through the whole loop. The memory of
+    /// an aliased or sliced buffer lives as long as any buffer placed in it.
     pub live: (u32, u32),
 }
 
@@ -110,9 +136,10 @@ pub enum Place {
     Output,
     /// Scratch in the arena.
     Arena,
-    /// The same memory as another buffer.
+    /// The same memory as another buffer, which is at least as large.
     Alias(u32),
-    /// `iteration * stride` bytes into another buffer, inside a loop.
+    /// `iteration * stride` bytes into another buffer, inside a loop. The stride is not negative and
+    /// the slice of every iteration lies within the whole.
     LoopSlice {
         /// The whole.
         of: u32,
@@ -123,18 +150,45 @@ pub enum Place {
     },
 }
 
+/// How code uses a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Access {
+    /// Only loads.
+    Read,
+    /// Only stores.
+    Write,
+    /// Both.
+    ReadWrite,
+}
+
+impl Access {
+    /// Whether the buffer may be stored to.
+    pub const fn writes(self) -> bool {
+        match self {
+            Access::Read => false,
+            Access::Write | Access::ReadWrite => true,
+        }
+    }
+}
+
 /// What the runtime must know to call a kernel.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct KernelSpec {
     /// Name, for profiles and dumps.
     pub name: String,
+    /// One per buffer parameter of the code, without the scratch.
+    pub params: Vec<Access>,
+    /// Whether the code can record a fault. Outputs written only by steps behind the last such
+    /// step may take over a donated parameter.
+    pub can_fault: bool,
     /// Extents of the outer ranges.
     pub outer: Vec<Size>,
     /// The sizes the code reads from its `sizes` argument, in order.
     pub sizes: Vec<Size>,
     /// Rough cost of one outer point, in nanoseconds times 1024, for the choice of grain.
     pub cost: Size,
-    /// Bytes of scratch one call needs per thread (locals); passed as the last buffer when not 0.
+    /// Bytes of scratch one call needs per thread (locals). A pointer to it is always passed behind
+    /// the other buffers; it is dangling when the size is 0.
     pub scratch: Size,
     /// Boxes along the last outer range start at multiples of this (vector lanes), so that results
     /// do not depend on the partition.
@@ -204,34 +258,53 @@ pub enum Step {
         /// A bool.
         condition: u32,
         /// When true.
+        #[serde(deserialize_with = "nested")]
         then: Vec<Step>,
         /// When false.
+        #[serde(deserialize_with = "nested")]
         other: Vec<Step>,
     },
     /// Counted loop.
     Loop {
-        /// Name in [`Place::LoopSlice`].
+        /// Name in [`Place::LoopSlice`]; no two loops share one.
         loop_id: u32,
         /// How often.
         trip: Size,
         /// An i64.
         iteration: u32,
-        /// (current, next), exchanged after each iteration.
+        /// (current, next), exchanged after each iteration, so that `current` holds the result
+        /// after the loop. Both own their memory (arena or output), have equal sizes, and occur once.
         carries: Vec<(u32, u32)>,
         /// Body.
+        #[serde(deserialize_with = "nested")]
         body: Vec<Step>,
     },
     /// Conditional loop.
     While {
         /// Computes the condition.
+        #[serde(deserialize_with = "nested")]
         test: Vec<Step>,
         /// A bool.
         condition: u32,
         /// As for `Loop`.
         carries: Vec<(u32, u32)>,
         /// Body.
+        #[serde(deserialize_with = "nested")]
         body: Vec<Step>,
     },
+}
+
+/// Reads a nested step list, refusing depths that would exhaust the stack.
+fn nested<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Step>, D::Error> {
+    thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
+    let depth = DEPTH.get() + 1;
+    if depth > MAX_NESTING {
+        return Err(serde::de::Error::custom("steps are nested too deeply"));
+    }
+    DEPTH.set(depth);
+    let steps = Vec::deserialize(deserializer);
+    DEPTH.set(depth - 1);
+    steps
 }
 
 /// Which foreign function.
@@ -254,7 +327,8 @@ pub struct KernelCall {
 
 /// `product[b, m, n] = sum over k of lhs * rhs`, then the epilogue on each finished tile. The right
 /// operand is packed in panels of 64 columns: element (b, k, n) lies at
-/// `b*rhs_batch + (n/64)*64*K + k*64 + n%64`.
+/// `b*rhs_batch + (n/64)*64*K + k*64 + n%64`. Lanes behind `n` in the last panel exist and hold
+/// arbitrary values.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Contract {
     /// F32, F64, I32 or I64.
@@ -271,12 +345,13 @@ pub struct Contract {
     pub rhs_batch: Size,
     /// Dense result.
     pub product: u32,
-    /// Called with boxes of `[b, m, n]`.
+    /// Called with boxes of `[b, m, n]`, which must be its outer ranges; its lane multiple divides 64.
     pub epilogue: Option<KernelCall>,
 }
 
-/// The signature of compiled kernels: buffer pointers, values of [`KernelSpec::sizes`], the box to
-/// run as (from, to) per outer range, and the program's status word.
+/// The signature of compiled kernels: buffer pointers (then the scratch), values of
+/// [`KernelSpec::sizes`], the box to run as (from, to) per outer range, and the program's status word.
+/// Calls for different boxes run at the same time on several threads.
 pub type KernelFn = unsafe extern "C" fn(
     buffers: *const *mut u8,
     sizes: *const i64,

@@ -6,8 +6,13 @@
 //! [`InstOp::Accumulate`] keep their last value after the stage and may be used by later stages,
 //! as may values of a stage without ranges.
 
+mod coords;
+mod divide;
 mod index;
+#[cfg(test)]
+mod index_tests;
 
+pub use coords::{delinearize, linearize, reshape_coords};
 pub use index::{IndexAtom, IndexExpr, IndexTerm, Ranges, Var};
 
 use crate::{Binary, Combine, DType, Dim, Predicate, Scalar, Unary};

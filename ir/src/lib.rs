@@ -8,13 +8,16 @@
 mod attr;
 mod dim;
 mod dtype;
+mod element;
 mod error;
 mod graph;
 mod infer;
 mod kernel;
 mod op;
+mod philox;
 mod plan;
 mod scalar;
+pub mod scalar_ops;
 mod structure;
 mod text;
 mod types;
@@ -26,10 +29,12 @@ pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use infer::{check_type, infer};
 pub use kernel::{
-    Access, BufferDecl, BufferRef, IndexAtom, IndexExpr, IndexTerm, Inst, InstOp, Kernel, Lanes,
-    LocalDecl, LocalRef, Ranges, Stage, ValueId, Var, delinearize, linearize, reshape_coords,
+    Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
+    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Sizes, Stage,
+    Traffic, ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
+pub use philox::{philox4x32, random_bits};
 pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };

@@ -95,10 +95,11 @@ names! {
         /// Remainder with the sign of the dividend (C's fmod and %). Real types; an integer zero
         /// divisor is a run-time fault (result 0).
         Rem = "rem",
-        /// Larger one; NaN if either is NaN; bool is "or". Real types.
+        /// Larger one, the second if they are equal (as the two zeros are); NaN if either is NaN;
+        /// bool is "or". Real types.
         Max = "max",
-        /// Smaller one; NaN if either is NaN; bool is "and". Real types; not `-max(-a, -b)`,
-        /// which overflows for integers.
+        /// Smaller one, the second if they are equal; NaN if either is NaN; bool is "and". Real
+        /// types; not `-max(-a, -b)`, which overflows for integers.
         Min = "min",
         /// `a` to the power `b`, as IEEE `pow`; integers wrap, negative exponents give 1, -1 or 0.
         /// Primitive for accuracy.
@@ -296,6 +297,7 @@ op_table! {
     /// Conversion to another type, as PyTorch's `to`: floats to integers truncate.
     /// Values outside the integer's range and NaN are defined as: convert to i64 saturating (NaN
     /// is 0), then wrap to the width; to bool is `!= 0`; complex to real drops the imaginary part.
+    /// Everything becomes f16 or bf16 by way of f32.
     Pointwise Cast "cast" Exactly(1), { dtype: DType }
     /// The same bits as another type of the same size (neither of them bool or complex).
     Pointwise Bitcast "bitcast" Exactly(1), { dtype: DType }

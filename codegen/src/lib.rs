@@ -3,6 +3,7 @@
 pub mod backend;
 mod cranelift;
 mod error;
+mod jit;
 pub mod vector;
 
 pub use cranelift::CraneliftBackend;

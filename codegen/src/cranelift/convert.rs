@@ -94,7 +94,7 @@ impl Emitter<'_> {
 
     fn from_int(&mut self, kind: Kind, from: Kind, a: Val, signed: bool) -> Val {
         let to = kind.part();
-        let mut convert = |e: &mut Self, ty: Type, x: Value| match signed {
+        let convert = |e: &mut Self, ty: Type, x: Value| match signed {
             true => e.b.ins().fcvt_from_sint(ty, x),
             false => e.b.ins().fcvt_from_uint(ty, x),
         };

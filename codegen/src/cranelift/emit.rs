@@ -469,7 +469,7 @@ impl Emitter<'_> {
                 .ok_or_else(|| malformed(format_args!("argument number {n}")))
         };
         let [buffers, sizes, bounds, _] = self.args;
-        let mut load = |e: &mut Self, base, offset| {
+        let load = |e: &mut Self, base, offset| {
             Ok(Number::Value(e.b.ins().load(
                 I64,
                 constant_memory(),
@@ -595,7 +595,7 @@ impl Emitter<'_> {
             Op::Compare(f, a, b) => {
                 let operand = self.kind(a)?;
                 let (a, b) = (self.reg(a)?, self.reg(b)?);
-                Ok(self.compare(operand, f, a, b))
+                self.compare(operand, f, a, b)
             }
             Op::Select(mask, a, b) => {
                 let [mask, a, b] = [self.reg(mask)?, self.reg(a)?, self.reg(b)?];

@@ -1,0 +1,118 @@
+//! Machine code in executable memory of this process.
+
+use crate::backend::{ALIGNMENT, Helper, MachineCode};
+use crate::{CodegenError, cranelift};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::ir::Signature;
+use cranelift_codegen::isa::CallConv;
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{Linkage, Module, ModuleError, default_libcall_names};
+use lazulite_runtime::KernelFn;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Executable memory that holds one or more functions, given back when dropped.
+pub(crate) struct Region {
+    /// Never used again but to free its memory; the mutex makes the region shareable.
+    module: Mutex<Option<JITModule>>,
+    bytes: usize,
+}
+
+impl Region {
+    /// Size of code and constants.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let module = self.module.get_mut().unwrap_or_else(|e| e.into_inner());
+        if let Some(module) = module.take() {
+            // SAFETY: functions are only called through a `Function`, which keeps the region, so
+            // none can be running or be called again.
+            unsafe { module.free_memory() };
+        }
+    }
+}
+
+/// A function in executable memory.
+#[derive(Clone)]
+pub(crate) struct Function {
+    pub entry: KernelFn,
+    pub region: Arc<Region>,
+}
+
+/// What the module interface wants to know of the machine: its memory is all that is used of it.
+fn module_isa() -> Result<OwnedTargetIsa, CodegenError> {
+    static ISA: OnceLock<OwnedTargetIsa> = OnceLock::new();
+    if let Some(isa) = ISA.get() {
+        return Ok(isa.clone());
+    }
+    let isa = cranelift::isa(false, false)?;
+    Ok(ISA.get_or_init(|| isa).clone())
+}
+
+/// Correctly rounded multiply-add in software, for machines without the instruction.
+extern "C" fn fma_f64(a: f64, b: f64, c: f64) -> f64 {
+    a.mul_add(b, c)
+}
+
+fn helper_address(helper: Helper) -> usize {
+    match helper {
+        Helper::FmaF64 => fma_f64 as *const () as usize,
+    }
+}
+
+fn memory(error: &ModuleError) -> CodegenError {
+    CodegenError::Memory(error.to_string())
+}
+
+/// Puts functions into one region, in order.
+pub(crate) fn link(codes: &[&MachineCode]) -> Result<Vec<Function>, CodegenError> {
+    if codes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut bytes = Vec::new();
+    let mut offsets = Vec::with_capacity(codes.len());
+    for code in codes {
+        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0xcc);
+        let (mut linked, pool_at) = code.link()?;
+        for place in &code.addresses {
+            let at = pool_at + place.offset as usize;
+            linked[at..at + 8]
+                .copy_from_slice(&(helper_address(place.helper) as u64).to_le_bytes());
+        }
+        offsets.push(bytes.len());
+        bytes.append(&mut linked);
+    }
+    let mut module = JITModule::new(JITBuilder::with_isa(
+        module_isa()?,
+        default_libcall_names(),
+    ));
+    let signature = Signature::new(CallConv::SystemV);
+    let id = module
+        .declare_function("kernels", Linkage::Local, &signature)
+        .map_err(|e| memory(&e))?;
+    let defined = module
+        .define_function_bytes(id, ALIGNMENT as u64, &bytes, &[])
+        .and_then(|()| module.finalize_definitions());
+    if let Err(error) = defined {
+        // SAFETY: nothing of this module was ever called.
+        unsafe { module.free_memory() };
+        return Err(memory(&error));
+    }
+    let base = module.get_finalized_function(id);
+    let region = Arc::new(Region {
+        module: Mutex::new(Some(module)),
+        bytes: bytes.len(),
+    });
+    Ok(offsets
+        .into_iter()
+        .map(|offset| Function {
+            // SAFETY: a function with this signature starts there, as `MachineCode` promises, and
+            // the offset is within the memory that was just filled.
+            entry: unsafe { std::mem::transmute::<*const u8, KernelFn>(base.add(offset)) },
+            region: region.clone(),
+        })
+        .collect())
+}

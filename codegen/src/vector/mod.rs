@@ -8,8 +8,12 @@
 
 mod builder;
 mod eval;
+pub mod interp;
+mod print;
+mod verify;
 
 pub use builder::Builder;
+pub use verify::{Invalid, verify};
 
 use lazulite_ir::DType;
 

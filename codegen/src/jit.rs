@@ -2,9 +2,9 @@
 
 use crate::backend::{ALIGNMENT, Helper, MachineCode};
 use crate::{CodegenError, cranelift};
-use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::ir::Signature;
 use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Linkage, Module, ModuleError, default_libcall_names};
 use lazulite_runtime::KernelFn;
@@ -48,7 +48,7 @@ fn module_isa() -> Result<OwnedTargetIsa, CodegenError> {
     if let Some(isa) = ISA.get() {
         return Ok(isa.clone());
     }
-    let isa = cranelift::isa(false, false)?;
+    let isa = cranelift::isa(false)?;
     Ok(ISA.get_or_init(|| isa).clone())
 }
 
@@ -85,10 +85,7 @@ pub(crate) fn link(codes: &[&MachineCode]) -> Result<Vec<Function>, CodegenError
         offsets.push(bytes.len());
         bytes.append(&mut linked);
     }
-    let mut module = JITModule::new(JITBuilder::with_isa(
-        module_isa()?,
-        default_libcall_names(),
-    ));
+    let mut module = JITModule::new(JITBuilder::with_isa(module_isa()?, default_libcall_names()));
     let signature = Signature::new(CallConv::SystemV);
     let id = module
         .declare_function("kernels", Linkage::Local, &signature)

@@ -4,6 +4,7 @@ pub mod backend;
 mod cranelift;
 mod error;
 mod jit;
+pub mod lower;
 pub mod vector;
 
 pub use cranelift::CraneliftBackend;

@@ -111,9 +111,7 @@ impl Emitter<'_> {
                     convert(self, to, wide)
                 }))
             }
-            (Class::I64, Class::F32) => {
-                self.lane_by_lane(kind, a, |e, x| convert(e, F32, x))
-            }
+            (Class::I64, Class::F32) => self.lane_by_lane(kind, a, |e, x| convert(e, F32, x)),
             _ => self.map1(a, |e, x| convert(e, to, x)),
         }
     }
@@ -165,9 +163,18 @@ impl Emitter<'_> {
         let special = self.b.ins().bor(shifted, inf_exponent);
         let nan = self.b.ins().bor(special, quiet);
         let smallest = self.literal(int, 0x400);
-        let is_tiny = self.b.ins().icmp(IntCC::SignedLessThan, magnitude, smallest);
-        let is_finite = self.b.ins().icmp(IntCC::SignedLessThan, magnitude, infinity);
-        let is_nan = self.b.ins().icmp(IntCC::SignedLessThan, infinity, magnitude);
+        let is_tiny = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, magnitude, smallest);
+        let is_finite = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, magnitude, infinity);
+        let is_nan = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, infinity, magnitude);
         let special = self.choose(is_nan, nan, special);
         let finite = self.choose(is_tiny, tiny, normal);
         let magnitude = self.choose(is_finite, finite, special);
@@ -207,9 +214,18 @@ impl Emitter<'_> {
         let nan = self.b.ins().bor(payload, nan);
         let [infinity, nan_above, normal_from, overflow_from] =
             [0x7c00, 0x7f80_0000, 0x3880_0000, 0x4780_0000].map(|bits| self.literal(int, bits));
-        let is_nan = self.b.ins().icmp(IntCC::SignedLessThan, nan_above, magnitude);
-        let is_tiny = self.b.ins().icmp(IntCC::SignedLessThan, magnitude, normal_from);
-        let fits = self.b.ins().icmp(IntCC::SignedLessThan, magnitude, overflow_from);
+        let is_nan = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, nan_above, magnitude);
+        let is_tiny = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, magnitude, normal_from);
+        let fits = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, magnitude, overflow_from);
         let finite = self.choose(is_tiny, tiny, normal);
         let number = self.choose(fits, finite, infinity);
         let result = self.choose(is_nan, nan, number);
@@ -238,7 +254,10 @@ impl Emitter<'_> {
         let rounded = self.b.ins().iadd(biased, odd);
         let rounded = self.shift_right(rounded, 16);
         let magnitude = self.b.ins().band(bits, rest);
-        let is_nan = self.b.ins().icmp(IntCC::SignedLessThan, nan_above, magnitude);
+        let is_nan = self
+            .b
+            .ins()
+            .icmp(IntCC::SignedLessThan, nan_above, magnitude);
         let nan = self.b.ins().bor(upper, quiet);
         self.choose(is_nan, nan, rounded)
     }

@@ -252,19 +252,14 @@ impl Emitter<'_> {
     /// Address of 16 zero bytes.
     pub fn zeros(&mut self) -> Value {
         let offset = self.pool.vector([0; 16]);
-        self.b
-            .ins()
-            .iadd_imm_s(self.pool_base, i64::from(offset))
+        self.b.ins().iadd_imm_s(self.pool_base, i64::from(offset))
     }
 
     /// Address of 16 bytes that nobody reads.
     pub fn dummy(&mut self) -> Value {
         let slot = *self.dummy.get_or_insert_with(|| {
-            self.b.create_sized_stack_slot(StackSlotData::new(
-                StackSlotKind::ExplicitSlot,
-                16,
-                4,
-            ))
+            self.b
+                .create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 16, 4))
         });
         self.b.ins().stack_addr(I64, slot, 0)
     }
@@ -499,12 +494,7 @@ impl Emitter<'_> {
     }
 
     /// Powers of two become shifts, which fold into addresses.
-    fn arithmetic(
-        &mut self,
-        op: &ScalarOp,
-        a: Scalar,
-        b: Scalar,
-    ) -> Result<Number, CodegenError> {
+    fn arithmetic(&mut self, op: &ScalarOp, a: Scalar, b: Scalar) -> Result<Number, CodegenError> {
         let power = |n: Option<i64>| {
             n.filter(|n| *n > 0 && n.count_ones() == 1)
                 .map(|n| i64::from(n.trailing_zeros()))

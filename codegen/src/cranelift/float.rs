@@ -30,9 +30,7 @@ impl Emitter<'_> {
             Un::Round if float => self.map1(a, |e, x| e.b.ins().nearest(x)),
             Un::Trunc if float => self.map1(a, |e, x| e.b.ins().trunc(x)),
             Un::Sqrt if float => self.map1(a, |e, x| e.b.ins().sqrt(x)),
-            Un::Wrap(narrow) if kind.class == Class::I32 => {
-                self.map1(a, |e, x| e.wrap(narrow, x))
-            }
+            Un::Wrap(narrow) if kind.class == Class::I32 => self.map1(a, |e, x| e.wrap(narrow, x)),
             Un::RoundF16 if kind.class == Class::F32 => self.map1(a, |e, x| {
                 let half = e.f32_to_f16(x);
                 e.f16_to_f32(half)

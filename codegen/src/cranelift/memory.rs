@@ -115,9 +115,7 @@ impl Emitter<'_> {
         match mem {
             DType::Bool | DType::U8 => self.b.ins().uload8(I32, flags, base, offset),
             DType::I8 => self.b.ins().sload8(I32, flags, base, offset),
-            DType::U16 | DType::F16 | DType::BF16 => {
-                self.b.ins().uload16(I32, flags, base, offset)
-            }
+            DType::U16 | DType::F16 | DType::BF16 => self.b.ins().uload16(I32, flags, base, offset),
             DType::I16 => self.b.ins().sload16(I32, flags, base, offset),
             DType::U32 | DType::I32 => self.b.ins().load(I32, flags, base, offset),
             DType::U64 | DType::I64 => self.b.ins().load(I64, flags, base, offset),

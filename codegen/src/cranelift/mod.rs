@@ -8,6 +8,8 @@ mod emit;
 mod float;
 mod int;
 mod memory;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use crate::backend::{Caps, MachineCode, PoolReference, VectorBackend};
@@ -44,7 +46,7 @@ impl CraneliftBackend {
     }
 
     fn build(native: bool) -> Result<CraneliftBackend, CodegenError> {
-        let isa = isa(native, true)?;
+        let isa = isa(native)?;
         let fma = native && has_fma();
         Ok(CraneliftBackend {
             isa,
@@ -66,19 +68,30 @@ impl CraneliftBackend {
 /// Whether Cranelift will use the processor's multiply-add instructions.
 fn has_fma() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx");
+    return std::arch::is_x86_feature_detected!("fma")
+        && std::arch::is_x86_feature_detected!("avx");
     #[cfg(not(target_arch = "x86_64"))]
     return cfg!(target_arch = "aarch64");
 }
 
 /// Cranelift's description of this machine, with all its features or the baseline's.
-pub(crate) fn isa(native: bool, pic: bool) -> Result<OwnedTargetIsa, CodegenError> {
+///
+/// Without `is_pic` a reference to something near is relative to the instruction; that is position
+/// independent as long as the pool moves with the code. With it, it would go through a table.
+pub(crate) fn isa(native: bool) -> Result<OwnedTargetIsa, CodegenError> {
     let backend = |e: &dyn std::fmt::Display| CodegenError::Backend(e.to_string());
     let mut flags = settings::builder();
     for (name, value) in [
         ("opt_level", "none"),
-        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
-        ("is_pic", if pic { "true" } else { "false" }),
+        (
+            "enable_verifier",
+            if cfg!(debug_assertions) {
+                "true"
+            } else {
+                "false"
+            },
+        ),
+        ("is_pic", "false"),
         ("unwind_info", "false"),
         ("enable_probestack", "false"),
         ("enable_alias_analysis", "false"),
@@ -91,7 +104,13 @@ pub(crate) fn isa(native: bool, pic: bool) -> Result<OwnedTargetIsa, CodegenErro
         .map_err(|e| CodegenError::Processor(e.to_string()))?;
     if cfg!(target_arch = "x86_64") {
         require_baseline()?;
-        for feature in ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"] {
+        for feature in [
+            "has_sse3",
+            "has_ssse3",
+            "has_sse41",
+            "has_sse42",
+            "has_popcnt",
+        ] {
             builder.enable(feature).map_err(|e| backend(&e))?;
         }
     }
@@ -103,7 +122,8 @@ pub(crate) fn isa(native: bool, pic: bool) -> Result<OwnedTargetIsa, CodegenErro
 /// Generated code relies on x86-64-v2.
 fn require_baseline() -> Result<(), CodegenError> {
     #[cfg(target_arch = "x86_64")]
-    if !std::arch::is_x86_feature_detected!("sse4.2") || !std::arch::is_x86_feature_detected!("popcnt")
+    if !std::arch::is_x86_feature_detected!("sse4.2")
+        || !std::arch::is_x86_feature_detected!("popcnt")
     {
         return Err(CodegenError::Processor(
             "x86-64-v2 (SSE 4.2) is the least that generated code runs on".into(),
@@ -136,6 +156,7 @@ impl VectorBackend for CraneliftBackend {
                 self.caps.lanes()
             )));
         }
+        vector::verify(f).map_err(|e| CodegenError::Malformed(e.to_string()))?;
         WORKSPACE.with_borrow_mut(|(context, builder)| {
             context.clear();
             context.func.name = UserFuncName::user(0, 0);
@@ -150,11 +171,15 @@ impl VectorBackend for CraneliftBackend {
                 .relocs()
                 .iter()
                 .map(|r| match (r.kind, &r.target) {
-                    (Reloc::X86PCRel4, FinalizedRelocTarget::ExternalName(_)) => Ok(PoolReference {
-                        offset: r.offset,
-                        addend: r.addend,
-                    }),
-                    other => Err(CodegenError::Backend(format!("unexpected relocation {other:?}"))),
+                    (Reloc::X86CallPCRel4, FinalizedRelocTarget::ExternalName(_)) => {
+                        Ok(PoolReference {
+                            offset: r.offset,
+                            addend: r.addend,
+                        })
+                    }
+                    other => Err(CodegenError::Backend(format!(
+                        "unexpected relocation {other:?}"
+                    ))),
                 })
                 .collect::<Result<_, _>>()?;
             Ok(MachineCode {

@@ -4,9 +4,7 @@ use super::analyse::Form;
 use super::{LaneLoop, LocalMemory, Lowerer, Result, Slot};
 use crate::CodegenError;
 use crate::vector::{Class, MemAccess, Reg, Scalar};
-use lazulite_ir::{
-    BufferRef, Combine, DType, Dim, IndexExpr, LocalRef, ValueId,
-};
+use lazulite_ir::{BufferRef, Combine, DType, Dim, IndexExpr, LocalRef, ValueId};
 use smallvec::SmallVec;
 
 /// Locals start at multiples of this.
@@ -85,10 +83,10 @@ impl Lowerer<'_> {
             // All lanes or none: the guard is a branch.
             let condition = l.get(guard, copy, 1)?;
             let zero = l.b.const_bits(Class::of(mem), lanes, 0);
-            let lowered = l.b.patch(condition, zero, |b, _| {
-                b.load(mem, lanes, address, placed(access, lanes), None)
+            let [loaded] = l.b.patch(condition, [zero], |b| {
+                [b.load(mem, lanes, address, placed(access, lanes), None)]
             });
-            Ok(lowered)
+            Ok(loaded)
         })
     }
 
@@ -100,7 +98,8 @@ impl Lowerer<'_> {
         access: MemAccess,
         mask: Option<Reg>,
     ) -> Reg {
-        self.b.load(mem, lanes, address, placed(access, lanes), mask)
+        self.b
+            .load(mem, lanes, address, placed(access, lanes), mask)
     }
 
     /// One register per copy if the instruction varies between lanes, else one.
@@ -219,7 +218,9 @@ impl Lowerer<'_> {
     ) -> Result<(Scalar, MemAccess, DType)> {
         let element = match self.b.class(element) {
             Class::I64 => element,
-            _ => self.b.convert(crate::vector::Conv::Int, Class::I64, element),
+            _ => self
+                .b
+                .convert(crate::vector::Conv::Int, Class::I64, element),
         };
         let zero = self.b.s_const(0);
         let places = self.b.ramp(Class::I64, self.pack.lanes, zero, 1);

@@ -165,7 +165,11 @@ pub(super) fn lane_var(stage: &Stage, lane_loop: LaneLoop) -> Option<Var> {
         LaneLoop::None => None,
         LaneLoop::Outer(i) => Some(Var::Outer(i)),
         LaneLoop::Inner if stage.ordered => None,
-        LaneLoop::Inner => stage.ranges.len().checked_sub(1).map(|i| Var::Inner(i as u32)),
+        LaneLoop::Inner => stage
+            .ranges
+            .len()
+            .checked_sub(1)
+            .map(|i| Var::Inner(i as u32)),
     }
 }
 
@@ -202,9 +206,10 @@ impl<'a> StageContext<'a> {
                 }
             }
             InstOp::LoadLocal { local, .. } => {
-                let stored_here = self.stage.insts.iter().any(
-                    |i| matches!(&i.op, InstOp::StoreLocal { local: l, .. } if l == local),
-                );
+                let stored_here =
+                    self.stage.insts.iter().any(
+                        |i| matches!(&i.op, InstOp::StoreLocal { local: l, .. } if l == local),
+                    );
                 match stored_here {
                     true => full,
                     false => outer,
@@ -299,10 +304,20 @@ fn forms(kernel: &Kernel) -> Vec<Form> {
                     natural(*x, &mut forms);
                     natural(r, &mut forms);
                 }
-                (InstOp::Store { value, combine: Some(_), .. }, _) => natural(*value, &mut forms),
+                (
+                    InstOp::Store {
+                        value,
+                        combine: Some(_),
+                        ..
+                    },
+                    _,
+                ) => natural(*value, &mut forms),
                 (InstOp::Select(_, a, b), Some(r)) if half(r) => {
                     let all = [*a, *b, r];
-                    if all.iter().any(|v| forms.get(v.0 as usize) == Some(&Form::Natural)) {
+                    if all
+                        .iter()
+                        .any(|v| forms.get(v.0 as usize) == Some(&Form::Natural))
+                    {
                         all.into_iter().for_each(|v| natural(v, &mut forms));
                     }
                 }
@@ -346,7 +361,9 @@ fn cost(op: &InstOp) -> u32 {
         | InstOp::LoadLocal { .. }
         | InstOp::StoreLocal { .. }
         | InstOp::Store { combine: None, .. } => 1,
-        InstOp::Store { combine: Some(_), .. } => 3,
+        InstOp::Store {
+            combine: Some(_), ..
+        } => 3,
         InstOp::Unary(f, _) => match f {
             Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => 1,
             Unary::Sqrt => 4,
@@ -373,10 +390,7 @@ fn cost(op: &InstOp) -> u32 {
             | Binary::Shl
             | Binary::Shr => 1,
         },
-        InstOp::Compare(..)
-        | InstOp::Select(..)
-        | InstOp::Bitcast(_)
-        | InstOp::Accumulate(..) => 1,
+        InstOp::Compare(..) | InstOp::Select(..) | InstOp::Bitcast(_) | InstOp::Accumulate(..) => 1,
         InstOp::Cast(_) => 2,
         InstOp::Random { .. } => 100,
         InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. } => 4,

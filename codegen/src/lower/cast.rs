@@ -22,7 +22,9 @@ impl Lowerer<'_> {
         let r = match (Class::of(from), Class::of(to)) {
             (_, Class::Mask) => to_bool(b, x),
             (Class::Mask, class) => b.convert(Conv::FromMask, class, x),
-            (Class::F32 | Class::F64, Class::I32 | Class::I64) => return Ok(float_to_int(b, to, x)),
+            (Class::F32 | Class::F64, Class::I32 | Class::I64) => {
+                return Ok(float_to_int(b, to, x));
+            }
             (Class::F32 | Class::F64, class) if class == b.class(x) => x,
             (Class::F32 | Class::F64, class) => b.convert(Conv::Float, class, x),
             (Class::I32 | Class::I64, class @ (Class::F32 | Class::F64)) => {
@@ -32,7 +34,9 @@ impl Lowerer<'_> {
                 };
                 b.convert(conv, class, x)
             }
-            (Class::I32 | Class::I64, Class::I32 | Class::I64) => return Ok(int_to_int(b, from, to, x)),
+            (Class::I32 | Class::I64, Class::I32 | Class::I64) => {
+                return Ok(int_to_int(b, from, to, x));
+            }
         };
         // What is only stored is rounded by the store.
         Ok(match to {
@@ -136,9 +140,9 @@ fn float_to_int(b: &mut Builder, to: DType, x: Reg) -> Reg {
             let magnitude = b.abs(x);
             let inside = b.lt(magnitude, limit);
             let outside = b.not(inside);
-            let r = b.patch(outside, quick, |b, _| {
+            let [r] = b.patch(outside, [quick], |b| {
                 let wide = b.convert(Conv::ToInt, Class::I64, x);
-                b.convert(Conv::Int, Class::I32, wide)
+                [b.convert(Conv::Int, Class::I32, wide)]
             });
             match narrow(to) {
                 Some(narrow) => b.wrap(narrow, r),

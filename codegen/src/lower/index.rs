@@ -164,12 +164,7 @@ impl Lowerer<'_> {
     }
 
     /// An expression as a register of the pack's lanes, in class I32 or I64.
-    pub(super) fn index_lanes(
-        &mut self,
-        e: &IndexExpr,
-        copy: usize,
-        class: Class,
-    ) -> Result<Reg> {
+    pub(super) fn index_lanes(&mut self, e: &IndexExpr, copy: usize, class: Class) -> Result<Reg> {
         let lanes = self.pack.lanes;
         match self.motion(e) {
             Motion::Uniform => {

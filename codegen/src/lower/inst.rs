@@ -124,9 +124,9 @@ impl<'k> Lowerer<'k> {
                 Ok(l.check_divisor(value, *fault))
             }),
             InstOp::Accumulate(_, x) => self.accumulate(result, varies, *x),
-            InstOp::Store { .. } | InstOp::StoreLocal { .. } => Err(CodegenError::Malformed(
-                "a store with a result".into(),
-            )),
+            InstOp::Store { .. } | InstOp::StoreLocal { .. } => {
+                Err(CodegenError::Malformed("a store with a result".into()))
+            }
         }
     }
 

@@ -50,7 +50,7 @@ pub struct LowerOptions {
 }
 
 /// Lowers a kernel for a machine.
-pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowered, CodegenError> {
+pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowered> {
     let lanes = if options.scalar { 1 } else { caps.lanes() };
     let lane_loop = match kernel.lanes {
         Lanes::None => LaneLoop::None,
@@ -62,7 +62,9 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let analysis = Analysis::new(kernel, lane_loop)?;
     let per_stage = |stage| match lane_loop {
         LaneLoop::None => 1,
-        LaneLoop::Outer(_) => options.copies.unwrap_or_else(|| analysis.copies(caps, None)),
+        LaneLoop::Outer(_) => options
+            .copies
+            .unwrap_or_else(|| analysis.copies(caps, None)),
         LaneLoop::Inner => options
             .copies
             .unwrap_or_else(|| analysis.copies(caps, Some(stage))),
@@ -166,14 +168,15 @@ impl Lowerer<'_> {
     fn run(mut self) -> Result<Lowered> {
         let scratch = self.place_locals()?;
         self.kernel_body()?;
+        let lane_multiple = match self.lane_loop {
+            LaneLoop::Outer(_) => self.outer_points(),
+            LaneLoop::None | LaneLoop::Inner => 1,
+        };
         Ok(Lowered {
             function: self.b.finish(),
             sizes: self.size_list,
             scratch,
-            lane_multiple: match self.lane_loop {
-                LaneLoop::Outer(_) => self.outer_points(),
-                LaneLoop::None | LaneLoop::Inner => 1,
-            },
+            lane_multiple,
         })
     }
 

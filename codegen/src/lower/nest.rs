@@ -186,7 +186,7 @@ impl Lowerer<'_> {
             let (copies, lanes, rest) = widths;
             let class = self.class(v);
             let bits = super::ops::identity(*kind, dtype)?;
-            let mut fresh = |l: &mut Self, lanes: u32| {
+            let fresh = |l: &mut Self, lanes: u32| {
                 let var = l.b.var(class, lanes);
                 let identity = l.b.const_bits(class, lanes, bits);
                 l.b.set(var, identity);
@@ -204,10 +204,17 @@ impl Lowerer<'_> {
     }
 
     /// One more value into an accumulator; gives the running value.
-    pub(super) fn accumulate(&mut self, result: ValueId, varies: bool, value: ValueId) -> Result<Slot> {
+    pub(super) fn accumulate(
+        &mut self,
+        result: ValueId,
+        varies: bool,
+        value: ValueId,
+    ) -> Result<Slot> {
         self.each_copy(varies, |l, copy, lanes| {
             let Some(a) = l.accumulators.get(&result) else {
-                return Err(CodegenError::Malformed("an accumulator without stage".into()));
+                return Err(CodegenError::Malformed(
+                    "an accumulator without stage".into(),
+                ));
             };
             let (kind, dtype) = (a.kind, a.dtype);
             let var = match a.rest {

@@ -2,7 +2,7 @@
 
 use super::{Lowerer, Result};
 use crate::CodegenError;
-use crate::vector::{Bin, Builder, Class, Narrow, Reg, math};
+use crate::vector::{Bin, Builder, Class, Narrow, Reg};
 use lazulite_ir::{Binary, Combine, DType, Predicate, Unary, scalar_ops};
 
 /// The type that values of a narrow integer type are wrapped to; none for others.
@@ -143,15 +143,6 @@ impl Lowerer<'_> {
             Unary::Floor if float => b.floor(x),
             Unary::Round if float => b.round(x),
             Unary::Sqrt if float => b.sqrt(x),
-            Unary::Exp if float => math::exp(b, x),
-            Unary::Expm1 if float => math::expm1(b, x),
-            Unary::Log if float => math::log(b, x),
-            Unary::Log1p if float => math::log1p(b, x),
-            Unary::Sin if float => math::sin(b, x),
-            Unary::Cos if float => math::cos(b, x),
-            Unary::Tanh if float => math::tanh(b, x),
-            Unary::Atan if float => math::atan(b, x),
-            Unary::Erf if float => math::erf(b, x),
             Unary::Neg
             | Unary::Abs
             | Unary::Floor
@@ -176,8 +167,6 @@ impl Lowerer<'_> {
         }
         let float = self.b.class(x).is_float();
         match f {
-            Binary::Rem if float => Ok(math::rem(&mut self.b, x, y)),
-            Binary::Pow if float => Ok(math::pow(&mut self.b, x, y)),
             Binary::Pow if dtype.is_int() => {
                 let r = int_power(&mut self.b, dtype, x, y);
                 Ok(self.wrap(dtype, r))

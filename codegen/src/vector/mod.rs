@@ -7,7 +7,7 @@
 //! and uniform code). Control flow is structured; mutable variables carry values around loops.
 
 mod builder;
-mod eval;
+pub(crate) mod eval;
 pub mod interp;
 mod print;
 mod verify;

@@ -4,12 +4,14 @@
 //! builds a new one, node by node, with the same parameters and result types, and keeps sources and
 //! guards.
 
-#[allow(dead_code, reason = "tools of the passes that land next")]
 mod build;
+pub mod canon;
+mod complex;
 mod error;
 mod inline;
 pub mod pipeline;
 
+pub use complex::split_complex;
 pub use error::PassError;
 pub use inline::inline;
 pub use pipeline::{Artifact, GraphStage, Numerics, Options, Stage, graph_stage};

@@ -4,7 +4,7 @@
 //! start after any stage, stop after any later one, and look at what lies between. In debug builds
 //! the verifier runs on every result.
 
-use crate::{PassError, inline};
+use crate::{PassError, canon, complex, inline};
 use lazulite_ir::{Graph, Plan};
 
 /// What passes may do.
@@ -83,7 +83,9 @@ pub fn graph_stage(name: &str) -> Option<GraphStage> {
     match Stage::from_name(name)? {
         Stage::Trace => Some(|graph| Ok(graph.clone())),
         Stage::Inline => Some(inline::inline),
-        Stage::Canon | Stage::Complex | Stage::Schedule | Stage::Memory => None,
+        Stage::Canon => Some(|graph| canon::canon(graph, &Options::default())),
+        Stage::Complex => Some(|graph| complex::split_complex(graph, &Options::default())),
+        Stage::Schedule | Stage::Memory => None,
     }
 }
 

@@ -16,7 +16,6 @@ use crate::{Binary, Combine, DType, Predicate, Scalar, Unary};
 use std::cmp::Ordering;
 
 /// A Rust type that holds one element.
-#[allow(dead_code)]
 pub(crate) trait Element: Copy + 'static {
     /// The element type that it represents.
     const DTYPE: DType;

@@ -365,7 +365,8 @@ impl Ranges<'_> {
     }
 }
 
-fn merge_terms(
+/// Terms sorted by atom, none twice, no zero coefficients.
+pub(crate) fn merge_terms(
     mut terms: SmallVec<[IndexTerm; 3]>,
 ) -> Result<SmallVec<[IndexTerm; 3]>, DimOverflow> {
     terms.sort_by(|a, b| a.atom.cmp(&b.atom));

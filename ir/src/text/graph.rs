@@ -28,6 +28,13 @@ pub fn print_graph_with_sources(graph: &Graph) -> String {
     print_with(graph, true, &mut |_| {})
 }
 
+/// The text of a graph, and where in it each node begins.
+pub(crate) fn print_graph_with_starts(graph: &Graph) -> (String, Vec<usize>) {
+    let mut starts = Vec::with_capacity(graph.nodes().len());
+    let text = print_with(graph, false, &mut |start| starts.push(start));
+    (text, starts)
+}
+
 fn print_with(graph: &Graph, sources: bool, on_node: &mut dyn FnMut(usize)) -> String {
     let mut text = String::new();
     write_graph(&mut text, graph, Layout { depth: 0, sources }, on_node);
@@ -144,15 +151,20 @@ impl GraphWriter<'_> {
         let Some(source) = self.graph.source(id).filter(|_| self.layout.sources) else {
             return Ok(());
         };
-        self.out.push_str(" @ ");
-        write_quoted(self.out, &source.file)?;
-        write!(self.out, ":{}:{}", source.line, source.column)?;
-        if !source.trail.is_empty() {
-            self.out.push_str(" in ");
-            write_quoted(self.out, &source.trail)?;
-        }
-        Ok(())
+        write_source(self.out, source)
     }
+}
+
+/// Appends ` @ "file":line:column in "trail"`.
+pub(crate) fn write_source(out: &mut String, source: &Source) -> fmt::Result {
+    out.push_str(" @ ");
+    write_quoted(out, &source.file)?;
+    write!(out, ":{}:{}", source.line, source.column)?;
+    if !source.trail.is_empty() {
+        out.push_str(" in ");
+        write_quoted(out, &source.trail)?;
+    }
+    Ok(())
 }
 
 /// The mnemonics of scalar functions are their attribute.

@@ -14,8 +14,12 @@
 //! ```
 
 pub(crate) mod graph;
+pub(crate) mod index;
+pub(crate) mod inst;
+pub(crate) mod kernel;
 pub(crate) mod lex;
 pub(crate) mod number;
+pub(crate) mod plan;
 pub(crate) mod quote;
 pub(crate) mod size;
 

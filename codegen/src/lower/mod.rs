@@ -18,6 +18,8 @@ mod inst;
 mod nest;
 mod ops;
 mod random;
+#[cfg(test)]
+mod tests;
 
 use crate::CodegenError;
 use crate::backend::Caps;

@@ -9,6 +9,7 @@
 mod builder;
 pub(crate) mod eval;
 pub mod interp;
+pub mod math;
 mod print;
 mod verify;
 

@@ -2,7 +2,7 @@
 
 use super::{Lowerer, Result};
 use crate::CodegenError;
-use crate::vector::{Bin, Builder, Class, Narrow, Reg};
+use crate::vector::{Bin, Class, Narrow, Reg, math};
 use lazulite_ir::{Binary, Combine, DType, Predicate, Unary, scalar_ops};
 
 /// The type that values of a narrow integer type are wrapped to; none for others.
@@ -129,35 +129,15 @@ impl Lowerer<'_> {
 
     pub(super) fn unary(&mut self, f: Unary, dtype: DType, x: Reg) -> Result<Reg> {
         let float = self.b.class(x).is_float();
-        let b = &mut self.b;
-        Ok(match f {
-            Unary::Neg if float || dtype.is_int() => {
-                let r = b.neg(x);
-                self.wrap(dtype, r)
+        match f {
+            Unary::Abs if dtype.is_unsigned_int() => Ok(x),
+            Unary::Neg | Unary::Abs if dtype.is_int() => {
+                let r = math::unary(&mut self.b, f, x);
+                Ok(self.wrap(dtype, r))
             }
-            Unary::Abs if dtype.is_unsigned_int() => x,
-            Unary::Abs if float || dtype.is_int() => {
-                let r = b.abs(x);
-                self.wrap(dtype, r)
-            }
-            Unary::Floor if float => b.floor(x),
-            Unary::Round if float => b.round(x),
-            Unary::Sqrt if float => b.sqrt(x),
-            Unary::Neg
-            | Unary::Abs
-            | Unary::Floor
-            | Unary::Round
-            | Unary::Sqrt
-            | Unary::Exp
-            | Unary::Expm1
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Sin
-            | Unary::Cos
-            | Unary::Tanh
-            | Unary::Atan
-            | Unary::Erf => return Err(undefined(f, dtype)),
-        })
+            _ if float => Ok(math::unary(&mut self.b, f, x)),
+            _ => Err(undefined(f, dtype)),
+        }
     }
 
     pub(super) fn binary(&mut self, f: Binary, dtype: DType, x: Reg, y: Reg) -> Result<Reg> {
@@ -167,8 +147,10 @@ impl Lowerer<'_> {
         }
         let float = self.b.class(x).is_float();
         match f {
+            Binary::Rem if float => Ok(math::rem(&mut self.b, x, y)),
+            Binary::Pow if float => Ok(math::pow(&mut self.b, x, y)),
             Binary::Pow if dtype.is_int() => {
-                let r = int_power(&mut self.b, dtype, x, y);
+                let r = math::powi(&mut self.b, x, y, dtype.is_signed_int());
                 Ok(self.wrap(dtype, r))
             }
             Binary::Add
@@ -211,48 +193,4 @@ impl Lowerer<'_> {
             (Predicate::Le, _) => b.le(x, y),
         }
     }
-}
-
-/// `x` to the power `y` by squaring, as long as any lane has exponent left; of negative exponents only
-/// the powers of 1 and -1 are not 0.
-fn int_power(b: &mut Builder, dtype: DType, x: Reg, y: Reg) -> Reg {
-    let (class, lanes) = b.shape(x);
-    let (zero, one) = (b.int_like(x, 0), b.int_like(x, 1));
-    let vars = [one, x, y].map(|start| {
-        let var = b.var(class, lanes);
-        b.set(var, start);
-        var
-    });
-    let [result, square, rest] = vars;
-    let (from, to) = (b.s_const(0), b.s_const(8 * dtype.size() as i64));
-    b.for_loop(from, to, 1, |b, _| {
-        let exponent = b.get(rest);
-        let left = b.ne(exponent, zero);
-        b.if_any(left, |b| {
-            let (r, s) = (b.get(result), b.get(square));
-            let low = b.and(exponent, one);
-            let odd = b.ne(low, zero);
-            let product = b.mul(r, s);
-            let r = b.select(odd, product, r);
-            b.set(result, r);
-            let s = b.mul(s, s);
-            b.set(square, s);
-            let exponent = b.shr_u(exponent, one);
-            b.set(rest, exponent);
-        });
-    });
-    let power = b.get(result);
-    if dtype.is_unsigned_int() {
-        return power;
-    }
-    let minus_one = b.int_like(x, -1);
-    let low = b.and(y, one);
-    let odd = b.ne(low, zero);
-    let is_minus = b.eq(x, minus_one);
-    let is_one = b.eq(x, one);
-    let of_minus = b.select(odd, minus_one, one);
-    let inverse = b.select(is_one, one, zero);
-    let inverse = b.select(is_minus, of_minus, inverse);
-    let negative = b.lt(y, zero);
-    b.select(negative, inverse, power)
 }

@@ -5,7 +5,8 @@ use lazulite_ir::DType;
 
 #[test]
 fn pointwise() {
-    let text = "kernel(b0: f32 read, b1: f32 read, b2: f32 write) { outer o0 < n lanes outer stage {
+    let text =
+        "kernel(b0: f32 read, b1: f32 read, b2: f32 write) { outer o0 < n lanes outer stage {
         v0 = load b0[o0] : f32
         v1 = load b1[o0] : f32
         v2 = const f32(0.5) : f32
@@ -44,16 +45,30 @@ fn broadcast_transpose_reverse_and_stride() {
 #[test]
 fn reductions() {
     for (kind, dtype) in [
-        ("sum", "f32"), ("max", "f32"), ("min", "f64"), ("prod", "f64"), ("sum", "i8"), ("sum", "u16"),
-        ("prod", "i32"), ("max", "u8"), ("min", "i64"), ("max", "u64"), ("sum", "bool"),
-        ("prod", "bool"), ("max", "bool"), ("sum", "u64"), ("min", "u32"),
+        ("sum", "f32"),
+        ("max", "f32"),
+        ("min", "f64"),
+        ("prod", "f64"),
+        ("sum", "i8"),
+        ("sum", "u16"),
+        ("prod", "i32"),
+        ("max", "u8"),
+        ("min", "i64"),
+        ("max", "u64"),
+        ("sum", "bool"),
+        ("prod", "bool"),
+        ("max", "bool"),
+        ("sum", "u64"),
+        ("min", "u32"),
     ] {
-        let text = format!("kernel(b0: {dtype} read, b1: {dtype} write) {{ outer o0 < 3 lanes inner
+        let text = format!(
+            "kernel(b0: {dtype} read, b1: {dtype} write) {{ outer o0 < 3 lanes inner
             stage i0 < n {{
                 v0 = load b0[o0*n + i0] : {dtype}
                 v1 = accumulate {kind} v0 : {dtype}
             }}
-            stage {{ store b1[o0] = v1 }} }}");
+            stage {{ store b1[o0] = v1 }} }}"
+        );
         for n in [0usize, 1, 4, 5, 16, 23, 70] {
             check_with(&text, &[3 * n, 3], &[("n", n as i64)]);
         }
@@ -152,7 +167,8 @@ fn running_sums() {
 
 #[test]
 fn padding_by_guard() {
-    let text = "kernel(b0: f32 read, b1: f32 write) { outer o0 < 6, o1 < 2*n + 3 lanes outer stage {
+    let text =
+        "kernel(b0: f32 read, b1: f32 write) { outer o0 < 6, o1 < 2*n + 3 lanes outer stage {
         v0 = in_range 0 <= o1 - 2 < n : bool
         v1 = in_range 0 <= o0 - 1 < 4 : bool
         v2 = and v0, v1 : bool
@@ -164,7 +180,11 @@ fn padding_by_guard() {
     for n in [0usize, 1, 5, 16, 30] {
         check_with(text, &[4 * n, 6 * (2 * n + 3)], &[("n", n as i64)]);
     }
-    let fixed = text.replace("2*n + 3", "25").replace("o0*n", "o0*11").replace("- n]", "- 11]").replace("< n :", "< 11 :");
+    let fixed = text
+        .replace("2*n + 3", "25")
+        .replace("o0*n", "o0*11")
+        .replace("- n]", "- 11]")
+        .replace("< n :", "< 11 :");
     check_with(&fixed, &[44, 150], &[]);
 }
 
@@ -188,12 +208,14 @@ fn guards_that_do_not_vary() {
 #[test]
 fn reshaped_indices() {
     for (inner, sizes) in [("7", vec![]), ("8", vec![]), ("m", vec![("m", 5)])] {
-        let text = format!("kernel(b0: f64 read, b1: f64 write) {{ outer o0 < 210 lanes outer stage {{
+        let text = format!(
+            "kernel(b0: f64 read, b1: f64 write) {{ outer o0 < 210 lanes outer stage {{
             v0 = load b0[floordiv(o0, {inner}) + mod(o0, {inner})*300] : f64
             v1 = load b0[mod(floordiv(o0, 3), 11)*2 + 1] : f64
             v2 = add v0, v1 : f64
             store b1[o0] = v2
-        }} }}");
+        }} }}"
+        );
         check_with(&text, &[3000, 210], &sizes);
     }
 }
@@ -212,7 +234,8 @@ fn floor_division_of_negative_numbers() {
 
 #[test]
 fn gathers_and_faults() {
-    let text = "kernel(b0: f32 read, b1: i64 read, b2: f32 write) { outer o0 < n lanes outer stage {
+    let text =
+        "kernel(b0: f32 read, b1: i64 read, b2: f32 write) { outer o0 < n lanes outer stage {
         v0 = load b1[o0] : i64
         v1 = check_index v0 < 20 fault 4 : i64
         v2 = load b0[v1*3 + 1] : f32
@@ -221,7 +244,9 @@ fn gathers_and_faults() {
     for n in [1usize, 6, 40] {
         // Indices lie in -5..18: some are at fault.
         let found = check_with(text, &[60, n, n], &[("n", n as i64)]);
-        let index: Vec<u8> = (0..n as i64).flat_map(|i| (i * 7 % 20).to_le_bytes()).collect();
+        let index: Vec<u8> = (0..n as i64)
+            .flat_map(|i| (i * 7 % 20).to_le_bytes())
+            .collect();
         let fine = [contents(DType::F32, 60, 1), index, vec![0; 4 * n]];
         assert!(check(text, &fine, &[("n", n as i64)]).faults.is_empty());
         assert!(n < 40 || !found.faults.is_empty());
@@ -238,22 +263,35 @@ fn scatter_in_order() {
             store b2[o0*18 + v1] = v2 combine sum
         } }";
     for n in [0usize, 1, 30] {
-        let index: Vec<u8> = (0..n as i64).flat_map(|i| (i * i % 18).to_le_bytes()).collect();
-        let buffers = [index, contents(DType::F32, 3 * n, 2), contents(DType::F32, 54, 3)];
+        let index: Vec<u8> = (0..n as i64)
+            .flat_map(|i| (i * i % 18).to_le_bytes())
+            .collect();
+        let buffers = [
+            index,
+            contents(DType::F32, 3 * n, 2),
+            contents(DType::F32, 54, 3),
+        ];
         check(text, &buffers, &[("n", n as i64)]);
     }
 }
 
 #[test]
 fn scatter_without_collisions() {
-    for (dtype, combine) in [("i8", "combine prod"), ("f16", "combine sum"), ("bool", ""), ("f64", "combine max")] {
+    for (dtype, combine) in [
+        ("i8", "combine prod"),
+        ("f16", "combine sum"),
+        ("bool", ""),
+        ("f64", "combine max"),
+    ] {
         let text = format!("kernel(b0: i64 read, b1: {dtype} read, b2: {dtype} readwrite) {{ outer o0 < 16 lanes outer
             stage {{
                 v0 = load b0[o0] : i64
                 v1 = load b1[o0] : {dtype}
                 store b2[v0] = v1 {combine}
             }} }}");
-        let index: Vec<u8> = (0..16i64).flat_map(|i| (i * 5 % 16).to_le_bytes()).collect();
+        let index: Vec<u8> = (0..16i64)
+            .flat_map(|i| (i * 5 % 16).to_le_bytes())
+            .collect();
         let dtype = DType::from_name(dtype).unwrap();
         let buffers = [index, contents(dtype, 16, 2), contents(dtype, 16, 3)];
         check(&text, &buffers, &[]);
@@ -328,7 +366,8 @@ fn sort_of_division_and_its_fault() {
 
 #[test]
 fn random_bits() {
-    let text = "kernel(b0: u64 read, b1: u32 write, b2: u64 write) { outer o0 < n lanes outer stage {
+    let text =
+        "kernel(b0: u64 read, b1: u32 write, b2: u64 write) { outer o0 < n lanes outer stage {
         v0 = load b0[0] : u64
         v1 = load b0[1] : u64
         v2 = index o0 : i64
@@ -355,7 +394,12 @@ fn half_floats_move_bit_by_bit() {
             store b3[o0] = v5
         }} }}");
         let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-        let buffers = [all.clone(), contents(DType::Bool, 4096, 5), vec![0; 8192], vec![0; 8192]];
+        let buffers = [
+            all.clone(),
+            contents(DType::Bool, 4096, 5),
+            vec![0; 8192],
+            vec![0; 8192],
+        ];
         let found = check(&text, &buffers, &[]);
         let expected: Vec<u8> = all.chunks(32).flat_map(|c| c[..2].to_vec()).collect();
         assert_eq!(found.buffers[3], expected);
@@ -400,8 +444,14 @@ fn half_floats_are_computed_with() {
                 _ => half::bf16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
             };
             let size = decl.dtype.size();
-            for (a, b) in found.buffers[n].chunks(size).zip(expected.buffers[n].chunks(size)) {
-                assert!(a == b || (nan(a) && nan(b)), "{half} buffer {n}: {a:?} {b:?}");
+            for (a, b) in found.buffers[n]
+                .chunks(size)
+                .zip(expected.buffers[n].chunks(size))
+            {
+                assert!(
+                    a == b || (nan(a) && nan(b)),
+                    "{half} buffer {n}: {a:?} {b:?}"
+                );
             }
         }
     }
@@ -411,27 +461,79 @@ fn half_floats_are_computed_with() {
 #[test]
 fn casts() {
     let types = [
-        DType::Bool, DType::U8, DType::U16, DType::U32, DType::U64, DType::I8, DType::I16, DType::I32,
-        DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64,
+        DType::Bool,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::F16,
+        DType::BF16,
+        DType::F32,
+        DType::F64,
     ];
     let edges = [
-        0.0, 1.0, -1.0, 0.5, -1.5, 127.0, 128.0, 255.0, 256.0, -128.0, -129.0, 32767.0, 32768.0,
-        65535.0, 65536.0, 2147483647.0, 2147483648.0, -2147483648.0, -2147483649.0, 4294967295.0,
-        4294967296.0, 9.2e18, 9.3e18, 1.8e19, 1.9e19, -9.3e18, 1e30, -1e30, f64::INFINITY,
-        f64::NEG_INFINITY, f64::NAN, 16777217.0, 9007199254740993.0, 1e-42, 70000.0, 1.0009765625,
+        0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -1.5,
+        127.0,
+        128.0,
+        255.0,
+        256.0,
+        -128.0,
+        -129.0,
+        32767.0,
+        32768.0,
+        65535.0,
+        65536.0,
+        2147483647.0,
+        2147483648.0,
+        -2147483648.0,
+        -2147483649.0,
+        4294967295.0,
+        4294967296.0,
+        9.2e18,
+        9.3e18,
+        1.8e19,
+        1.9e19,
+        -9.3e18,
+        1e30,
+        -1e30,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        16777217.0,
+        9007199254740993.0,
+        1e-42,
+        70000.0,
+        1.0009765625,
     ];
     for from in types {
         let values: Vec<u8> = edges
             .iter()
-            .flat_map(|&x| lazulite_ir::Scalar::from_f64(from, x).bits().to_le_bytes()[..from.size()].to_vec())
+            .flat_map(|&x| {
+                lazulite_ir::Scalar::from_f64(from, x).bits().to_le_bytes()[..from.size()].to_vec()
+            })
             .collect();
         for to in types {
-            let text = format!("kernel(b0: {from} read, b1: {to} write) {{ outer o0 < {} lanes outer stage {{
+            let text = format!(
+                "kernel(b0: {from} read, b1: {to} write) {{ outer o0 < {} lanes outer stage {{
                 v0 = load b0[o0] : {from}
                 v1 = cast v0 : {to}
                 store b1[o0] = v1
-            }} }}", edges.len());
-            check(&text, &[values.clone(), vec![0; edges.len() * to.size()]], &[]);
+            }} }}",
+                edges.len()
+            );
+            check(
+                &text,
+                &[values.clone(), vec![0; edges.len() * to.size()]],
+                &[],
+            );
         }
     }
 }
@@ -440,16 +542,28 @@ fn casts() {
 #[test]
 fn bitcasts() {
     let types = [
-        DType::U8, DType::U16, DType::U32, DType::U64, DType::I8, DType::I16, DType::I32,
-        DType::I64, DType::F16, DType::BF16, DType::F32, DType::F64,
+        DType::U8,
+        DType::U16,
+        DType::U32,
+        DType::U64,
+        DType::I8,
+        DType::I16,
+        DType::I32,
+        DType::I64,
+        DType::F16,
+        DType::BF16,
+        DType::F32,
+        DType::F64,
     ];
     for from in types {
         for to in types.into_iter().filter(|t| t.size() == from.size()) {
-            let text = format!("kernel(b0: {from} read, b1: {to} write) {{ outer o0 < 21 lanes outer stage {{
+            let text = format!(
+                "kernel(b0: {from} read, b1: {to} write) {{ outer o0 < 21 lanes outer stage {{
                 v0 = load b0[o0] : {from}
                 v1 = bitcast v0 : {to}
                 store b1[o0] = v1
-            }} }}");
+            }} }}"
+            );
             check_with(&text, &[21, 21], &[]);
         }
     }
@@ -459,9 +573,13 @@ fn bitcasts() {
 #[test]
 fn functions_of_integers() {
     let types = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "bool"];
-    let binary = ["add", "mul", "max", "min", "pow", "and", "or", "xor", "shl", "shr"];
+    let binary = [
+        "add", "mul", "max", "min", "pow", "and", "or", "xor", "shl", "shr",
+    ];
     for ty in types {
-        let functions = binary.iter().filter(|f| ty != "bool" || !["pow", "shl", "shr"].contains(f));
+        let functions = binary
+            .iter()
+            .filter(|f| ty != "bool" || !["pow", "shl", "shr"].contains(f));
         for f in functions {
             let text = format!("kernel(b0: {ty} read, b1: {ty} read, b2: {ty} write) {{ outer o0 < 57 lanes outer stage {{
                 v0 = load b0[o0] : {ty}
@@ -472,11 +590,13 @@ fn functions_of_integers() {
             check_with(&text, &[57; 3], &[]);
         }
         for f in ["neg", "abs"].iter().filter(|_| ty != "bool") {
-            let text = format!("kernel(b0: {ty} read, b1: {ty} write) {{ outer o0 < 57 lanes outer stage {{
+            let text = format!(
+                "kernel(b0: {ty} read, b1: {ty} write) {{ outer o0 < 57 lanes outer stage {{
                 v0 = load b0[o0] : {ty}
                 v1 = {f} v0 : {ty}
                 store b1[o0] = v1
-            }} }}");
+            }} }}"
+            );
             check_with(&text, &[57; 2], &[]);
         }
     }
@@ -503,5 +623,35 @@ fn no_outer_ranges() {
         stage { store b1[0] = v1 } }";
     for n in [0usize, 1, 50] {
         check_with(text, &[n, 1], &[("n", n as i64)]);
+    }
+}
+
+/// Functions of floats, at every width.
+#[test]
+fn functions_of_floats() {
+    use lazulite_ir::{Binary, Unary};
+    for ty in ["f32", "f64"] {
+        for f in Unary::ALL {
+            let text = format!(
+                "kernel(b0: {ty} read, b1: {ty} write) {{ outer o0 < 37 lanes outer stage {{
+                v0 = load b0[o0] : {ty}
+                v1 = {f} v0 : {ty}
+                store b1[o0] = v1
+                }} }}"
+            );
+            check_with(&text, &[37; 2], &[]);
+        }
+        use Binary::{Add, Div, Max, Min, Mul, Pow, Rem};
+        for f in [Add, Mul, Div, Rem, Max, Min, Pow] {
+            let text = format!(
+                "kernel(b0: {ty} read, b1: {ty} read, b2: {ty} write) {{ outer o0 < 37 lanes outer stage {{
+                v0 = load b0[o0] : {ty}
+                v1 = load b1[o0] : {ty}
+                v2 = {f} v0, v1 : {ty}
+                store b2[o0] = v2
+                }} }}"
+            );
+            check_with(&text, &[37; 3], &[]);
+        }
     }
 }

@@ -28,8 +28,14 @@ struct Outcome {
 fn interpret(kernel: &Kernel, buffers: &[Vec<u8>], sizes: SizeValues<'_>) -> Outcome {
     let mut buffers = buffers.to_vec();
     let cells: Vec<_> = buffers.iter_mut().map(|b| as_cells(b)).collect();
-    let faults = eval_kernel(kernel, &cells, &|s| size_of(sizes, s), None, Order::RowMajor)
-        .unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+    let faults = eval_kernel(
+        kernel,
+        &cells,
+        &|s| size_of(sizes, s),
+        None,
+        Order::RowMajor,
+    )
+    .unwrap_or_else(|e| panic!("{e}\n{kernel}"));
     Outcome { buffers, faults }
 }
 
@@ -189,7 +195,11 @@ fn check(text: &str, buffers: &[Vec<u8>], sizes: SizeValues<'_>) -> Outcome {
         let whole = compiled.run(buffers, sizes, None);
         for points in [1, 5, 16] {
             let parts = compiled.run(buffers, sizes, Some(points));
-            assert!(parts.buffers == whole.buffers, "parts of {points}: {}", what());
+            assert!(
+                parts.buffers == whole.buffers,
+                "parts of {points}: {}",
+                what()
+            );
         }
         for (n, decl) in kernel.buffers.iter().enumerate() {
             let (found, wanted) = (&whole.buffers[n], &expected.buffers[n]);

@@ -6,11 +6,11 @@ use cranelift_codegen::ir::Signature;
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module, ModuleError, default_libcall_names};
+use cranelift_module::{Linkage, Module, default_libcall_names};
 use lazulite_runtime::KernelFn;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Executable memory that holds one or more functions, given back when dropped.
+/// Executable memory that holds one function, given back when dropped.
 pub(crate) struct Region {
     /// Never used again but to free its memory; the mutex makes the region shareable.
     module: Mutex<Option<JITModule>>,
@@ -63,53 +63,42 @@ fn helper_address(helper: Helper) -> usize {
     }
 }
 
-fn memory(error: &ModuleError) -> CodegenError {
-    CodegenError::Memory(error.to_string())
-}
-
-/// Puts functions into one region, in order.
-pub(crate) fn link(codes: &[&MachineCode]) -> Result<Vec<Function>, CodegenError> {
-    if codes.is_empty() {
-        return Ok(Vec::new());
+/// Puts a function and its pool into executable memory.
+pub(crate) fn link(code: &MachineCode) -> Result<Function, CodegenError> {
+    let (mut bytes, pool_at) = code.link()?;
+    for place in &code.addresses {
+        let at = pool_at + place.offset as usize;
+        let address = helper_address(place.helper) as u64;
+        bytes
+            .get_mut(at..at + 8)
+            .ok_or_else(|| CodegenError::Backend("address outside the pool".into()))?
+            .copy_from_slice(&address.to_le_bytes());
     }
-    let mut bytes = Vec::new();
-    let mut offsets = Vec::with_capacity(codes.len());
-    for code in codes {
-        bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0xcc);
-        let (mut linked, pool_at) = code.link()?;
-        for place in &code.addresses {
-            let at = pool_at + place.offset as usize;
-            linked[at..at + 8]
-                .copy_from_slice(&(helper_address(place.helper) as u64).to_le_bytes());
-        }
-        offsets.push(bytes.len());
-        bytes.append(&mut linked);
-    }
-    let mut module = JITModule::new(JITBuilder::with_isa(module_isa()?, default_libcall_names()));
+    let builder = JITBuilder::with_isa(module_isa()?, default_libcall_names());
+    let mut module = JITModule::new(builder);
     let signature = Signature::new(CallConv::SystemV);
-    let id = module
-        .declare_function("kernels", Linkage::Local, &signature)
-        .map_err(|e| memory(&e))?;
     let defined = module
-        .define_function_bytes(id, ALIGNMENT as u64, &bytes, &[])
-        .and_then(|()| module.finalize_definitions());
-    if let Err(error) = defined {
-        // SAFETY: nothing of this module was ever called.
-        unsafe { module.free_memory() };
-        return Err(memory(&error));
-    }
-    let base = module.get_finalized_function(id);
-    let region = Arc::new(Region {
-        module: Mutex::new(Some(module)),
-        bytes: bytes.len(),
-    });
-    Ok(offsets
-        .into_iter()
-        .map(|offset| Function {
-            // SAFETY: a function with this signature starts there, as `MachineCode` promises, and
-            // the offset is within the memory that was just filled.
-            entry: unsafe { std::mem::transmute::<*const u8, KernelFn>(base.add(offset)) },
-            region: region.clone(),
-        })
-        .collect())
+        .declare_function("kernel", Linkage::Local, &signature)
+        .and_then(|id| {
+            module.define_function_bytes(id, ALIGNMENT as u64, &bytes, &[])?;
+            module.finalize_definitions()?;
+            Ok(id)
+        });
+    let id = match defined {
+        Ok(id) => id,
+        Err(error) => {
+            // SAFETY: nothing of this module was ever called.
+            unsafe { module.free_memory() };
+            return Err(CodegenError::Memory(error.to_string()));
+        }
+    };
+    let start = module.get_finalized_function(id);
+    Ok(Function {
+        // SAFETY: a function with this signature starts there, as `MachineCode` promises.
+        entry: unsafe { std::mem::transmute::<*const u8, KernelFn>(start) },
+        region: Arc::new(Region {
+            module: Mutex::new(Some(module)),
+            bytes: bytes.len(),
+        }),
+    })
 }

@@ -47,7 +47,7 @@ fn execute(
     bounds: &[(i64, i64)],
 ) -> Outcome {
     let code = backend.emit(f, false).unwrap_or_else(|e| panic!("{e}"));
-    let linked = jit::link(&[&code]).unwrap();
+    let linked = jit::link(&code).unwrap();
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
@@ -55,7 +55,7 @@ fn execute(
     // SAFETY: the interpreter has run the same function on the same arguments and checked every
     // access.
     unsafe {
-        (linked[0].entry)(
+        (linked.entry)(
             pointers.as_ptr(),
             sizes.as_ptr(),
             bounds.as_ptr(),

@@ -54,7 +54,7 @@ impl Compiled<'_> {
         let code = backend
             .emit(&lowered.function, false)
             .unwrap_or_else(|e| panic!("{e}\n{kernel}\n{}", lowered.function));
-        let function = jit::link(&[&code]).unwrap().remove(0);
+        let function = jit::link(&code).unwrap();
         Compiled {
             kernel,
             lowered,

@@ -19,9 +19,14 @@ const GRAIN_NS: f64 = 10_000.0;
 /// Boxes of a kernel at most.
 const MAX_BOXES: f64 = 1024.0;
 
+/// Whether work of `nanoseconds` is done by the caller alone.
+pub(crate) fn is_inline(nanoseconds: f64) -> bool {
+    nanoseconds < INLINE_NS
+}
+
 /// How many boxes work of `nanoseconds` is cut into.
 pub(crate) fn box_count(nanoseconds: f64) -> usize {
-    if nanoseconds < INLINE_NS {
+    if is_inline(nanoseconds) {
         return 1;
     }
     (nanoseconds / GRAIN_NS).min(MAX_BOXES) as usize
@@ -59,6 +64,11 @@ impl Partition {
             lanes,
             boxes: if points == 0.0 { 0 } else { boxes },
         }
+    }
+
+    /// Extent of the last range; 1 without ranges.
+    pub(crate) fn extent(&self) -> usize {
+        self.extents.last().map_or(1, |e| *e as usize)
     }
 
     /// Number of boxes; 0 if there is no point.

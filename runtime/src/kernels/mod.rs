@@ -3,7 +3,7 @@
 
 pub(crate) mod contract;
 mod level;
-mod micro;
+pub(crate) mod micro;
 pub mod philox;
 pub(crate) mod sort;
 #[cfg(target_arch = "x86_64")]

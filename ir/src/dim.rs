@@ -5,6 +5,7 @@
 //! and [`Dim::compare_eq`] says "undecided" where it cannot know. Symbols stand for sizes, so they
 //! are at least zero.
 
+use crate::text;
 use smallvec::{SmallVec, smallvec};
 use std::cmp::Ordering;
 use std::fmt;
@@ -21,9 +22,10 @@ impl Symbol {
     }
 }
 
+/// The name, in quotes where it would not read back bare.
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        text::quote::write_symbol(f, &self.0)
     }
 }
 
@@ -214,7 +216,7 @@ impl Dim {
         if self == other {
             return Ok(Dim::ONE);
         }
-        let (quotient, rest) = self.divide_terms(other)?;
+        let (quotient, rest) = self.split_multiple(other)?;
         if rest.is(0) {
             return Ok(quotient);
         }
@@ -232,7 +234,7 @@ impl Dim {
         if other.is(1) || self.is(0) || self == other {
             return Ok(Dim::ZERO);
         }
-        let (_, rest) = self.divide_terms(other)?;
+        let (_, rest) = self.split_multiple(other)?;
         if let (Some(a), Some(b)) = (rest.as_const(), other.as_const()) {
             let q = floor_div(a, b).ok_or(DimOverflow)?;
             return a
@@ -246,36 +248,67 @@ impl Dim {
         Ok(Dim::atom(Atom::Mod(rest, other.clone())))
     }
 
-    /// Splits `self = divisor * quotient + rest`, taking over the terms that divide exactly. Exact
-    /// for every value of the symbols.
-    fn divide_terms(&self, divisor: &Dim) -> Result<(Dim, Dim), DimOverflow> {
-        let d = divisor.terms();
-        let [d] = &*d else {
-            return Ok((Dim::ZERO, self.clone()));
+    /// Splits `self = divisor * quotient + rest` for a divisor that is not zero, taking over what
+    /// divides exactly: single terms when the divisor is one term, else all or nothing. Exact for
+    /// every value of the symbols.
+    pub fn split_multiple(&self, divisor: &Dim) -> Result<(Dim, Dim), DimOverflow> {
+        let divisor_terms = divisor.terms();
+        let [d] = &*divisor_terms else {
+            return Ok(match self.divide_exactly(divisor)? {
+                Some(quotient) => (quotient, Dim::ZERO),
+                None => (Dim::ZERO, self.clone()),
+            });
         };
         let (mut quotient, mut rest) = (Vec::new(), Vec::new());
         for t in self.terms() {
-            let mut atoms = t.atoms.clone();
-            let divides = t.coefficient.checked_rem(d.coefficient) == Some(0)
-                && d.atoms
-                    .iter()
-                    .all(|a| match atoms.iter().position(|x| x == a) {
-                        Some(i) => {
-                            atoms.remove(i);
-                            true
-                        }
-                        None => false,
-                    });
-            if divides {
-                quotient.push(Term {
-                    atoms,
-                    coefficient: t.coefficient / d.coefficient,
-                });
-            } else {
-                rest.push(t);
+            match t.divide(d) {
+                Some(q) => quotient.push(q),
+                None => rest.push(t),
             }
         }
         Ok((Dim::from_terms(quotient)?, Dim::from_terms(rest)?))
+    }
+
+    /// Polynomial division that leaves no rest, from the leading terms downwards.
+    fn divide_exactly(&self, divisor: &Dim) -> Result<Option<Dim>, DimOverflow> {
+        let leading = |d: &Dim| d.terms().into_iter().max_by(Term::monomial_order);
+        let Some(lead) = leading(divisor) else {
+            return Ok(None);
+        };
+        let (mut quotient, mut rest) = (Dim::ZERO, self.clone());
+        while let Some(top) = leading(&rest) {
+            let Some(q) = top.divide(&lead) else {
+                return Ok(None);
+            };
+            let q = Dim::from_terms(vec![q])?;
+            rest = rest.sub(&q.mul(divisor)?)?;
+            quotient = quotient.add(&q)?;
+        }
+        Ok(Some(quotient))
+    }
+
+    /// The largest product of a number and atoms that divides every term of both (1 when there is
+    /// none, 0 when both are zero).
+    pub fn common_factor(&self, other: &Dim) -> Dim {
+        let mut terms = self.terms().into_iter().chain(other.terms());
+        let Some(mut common) = terms.next() else {
+            return Dim::ZERO;
+        };
+        // i64::MIN has no positive counterpart; such coefficients share only 1.
+        common.coefficient = common.coefficient.checked_abs().unwrap_or(1);
+        for t in terms {
+            let c = t.coefficient.checked_abs().unwrap_or(1);
+            common.coefficient = gcd(common.coefficient, c);
+            let mut available = t.atoms;
+            common.atoms.retain(|a| {
+                let found = available.iter().position(|x| x == a);
+                found.map(|i| available.remove(i)).is_some()
+            });
+        }
+        if common.atoms.is_empty() {
+            return Dim::constant(common.coefficient);
+        }
+        Dim(Repr::Poly(Arc::new([common])))
     }
 
     /// The smaller of both.
@@ -423,6 +456,38 @@ impl Dim {
     }
 }
 
+impl Term {
+    /// `self / divisor` where that is a term.
+    fn divide(&self, divisor: &Term) -> Option<Term> {
+        if self.coefficient.checked_rem(divisor.coefficient) != Some(0) {
+            return None;
+        }
+        let mut atoms = self.atoms.clone();
+        for a in &divisor.atoms {
+            atoms.remove(atoms.iter().position(|x| x == a)?);
+        }
+        Some(Term {
+            atoms,
+            coefficient: self.coefficient / divisor.coefficient,
+        })
+    }
+
+    /// Lexicographic order of exponents, which products respect (as polynomial division needs).
+    fn monomial_order(&self, other: &Term) -> Ordering {
+        let (a, b) = (&self.atoms, &other.atoms);
+        let differ = a.iter().zip(b).find(|(x, y)| x != y);
+        differ.map_or(a.len().cmp(&b.len()), |(x, y)| y.cmp(x))
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a, b);
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
 impl Atom {
     fn bounds(&self) -> (Option<i64>, Option<i64>) {
         match self {
@@ -551,6 +616,18 @@ mod tests {
             odd.floor_div(&Dim::constant(4)).unwrap().to_string(),
             "1 + 3*n"
         );
+    }
+
+    #[test]
+    fn polynomials_divide_by_polynomials() {
+        let (m, n1) = (Dim::symbol("m"), n().add(&Dim::ONE).unwrap());
+        let product = m.mul(&n1).unwrap().mul(&n1).unwrap();
+        assert_eq!(product.floor_div(&n1).unwrap(), m.mul(&n1).unwrap());
+        assert_eq!(product.modulo(&n1).unwrap(), Dim::ZERO);
+        assert_eq!(n().split_multiple(&n1), Ok((Dim::ZERO, n())));
+        let twelve_mn = n().mul(&m).unwrap().mul(&Dim::constant(12)).unwrap();
+        let eight_n = n().mul(&Dim::constant(-8)).unwrap();
+        assert_eq!(twelve_mn.common_factor(&eight_n).to_string(), "4*n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! a topological order and cycles cannot be built.
 
 use crate::{Dim, Op, TensorType, Type, TypeError, infer};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -77,6 +77,8 @@ pub struct Graph {
     inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
     guards: Vec<Guard>,
+    /// The conditions of `guards`: the first message for each is kept.
+    stated: FxHashSet<(Dim, Relation, Dim)>,
     known: FxHashMap<u64, SmallVec<[NodeId; 1]>>,
 }
 
@@ -130,7 +132,9 @@ impl Graph {
                 .ok_or(TypeError::NoSuchNode)?;
             infer::infer(&op, &types, &mut guards)?
         };
-        self.guards.extend(guards);
+        for guard in guards {
+            self.add_guard(guard);
+        }
         let id = self.push(op, inputs, ty);
         self.known.entry(hash).or_default().push(id);
         Ok(id)
@@ -186,11 +190,19 @@ impl Graph {
         &self.guards
     }
 
-    /// Adds a condition.
+    /// Adds a condition, unless it is there already.
     pub fn add_guard(&mut self, guard: Guard) {
-        if !self.guards.contains(&guard) {
+        let condition = (guard.lhs.clone(), guard.relation, guard.rhs.clone());
+        if self.stated.insert(condition) {
             self.guards.push(guard);
         }
+    }
+
+    /// Puts other conditions in place of all there are; for readers of text, which know the order.
+    pub(crate) fn set_guards(&mut self, guards: Vec<Guard>) {
+        self.guards.clear();
+        self.stated.clear();
+        guards.into_iter().for_each(|g| self.add_guard(g));
     }
 
     /// Where a node comes from, if that is known.

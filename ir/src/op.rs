@@ -39,7 +39,7 @@ macro_rules! names {
         impl Attr for $enum {
             fn write(&self, out: &mut AttrWriter<'_>) { out.text(self.name()) }
             fn read(from: &mut AttrReader<'_>) -> Result<Self, TextError> {
-                from.name(stringify!($enum), $enum::from_name)
+                from.name(&[$($name),*], $enum::from_name)
             }
         }
     };
@@ -95,10 +95,11 @@ names! {
         /// Remainder with the sign of the dividend (C's fmod and %). Real types; an integer zero
         /// divisor is a run-time fault (result 0).
         Rem = "rem",
-        /// Larger one; NaN if either is NaN; bool is "or". Real types.
+        /// Larger one, the second if they are equal (as the two zeros are); NaN if either is NaN;
+        /// bool is "or". Real types.
         Max = "max",
-        /// Smaller one; NaN if either is NaN; bool is "and". Real types; not `-max(-a, -b)`,
-        /// which overflows for integers.
+        /// Smaller one, the second if they are equal; NaN if either is NaN; bool is "and". Real
+        /// types; not `-max(-a, -b)`, which overflows for integers.
         Min = "min",
         /// `a` to the power `b`, as IEEE `pow`; integers wrap, negative exponents give 1, -1 or 0.
         /// Primitive for accuracy.
@@ -284,7 +285,7 @@ op_table! {
     Leaf Input "input" Exactly(0), { index: u32, ty: TensorType }
     /// A 0-d constant.
     Leaf Const "const" Exactly(0), { value: Scalar }
-    /// A 0-d value known when sizes are known: the value of `value` as `dtype`.
+    /// A 0-d value known when sizes are known: `value` as `dtype` (any but bool and complex).
     Leaf Size "size" Exactly(0), { value: Dim, dtype: DType }
     /// The integers from 0 up to `len`, 1-d, as `dtype` (any but bool and complex).
     Leaf Iota "iota" Exactly(0), { len: Dim, dtype: DType }
@@ -296,8 +297,9 @@ op_table! {
     /// Conversion to another type, as PyTorch's `to`: floats to integers truncate.
     /// Values outside the integer's range and NaN are defined as: convert to i64 saturating (NaN
     /// is 0), then wrap to the width; to bool is `!= 0`; complex to real drops the imaginary part.
+    /// Everything becomes f16 or bf16 by way of f32.
     Pointwise Cast "cast" Exactly(1), { dtype: DType }
-    /// The same bits as another type of the same size (not complex).
+    /// The same bits as another type of the same size (neither of them bool or complex).
     Pointwise Bitcast "bitcast" Exactly(1), { dtype: DType }
     /// A complex number from real and imaginary part (f32 or f64).
     Pointwise Complex "complex" Exactly(2), {}
@@ -345,7 +347,7 @@ op_table! {
     /// place `k`.
     Aggregate Fold "fold" Exactly(1), { axis: u32, len: Dim, stride: Dim, dilation: Dim }
 
-    /// Operands x, then one integer index tensor per entry of `axes`, all of equal dims S.
+    /// Operands x, then one i64 or i32 index tensor per entry of `axes`, all of equal dims S.
     /// Result dims: S, then the axes of x not in `axes`. An index outside its axis is a run-time
     /// fault.
     Index Gather "gather" AtLeast(2), { axes: Vec<u32> }
@@ -356,9 +358,9 @@ op_table! {
     /// NaN counts as the largest value. The result is a tuple.
     Index Sort "sort" AtLeast(1), { axis: u32, descending: bool }
 
-    /// A named composite: the results of `body` applied to the operands.
+    /// A named composite: the results of `body` applied to the operands, as a tuple.
     Region Call "call" AtLeast(0), { name: Arc<str>, body: Arc<Graph> }
-    /// Operands a 0-d bool, then the inputs of both graphs: the results of `then` or `other`.
+    /// Operands a 0-d bool, then the inputs of both graphs: the results of `then` or `other`, as a tuple.
     Region If "if" AtLeast(1), { then: Arc<Graph>, other: Arc<Graph> }
     /// Operands carries, then constants: while `cond` (one 0-d bool) holds, carries become `body`'s results.
     /// Both graphs take carries and constants; the result is a tuple of carries.

@@ -2,6 +2,7 @@
 
 use crate::{DType, Dim};
 use smallvec::SmallVec;
+use std::fmt;
 use std::sync::Arc;
 
 /// The dimensions of a tensor, outermost first.
@@ -64,5 +65,33 @@ impl Type {
             Type::Tensor(t) => Some(t),
             Type::Tuple(_) => None,
         }
+    }
+}
+
+/// As in text: `f32[4, n]`.
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.dtype)?;
+        for (i, d) in self.dims.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{d}")?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// As in text: `f32[4, n]`, or `(f32[4, n], i64[])`.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types = match self {
+            Type::Tensor(t) => return t.fmt(f),
+            Type::Tuple(types) => types,
+        };
+        f.write_str("(")?;
+        for (i, t) in types.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{t}")?;
+        }
+        f.write_str(")")
     }
 }

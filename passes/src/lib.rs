@@ -1,1 +1,19 @@
-//! Passes: graph to graph to plan.
+//! Passes: from the graph that was recorded to a plan of kernels and steps.
+//!
+//! [`pipeline`] holds the stages and the reasons for their order. A pass never changes a graph: it
+//! builds a new one, node by node, with the same parameters and result types, and keeps sources and
+//! guards.
+
+mod build;
+pub mod canon;
+mod complex;
+mod error;
+mod inline;
+pub mod pipeline;
+mod schedule;
+
+pub use complex::split_complex;
+pub use error::PassError;
+pub use inline::inline;
+pub use pipeline::{Artifact, GraphStage, Numerics, Options, Stage, graph_stage};
+pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};

@@ -6,6 +6,16 @@
 //! Loads extend, stores truncate. A register has either the function's `lanes` or one lane (tails
 //! and uniform code). Control flow is structured; mutable variables carry values around loops.
 
+mod builder;
+mod eval;
+pub mod interp;
+pub mod math;
+mod print;
+mod verify;
+
+pub use builder::Builder;
+pub use verify::{Invalid, verify};
+
 use lazulite_ir::DType;
 
 /// Register classes.
@@ -34,6 +44,34 @@ impl Class {
             _ => Class::I32,
         }
     }
+
+    /// Bits of one lane; a mask lane counts as one bit.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Class::F32 | Class::I32 => 32,
+            Class::F64 | Class::I64 => 64,
+            Class::Mask => 1,
+        }
+    }
+
+    /// F32 or F64.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Class::F32 | Class::F64)
+    }
+
+    /// I32 or I64.
+    pub const fn is_int(self) -> bool {
+        matches!(self, Class::I32 | Class::I64)
+    }
+
+    /// The integer class of the same width; masks stay masks.
+    pub const fn int(self) -> Class {
+        match self {
+            Class::F32 | Class::I32 => Class::I32,
+            Class::F64 | Class::I64 => Class::I64,
+            Class::Mask => Class::Mask,
+        }
+    }
 }
 
 /// A vector (or one-lane) value, defined once.
@@ -49,7 +87,7 @@ pub struct Scalar(pub u32);
 pub struct VarId(pub u32);
 
 /// A function in vector IR. Its machine signature is [`lazulite_runtime::KernelFn`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Function {
     /// Lanes of full registers.
     pub lanes: u32,
@@ -66,7 +104,7 @@ pub struct Function {
 }
 
 /// A statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Stmt {
     /// Defines a register.
     Let(Reg, Op),
@@ -124,7 +162,7 @@ pub enum Stmt {
 }
 
 /// Placement of a register's lanes in memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MemAccess {
     /// One element after the other.
     Contiguous,
@@ -137,7 +175,7 @@ pub enum MemAccess {
 }
 
 /// What defines a register. Operands have the result's class and lanes unless said otherwise.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     /// All lanes equal; bits of the class's element.
     Const(u64),
@@ -171,9 +209,10 @@ pub enum Op {
     Select(Reg, Reg, Reg),
     /// Change of class.
     Convert(Conv, Reg),
-    /// Combination of all lanes, one lane wide.
+    /// Combination of all lanes, one lane wide, by halves: lane `i` is combined with lane `i + n/2`
+    /// until one is left. For operations that are associative (rounding aside).
     Horizontal(Bin, Reg),
-    /// One lane's value in all lanes.
+    /// The value of a one-lane register in all lanes.
     SplatLane(Reg),
 }
 
@@ -298,7 +337,7 @@ pub enum Conv {
 }
 
 /// What defines a scalar.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ScalarOp {
     /// A number.
     Const(i64),

@@ -6,8 +6,21 @@
 //! [`InstOp::Accumulate`] keep their last value after the stage and may be used by later stages,
 //! as may values of a stage without ranges.
 
+mod analysis;
+mod coords;
+mod divide;
+pub(crate) mod eval;
+#[cfg(test)]
+mod eval_tests;
 mod index;
+#[cfg(test)]
+mod index_tests;
+mod inst;
 
+pub use analysis::{OpCounts, Traffic, Work};
+pub use coords::{delinearize, linearize, reshape_coords};
+pub use eval::{Bytes, EvalError, FaultRecord, Order, as_cells, eval_kernel};
+pub(crate) use index::merge_terms;
 pub use index::{IndexAtom, IndexExpr, IndexTerm, Ranges, Var};
 
 use crate::{Binary, Combine, DType, Dim, Predicate, Scalar, Unary};

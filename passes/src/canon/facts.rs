@@ -1,0 +1,82 @@
+//! What rules may ask about nodes.
+
+use lazulite_ir::{DType, Dim, Dims, Graph, Node, NodeId, Op, Scalar, Unary};
+use rustc_hash::FxHashSet;
+
+/// The finished part of the graph, seen by a rule.
+pub struct Facts<'a> {
+    graph: &'a Graph,
+    rounded: &'a FxHashSet<NodeId>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(graph: &'a Graph, rounded: &'a FxHashSet<NodeId>) -> Facts<'a> {
+        Facts { graph, rounded }
+    }
+
+    /// The node.
+    pub fn node(&self, id: NodeId) -> &'a Node {
+        self.graph.node(id)
+    }
+
+    /// Its operation.
+    pub fn op(&self, id: NodeId) -> &'a Op {
+        &self.node(id).op
+    }
+
+    /// Its first operand.
+    pub fn operand(&self, id: NodeId) -> NodeId {
+        self.node(id).inputs[0]
+    }
+
+    /// The dims of a tensor.
+    pub fn dims(&self, id: NodeId) -> &'a Dims {
+        &self.graph.tensor_type(id).dims
+    }
+
+    /// The element type of a tensor.
+    pub fn dtype(&self, id: NodeId) -> DType {
+        self.graph.tensor_type(id).dtype
+    }
+
+    /// The value that stands at every place of the node, when it is such a constant in its one
+    /// canonical form (see `Emit::splat`).
+    pub fn splat(&self, id: NodeId) -> Option<Scalar> {
+        let mut node = self.node(id);
+        if matches!(node.op, Op::Expand { .. }) {
+            node = self.node(node.inputs[0]);
+        }
+        if matches!(node.op, Op::Reshape { .. }) {
+            node = self.node(node.inputs[0]);
+        }
+        match node.op {
+            Op::Const { value } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The operand of the node, when that is `f` of something.
+    pub fn of_unary(&self, f: Unary, id: NodeId) -> Option<NodeId> {
+        (*self.op(id) == Op::Unary { f }).then(|| self.operand(id))
+    }
+
+    /// What was rounded to a half float, when the node is the end of an arithmetic operation.
+    pub fn before_rounding(&self, id: NodeId) -> Option<NodeId> {
+        self.rounded.contains(&id).then(|| self.operand(id))
+    }
+}
+
+/// The dims and element type of a node that is one tensor.
+pub fn tensor(node: &Node) -> Option<(&Dims, DType)> {
+    node.ty.as_tensor().map(|t| (&t.dims, t.dtype))
+}
+
+/// True when at least one axis certainly has no elements.
+pub fn is_empty(dims: &[Dim]) -> bool {
+    dims.iter().any(|d| d.is(0))
+}
+
+/// True when `small <= large` for all values of the symbols.
+pub fn certainly_le(small: &Dim, large: &Dim) -> bool {
+    small.compare_le(large) == Some(true)
+}

@@ -145,20 +145,20 @@ mod tests {
             lanes in prop::sample::select(vec![1u32, 4, 16]),
         ) {
             let p = Partition::new(&extents, cost, lanes);
-            let points: i64 = extents.iter().product();
-            let mut seen = vec![0u8; points as usize];
-            for b in 0..p.boxes() {
-                let bounds = p.bounds(b);
-                let last = extents.len() - 1;
-                prop_assert_eq!(bounds[2 * last] % i64::from(lanes), 0);
-                for (point, count) in seen.iter_mut().enumerate() {
-                    let mut rest = point as i64;
-                    let inside = (0..extents.len()).rev().all(|i| {
-                        let at = rest % extents[i];
-                        rest /= extents[i];
-                        bounds[2 * i] <= at && at < bounds[2 * i + 1]
-                    });
-                    *count += u8::from(inside);
+            let mut seen = vec![0u8; extents.iter().product::<i64>() as usize];
+            let mut whole = [1; 3];
+            whole[3 - extents.len()..].copy_from_slice(&extents);
+            for index in 0..p.boxes() {
+                let edges = &p.bounds(index)[..2 * extents.len()];
+                prop_assert_eq!(edges[edges.len() - 2] % i64::from(lanes), 0);
+                let mut all = [0, 1, 0, 1, 0, 1];
+                all[6 - edges.len()..].copy_from_slice(edges);
+                for i in all[0]..all[1] {
+                    for j in all[2]..all[3] {
+                        for k in all[4]..all[5] {
+                            seen[((i * whole[1] + j) * whole[2] + k) as usize] += 1;
+                        }
+                    }
                 }
             }
             prop_assert!(seen.iter().all(|n| *n == 1));

@@ -200,10 +200,7 @@ pub(crate) fn inspect(
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
     let code = backend.emit(&lowered.function, true)?;
-    Ok((
-        lowered.function.to_string(),
-        code.text.unwrap_or_default(),
-    ))
+    Ok((lowered.function.to_string(), code.text.unwrap_or_default()))
 }
 
 /// Thousandths (1024ths) of a nanosecond for one element, on one core of a present-day machine.
@@ -303,7 +300,10 @@ mod tests {
         let options = CodegenOptions::default();
         for _ in 0..2 {
             let error = compile_kernels(std::slice::from_ref(&broken), options).err();
-            assert!(matches!(error, Some(CodegenError::Malformed(_))), "{error:?}");
+            assert!(
+                matches!(error, Some(CodegenError::Malformed(_))),
+                "{error:?}"
+            );
         }
     }
 }

@@ -73,7 +73,11 @@ fn access(access: Access) -> rt::Access {
 /// A name that says what a kernel does, for profiles.
 fn kernel_name(kernel: &Kernel, number: usize) -> String {
     let has = |f: fn(&lazulite_ir::InstOp) -> bool| {
-        kernel.stages.iter().flat_map(|s| &s.insts).any(|i| f(&i.op))
+        kernel
+            .stages
+            .iter()
+            .flat_map(|s| &s.insts)
+            .any(|i| f(&i.op))
     };
     let kind = if kernel.stages.iter().any(|s| s.ordered) {
         "ordered"
@@ -357,8 +361,8 @@ impl Imager<'_> {
 
     fn dtype(&self, b: BufferId) -> Result<DType> {
         let buffer = self.plan.buffers.get(b.0 as usize);
-        let buffer = buffer
-            .ok_or_else(|| CodegenError::Malformed(format!("there is no buffer {}", b.0)))?;
+        let buffer =
+            buffer.ok_or_else(|| CodegenError::Malformed(format!("there is no buffer {}", b.0)))?;
         Ok(buffer.dtype)
     }
 

@@ -10,8 +10,10 @@ mod complex;
 mod error;
 mod inline;
 pub mod pipeline;
+mod schedule;
 
 pub use complex::split_complex;
 pub use error::PassError;
 pub use inline::inline;
 pub use pipeline::{Artifact, GraphStage, Numerics, Options, Stage, graph_stage};
+pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};

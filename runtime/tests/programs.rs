@@ -32,10 +32,7 @@ fn a_kernel_for_any_size() {
         let expected: Vec<f32> = x.iter().map(|v| 2.0 * v).collect();
         assert_eq!(out.buffers[0].to_vec::<f32>(), expected);
         assert_eq!(out.report.output_bytes, 4 * n as usize);
-        assert_eq!(
-            program.peak_bytes(&[n], &Pool::single()),
-            Ok(4 * n as usize)
-        );
+        assert_eq!(program.peak_bytes(&[n]), Ok(4 * n as usize));
     }
 }
 
@@ -404,7 +401,7 @@ fn scratch_memory_is_shared_by_lifetime() {
     let out = run(&program, &mut inputs, &[16]);
     assert_eq!(out.buffers[0].to_vec::<f32>(), [63.0; 16]);
     assert_eq!(out.report.arena_bytes, 128);
-    assert_eq!(program.peak_bytes(&[16], &Pool::single()), Ok(128 + 64));
+    assert_eq!(program.peak_bytes(&[16]), Ok(128 + 64));
 }
 
 #[test]

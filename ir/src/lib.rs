@@ -17,11 +17,13 @@ mod kernel;
 mod op;
 mod philox;
 mod plan;
+mod plan_eval;
 mod scalar;
 pub mod scalar_ops;
 mod structure;
 mod text;
 mod types;
+mod verify;
 
 pub use attr::{Attr, AttrReader, AttrWriter, TextError, parse_attr, print_attr};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
@@ -35,17 +37,19 @@ pub use interp::{
 };
 pub use kernel::{
     Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
-    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Sizes, Stage,
-    Traffic, ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
+    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Stage, Traffic,
+    ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use philox::{philox4x32, random_bits};
 pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
 };
+pub use plan_eval::{EvalMode, eval_plan};
 pub use scalar::Scalar;
 pub use structure::Structure;
 pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
 pub use text::kernel::{parse_kernel, print_kernel};
 pub use text::plan::print_plan;
 pub use types::{Dims, TensorType, Type};
+pub use verify::{Finding, Findings, verify_graph, verify_kernel, verify_plan};

@@ -304,18 +304,21 @@ fn sum<'a>(dims: impl Iterator<Item = &'a Dim>) -> Result<Dim, DimOverflow> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_kernels::{Builder, row_major, softmax};
-    use super::super::{Access, IndexExpr, InstOp, Var};
+    use super::super::eval_tests::SOFTMAX;
     use super::*;
-    use crate::{Binary, DType};
+    use crate::parse_kernel;
 
     const MIB: i64 = 1 << 20;
 
+    fn work(text: &str) -> Work {
+        parse_kernel(text).unwrap().work().unwrap()
+    }
+
     #[test]
     fn fused_softmax_streams_once() {
-        let work = softmax(Dim::constant(4096), Dim::constant(1024))
-            .work()
-            .unwrap();
+        let text = SOFTMAX.replace("< r", "< 4096");
+        let text = text.replace("< n", "< 1024").replace("*n", "*1024");
+        let work = work(&text);
         assert_eq!(work.bytes_read(), Ok(Dim::constant(16 * MIB)));
         assert_eq!(work.bytes_written(), Ok(Dim::constant(16 * MIB)));
         assert_eq!(work.ops.transcendental, Dim::constant(2 * 4 * MIB));
@@ -325,43 +328,48 @@ mod tests {
 
     #[test]
     fn sizes_may_be_unknown() {
-        let (n, m) = (Dim::symbol("n"), Dim::symbol("m"));
-        let work = softmax(n.clone(), m.clone()).work().unwrap();
-        let bytes = n.mul(&m).unwrap().mul(&Dim::constant(4)).unwrap();
-        assert_eq!(work.traffic[0].fetched, bytes);
-        assert_eq!(work.points, n);
+        let work = work(SOFTMAX);
+        assert_eq!(work.traffic[0].fetched.to_string(), "4*n*r");
+        assert_eq!(work.points.to_string(), "r");
         let sizes = |s: &crate::Symbol| Some(if &*s.0 == "n" { 3 } else { 5 });
         assert_eq!(work.bytes_read().unwrap().eval(&sizes), Some(60));
     }
 
     #[test]
     fn broadcasts_and_neighbours_are_read_once() {
-        let (rows, columns) = (Dim::constant(100), Dim::constant(64));
-        let mut b = Builder::default();
-        b.stage(std::slice::from_ref(&columns), false);
         // Two halves of a row twice as long, and a bias shared by all rows.
-        let left = row_major(&Dim::constant(128));
-        let right = left.offset(&columns).unwrap();
-        let bias = IndexExpr::var(Var::Inner(0));
-        let x = b.load(DType::F32, 0, &left);
-        let y = b.load(DType::F32, 0, &right);
-        let z = b.load(DType::F32, 1, &bias);
-        let xy = b.value(DType::F32, InstOp::Binary(Binary::Mul, x, y));
-        let sum = b.value(DType::F32, InstOp::Binary(Binary::Add, xy, z));
-        b.store(2, &row_major(&columns), sum);
-        let buffers = [Access::Read, Access::Read, Access::Write].map(|a| (DType::F32, a));
-        let work = b.finish(&[rows], &buffers).work().unwrap();
-        let bytes = |i: usize| &work.traffic[i];
+        let halves = work(
+            "\
+kernel(b0: f32 read, b1: f32 read, b2: f32 write) {
+  outer o0 < 100
+  lanes inner
+  stage i0 < 64 {
+    v0 = load b0[o0*128 + i0] : f32
+    v1 = load b0[o0*128 + i0 + 64] : f32
+    v2 = load b1[i0] : f32
+    v3 = mul v0, v1 : f32
+    v4 = add v3, v2 : f32
+    store b2[o0*64 + i0] = v4
+  }
+}",
+        );
+        let bytes = |i: usize| &halves.traffic[i];
         assert_eq!(bytes(0).read, Dim::constant(100 * 128 * 4));
         assert_eq!(bytes(1).read, Dim::constant(64 * 4));
         assert_eq!(bytes(1).fetched, Dim::constant(100 * 64 * 4));
         assert_eq!(bytes(2).written, Dim::constant(100 * 64 * 4));
         // A sliding window reads its input once, not once per place.
-        let mut b = Builder::default();
-        b.stage(&[Dim::constant(3)], false);
-        let window = IndexExpr::var(Var::Outer(0)).add(&IndexExpr::var(Var::Inner(0)));
-        b.load(DType::F32, 0, &window.unwrap());
-        let kernel = b.finish(&[Dim::constant(10)], &[(DType::F32, Access::Read)]);
-        assert_eq!(kernel.work().unwrap().bytes_read(), Ok(Dim::constant(48)));
+        let window = work(
+            "\
+kernel(b0: f32 read) {
+  outer o0 < 10
+  lanes inner
+  stage i0 < 3 {
+    v0 = load b0[o0 + i0] : f32
+    v1 = load b0[o0 + i0 + 1] : f32
+  }
+}",
+        );
+        assert_eq!(window.bytes_read(), Ok(Dim::constant(13 * 4)));
     }
 }

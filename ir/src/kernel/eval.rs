@@ -7,7 +7,7 @@
 
 use super::index::{IndexAtom, IndexExpr, Var};
 use super::{Access, Inst, InstOp, Kernel, Stage, ValueId};
-use crate::{Combine, DType, Dim, Scalar, Symbol, floor_div, scalar_ops};
+use crate::{Combine, DType, Dim, Scalar, SizeOf, floor_div, scalar_ops};
 use std::cell::Cell;
 use std::fmt;
 
@@ -18,9 +18,6 @@ pub type Bytes<'a> = &'a [Cell<u8>];
 pub fn as_cells(bytes: &mut [u8]) -> Bytes<'_> {
     Cell::from_mut(bytes).as_slice_of_cells()
 }
-
-/// Values of the sizes.
-pub type Sizes<'a> = &'a dyn Fn(&Symbol) -> Option<i64>;
 
 /// What memory holds that nobody has written: NaN, true, -1.
 pub(crate) const GARBAGE: u8 = 0xff;
@@ -50,6 +47,8 @@ pub enum EvalError {
     },
     /// A size has no value, or overflows.
     Size(Dim),
+    /// There is no memory of this many bytes.
+    Memory(usize),
     /// An index overflows 64 bits or divides by zero.
     Index,
     /// A rule is broken.
@@ -57,7 +56,12 @@ pub enum EvalError {
     /// The plan's condition on the sizes does not hold.
     Guard(String),
     /// A step recorded a fault.
-    Fault(FaultRecord, String),
+    Fault {
+        /// As the program's status would show it.
+        record: FaultRecord,
+        /// What the plan says about it, and what is known beyond that.
+        message: String,
+    },
 }
 
 impl fmt::Display for EvalError {
@@ -70,10 +74,10 @@ impl fmt::Display for EvalError {
                 )
             }
             EvalError::Size(dim) => write!(f, "the size {dim} has no value"),
+            EvalError::Memory(len) => write!(f, "there are no {len} bytes of memory"),
             EvalError::Index => f.write_str("an index overflows or divides by zero"),
             EvalError::Malformed(what) => f.write_str(what),
-            EvalError::Guard(message) => f.write_str(message),
-            EvalError::Fault(r, what) => write!(f, "{what}: {} (bound {})", r.value, r.bound),
+            EvalError::Guard(message) | EvalError::Fault { message, .. } => f.write_str(message),
         }
     }
 }
@@ -97,14 +101,18 @@ impl Order {
             // Near the golden section neighbours land far apart.
             Order::Scrambled => {
                 let near = count / 2 + count / 8 + 1;
-                let step = (near..).find(|&s| gcd(s, count) == 1);
+                let step = (near..count).find(|&s| gcd(s, count) == 1);
                 (count - 1, step.unwrap_or(1))
             }
         };
         let mut at = start;
         (0..count).map(move |_| {
             let here = at;
-            at = (at + step) % count;
+            at = if at < count - step {
+                at + step
+            } else {
+                at - (count - step)
+            };
             here
         })
     }
@@ -119,7 +127,7 @@ fn gcd(a: i64, b: i64) -> i64 {
 pub fn eval_kernel(
     kernel: &Kernel,
     buffers: &[Bytes<'_>],
-    sizes: Sizes<'_>,
+    sizes: SizeOf<'_>,
     bounds: Option<&[(i64, i64)]>,
     order: Order,
 ) -> Result<Vec<FaultRecord>, EvalError> {
@@ -150,9 +158,8 @@ pub fn eval_kernel(
         faults: Vec::new(),
     };
     for local in &kernel.locals {
-        let len = usize::try_from(eval_dim(&local.len, sizes)?);
-        let bytes = len.unwrap_or(0) * local.dtype.size();
-        machine.locals.push(vec![Cell::new(GARBAGE); bytes]);
+        let bytes = byte_len(local.dtype, &local.len, sizes)?;
+        machine.locals.push(unwritten(bytes)?);
     }
     let mut stages = None;
     for point in order.visit(count_points(&extents)?) {
@@ -170,12 +177,12 @@ pub fn eval_kernel(
 }
 
 /// The value of a size.
-pub(crate) fn eval_dim(dim: &Dim, sizes: Sizes<'_>) -> Result<i64, EvalError> {
+pub(crate) fn eval_dim(dim: &Dim, sizes: SizeOf<'_>) -> Result<i64, EvalError> {
     dim.eval(sizes).ok_or_else(|| EvalError::Size(dim.clone()))
 }
 
 /// The values of extents, which are not negative.
-pub(crate) fn eval_dims(dims: &[Dim], sizes: Sizes<'_>) -> Result<Vec<i64>, EvalError> {
+pub(crate) fn eval_dims(dims: &[Dim], sizes: SizeOf<'_>) -> Result<Vec<i64>, EvalError> {
     let extent = |d: &Dim| {
         let value = eval_dim(d, sizes)?;
         if value < 0 {
@@ -184,6 +191,22 @@ pub(crate) fn eval_dims(dims: &[Dim], sizes: Sizes<'_>) -> Result<Vec<i64>, Eval
         Ok(value)
     };
     dims.iter().map(extent).collect()
+}
+
+/// Bytes of `len` elements.
+pub(crate) fn byte_len(dtype: DType, len: &Dim, sizes: SizeOf<'_>) -> Result<usize, EvalError> {
+    let elements = usize::try_from(eval_dim(len, sizes)?).ok();
+    let bytes = elements.and_then(|e| e.checked_mul(dtype.size()));
+    bytes.ok_or_else(|| EvalError::Size(len.clone()))
+}
+
+/// Memory that nobody has written.
+pub(crate) fn unwritten(len: usize) -> Result<Vec<Cell<u8>>, EvalError> {
+    let mut memory = Vec::new();
+    let reserved = memory.try_reserve_exact(len);
+    reserved.map_err(|_| EvalError::Memory(len))?;
+    memory.resize(len, Cell::new(GARBAGE));
+    Ok(memory)
 }
 
 pub(crate) fn malformed<T>(what: String) -> Result<T, EvalError> {
@@ -218,7 +241,7 @@ enum Leaf {
 }
 
 impl Index {
-    fn new(expr: &IndexExpr, sizes: Sizes<'_>) -> Result<Index, EvalError> {
+    fn new(expr: &IndexExpr, sizes: SizeOf<'_>) -> Result<Index, EvalError> {
         let mut terms = Vec::with_capacity(expr.terms.len());
         for t in &expr.terms {
             let leaf = match &t.atom {
@@ -256,7 +279,7 @@ impl Index {
     }
 }
 
-fn divisor(dim: &Dim, sizes: Sizes<'_>) -> Result<i64, EvalError> {
+fn divisor(dim: &Dim, sizes: SizeOf<'_>) -> Result<i64, EvalError> {
     let d = eval_dim(dim, sizes)?;
     if d <= 0 {
         return malformed(format!("an index is divided by {dim} = {d}"));
@@ -279,7 +302,7 @@ struct Ready<'a> {
     hi: i64,
 }
 
-fn prepare<'a>(kernel: &'a Kernel, sizes: Sizes<'_>) -> Result<Vec<ReadyStage<'a>>, EvalError> {
+fn prepare<'a>(kernel: &'a Kernel, sizes: SizeOf<'_>) -> Result<Vec<ReadyStage<'a>>, EvalError> {
     let prepare_inst = |inst: &'a Inst| {
         let nothing = IndexExpr::constant(Dim::ZERO);
         let (lo, hi) = match &inst.op {
@@ -489,20 +512,22 @@ impl Machine<'_> {
                 if !(0..bound).contains(&value) && self.holds(*guard)? {
                     self.fault(*fault, value, bound);
                 }
-                Ok(int(value.min(bound - 1).max(0)))
+                Ok(int(value.min(bound.saturating_sub(1)).max(0)))
             }
-            InstOp::CheckDivisor { value, fault } => {
-                let value = self.value(*value)?;
-                if value.bits() != 0 {
-                    return Ok(value);
-                }
-                self.fault(*fault, 0, 0);
-                Ok(Scalar::from_i64(dtype, 1))
-            }
+            InstOp::CheckDivisor { value, fault } => self.divisor(*value, *fault),
             InstOp::Store { .. } | InstOp::StoreLocal { .. } | InstOp::Accumulate(..) => {
                 malformed("a store has a result".into())
             }
         }
+    }
+
+    fn divisor(&mut self, value: ValueId, fault: u32) -> Result<Scalar, EvalError> {
+        let value = self.value(value)?;
+        if value.bits() != 0 {
+            return Ok(value);
+        }
+        self.fault(fault, 0, 0);
+        Ok(Scalar::from_i64(value.dtype(), 1))
     }
 
     fn fault(&mut self, fault: u32, value: i64, bound: i64) {

@@ -9,19 +9,17 @@
 mod analysis;
 mod coords;
 mod divide;
-mod eval;
+pub(crate) mod eval;
 #[cfg(test)]
 mod eval_tests;
 mod index;
 #[cfg(test)]
 mod index_tests;
 mod inst;
-#[cfg(test)]
-mod test_kernels;
 
 pub use analysis::{OpCounts, Traffic, Work};
 pub use coords::{delinearize, linearize, reshape_coords};
-pub use eval::{Bytes, EvalError, FaultRecord, Order, Sizes, as_cells, eval_kernel};
+pub use eval::{Bytes, EvalError, FaultRecord, Order, as_cells, eval_kernel};
 pub(crate) use index::merge_terms;
 pub use index::{IndexAtom, IndexExpr, IndexTerm, Ranges, Var};
 

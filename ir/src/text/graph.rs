@@ -28,6 +28,13 @@ pub fn print_graph_with_sources(graph: &Graph) -> String {
     print_with(graph, true, &mut |_| {})
 }
 
+/// The text of a graph, and where in it each node begins.
+pub(crate) fn print_graph_with_starts(graph: &Graph) -> (String, Vec<usize>) {
+    let mut starts = Vec::with_capacity(graph.nodes().len());
+    let text = print_with(graph, false, &mut |start| starts.push(start));
+    (text, starts)
+}
+
 fn print_with(graph: &Graph, sources: bool, on_node: &mut dyn FnMut(usize)) -> String {
     let mut text = String::new();
     write_graph(&mut text, graph, Layout { depth: 0, sources }, on_node);

@@ -148,6 +148,18 @@ fn write_ranges(out: &mut impl Write, prefix: char, extents: &[Dim]) -> fmt::Res
     Ok(())
 }
 
+/// The line, counted from 0, of `lanes` in the text of a kernel; locals follow.
+pub(crate) fn lanes_line(kernel: &Kernel) -> usize {
+    1 + usize::from(!kernel.outer.is_empty())
+}
+
+/// The line of a stage's head; its instructions follow.
+pub(crate) fn stage_line(kernel: &Kernel, stage: usize) -> usize {
+    let before = kernel.stages[..stage].iter();
+    let before: usize = before.map(|s| s.insts.len() + 2).sum();
+    lanes_line(kernel) + 1 + kernel.locals.len() + before
+}
+
 struct Line<'a> {
     kernel: &'a Kernel,
     inst: &'a Inst,

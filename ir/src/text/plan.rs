@@ -167,7 +167,8 @@ impl PlanWriter<'_> {
         Ok(())
     }
 
-    fn block(&mut self, steps: &[Step], depth: usize) -> fmt::Result {
+    fn block(&mut self, before: &str, steps: &[Step], depth: usize) -> fmt::Result {
+        self.out.push_str(before);
         self.out.push_str("{\n");
         self.steps(steps, depth + 1)?;
         self.indent(depth);
@@ -185,14 +186,9 @@ impl PlanWriter<'_> {
                 dims,
                 descending,
             } => {
-                let order = if *descending {
-                    "descending"
-                } else {
-                    "ascending"
-                };
-                let (inputs, outputs) = (Commas(inputs), Commas(outputs));
-                let dims = Commas(dims);
-                write!(self.out, "sort {order} [{dims}] {inputs} -> {outputs}")
+                let how = if *descending { " descending" } else { "" };
+                let (dims, inputs, outputs) = (Commas(dims), Commas(inputs), Commas(outputs));
+                write!(self.out, "sort{how} [{dims}] {inputs} -> {outputs}")
             }
             Step::Custom {
                 target,
@@ -202,10 +198,8 @@ impl PlanWriter<'_> {
             } => {
                 self.out.push_str("custom ");
                 write_quoted(&mut self.out, target.name())?;
-                self.out.push_str(" (");
-                self.typed(inputs)?;
-                self.out.push_str(") -> (");
-                self.typed(outputs)?;
+                self.typed(" (", inputs)?;
+                self.typed(") -> (", outputs)?;
                 write!(self.out, ") fault {fault}")
             }
             Step::Copy { from, to, len } => write!(self.out, "copy {from} -> {to}, {len} elements"),
@@ -214,10 +208,9 @@ impl PlanWriter<'_> {
                 then,
                 other,
             } => {
-                write!(self.out, "if {condition} ")?;
-                self.block(then, depth)?;
-                self.out.push_str(" else ");
-                self.block(other, depth)
+                write!(self.out, "if {condition}")?;
+                self.block(" ", then, depth)?;
+                self.block(" else ", other, depth)
             }
             Step::Loop {
                 loop_id,
@@ -228,7 +221,7 @@ impl PlanWriter<'_> {
             } => {
                 write!(self.out, "loop {loop_id}, {iteration} < {trip}")?;
                 self.carries(carries)?;
-                self.block(body, depth)
+                self.block(" ", body, depth)
             }
             Step::While {
                 test,
@@ -236,11 +229,10 @@ impl PlanWriter<'_> {
                 carries,
                 body,
             } => {
-                self.out.push_str("while ");
-                self.block(test, depth)?;
+                self.block("while ", test, depth)?;
                 write!(self.out, " {condition}")?;
                 self.carries(carries)?;
-                self.block(body, depth)
+                self.block(" ", body, depth)
             }
         }
     }
@@ -249,11 +241,11 @@ impl PlanWriter<'_> {
         for (current, next) in carries {
             write!(self.out, ", {current} <-> {next}")?;
         }
-        self.out.push(' ');
         Ok(())
     }
 
-    fn typed(&mut self, buffers: &[(BufferId, TensorType)]) -> fmt::Result {
+    fn typed(&mut self, before: &str, buffers: &[(BufferId, TensorType)]) -> fmt::Result {
+        self.out.push_str(before);
         for (i, (buffer, ty)) in buffers.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(self.out, "{comma}{buffer}: {ty}")?;

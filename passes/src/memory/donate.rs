@@ -13,8 +13,8 @@ fn kind(dtype: DType, len: &Dim) -> Kind {
     (dtype.size(), len.clone())
 }
 
-/// The donations of a plan whose aliases are decided, best first: a result takes the first of its
-/// candidates that is given up and that no other result took.
+/// The donations of a plan whose aliases are decided: every parameter is given to one result at
+/// most, and every result takes one parameter at most.
 pub(super) fn donations(
     plan: &Plan,
     uses: &Lifetimes,
@@ -23,18 +23,15 @@ pub(super) fn donations(
     let results: FxHashSet<BufferId> = plan.outputs.iter().map(|o| storage.root(o.0)).collect();
     let mut pairs = in_place_pairs(plan, uses, storage);
     pairs.retain(|(input, output)| results.contains(output) && !results.contains(input));
-    // One candidate each first, so that no result takes what another needs more.
     let (mut taken, mut given) = (FxHashSet::default(), FxHashSet::default());
-    let (mut found, mut others) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     for (input, output) in pairs {
-        let Place::Input(number) = plan.buffers[input.0 as usize].place else {
-            continue;
-        };
-        if !taken.contains(&number) && given.insert(output) {
+        if let Place::Input(number) = plan.buffers[input.0 as usize].place
+            && !taken.contains(&number)
+            && given.insert(output)
+        {
             taken.insert(number);
             found.push((number, output));
-        } else {
-            others.push((number, output));
         }
     }
     let mut dead = dead_inputs(plan, storage, &results, &taken);
@@ -53,7 +50,6 @@ pub(super) fn donations(
             found.push((number, output));
         }
     }
-    found.extend(others);
     found
 }
 

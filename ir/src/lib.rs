@@ -5,6 +5,8 @@
 //! scheduled [`Plan`]; their textual forms, their verifiers, and the interpreters that define what
 //! they compute.
 
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 mod attr;
 mod dim;
 mod dtype;

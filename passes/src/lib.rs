@@ -11,8 +11,10 @@ mod error;
 mod inline;
 pub mod memory;
 pub mod pipeline;
+mod schedule;
 
 pub use complex::split_complex;
 pub use error::PassError;
 pub use inline::inline;
 pub use pipeline::{Artifact, GraphStage, Numerics, Options, Stage, graph_stage};
+pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};

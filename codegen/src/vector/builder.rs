@@ -381,25 +381,30 @@ impl Builder {
         }
     }
 
-    /// `value`, replaced by what `body` builds if any lane of the mask is set: the way to a rare, slow
-    /// path. The body is given `value` and must itself keep the lanes outside the mask.
-    pub fn patch(
+    /// `values`, replaced by what `body` builds if any lane of the mask is set: the way to a rare, slow
+    /// path. The body must itself keep the values of the lanes outside the mask.
+    pub fn patch<const N: usize>(
         &mut self,
         mask: Reg,
-        value: Reg,
-        body: impl FnOnce(&mut Builder, Reg) -> Reg,
-    ) -> Reg {
+        values: [Reg; N],
+        body: impl FnOnce(&mut Builder) -> [Reg; N],
+    ) -> [Reg; N] {
         if self.known(mask) == Some(0) {
-            return value;
+            return values;
         }
-        let (class, lanes) = self.shape(value);
-        let var = self.var(class, lanes);
-        self.set(var, value);
-        self.if_any(mask, |b| {
-            let better = body(b, value);
-            b.set(var, better);
+        let vars = values.map(|value| {
+            let (class, lanes) = self.shape(value);
+            let var = self.var(class, lanes);
+            self.set(var, value);
+            var
         });
-        self.get(var)
+        self.if_any(mask, |b| {
+            let better = body(b);
+            for (var, value) in vars.into_iter().zip(better) {
+                b.set(var, value);
+            }
+        });
+        vars.map(|var| self.get(var))
     }
 
     // Variables, memory, faults, pool.

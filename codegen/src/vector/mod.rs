@@ -8,8 +8,13 @@
 
 mod builder;
 mod eval;
+pub mod interp;
+pub mod math;
+mod print;
+mod verify;
 
 pub use builder::Builder;
+pub use verify::{Invalid, verify};
 
 use lazulite_ir::DType;
 

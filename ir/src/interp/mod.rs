@@ -17,6 +17,8 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
 
 pub use array::{Array, ArrayError, Difference, Tolerance};
 pub use error::{Fault, InterpError};

@@ -1,0 +1,371 @@
+//! A kernel being put together.
+//!
+//! Stages have a *level*: stages of a level come after all stages of lower levels, and within a level
+//! the stage without ranges comes first. An accumulator of a stage of level `l` is there from level
+//! `l + 1` on. Instructions are asked for in the context of a stage, but go where they are executed
+//! least: what does not depend on a stage's ranges goes to the stage without ranges of the lowest level
+//! that knows the operands. Equal instructions are one.
+//!
+//! Constants are held back until the end, and then stand in every stage that uses them, so that no
+//! stage carries them for another one.
+
+use lazulite_ir::{
+    Access, BufferDecl, BufferId, BufferRef, Combine, DType, Dim, DimOverflow, Inst, InstOp,
+    Kernel, Lanes, LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
+};
+use rustc_hash::FxHashMap;
+
+/// A stage by number of creation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct StageRef(usize);
+
+/// Where a value can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Home {
+    /// Everywhere.
+    Anywhere,
+    /// From this level on.
+    Level(u32),
+    /// In this stage only.
+    Stage(StageRef),
+}
+
+struct StageDraft {
+    level: u32,
+    ranges: Vec<Dim>,
+    ordered: bool,
+    insts: Vec<Inst>,
+}
+
+/// The draft.
+pub(super) struct Draft {
+    outer: Vec<Dim>,
+    buffers: Vec<BufferDecl>,
+    args: Vec<BufferId>,
+    refs: FxHashMap<BufferId, BufferRef>,
+    locals: Vec<LocalDecl>,
+    values: Vec<(DType, Home)>,
+    constants: FxHashMap<ValueId, InstOp>,
+    stages: Vec<StageDraft>,
+    known: FxHashMap<(Option<StageRef>, DType, InstOp), ValueId>,
+}
+
+impl Draft {
+    /// An empty kernel over `outer`.
+    pub fn new(outer: Vec<Dim>) -> Draft {
+        Draft {
+            outer,
+            buffers: Vec::new(),
+            args: Vec::new(),
+            refs: FxHashMap::default(),
+            locals: Vec::new(),
+            values: Vec::new(),
+            constants: FxHashMap::default(),
+            stages: Vec::new(),
+            known: FxHashMap::default(),
+        }
+    }
+
+    /// The stage of a level over `ranges`.
+    pub fn stage(&mut self, level: u32, ranges: &[Dim], ordered: bool) -> StageRef {
+        let same = |s: &StageDraft| s.level == level && s.ranges == ranges && s.ordered == ordered;
+        StageRef(self.stages.iter().position(same).unwrap_or_else(|| {
+            self.stages.push(StageDraft {
+                level,
+                ranges: ranges.to_vec(),
+                ordered,
+                insts: Vec::new(),
+            });
+            self.stages.len() - 1
+        }))
+    }
+
+    /// The level of a stage.
+    pub fn level(&self, stage: StageRef) -> u32 {
+        self.stages[stage.0].level
+    }
+
+    /// The loops around a stage's instructions.
+    pub fn ranges(&self, stage: StageRef) -> Ranges<'_> {
+        Ranges {
+            outer: &self.outer,
+            inner: &self.stages[stage.0].ranges,
+        }
+    }
+
+    /// Type of a value.
+    pub fn dtype(&self, value: ValueId) -> DType {
+        self.values[value.0 as usize].0
+    }
+
+    /// The parameter for a buffer.
+    pub fn buffer(&mut self, id: BufferId, dtype: DType, access: Access) -> BufferRef {
+        let next = BufferRef(self.buffers.len() as u32);
+        let found = *self.refs.entry(id).or_insert(next);
+        if found == next {
+            self.buffers.push(BufferDecl { dtype, access });
+            self.args.push(id);
+        } else {
+            let decl = &mut self.buffers[found.0 as usize];
+            if decl.access != access {
+                decl.access = Access::ReadWrite;
+            }
+        }
+        found
+    }
+
+    /// Scratch memory.
+    pub fn local(&mut self, dtype: DType, len: Dim) -> LocalRef {
+        self.locals.push(LocalDecl { dtype, len });
+        LocalRef(self.locals.len() as u32 - 1)
+    }
+
+    fn value(&mut self, dtype: DType, home: Home) -> ValueId {
+        self.values.push((dtype, home));
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    /// The value of an instruction wanted in `stage`.
+    pub fn emit(&mut self, stage: StageRef, dtype: DType, op: InstOp) -> ValueId {
+        let home = self.home_of(stage, &op);
+        let key = match home {
+            Home::Anywhere | Home::Level(_) => (None, dtype, op),
+            Home::Stage(s) => (Some(s), dtype, op),
+        };
+        if let Some(&known) = self.known.get(&key) {
+            return known;
+        }
+        let value = self.value(dtype, home);
+        let op = key.2.clone();
+        self.known.insert(key, value);
+        let target = match home {
+            Home::Anywhere => {
+                self.constants.insert(value, op);
+                return value;
+            }
+            Home::Level(level) => self.stage(level, &[], false),
+            Home::Stage(s) => s,
+        };
+        self.stages[target.0].insts.push(Inst {
+            result: Some(value),
+            op,
+        });
+        value
+    }
+
+    /// Where an instruction wanted in `stage` is to stand.
+    fn home_of(&self, stage: StageRef, op: &InstOp) -> Home {
+        if let InstOp::Const(_) = op {
+            return Home::Anywhere;
+        }
+        let mut level = 0;
+        let mut is_bound = false;
+        let mut note = |v: ValueId| match self.values[v.0 as usize].1 {
+            Home::Anywhere => {}
+            Home::Level(l) => level = level.max(l),
+            Home::Stage(_) => is_bound = true,
+        };
+        op.visit_operands(&mut note);
+        if let Some(index) = op.index() {
+            index.visit_values(&mut note);
+            index.visit_vars(&mut |v| is_bound |= matches!(v, Var::Inner(_)));
+        }
+        let draft = &self.stages[stage.0];
+        let records = matches!(op, InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. });
+        let runs = |d: &Dim| d.bounds().0.is_some_and(|lo| lo >= 1);
+        // A fault must not be recorded for a loop that does not run.
+        if is_bound || (records && !draft.ranges.iter().all(runs)) {
+            return Home::Stage(stage);
+        }
+        Home::Level(level)
+    }
+
+    /// `value` converted to `dtype`.
+    pub fn cast(&mut self, stage: StageRef, value: ValueId, dtype: DType) -> ValueId {
+        if self.dtype(value) == dtype {
+            return value;
+        }
+        self.emit(stage, dtype, InstOp::Cast(value))
+    }
+
+    /// Combines `value` over the ranges of `stage`; the result is there on the next level.
+    pub fn accumulate(&mut self, stage: StageRef, combine: Combine, value: ValueId) -> ValueId {
+        let home = Home::Level(self.level(stage) + 1);
+        self.accumulate_at(stage, combine, value, home)
+    }
+
+    /// The running combination inside an ordered stage.
+    pub fn running(&mut self, stage: StageRef, combine: Combine, value: ValueId) -> ValueId {
+        self.accumulate_at(stage, combine, value, Home::Stage(stage))
+    }
+
+    fn accumulate_at(
+        &mut self,
+        stage: StageRef,
+        combine: Combine,
+        value: ValueId,
+        home: Home,
+    ) -> ValueId {
+        let op = InstOp::Accumulate(combine, value);
+        let dtype = self.dtype(value);
+        let key = (Some(stage), dtype, op.clone());
+        if let Some(&known) = self.known.get(&key) {
+            return known;
+        }
+        let result = self.value(dtype, home);
+        self.known.insert(key, result);
+        self.stages[stage.0].insts.push(Inst {
+            result: Some(result),
+            op,
+        });
+        result
+    }
+
+    /// Adds an instruction without a result.
+    pub fn act(&mut self, stage: StageRef, op: InstOp) {
+        self.stages[stage.0].insts.push(Inst { result: None, op });
+    }
+
+    /// True when nothing would be written.
+    pub fn is_idle(&self) -> bool {
+        let stores = |i: &Inst| matches!(i.op, InstOp::Store { .. });
+        !self.stages.iter().any(|s| s.insts.iter().any(stores))
+    }
+
+    /// The kernel (still without a choice of lanes) and its arguments, in the order of their use.
+    pub fn finish(mut self) -> Result<(Kernel, Vec<BufferId>), DimOverflow> {
+        let mut drafts = std::mem::take(&mut self.stages);
+        // Stable: stages of a level keep their order of creation.
+        drafts.sort_by_key(|s| (s.level, !s.ranges.is_empty()));
+        drop_unused(&mut drafts, self.values.len());
+        drafts.retain(|s| !s.insts.is_empty());
+        let mut numbering = Numbering {
+            draft: &self,
+            names: FxHashMap::default(),
+            values: Vec::new(),
+            buffers: Vec::new(),
+            locals: Vec::new(),
+        };
+        let mut stages = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            stages.push(Stage {
+                insts: numbering.stage(draft.insts)?,
+                ranges: draft.ranges,
+                ordered: draft.ordered,
+            });
+        }
+        let Numbering {
+            values,
+            buffers,
+            locals,
+            ..
+        } = numbering;
+        let buffer = |r: &BufferRef| self.buffers[r.0 as usize];
+        let local = |r: &LocalRef| self.locals[r.0 as usize].clone();
+        let kernel = Kernel {
+            buffers: buffers.iter().map(buffer).collect(),
+            locals: locals.iter().map(local).collect(),
+            lanes: Lanes::None,
+            values,
+            stages,
+            outer: self.outer,
+        };
+        let args = buffers.iter().map(|r| self.args[r.0 as usize]).collect();
+        Ok((kernel, args))
+    }
+}
+
+/// Removes instructions whose results nobody uses; stages are in order of execution.
+fn drop_unused(stages: &mut [StageDraft], values: usize) {
+    let mut used = vec![false; values];
+    for stage in stages.iter_mut().rev() {
+        let mut kept = Vec::with_capacity(stage.insts.len());
+        for inst in stage.insts.drain(..).rev() {
+            let acts = matches!(
+                inst.op,
+                InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
+            );
+            if acts || inst.result.is_none_or(|v| used[v.0 as usize]) {
+                inst.op.visit_operands(&mut |v| used[v.0 as usize] = true);
+                if let Some(index) = inst.op.index() {
+                    index.visit_values(&mut |v| used[v.0 as usize] = true);
+                }
+                kept.push(inst);
+            }
+        }
+        kept.reverse();
+        stage.insts = kept;
+    }
+}
+
+/// Gives values, buffers and locals their final numbers, in the order of their appearance: equal
+/// kernels become equal texts.
+struct Numbering<'a> {
+    draft: &'a Draft,
+    names: FxHashMap<ValueId, ValueId>,
+    values: Vec<DType>,
+    buffers: Vec<BufferRef>,
+    locals: Vec<LocalRef>,
+}
+
+impl Numbering<'_> {
+    fn define(&mut self, old: ValueId) -> ValueId {
+        self.values.push(self.draft.dtype(old));
+        ValueId(self.values.len() as u32 - 1)
+    }
+
+    fn stage(&mut self, insts: Vec<Inst>) -> Result<Vec<Inst>, DimOverflow> {
+        let mut constants: FxHashMap<ValueId, ValueId> = FxHashMap::default();
+        let mut out = Vec::with_capacity(insts.len());
+        for mut inst in insts {
+            inst.op.visit_operands_mut(&mut |v| {
+                let Some(op) = self.draft.constants.get(v) else {
+                    *v = self.names[v];
+                    return;
+                };
+                let known = constants.get(v).copied();
+                *v = known.unwrap_or_else(|| {
+                    let result = self.define(*v);
+                    constants.insert(*v, result);
+                    out.push(Inst {
+                        result: Some(result),
+                        op: op.clone(),
+                    });
+                    result
+                });
+            });
+            if let Some(index) = inst.op.index_mut() {
+                *index = index.rename_values(&|v| self.names[&v])?;
+            }
+            self.rename_memory(&mut inst.op);
+            inst.result = inst.result.map(|old| {
+                let new = self.define(old);
+                self.names.insert(old, new);
+                new
+            });
+            out.push(inst);
+        }
+        Ok(out)
+    }
+
+    fn rename_memory(&mut self, op: &mut InstOp) {
+        match op {
+            InstOp::Load { buffer, .. } | InstOp::Store { buffer, .. } => {
+                *buffer = BufferRef(position(&mut self.buffers, *buffer));
+            }
+            InstOp::LoadLocal { local, .. } | InstOp::StoreLocal { local, .. } => {
+                *local = LocalRef(position(&mut self.locals, *local));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The position of `item` in `list`, where it is added when it is new.
+fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> u32 {
+    let found = list.iter().position(|x| *x == item);
+    found.unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    }) as u32
+}

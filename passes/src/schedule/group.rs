@@ -1,0 +1,411 @@
+//! Groups: members that share a kernel, and the conditions under which a member may join.
+//!
+//! A group's members run at the same outer points. A member may read another one of its group if it does so
+//! at the same outer point: each outer coordinate of the read must be exactly the variable that the
+//! member's own elements vary with. This gives the member's variables their outer loops; what is left
+//! over becomes loops of a stage. Members that do not read each other may join when an element that
+//! both read ties their variables together in the same way.
+
+use super::ScheduleOptions;
+use super::assemble::Placed;
+use super::lower::{Read, Stored};
+use super::member::{Kind, Member, variable};
+use lazulite_ir::{Dim, DimOverflow, IndexExpr, Ranges, Var, linearize, reshape_coords};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
+
+/// Members with common outer loops.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Extents of the outer loops.
+    pub outer: Vec<Dim>,
+    /// Operands before users.
+    pub members: Vec<Placed>,
+    numbers: FxHashMap<Stored, usize>,
+    /// For tensors of other groups, coordinates at which the group reads them.
+    reads: FxHashMap<Stored, Vec<IndexExpr>>,
+    /// Tensors read and values defined: a bound on the buffers.
+    touched: FxHashSet<Stored>,
+    insts: usize,
+    /// The group is the epilogue of a matrix product: its loops are given.
+    is_epilogue: bool,
+    /// Nothing may join.
+    is_closed: bool,
+}
+
+/// How a member fits into a group.
+#[derive(Debug)]
+pub(super) struct Fit {
+    /// What outer loops say about the member's variables.
+    assign: Vec<Option<IndexExpr>>,
+    /// Outer loops that become loops of the stages.
+    demoted: BTreeSet<u32>,
+    /// The member reads the group's own values.
+    depends: bool,
+}
+
+impl Group {
+    /// A group of one member, whose free variables become the outer loops.
+    pub fn of(member: Member) -> Result<Group, DimOverflow> {
+        let mut outer = Vec::new();
+        let mut assign = Vec::with_capacity(member.space.len());
+        for (i, extent) in member.space.iter().enumerate() {
+            assign.push(member.is_free(i).then(|| {
+                outer.push(extent.clone());
+                IndexExpr::var(Var::Outer(outer.len() as u32 - 1))
+            }));
+        }
+        let is_closed = matches!(member.kind, Kind::Scan { .. });
+        let mut group = Group::empty(outer);
+        group.is_closed = is_closed;
+        group.add(member, &assign)?;
+        Ok(group)
+    }
+
+    /// The epilogue of a product over `[b, m, n]`, whose variables are assigned by `assign`.
+    pub fn epilogue(
+        product: Member,
+        assign: &[Option<IndexExpr>],
+        outer: Vec<Dim>,
+    ) -> Result<Group, DimOverflow> {
+        let mut group = Group::empty(outer);
+        group.is_epilogue = true;
+        group.add(product, assign)?;
+        Ok(group)
+    }
+
+    fn empty(outer: Vec<Dim>) -> Group {
+        Group {
+            outer,
+            members: Vec::new(),
+            numbers: FxHashMap::default(),
+            reads: FxHashMap::default(),
+            touched: FxHashSet::default(),
+            insts: 0,
+            is_epilogue: false,
+            is_closed: false,
+        }
+    }
+
+    /// True when the group computes `tensor`.
+    pub fn defines(&self, tensor: Stored) -> bool {
+        self.numbers.contains_key(&tensor)
+    }
+
+    fn add(&mut self, member: Member, assign: &[Option<IndexExpr>]) -> Result<(), DimOverflow> {
+        self.insts += member.fragment.values.len() + 1;
+        self.numbers.insert(member.value, self.members.len());
+        self.touched.insert(member.value);
+        self.touched.extend(member.fragment.reads().map(|r| r.from));
+        let placed = Placed::new(member, assign, &self.outer)?;
+        for read in placed.member.fragment.reads() {
+            if !self.numbers.contains_key(&read.from) && !self.reads.contains_key(&read.from) {
+                let coords = placed.moved(&read.coords, &self.outer)?;
+                self.reads.insert(read.from, coords);
+            }
+        }
+        self.members.push(placed);
+        Ok(())
+    }
+
+    /// How `member` fits in, if it may join.
+    pub fn fit(
+        &self,
+        member: &Member,
+        options: &ScheduleOptions,
+    ) -> Result<Option<Fit>, DimOverflow> {
+        if self.is_closed || matches!(member.kind, Kind::Scan { .. } | Kind::Product) {
+            return Ok(None);
+        }
+        let Some(mut fit) = self.tie(member)? else {
+            return Ok(None);
+        };
+        if !fit.depends && !self.covers(&fit) {
+            let Some(tied) = self.tie_by_shared_reads(member, options)? else {
+                return Ok(None);
+            };
+            fit = tied;
+        }
+        Ok(self.admits(member, &fit, options)?.then_some(fit))
+    }
+
+    /// Adds a member that fits.
+    pub fn join(&mut self, member: Member, fit: Fit) -> Result<(), DimOverflow> {
+        if !fit.demoted.is_empty() {
+            self.demote(&fit.demoted)?;
+        }
+        let assign: Vec<Option<IndexExpr>> = fit
+            .assign
+            .into_iter()
+            .map(|e| e.map(|e| renumber(&e, &fit.demoted)))
+            .collect();
+        self.add(member, &assign)
+    }
+
+    /// Ties the member's variables to outer loops by what it reads inside the group.
+    fn tie(&self, member: &Member) -> Result<Option<Fit>, DimOverflow> {
+        let mut fit = Fit {
+            assign: vec![None; member.space.len()],
+            demoted: BTreeSet::new(),
+            depends: false,
+        };
+        for read in member.fragment.reads() {
+            let Some(&m) = self.numbers.get(&read.from) else {
+                continue;
+            };
+            fit.depends = true;
+            let placed = &self.members[m];
+            let before = fit.assign.clone();
+            let at = (&*placed.coords, &*placed.member.dims);
+            if self.tie_coords(&mut fit, member, &read.coords, at) {
+                continue;
+            }
+            fit.assign = before;
+            if !self.tie_flat(&mut fit, member, read, placed)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(fit))
+    }
+
+    /// Ties by a read at `coords` (in terms of the member's variables) of elements of a tensor of
+    /// `dims` that the group has at `at` (in terms of its loops).
+    fn tie_coords(
+        &self,
+        fit: &mut Fit,
+        member: &Member,
+        coords: &[IndexExpr],
+        (at, dims): (&[IndexExpr], &[Dim]),
+    ) -> bool {
+        for ((coord, at), dim) in coords.iter().zip(at).zip(dims) {
+            if !depends_on_outer(at) {
+                continue;
+            }
+            let Some(v) = variable(coord).filter(|&v| member.space[v] == *dim) else {
+                return false;
+            };
+            if !member.is_free(v) {
+                let Some(Var::Outer(o)) = at.as_var() else {
+                    return false;
+                };
+                fit.demoted.insert(o);
+            } else if !set(&mut fit.assign[v], at) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ties by a read of the element with the same linear index: the tensors are reshapes of each
+    /// other.
+    fn tie_flat(
+        &self,
+        fit: &mut Fit,
+        member: &Member,
+        read: &Read,
+        placed: &Placed,
+    ) -> Result<bool, DimOverflow> {
+        let flat = |m: &Member| matches!(m.kind, Kind::Map | Kind::Product);
+        if !flat(member) || !flat(&placed.member) || !placed.inner.is_empty() {
+            return Ok(false);
+        }
+        let from = linearize(&read.coords, &placed.member.dims, member.ranges())?;
+        if from != linearize(&member.coords, &member.dims, member.ranges())? {
+            return Ok(false);
+        }
+        let ranges = Ranges {
+            outer: &self.outer,
+            inner: &[],
+        };
+        let at = reshape_coords(&placed.coords, &placed.member.dims, &member.dims, ranges)?;
+        let mut tied = member.coords.iter().zip(&at);
+        Ok(tied.all(|(own, at)| variable(own).is_none_or(|v| set(&mut fit.assign[v], at))))
+    }
+
+    /// Ties by elements of other groups' tensors that both read; small tensors of equal dims need
+    /// none, since running two kernels costs more than looking at more buffers.
+    fn tie_by_shared_reads(
+        &self,
+        member: &Member,
+        options: &ScheduleOptions,
+    ) -> Result<Option<Fit>, DimOverflow> {
+        if self.is_epilogue {
+            return Ok(None);
+        }
+        let untied = || Fit {
+            assign: vec![None; member.space.len()],
+            demoted: BTreeSet::new(),
+            depends: false,
+        };
+        for read in member.fragment.reads() {
+            let Some(coords) = self.reads.get(&read.from) else {
+                continue;
+            };
+            let mut fit = untied();
+            let (at, dims): (Vec<_>, Vec<_>) = coords.iter().map(|c| self.as_loop(c)).unzip();
+            if self.tie_coords(&mut fit, member, &read.coords, (&at, &dims)) && self.covers(&fit) {
+                return Ok(Some(fit));
+            }
+        }
+        let whole = |p: &Placed| matches!(p.member.kind, Kind::Map) && p.inner.is_empty();
+        let same = member.kind == Kind::Map
+            && member.space == self.outer
+            && self.members.iter().all(whole)
+            && options.sizes.count(&self.outer) <= options.machine.serial_elements;
+        Ok(same.then(|| {
+            let mut fit = untied();
+            for (o, assign) in fit.assign.iter_mut().enumerate() {
+                *assign = Some(IndexExpr::var(Var::Outer(o as u32)));
+            }
+            fit
+        }))
+    }
+
+    /// The outer loop that an index is, with its extent, or the constant 0.
+    fn as_loop(&self, index: &IndexExpr) -> (IndexExpr, Dim) {
+        match index.as_var() {
+            Some(Var::Outer(o)) => (index.clone(), self.outer[o as usize].clone()),
+            _ => (IndexExpr::constant(Dim::ZERO), Dim::ONE),
+        }
+    }
+
+    /// True when each outer loop is tied to the member or becomes an inner one.
+    fn covers(&self, fit: &Fit) -> bool {
+        let mut covered = vec![false; self.outer.len()];
+        for index in fit.assign.iter().flatten() {
+            index.visit_vars(&mut |v| {
+                if let Var::Outer(o) = v {
+                    covered[o as usize] = true;
+                }
+            });
+        }
+        fit.demoted.iter().for_each(|&o| covered[o as usize] = true);
+        covered.iter().zip(&self.outer).all(|(&c, d)| c || d.is(1))
+    }
+
+    /// Whether a tied member may join: that it is right, and that it is wise.
+    fn admits(
+        &self,
+        member: &Member,
+        fit: &Fit,
+        options: &ScheduleOptions,
+    ) -> Result<bool, DimOverflow> {
+        let machine = &options.machine;
+        let free_are_tied = |v: usize| fit.assign[v].is_some() == member.is_free(v);
+        let tied_and_demoted = fit.assign.iter().flatten().any(|e| {
+            let mut both = false;
+            e.visit_vars(&mut |v| both |= matches!(v, Var::Outer(o) if fit.demoted.contains(&o)));
+            both
+        });
+        let reduces = matches!(member.kind, Kind::Reduce { .. });
+        if !self.covers(fit)
+            || tied_and_demoted
+            || (reduces && !(0..member.space.len()).all(free_are_tied))
+            || self.insts + member.fragment.values.len() + 1 > machine.kernel_insts
+            || self.touched.len() + member.fragment.reads().count() + 1 > machine.kernel_buffers
+        {
+            return Ok(false);
+        }
+        let unassigned = (0..member.space.len()).filter(|&v| fit.assign[v].is_none());
+        let inner: Vec<Dim> = unassigned.map(|v| member.space[v].clone()).collect();
+        if self.is_epilogue {
+            return Ok(inner.is_empty() && !reduces);
+        }
+        if !fit.demoted.is_empty() {
+            return Ok(self.may_demote(&fit.demoted) && self.rows_fit(member, fit, &inner, options));
+        }
+        let same_loop = |p: &Placed| p.inner == inner && p.member.kind != Kind::Map;
+        if reduces && !fit.depends && self.members.iter().any(same_loop) {
+            return Ok(true);
+        }
+        Ok(inner.is_empty() || self.rows_fit(member, fit, &inner, options))
+    }
+
+    /// Outer loops can become inner ones where every member is computed point by point.
+    fn may_demote(&self, demoted: &BTreeSet<u32>) -> bool {
+        let is_loop = |e: &IndexExpr| e.as_var().is_some();
+        let by_point =
+            |p: &Placed| matches!(p.member.kind, Kind::Map) && p.assign.iter().all(is_loop);
+        demoted.len() <= self.outer.len() && self.members.iter().all(by_point)
+    }
+
+    /// Whether rows of extents `inner` stay in cache while there are enough of them for all
+    /// threads.
+    fn rows_fit(
+        &self,
+        member: &Member,
+        fit: &Fit,
+        inner: &[Dim],
+        options: &ScheduleOptions,
+    ) -> bool {
+        let machine = &options.machine;
+        let rows = self.outer.iter().enumerate();
+        let rows = rows.filter(|(o, _)| !fit.demoted.contains(&(*o as u32)));
+        let rows = options.sizes.count(rows.map(|(_, d)| d));
+        let row = options.sizes.count(inner);
+        let widest = member.fragment.reads().max_by_key(|r| r.coords.len());
+        let last = match (&member.kind, widest) {
+            (Kind::Reduce { .. }, Some(read)) => read.coords.last(),
+            _ => member.coords.last(),
+        };
+        let by_column = last
+            .and_then(variable)
+            .is_some_and(|v| fit.assign[v].is_some());
+        let limit = match (by_column, fit.demoted.is_empty()) {
+            (false, _) => machine.row_elements,
+            (true, true) => machine.column_elements,
+            (true, false) => machine.column_elements / 16,
+        };
+        row <= limit
+            && (rows >= machine.parallel_points
+                || rows.saturating_mul(row) <= machine.serial_elements)
+    }
+
+    /// Turns outer loops into loops of the stages.
+    fn demote(&mut self, demoted: &BTreeSet<u32>) -> Result<(), DimOverflow> {
+        let is_kept = |(o, _): &(usize, &Dim)| !demoted.contains(&(*o as u32));
+        let kept = self.outer.iter().enumerate().filter(is_kept);
+        let mut group = Group::empty(kept.map(|(_, d)| d.clone()).collect());
+        for placed in std::mem::take(&mut self.members) {
+            let assign: Vec<Option<IndexExpr>> = placed
+                .assign
+                .iter()
+                .map(|e| match e.as_var() {
+                    Some(Var::Outer(o)) if !demoted.contains(&o) => Some(renumber(e, demoted)),
+                    _ => None,
+                })
+                .collect();
+            group.add(placed.member, &assign)?;
+        }
+        *self = group;
+        Ok(())
+    }
+}
+
+/// Assigns, or compares with what is assigned.
+fn set(slot: &mut Option<IndexExpr>, value: &IndexExpr) -> bool {
+    match slot {
+        Some(known) => known == value,
+        None => {
+            *slot = Some(value.clone());
+            true
+        }
+    }
+}
+
+fn depends_on_outer(index: &IndexExpr) -> bool {
+    let mut found = false;
+    index.visit_vars(&mut |v| found |= matches!(v, Var::Outer(_)));
+    found
+}
+
+/// The index after the demoted loops are gone.
+fn renumber(index: &IndexExpr, demoted: &BTreeSet<u32>) -> IndexExpr {
+    match index.as_var() {
+        Some(Var::Outer(o)) => {
+            let gone = demoted.range(..o).count() as u32;
+            IndexExpr::var(Var::Outer(o - gone))
+        }
+        _ => index.clone(),
+    }
+}

@@ -1,0 +1,102 @@
+//! What the scheduler assumes about machines and sizes. Both steer choices only: a plan is right for
+//! all sizes and on all machines.
+
+use lazulite_ir::{Binary, Dim, Op, Symbol, Unary};
+use rustc_hash::FxHashMap;
+
+/// Constants of a machine, as far as scheduling depends on them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Machine {
+    /// Instructions a kernel may have (about).
+    pub kernel_insts: usize,
+    /// Buffers a kernel may use.
+    pub kernel_buffers: usize,
+    /// Elements of a row that kernels with several passes over it keep in cache.
+    pub row_elements: i64,
+    /// The same for kernels whose vector lanes are columns, which keep a cache line per row.
+    pub column_elements: i64,
+    /// Independent points that keep all threads busy.
+    pub parallel_points: i64,
+    /// Elements that one thread handles before a second one helps.
+    pub serial_elements: i64,
+    /// Cost of an element (see `op_cost`) from which on it is kept rather than computed twice.
+    pub keep_cost: u32,
+    /// Elements along a summed axis that one block of a split reduction takes.
+    pub reduce_block: i64,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine {
+            kernel_insts: 256,
+            kernel_buffers: 24,
+            row_elements: 1 << 16,
+            column_elements: 1 << 12,
+            parallel_points: 32,
+            serial_elements: 1 << 14,
+            keep_cost: 14,
+            reduce_block: 1 << 13,
+        }
+    }
+}
+
+/// Likely values of symbols.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SizeHints {
+    /// Known ones.
+    pub known: FxHashMap<Symbol, i64>,
+    /// For all others.
+    pub other: i64,
+}
+
+impl Default for SizeHints {
+    fn default() -> SizeHints {
+        SizeHints {
+            known: FxHashMap::default(),
+            other: 128,
+        }
+    }
+}
+
+impl SizeHints {
+    /// A likely value of `dim`, at least 0.
+    pub fn estimate(&self, dim: &Dim) -> i64 {
+        let value_of = |s: &Symbol| Some(self.known.get(s).copied().unwrap_or(self.other));
+        dim.eval(&value_of).unwrap_or(i64::MAX).max(0)
+    }
+
+    /// A likely value of the product of `dims`.
+    pub fn count<'a>(&self, dims: impl IntoIterator<Item = &'a Dim>) -> i64 {
+        dims.into_iter()
+            .fold(1i64, |n, d| n.saturating_mul(self.estimate(d)))
+    }
+}
+
+/// What one element of an operation costs by itself, in units of an addition.
+pub(super) fn op_cost(op: &Op) -> u32 {
+    match op {
+        Op::Unary { f } => match f {
+            Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => 1,
+            Unary::Sqrt => 4,
+            Unary::Exp | Unary::Expm1 | Unary::Log | Unary::Log1p => 10,
+            Unary::Sin | Unary::Cos | Unary::Tanh | Unary::Atan | Unary::Erf => 16,
+        },
+        Op::Binary { f } => match f {
+            Binary::Div | Binary::Rem => 4,
+            Binary::Pow => 30,
+            Binary::Add
+            | Binary::Mul
+            | Binary::Max
+            | Binary::Min
+            | Binary::And
+            | Binary::Or
+            | Binary::Xor
+            | Binary::Shl
+            | Binary::Shr => 1,
+        },
+        Op::Random { .. } => 40,
+        Op::Compare { .. } | Op::Select {} | Op::Cast { .. } | Op::Pad { .. } => 1,
+        Op::Gather { .. } => 4,
+        _ => 0,
+    }
+}

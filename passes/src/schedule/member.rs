@@ -1,0 +1,323 @@
+//! Members: what a kernel computes for one kept node, as a fragment over the node's own iteration
+//! space.
+
+use super::ScheduleError;
+use super::faults::Faults;
+use super::lower::{Fragment, Lowerer, Stored};
+use super::policy::Policy;
+use lazulite_ir::{
+    Combine, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Ranges, Var, scalar_ops,
+};
+
+/// How the points of the space make up the elements of the value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// One element per point.
+    Map,
+    /// Points that differ in the marked variables only are combined.
+    Reduce {
+        /// How.
+        combine: Combine,
+        /// For each variable, whether it is combined over.
+        over: Vec<bool>,
+    },
+    /// One element per point: the running combination along a variable.
+    Scan {
+        /// How.
+        combine: Combine,
+        /// The variable.
+        along: usize,
+    },
+    /// The sums of a matrix product, which are there already.
+    Product,
+}
+
+/// One kept value and its computation.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// What is computed.
+    pub value: Stored,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its dims.
+    pub dims: Dims,
+    /// Extents of the iteration space; none of them is the constant 1.
+    pub space: Vec<Dim>,
+    /// The element that a point contributes to: one index per axis.
+    pub coords: Vec<IndexExpr>,
+    /// How points make up elements.
+    pub kind: Kind,
+    /// What is computed at each point.
+    pub fragment: Fragment,
+    /// Cost of one point.
+    pub cost: u32,
+}
+
+impl Member {
+    /// The loops of the space.
+    pub fn ranges(&self) -> Ranges<'_> {
+        Ranges {
+            outer: &[],
+            inner: &self.space,
+        }
+    }
+
+    /// The variables whose every value gives other elements.
+    pub fn is_free(&self, var: usize) -> bool {
+        match &self.kind {
+            Kind::Map | Kind::Product => true,
+            Kind::Reduce { over, .. } => !over[var],
+            Kind::Scan { along, .. } => *along != var,
+        }
+    }
+
+    /// True when there is nothing to compute.
+    pub fn is_empty(&self) -> bool {
+        self.dims.iter().any(|d| d.is(0))
+    }
+}
+
+/// A variable's number in its space.
+pub(super) fn variable(index: &IndexExpr) -> Option<usize> {
+    match index.as_var() {
+        Some(Var::Inner(i)) => Some(i as usize),
+        _ => None,
+    }
+}
+
+/// A space being put together axis by axis.
+#[derive(Default)]
+pub(super) struct Space {
+    /// Extents so far.
+    pub dims: Vec<Dim>,
+}
+
+impl Space {
+    /// The coordinate along a new axis; axes of size 1 need no loop.
+    pub fn axis(&mut self, extent: &Dim) -> IndexExpr {
+        if extent.is(1) {
+            return IndexExpr::constant(Dim::ZERO);
+        }
+        self.dims.push(extent.clone());
+        IndexExpr::var(Var::Inner(self.dims.len() as u32 - 1))
+    }
+
+    /// The coordinates along several new axes.
+    pub fn axes(&mut self, extents: &[Dim]) -> Vec<IndexExpr> {
+        extents.iter().map(|d| self.axis(d)).collect()
+    }
+}
+
+/// A combination of a member under construction.
+struct Combined {
+    combine: Combine,
+    /// The operand and the coordinates that points read.
+    operand: NodeId,
+    at: Vec<IndexExpr>,
+    /// Variables combined over, or run along.
+    over: Vec<usize>,
+    is_scan: bool,
+    /// There is certainly nothing to combine; the space is that of the result alone.
+    is_of_nothing: bool,
+}
+
+/// The member that computes a kept node.
+pub(super) fn define(
+    graph: &Graph,
+    policy: &Policy,
+    faults: &mut Faults,
+    id: NodeId,
+) -> Result<Member, ScheduleError> {
+    let node = graph.node(id);
+    let ty = graph.tensor_type(id);
+    let mut space = Space::default();
+    let coords;
+    let mut combined = None;
+    match &node.op {
+        Op::Reduce { kind, axes } => {
+            let operand = node.inputs[0];
+            let dims = &graph.tensor_type(operand).dims;
+            let is_of_nothing = axes.iter().any(|&a| dims[a as usize].is(0));
+            let is_kept = |i: usize| !axes.contains(&(i as u32));
+            let at: Vec<IndexExpr> = dims
+                .iter()
+                .enumerate()
+                .map(|(i, d)| {
+                    let d = if is_of_nothing && !is_kept(i) {
+                        &Dim::ONE
+                    } else {
+                        d
+                    };
+                    space.axis(d)
+                })
+                .collect();
+            let kept = at.iter().enumerate().filter(|(i, _)| is_kept(*i));
+            coords = kept.map(|(_, c)| c.clone()).collect();
+            let over = axes
+                .iter()
+                .filter_map(|&a| variable(&at[a as usize]))
+                .collect();
+            combined = Some(Combined {
+                combine: *kind,
+                operand,
+                at,
+                over,
+                is_scan: false,
+                is_of_nothing,
+            });
+        }
+        Op::Scan {
+            kind,
+            axis,
+            reverse,
+        } => {
+            let axis = *axis as usize;
+            let mut at = space.axes(&ty.dims);
+            let over = variable(&at[axis]).into_iter().collect();
+            if *reverse {
+                let last = ty.dims[axis].sub(&Dim::ONE)?;
+                at[axis] = at[axis].scale(&Dim::constant(-1))?.offset(&last)?;
+            }
+            coords = at.clone();
+            combined = Some(Combined {
+                combine: *kind,
+                operand: node.inputs[0],
+                at,
+                over,
+                is_scan: true,
+                is_of_nothing: false,
+            });
+        }
+        Op::Fold { .. } => return fold(graph, policy, faults, id),
+        _ => coords = space.axes(&ty.dims),
+    }
+    let mut lowerer = Lowerer::new(graph, policy, faults, Some(id), &space.dims);
+    let (root, kind) = match combined {
+        Some(c) => combine(&mut lowerer, c, ty.dtype)?,
+        None => (lowerer.value(id, coords.clone(), None)?, Kind::Map),
+    };
+    Ok(Member {
+        value: Stored::of(id),
+        dtype: ty.dtype,
+        dims: ty.dims.clone(),
+        coords,
+        kind,
+        cost: policy.cost(id),
+        fragment: lowerer.finish(root),
+        space: space.dims,
+    })
+}
+
+/// The value that is combined, and how. Combinations of nothing and of single elements need no
+/// loop.
+fn combine(
+    lowerer: &mut Lowerer<'_>,
+    c: Combined,
+    dtype: DType,
+) -> Result<(lazulite_ir::ValueId, Kind), ScheduleError> {
+    let identity = scalar_ops::identity(c.combine, dtype.compute());
+    let Some(identity) = identity else {
+        return Err(ScheduleError::Unsupported {
+            what: format!("{} of {dtype} has no kernel form", c.combine),
+            source: lowerer.graph.source(c.operand).cloned(),
+        });
+    };
+    if c.is_of_nothing {
+        let identity = lowerer.constant(identity);
+        return Ok((lowerer.cast(identity, dtype), Kind::Map));
+    }
+    let value = lowerer.value(c.operand, c.at, None)?;
+    let wide = lowerer.cast(value, dtype.compute());
+    if c.over.is_empty() {
+        // A sum starts from +0, which turns -0 into +0.
+        let mut value = wide;
+        if c.combine == Combine::Sum && dtype.is_float() {
+            let start = lowerer.constant(identity);
+            let sum = InstOp::Binary(lazulite_ir::Binary::Add, start, wide);
+            value = lowerer.emit(dtype.compute(), sum);
+        }
+        return Ok((lowerer.cast(value, dtype), Kind::Map));
+    }
+    let combine = c.combine;
+    let kind = if c.is_scan {
+        let along = c.over[0];
+        Kind::Scan { combine, along }
+    } else {
+        let mut over = vec![false; lowerer.ranges().inner.len()];
+        c.over.iter().for_each(|&v| over[v] = true);
+        Kind::Reduce { combine, over }
+    };
+    Ok((wide, kind))
+}
+
+/// Overlap-add as a sum over places: place `k` of window `w` belongs to element `a` when
+/// `w * stride = a - k * dilation`.
+fn fold(
+    graph: &Graph,
+    policy: &Policy,
+    faults: &mut Faults,
+    id: NodeId,
+) -> Result<Member, ScheduleError> {
+    let node = graph.node(id);
+    let ty = graph.tensor_type(id);
+    let Op::Fold {
+        axis,
+        stride,
+        dilation,
+        ..
+    } = &node.op
+    else {
+        return define(graph, policy, faults, id);
+    };
+    let axis = *axis as usize;
+    let operand = node.inputs[0];
+    let from = &graph.tensor_type(operand).dims;
+    let (windows, places) = (&from[axis], &from[from.len() - 1]);
+    let mut space = Space::default();
+    let coords = space.axes(&ty.dims);
+    let place = space.axis(places);
+    let mut lowerer = Lowerer::new(graph, policy, faults, Some(id), &space.dims);
+    let back = place.scale(&dilation.mul(&Dim::constant(-1))?)?;
+    let start = coords[axis].add(&back)?;
+    let window = start.floor_div(stride, lowerer.ranges())?;
+    let rest = start.modulo(stride, lowerer.ranges())?;
+    let inside = lowerer.in_range(&window, Dim::ZERO, windows.clone());
+    let exact = lowerer.in_range(&rest, Dim::ZERO, Dim::ONE);
+    let valid = lowerer.and(inside, exact);
+    let mut at = coords.clone();
+    at[axis] = window;
+    at.push(place.clone());
+    let wide = ty.dtype.compute();
+    let value = if from.iter().any(|d| d.is(0)) {
+        lowerer.constant(lazulite_ir::Scalar::from_bits(wide, 0))
+    } else {
+        lowerer.value(operand, at, valid)?
+    };
+    let mut value = lowerer.cast(value, wide);
+    if let Some(valid) = valid {
+        let zero = lowerer.constant(lazulite_ir::Scalar::from_bits(wide, 0));
+        value = lowerer.emit(wide, InstOp::Select(valid, value, zero));
+    }
+    let kind = match variable(&place) {
+        Some(place) => {
+            let mut over = vec![false; space.dims.len()];
+            over[place] = true;
+            let combine = Combine::Sum;
+            Kind::Reduce { combine, over }
+        }
+        None => {
+            value = lowerer.cast(value, ty.dtype);
+            Kind::Map
+        }
+    };
+    Ok(Member {
+        value: Stored::of(id),
+        dtype: ty.dtype,
+        dims: ty.dims.clone(),
+        coords,
+        kind,
+        cost: policy.cost(id),
+        fragment: lowerer.finish(value),
+        space: space.dims,
+    })
+}

@@ -1,0 +1,74 @@
+//! Scheduling: from a graph to a plan of kernels and steps.
+//!
+//! The way of a graph:
+//! - [`policy`] decides which nodes live in memory and which are computed where they are needed;
+//! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
+//!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
+//!   node is lowered ([`lower`], [`views`]) over the node's own coordinates;
+//! - [`emit`] gives tensors their buffers and makes steps of the tasks, [`assemble`] puts the members of a
+//!   group together in a [`draft`] of a kernel, [`loops`] gives it its last touches. Graphs inside of
+//!   operations are scheduled into the same plan ([`regions`]).
+//!
+//! What holds: a plan computes what the graph computes, for all sizes that satisfy its guards;
+//! sums may be taken in another order. The same graph gives the same plan. No step reads what a later
+//! one writes. Everything takes near-linear time in the size of the graph, and no recursion follows
+//! chains of nodes.
+//!
+//! Needed from before: no complex types, no calls, bodies of regions likewise.
+
+mod assemble;
+mod context;
+mod contract;
+mod draft;
+mod emit;
+mod error;
+mod faults;
+mod group;
+mod loops;
+mod lower;
+mod machine;
+mod member;
+mod policy;
+mod regions;
+mod scatter;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod views;
+
+pub use error::ScheduleError;
+pub use machine::{Machine, SizeHints};
+
+use context::Context;
+use emit::{Results, schedule_graph};
+use lazulite_ir::{BufferId, Graph, Plan};
+
+/// What scheduling may do and what it may assume.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScheduleOptions {
+    /// Several operations in one kernel. Without, every operation that is no view is a kernel of its
+    /// own: the reference for comparisons.
+    pub fuse: bool,
+    /// The machine to choose for.
+    pub machine: Machine,
+    /// Likely sizes.
+    pub sizes: SizeHints,
+}
+
+impl Default for ScheduleOptions {
+    fn default() -> ScheduleOptions {
+        ScheduleOptions {
+            fuse: true,
+            machine: Machine::default(),
+            sizes: SizeHints::default(),
+        }
+    }
+}
+
+/// Makes the plan of a graph. Buffers get places, but lifetimes and aliases are for a later pass.
+pub fn schedule(graph: &Graph, options: &ScheduleOptions) -> Result<Plan, ScheduleError> {
+    let mut cx = Context::new(graph, options)?;
+    let inputs: Vec<BufferId> = (0..graph.inputs().len() as u32).map(BufferId).collect();
+    let (steps, outputs) = schedule_graph(&mut cx, graph, &inputs, Results::Outputs, 0)?;
+    Ok(cx.finish(steps, outputs, graph))
+}

@@ -1,0 +1,221 @@
+//! The order of work: tasks, each becoming one kernel or a few steps that belong together.
+//!
+//! Kept values are taken in the graph's order. Each joins a group that comes no earlier than every task
+//! it depends on, or gets a task of its own at the end. So tasks can run in their order, and no choice
+//! of fusion can make a cycle.
+
+use super::ScheduleError;
+use super::ScheduleOptions;
+use super::contract::{Contraction, Source};
+use super::faults::Faults;
+use super::group::Group;
+use super::lower::Stored;
+use super::member::{self, Member};
+use super::policy::{Policy, Residence, storage_of};
+use super::scatter::{self, Scattering};
+use lazulite_ir::{Graph, NodeId, Op};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// A unit of work.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// A kernel.
+    Kernel(Box<Group>),
+    /// A matrix product with its packers and epilogue.
+    Product(Box<Contraction>),
+    /// A copy and a kernel that updates it.
+    Scatter(Box<Scattering>),
+    /// An operation that is a step of its own.
+    Step(NodeId),
+}
+
+impl Task {
+    /// The group that members can join.
+    fn group(&self) -> Option<&Group> {
+        match self {
+            Task::Kernel(group) => Some(group),
+            Task::Product(contraction) => Some(&contraction.epilogue),
+            Task::Scatter(_) | Task::Step(_) => None,
+        }
+    }
+
+    fn group_mut(&mut self) -> Option<&mut Group> {
+        match self {
+            Task::Kernel(group) => Some(group),
+            Task::Product(contraction) => Some(&mut contraction.epilogue),
+            Task::Scatter(_) | Task::Step(_) => None,
+        }
+    }
+}
+
+/// All tasks of a graph.
+pub(super) struct Tasks {
+    /// In order.
+    pub list: Vec<Task>,
+    /// Tensors that have to be in memory.
+    pub in_memory: FxHashSet<Stored>,
+}
+
+/// Orders the work of a graph.
+pub(super) fn arrange(
+    graph: &Graph,
+    policy: &Policy,
+    faults: &mut Faults,
+    options: &ScheduleOptions,
+) -> Result<Tasks, ScheduleError> {
+    let mut arranger = Arranger {
+        graph,
+        policy,
+        faults,
+        options,
+        list: Vec::new(),
+        task_of: FxHashMap::default(),
+        last_reader: FxHashMap::default(),
+    };
+    for &id in policy.live() {
+        if policy.residence(id) != Residence::Inline {
+            arranger.place(id)?;
+        }
+    }
+    let list = arranger.list;
+    let in_memory = in_memory(graph, policy, &list);
+    Ok(Tasks { list, in_memory })
+}
+
+struct Arranger<'a> {
+    graph: &'a Graph,
+    policy: &'a Policy,
+    faults: &'a mut Faults,
+    options: &'a ScheduleOptions,
+    list: Vec<Task>,
+    /// Which task defines a node's value.
+    task_of: FxHashMap<NodeId, usize>,
+    /// The last group that reads a tensor.
+    last_reader: FxHashMap<Stored, usize>,
+}
+
+impl Arranger<'_> {
+    fn place(&mut self, id: NodeId) -> Result<(), ScheduleError> {
+        match &self.graph.node(id).op {
+            Op::Input { .. } => Ok(()),
+            Op::Contract { .. } if !self.graph.tensor_type(id).dims.iter().any(|d| d.is(0)) => {
+                let contraction = Source {
+                    graph: self.graph,
+                    policy: self.policy,
+                    faults: self.faults,
+                }
+                .contraction(id)?;
+                self.append(id, Task::Product(Box::new(contraction)));
+                Ok(())
+            }
+            Op::Scatter { .. } => {
+                let (graph, policy) = (self.graph, self.policy);
+                let scattering = scatter::build(graph, policy, self.faults, id)?;
+                self.append(id, Task::Scatter(Box::new(scattering)));
+                Ok(())
+            }
+            Op::Sort { .. }
+            | Op::If { .. }
+            | Op::While { .. }
+            | Op::Loop { .. }
+            | Op::Custom { .. } => {
+                self.append(id, Task::Step(id));
+                Ok(())
+            }
+            _ => {
+                let member = member::define(self.graph, self.policy, self.faults, id)?;
+                self.place_member(id, member)
+            }
+        }
+    }
+
+    fn append(&mut self, id: NodeId, task: Task) {
+        self.list.push(task);
+        self.task_of.insert(id, self.list.len() - 1);
+    }
+
+    /// Lets a member join a group, or start one.
+    fn place_member(&mut self, id: NodeId, member: Member) -> Result<(), ScheduleError> {
+        for position in self.candidates(&member) {
+            let Some(group) = self.list[position].group_mut() else {
+                continue;
+            };
+            if let Some(fit) = group.fit(&member, self.options)? {
+                self.note_reads(&member, position);
+                if let Some(group) = self.list[position].group_mut() {
+                    group.join(member, fit)?;
+                }
+                self.task_of.insert(id, position);
+                return Ok(());
+            }
+        }
+        self.note_reads(&member, self.list.len());
+        let group = Group::of(member)?;
+        self.append(id, Task::Kernel(Box::new(group)));
+        Ok(())
+    }
+
+    /// Tasks that the member might join, best first.
+    fn candidates(&self, member: &Member) -> Vec<usize> {
+        if !self.options.fuse {
+            return Vec::new();
+        }
+        let reads = || member.fragment.reads().map(|r| r.from);
+        let earliest = reads().filter_map(|r| self.task_of.get(&r.node)).max();
+        let earliest = earliest.copied();
+        let readers = reads().filter_map(|r| self.last_reader.get(&r)).copied();
+        let last = self.list.len().checked_sub(1);
+        let mut found: Vec<usize> = earliest.into_iter().collect();
+        for position in readers.chain(last) {
+            if earliest.is_none_or(|e| position > e) && !found.contains(&position) {
+                found.push(position);
+            }
+        }
+        found
+    }
+
+    fn note_reads(&mut self, member: &Member, position: usize) {
+        for read in member.fragment.reads() {
+            let inside = self
+                .list
+                .get(position)
+                .and_then(Task::group)
+                .is_some_and(|g| g.defines(read.from));
+            if !inside {
+                self.last_reader.insert(read.from, position);
+            }
+        }
+    }
+}
+
+/// Values that outlive their kernel: those that must be in memory, and those that other tasks read.
+fn in_memory(graph: &Graph, policy: &Policy, list: &[Task]) -> FxHashSet<Stored> {
+    let mut found = FxHashSet::default();
+    for &id in policy.live() {
+        if policy.residence(id) == Residence::Stored {
+            found.insert(Stored::of(id));
+        }
+    }
+    for task in list {
+        match task {
+            Task::Kernel(group) => note_outside(group, &mut found),
+            Task::Product(contraction) => {
+                found.extend(contraction.operand_reads());
+                note_outside(&contraction.epilogue, &mut found);
+            }
+            Task::Scatter(scattering) => found.extend(scattering.reads()),
+            Task::Step(id) => {
+                let inputs = graph.node(*id).inputs.iter();
+                found.extend(inputs.map(|&i| storage_of(graph, i)));
+            }
+        }
+    }
+    found
+}
+
+fn note_outside(group: &Group, found: &mut FxHashSet<Stored>) {
+    for placed in &group.members {
+        let reads = placed.member.fragment.reads().map(|r| r.from);
+        found.extend(reads.filter(|r| !group.defines(*r)));
+    }
+}

@@ -1,0 +1,144 @@
+//! What becomes one kernel.
+
+use super::*;
+use lazulite_ir::{Binary, Combine, Lanes, Unary};
+
+fn softmax(m: &mut Make, x: NodeId, axis: u32) -> NodeId {
+    let max = m.reduce(Combine::Max, x, &[axis]);
+    let max = m.spread(max, x, &[axis]);
+    let centred = m.builder.sub(x, max).unwrap();
+    let e = m.unary(Unary::Exp, centred);
+    let sum = m.reduce(Combine::Sum, e, &[axis]);
+    let sum = m.spread(sum, x, &[axis]);
+    m.binary(Binary::Div, e, sum)
+}
+
+fn mean(m: &mut Make, x: NodeId, axis: u32) -> NodeId {
+    let count = m.builder.dims(x)[axis as usize].clone();
+    let sum = m.reduce(Combine::Sum, x, &[axis]);
+    let dtype = DType::F32;
+    let count = m.op(
+        Op::Size {
+            value: count,
+            dtype,
+        },
+        &[],
+    );
+    let dims = m.builder.dims(sum);
+    let count = m.builder.broadcast(count, &dims).unwrap();
+    m.binary(Binary::Div, sum, count)
+}
+
+fn layer_norm(m: &mut Make, x: NodeId) -> NodeId {
+    let mu = mean(m, x, 1);
+    let mu = m.spread(mu, x, &[1]);
+    let centred = m.builder.sub(x, mu).unwrap();
+    let square = m.binary(Binary::Mul, centred, centred);
+    let variance = mean(m, square, 1);
+    let eps = m.splat(1e-5, variance);
+    let shifted = m.binary(Binary::Add, variance, eps);
+    let deviation = m.unary(Unary::Sqrt, shifted);
+    let deviation = m.spread(deviation, x, &[1]);
+    m.binary(Binary::Div, centred, deviation)
+}
+
+/// Bytes read and written by a plan of kernels.
+fn traffic(plan: &Plan) -> (Dim, Dim) {
+    let mut sum = (Dim::ZERO, Dim::ZERO);
+    for kernel in kernels(plan) {
+        let work = kernel.work().unwrap();
+        sum.0 = sum.0.add(&work.bytes_read().unwrap()).unwrap();
+        sum.1 = sum.1.add(&work.bytes_written().unwrap()).unwrap();
+    }
+    sum
+}
+
+#[test]
+fn softmax_reads_once_and_writes_once() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[6, 8]));
+    let y = softmax(&mut m, x, 1);
+    check(&m.finish(&[y]));
+    let mut m = Make::new();
+    let x = m.input(f32s(&[4096, 1024]));
+    let y = softmax(&mut m, x, 1);
+    let graph = m.finish(&[y]);
+    let plan = plan_of(&graph, &ScheduleOptions::default());
+    assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
+    let bytes = Dim::constant(4096 * 1024 * 4);
+    assert_eq!(
+        traffic(&plan),
+        (bytes.clone(), bytes),
+        "{}",
+        print_plan(&plan)
+    );
+    assert_eq!(kernels(&plan)[0].lanes, Lanes::Inner);
+}
+
+#[test]
+fn softmax_of_columns_keeps_lanes_outside() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[6, 80]));
+    let y = softmax(&mut m, x, 0);
+    let plan = check(&m.finish(&[y]));
+    assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
+    assert_eq!(kernels(&plan)[0].lanes, Lanes::Outer);
+}
+
+#[test]
+fn layer_norm_is_one_kernel() {
+    let mut m = Make::new();
+    let n = Dim::symbol("n");
+    let x = m.input(TensorType::new(DType::F32, [n, Dim::constant(16)]));
+    let y = layer_norm(&mut m, x);
+    let plan = check(&m.finish(&[y]));
+    assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
+}
+
+#[test]
+fn perceptron_is_two_products_with_epilogues() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[5, 7]));
+    let w1 = m.input(f32s(&[7, 9]));
+    let b1 = m.input(f32s(&[9]));
+    let w2 = m.input(f32s(&[9, 3]));
+    let b2 = m.input(f32s(&[3]));
+    let h = m.matmul(x, w1);
+    let b1 = m.spread(b1, h, &[0]);
+    let h = m.binary(Binary::Add, h, b1);
+    let zero = m.splat(0.0, h);
+    let h = m.binary(Binary::Max, h, zero);
+    let y = m.matmul(h, w2);
+    let b2 = m.spread(b2, y, &[0]);
+    let y = m.binary(Binary::Add, y, b2);
+    let plan = check(&m.finish(&[y]));
+    assert_eq!(plan.steps.len(), 4, "{}", print_plan(&plan));
+}
+
+#[test]
+fn outputs_and_sums_share_a_pass() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[64, 32]));
+    let y = m.unary(Unary::Tanh, x);
+    let a = m.reduce(Combine::Sum, y, &[1]);
+    let b = m.reduce(Combine::Max, x, &[1]);
+    let plan = check(&m.finish(&[y, a, b]));
+    assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
+}
+
+#[test]
+fn long_chains_are_cut_into_equal_kernels() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[10]));
+    let mut y = x;
+    for _ in 0..2000 {
+        y = m.binary(Binary::Mul, y, x);
+        y = m.binary(Binary::Add, y, x);
+    }
+    let graph = m.finish(&[y]);
+    let plan = plan_of(&graph, &ScheduleOptions::default());
+    assert!(plan.steps.len() < 40, "{}", plan.steps.len());
+    assert!(plan.kernels.len() <= 3, "{}", plan.kernels.len());
+    let insts = |k: &Kernel| k.stages.iter().map(|s| s.insts.len()).sum::<usize>();
+    assert!(plan.kernels.iter().all(|k| insts(k) <= 256));
+}

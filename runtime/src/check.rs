@@ -164,16 +164,7 @@ impl Walk<'_> {
                 fault,
             } => {
                 self.custom(target, *fault)?;
-                for (buffer, signature) in inputs {
-                    self.typed(*buffer, signature, Access::Read)?;
-                }
-                for (buffer, signature) in outputs {
-                    self.typed(*buffer, signature, Access::Write)?;
-                }
-                let numbers = |list: &[(u32, Signature)]| -> Vec<u32> {
-                    list.iter().map(|(buffer, _)| *buffer).collect()
-                };
-                self.apart(&numbers(inputs), &numbers(outputs))
+                self.custom_buffers(inputs, outputs)
             }
             Step::Copy { from, to, bytes } => {
                 self.size(bytes)?;
@@ -197,11 +188,7 @@ impl Walk<'_> {
             } => {
                 self.size(trip)?;
                 self.used(*iteration, Access::Write)?;
-                let slot = self.linked.loops.len() as u32;
-                if self.linked.loops.insert(*loop_id, slot).is_some() {
-                    return self.fail(format!("has the loop id {loop_id} of another loop"));
-                }
-                self.active.push(*loop_id);
+                self.begin_loop(*loop_id)?;
                 self.carries(carries)?;
                 self.nested(&[body], depth)?;
                 self.active.pop();
@@ -220,6 +207,33 @@ impl Walk<'_> {
                 self.carries(carries)
             }
         }
+    }
+
+    /// From now on, slices of this loop may be used.
+    fn begin_loop(&mut self, id: u32) -> Result<(), LoadError> {
+        let slot = self.linked.loops.len() as u32;
+        if self.linked.loops.insert(id, slot).is_some() {
+            return self.fail(format!("has the loop id {id} of another loop"));
+        }
+        self.active.push(id);
+        Ok(())
+    }
+
+    fn custom_buffers(
+        &mut self,
+        inputs: &[(u32, Signature)],
+        outputs: &[(u32, Signature)],
+    ) -> Result<(), LoadError> {
+        for (buffer, signature) in inputs {
+            self.typed(*buffer, signature, Access::Read)?;
+        }
+        for (buffer, signature) in outputs {
+            self.typed(*buffer, signature, Access::Write)?;
+        }
+        let numbers = |list: &[(u32, Signature)]| -> Vec<u32> {
+            list.iter().map(|(buffer, _)| *buffer).collect()
+        };
+        self.apart(&numbers(inputs), &numbers(outputs))
     }
 
     /// Lists of steps inside of the current one, one behind the other.
@@ -369,21 +383,19 @@ impl Walk<'_> {
         }
     }
 
-    /// Carried buffers own memory that may be exchanged.
+    /// Carried buffers are written; memory that may be exchanged is so in one way only.
     fn carries(&mut self, carries: &[(u32, u32)]) -> Result<(), LoadError> {
         let mut seen = Vec::with_capacity(2 * carries.len());
-        for pair in carries {
-            for buffer in [pair.0, pair.1] {
-                self.used(buffer, Access::ReadWrite)?;
-                let located = &self.linked.located[buffer as usize];
-                if !located.slices.is_empty() {
-                    return self.fail(format!("carries slice {buffer}"));
-                }
-                seen.push(located.slot);
+        for &(current, next) in carries {
+            self.used(current, Access::ReadWrite)?;
+            self.used(next, Access::ReadWrite)?;
+            let [a, b] = [current, next].map(|b| &self.linked.located[b as usize]);
+            if a.slices.is_empty() && b.slices.is_empty() {
+                let (a, b) = (a.slot, b.slot);
+                seen.extend([a, b]);
+                let (a, b) = (self.representative(a), self.representative(b));
+                self.exchange[a as usize] = b;
             }
-            let [.., a, b] = seen[..] else { continue };
-            let (a, b) = (self.representative(a), self.representative(b));
-            self.exchange[a as usize] = b;
         }
         seen.sort_unstable();
         match seen.windows(2).any(|w| w[0] == w[1]) {

@@ -59,19 +59,23 @@ pub(crate) enum BoundStepKind {
         then: Box<[BoundStep]>,
         other: Box<[BoundStep]>,
     },
-    Loop {
-        slot: u32,
-        trip: usize,
-        iteration: Arg,
-        carries: Box<[Carry]>,
-        body: Box<[BoundStep]>,
-    },
-    While {
-        test: Box<[BoundStep]>,
-        condition: Arg,
-        carries: Box<[Carry]>,
-        body: Box<[BoundStep]>,
-    },
+    Loop(BoundLoop),
+    While(BoundWhile),
+}
+
+pub(crate) struct BoundLoop {
+    pub slot: u32,
+    pub trip: usize,
+    pub iteration: Arg,
+    pub carries: Box<[Carry]>,
+    pub body: Box<[BoundStep]>,
+}
+
+pub(crate) struct BoundWhile {
+    pub test: Box<[BoundStep]>,
+    pub condition: Arg,
+    pub carries: Box<[Carry]>,
+    pub body: Box<[BoundStep]>,
 }
 
 pub(crate) struct BoundContract {
@@ -112,14 +116,23 @@ pub(crate) struct CustomArg {
     pub bytes: usize,
 }
 
-/// Two slots exchanged by a loop.
-pub(crate) struct Carry {
-    pub current: u32,
-    pub next: u32,
-    /// Whether the result must end up in the memory that `current` had at first. Arena memory may stay
-    /// exchanged, because both slots live equally long.
-    pub go_home: bool,
-    pub bytes: usize,
+/// How a loop makes the next value the current one.
+pub(crate) enum Carry {
+    /// By exchanging the memory of two slots.
+    Exchange {
+        current: u32,
+        next: u32,
+        /// Whether the result must end up in the memory that `current` had at first. Arena memory may
+        /// stay exchanged, because both slots live equally long.
+        go_home: bool,
+        bytes: usize,
+    },
+    /// By copying, where a buffer is only a part of its memory.
+    Copy {
+        current: Arg,
+        next: Arg,
+        bytes: usize,
+    },
 }
 
 /// A step that has run, for profiles.
@@ -261,41 +274,43 @@ impl Run<'_, '_> {
                     };
                     return self.steps(steps);
                 }
-                BoundStepKind::Loop {
-                    slot,
-                    trip,
-                    iteration,
-                    carries,
-                    body,
-                } => {
-                    for i in 0..*trip {
-                        self.iterations[*slot as usize] = i;
-                        let at = self.pointer(*iteration).cast::<i64>();
-                        at.write_unaligned(i as i64);
-                        self.steps(body)?;
-                        self.exchange(carries);
-                    }
-                    self.settle(carries, *trip % 2 == 1);
-                }
-                BoundStepKind::While {
-                    test,
-                    condition,
-                    carries,
-                    body,
-                } => {
-                    let mut odd = false;
-                    loop {
-                        self.steps(test)?;
-                        if !self.is_true(*condition) {
-                            break;
-                        }
-                        self.steps(body)?;
-                        self.exchange(carries);
-                        odd = !odd;
-                    }
-                    self.settle(carries, odd);
-                }
+                BoundStepKind::Loop(l) => return self.counted(l),
+                BoundStepKind::While(w) => return self.conditional(w),
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    unsafe fn counted(&mut self, l: &BoundLoop) -> Flow {
+        for i in 0..l.trip {
+            self.iterations[l.slot as usize] = i;
+            // SAFETY: the caller's promise; binding has checked that there are eight bytes.
+            unsafe {
+                let at = self.pointer(l.iteration).cast::<i64>();
+                at.write_unaligned(i as i64);
+                self.steps(&l.body)?;
+                self.carry(&l.carries);
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.settle(&l.carries, l.trip % 2 == 1) };
+        ControlFlow::Continue(())
+    }
+
+    unsafe fn conditional(&mut self, w: &BoundWhile) -> Flow {
+        let mut odd = false;
+        // SAFETY: the caller's promise.
+        unsafe {
+            loop {
+                self.steps(&w.test)?;
+                if !self.is_true(w.condition) {
+                    break;
+                }
+                self.steps(&w.body)?;
+                self.carry(&w.carries);
+                odd = !odd;
+            }
+            self.settle(&w.carries, odd);
         }
         ControlFlow::Continue(())
     }
@@ -317,19 +332,40 @@ impl Run<'_, '_> {
         unsafe { self.pointer(condition).read() != 0 }
     }
 
-    fn exchange(&mut self, carries: &[Carry]) {
+    /// Ends an iteration.
+    unsafe fn carry(&mut self, carries: &[Carry]) {
         for carry in carries {
-            self.base.swap(carry.current as usize, carry.next as usize);
+            match *carry {
+                Carry::Exchange { current, next, .. } => {
+                    self.base.swap(current as usize, next as usize);
+                }
+                Carry::Copy {
+                    current,
+                    next,
+                    bytes,
+                } => {
+                    // SAFETY: both have this size.
+                    unsafe { self.pointer(current).copy_from(self.pointer(next), bytes) };
+                }
+            }
         }
     }
 
-    /// After a loop that exchanged an odd number of times, or an even one.
+    /// Ends a loop whose number of iterations was odd, or even.
     unsafe fn settle(&mut self, carries: &[Carry], odd: bool) {
-        for carry in carries.iter().filter(|c| odd && c.go_home) {
-            let (current, next) = (carry.current as usize, carry.next as usize);
-            // SAFETY: both have this size, and they are different memory.
-            unsafe { self.base[next].copy_from_nonoverlapping(self.base[current], carry.bytes) };
-            self.base.swap(current, next);
+        for carry in carries.iter().filter(|_| odd) {
+            if let Carry::Exchange {
+                current,
+                next,
+                go_home: true,
+                bytes,
+            } = *carry
+            {
+                let (current, next) = (current as usize, next as usize);
+                // SAFETY: both have this size, and they are different memory.
+                unsafe { self.base[next].copy_from_nonoverlapping(self.base[current], bytes) };
+                self.base.swap(current, next);
+            }
         }
     }
 

@@ -18,7 +18,9 @@ use lazulite_ir::{
     Binary, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Predicate, Ranges, Scalar,
     Unary, ValueId, linearize,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A tensor in memory (or between the stages of one kernel): result `result` of a node.
@@ -93,7 +95,8 @@ pub(super) struct Lowerer<'a> {
     defined: Option<NodeId>,
     space: &'a [Dim],
     values: Vec<(DType, Code)>,
-    numbers: FxHashMap<(DType, Code), ValueId>,
+    /// Values by the hash of type and code.
+    numbers: FxHashMap<u64, SmallVec<[ValueId; 1]>>,
     points: Vec<Rc<[IndexExpr]>>,
     point_numbers: FxHashMap<Rc<[IndexExpr]>, u32>,
     done: FxHashMap<Wanted, ValueId>,
@@ -146,14 +149,20 @@ impl<'a> Lowerer<'a> {
     }
 
     fn number(&mut self, dtype: DType, code: Code) -> ValueId {
-        let next = ValueId(self.values.len() as u32);
-        let key = (dtype, code);
-        if let Some(&known) = self.numbers.get(&key) {
+        let mut hasher = FxHasher::default();
+        (dtype, &code).hash(&mut hasher);
+        let candidates = self.numbers.entry(hasher.finish()).or_default();
+        let same = |v: &ValueId| {
+            let (known_dtype, known) = &self.values[v.0 as usize];
+            *known_dtype == dtype && *known == code
+        };
+        if let Some(&known) = candidates.iter().find(|v| same(v)) {
             return known;
         }
-        self.values.push(key.clone());
-        self.numbers.insert(key, next);
-        next
+        let value = ValueId(self.values.len() as u32);
+        candidates.push(value);
+        self.values.push((dtype, code));
+        value
     }
 
     /// Type of a value.
@@ -285,6 +294,11 @@ impl<'a> Lowerer<'a> {
     /// ones made.
     fn attempt(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
         let node = self.graph.node(w.node);
+        let ty = self.graph.tensor_type(w.node);
+        if ty.dims.iter().any(|d| d.is(0)) {
+            // No loop runs here.
+            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
+        }
         let kept = self.policy.residence(w.node) != Residence::Inline;
         if let Op::Get { index } = node.op {
             let from = Stored {
@@ -295,11 +309,6 @@ impl<'a> Lowerer<'a> {
         }
         if kept && self.defined != Some(w.node) {
             return Ok(Some(self.read(w, Stored::of(w.node))));
-        }
-        let ty = self.graph.tensor_type(w.node);
-        if ty.dims.iter().any(|d| d.is(0)) {
-            // No loop runs here.
-            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
         }
         let coords = self.points[w.point as usize].clone();
         match &node.op {

@@ -71,6 +71,17 @@ impl Member {
         }
     }
 
+    /// The variables' values at the element with these coordinates, if one point makes it up.
+    pub fn point(&self, coords: Vec<IndexExpr>) -> Vec<IndexExpr> {
+        let mut at = vec![IndexExpr::constant(Dim::ZERO); self.space.len()];
+        for (own, coord) in self.coords.iter().zip(coords) {
+            if let Some(v) = variable(own) {
+                at[v] = coord;
+            }
+        }
+        at
+    }
+
     /// True when there is nothing to compute.
     pub fn is_empty(&self) -> bool {
         self.dims.iter().any(|d| d.is(0))

@@ -2,7 +2,8 @@
 //! readers panic.
 
 use lazulite_ir::{
-    Combine, Custom, DType, Dim, DimOverflow, Dims, Scalar, TensorType, parse_attr, print_attr,
+    Array, Combine, Custom, DType, Dim, DimOverflow, Dims, Scalar, TensorType, parse_attr,
+    print_attr,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -190,4 +191,26 @@ fn short_texts_cannot_stand_for_huge_sizes() {
     let nested = "mod(floordiv(2*a + 2*b, 2)*".repeat(30) + "n" + &", 7)".repeat(30);
     let error = nested.parse::<Dim>().unwrap_err();
     assert!(error.message.contains("a size is longer"), "{error}");
+}
+
+#[test]
+fn arrays_read_back() {
+    let texts = [
+        "f32[2, 3] [0.1, nan, -0.0, inf, 1e-45, 0x7fc00001]",
+        "c64[1] [(1.0, -inf)]",
+        "bool[0, 4] []",
+        "i64[] [-9223372036854775808]",
+    ];
+    for text in texts {
+        assert_eq!(text.parse::<Array>().unwrap().to_string(), text);
+    }
+    let error = "u8[2] [1, 256]".parse::<Array>().unwrap_err();
+    assert_eq!(error.to_string(), "1:11: 256 does not fit u8");
+    let error = "u8[2] [1]".parse::<Array>().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "1:1: 1 values do not fill an array of dims [2]"
+    );
+    let huge = "f32[9999999999, 9999999999] []";
+    assert!(huge.parse::<Array>().is_err());
 }

@@ -352,24 +352,18 @@ impl Builder {
         (self.close_loop(), result)
     }
 
-    /// Runs what `body` builds if the scalar is not zero.
-    pub fn if_nonzero<R>(&mut self, scalar: Scalar, body: impl FnOnce(&mut Builder) -> R) -> R {
+    /// Opens a block that runs if the scalar is not zero.
+    pub fn open_if_nonzero(&mut self, scalar: Scalar) {
         self.open(Kind::IfNonZero(scalar));
-        let result = body(self);
-        self.close_if();
-        result
     }
 
-    /// Runs what `body` builds if any lane of the mask is set.
-    pub fn if_any<R>(&mut self, mask: Reg, body: impl FnOnce(&mut Builder) -> R) -> R {
+    /// Opens a block that runs if any lane of the mask is set.
+    pub fn open_if_any(&mut self, mask: Reg) {
         self.open(Kind::IfAny(mask));
-        let result = body(self);
-        self.close_if();
-        result
     }
 
-    /// Closes a conditional block; an empty one leaves no trace.
-    fn close_if(&mut self) {
+    /// Closes the innermost block, a condition; an empty one leaves no trace.
+    pub fn close_if(&mut self) {
         let (kind, body) = self.close();
         if body.is_empty() {
             return;
@@ -379,6 +373,22 @@ impl Builder {
             Kind::IfAny(mask) => self.push(Stmt::IfAny(mask, body)),
             other => unreachable!("close_if closes {other:?}"),
         }
+    }
+
+    /// Runs what `body` builds if the scalar is not zero.
+    pub fn if_nonzero<R>(&mut self, scalar: Scalar, body: impl FnOnce(&mut Builder) -> R) -> R {
+        self.open_if_nonzero(scalar);
+        let result = body(self);
+        self.close_if();
+        result
+    }
+
+    /// Runs what `body` builds if any lane of the mask is set.
+    pub fn if_any<R>(&mut self, mask: Reg, body: impl FnOnce(&mut Builder) -> R) -> R {
+        self.open_if_any(mask);
+        let result = body(self);
+        self.close_if();
+        result
     }
 
     /// `values`, replaced by what `body` builds if any lane of the mask is set: the way to a rare, slow

@@ -169,8 +169,7 @@ impl<'a> Scope<'a> {
                 ensure(*step > 0, || format!("step {step} is not positive"))?;
                 self.scalar(*from)?;
                 self.scalar(*to)?;
-                // In scope until the enclosing block ends, but only used in the body: the
-                // names are unique, and a use behind the loop is caught below.
+                // Taken out of scope behind the loop.
                 self.define_scalar(*counter)
             }
             Stmt::IfNonZero(scalar, _) => self.scalar(*scalar),

@@ -185,8 +185,8 @@ impl<'a> Cursor<'a> {
         let value: Option<u64> = token.text.parse().ok();
         let value = value.and_then(|v| T::try_from(v).ok());
         let value = value.ok_or_else(|| {
-            let number = shortened(token.text);
-            token.at.error(format!("{number} is too large for {what}"))
+            let message = format!("{} is too large", shortened(token.text));
+            token.at.error(message)
         })?;
         self.advance();
         Ok(value)

@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod array;
 pub(crate) mod graph;
 pub(crate) mod index;
 pub(crate) mod inst;

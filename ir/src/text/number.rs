@@ -10,24 +10,29 @@ use std::fmt;
 
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dtype, bits) = (self.dtype(), self.bits());
-        write!(f, "{dtype}(")?;
-        match dtype {
-            DType::Bool => write!(f, "{}", bits != 0)?,
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => write!(f, "{bits}")?,
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => write!(f, "{}", self.as_i64())?,
-            DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
-                f.write_str(&float_text(dtype, bits as u64))?;
-            }
-            DType::C64 | DType::C128 => {
-                let real = dtype.real();
-                let width = 8 * real.size();
-                let (re, im) = (bits & ((1 << width) - 1), bits >> width);
-                let (re, im) = (float_text(real, re as u64), float_text(real, im as u64));
-                write!(f, "{re}, {im}")?;
-            }
-        }
+        write!(f, "{}(", self.dtype())?;
+        write_value(f, *self)?;
         f.write_str(")")
+    }
+}
+
+/// Writes a value without its type; complex numbers as real and imaginary part.
+pub(crate) fn write_value(out: &mut impl fmt::Write, value: Scalar) -> fmt::Result {
+    let (dtype, bits) = (value.dtype(), value.bits());
+    match dtype {
+        DType::Bool => write!(out, "{}", bits != 0),
+        DType::U8 | DType::U16 | DType::U32 | DType::U64 => write!(out, "{bits}"),
+        DType::I8 | DType::I16 | DType::I32 | DType::I64 => write!(out, "{}", value.as_i64()),
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
+            out.write_str(&float_text(dtype, bits as u64))
+        }
+        DType::C64 | DType::C128 => {
+            let real = dtype.real();
+            let width = 8 * real.size();
+            let (re, im) = (bits & ((1 << width) - 1), bits >> width);
+            let (re, im) = (float_text(real, re as u64), float_text(real, im as u64));
+            write!(out, "{re}, {im}")
+        }
     }
 }
 
@@ -64,6 +69,13 @@ fn canonical_nan(dtype: DType) -> u64 {
 pub(crate) fn read_scalar(cursor: &mut Cursor<'_>) -> Result<Scalar, TextError> {
     let dtype = read_dtype(cursor)?;
     cursor.expect("(")?;
+    let value = read_value(cursor, dtype)?;
+    cursor.expect(")")?;
+    Ok(value)
+}
+
+/// Reads what [`write_value`] writes.
+pub(crate) fn read_value(cursor: &mut Cursor<'_>, dtype: DType) -> Result<Scalar, TextError> {
     let bits = match dtype {
         DType::Bool => u128::from(read_bool(cursor)?),
         DType::C64 | DType::C128 => {
@@ -75,7 +87,6 @@ pub(crate) fn read_scalar(cursor: &mut Cursor<'_>) -> Result<Scalar, TextError> 
         d if d.is_float() => read_float(cursor, d)?,
         d => read_int(cursor, d)?,
     };
-    cursor.expect(")")?;
     Ok(Scalar::from_bits(dtype, bits))
 }
 

@@ -9,6 +9,7 @@ pub mod canon;
 mod complex;
 mod error;
 mod inline;
+pub mod memory;
 pub mod pipeline;
 mod schedule;
 

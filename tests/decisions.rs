@@ -170,9 +170,9 @@ fn d11_7_results_do_not_depend_on_the_number_of_threads() {
     for threads in [1, 2, 5] {
         let mut options = before.clone();
         options.threads = threads;
-        lazulite::set_options(options);
+        lazulite::set_options(options).unwrap();
         results.push(program());
     }
-    lazulite::set_options(before);
+    lazulite::set_options(before).unwrap();
     assert!(results.windows(2).all(|r| r[0] == r[1]));
 }

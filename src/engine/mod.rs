@@ -146,21 +146,27 @@ pub(crate) fn execute(
     inputs: &mut [Input],
     sizes: &[i64],
 ) -> Result<Vec<Buffer>> {
-    match program.run(inputs, sizes, options::pool().as_ref()) {
+    match program.run(inputs, sizes, &options::pool()) {
         Ok(outputs) => Ok(outputs.buffers),
         Err(e) => Err(run_error(e)),
     }
 }
 
 fn run_error(error: RunError) -> Error {
-    let message = error.to_string();
-    let kind = match error {
+    let kind = match &error {
         RunError::Fault { .. } => ErrorKind::Fault,
-        RunError::OutOfMemory { .. } => ErrorKind::Memory,
-        RunError::Host { .. } => ErrorKind::Host,
-        _ => ErrorKind::Internal,
+        RunError::Alloc(_) => ErrorKind::Memory,
+        RunError::Custom { .. } => ErrorKind::Host,
+        // Checked before the program was chosen.
+        RunError::InputCount { .. }
+        | RunError::SizeCount { .. }
+        | RunError::NegativeSize { .. }
+        | RunError::InputBytes { .. }
+        | RunError::Guard { .. }
+        | RunError::Size { .. }
+        | RunError::Inconsistent(_) => ErrorKind::Internal,
     };
-    Error::new(kind, "realize", message)
+    Error::new(kind, "realize", error.to_string())
 }
 
 fn memory_error(message: &str) -> Error {

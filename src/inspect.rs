@@ -32,7 +32,9 @@ pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
 }
 
 fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
-    let artifact = lazulite_passes::run_until(graph, stage, &engine::options().passes())
+    let options = engine::options().passes();
+    let start = Artifact::Graph(graph.clone());
+    let artifact = lazulite_passes::run(start, Stage::Trace, stage, &options, &mut |_, _| {})
         .map_err(|e| Error::new(ErrorKind::Unsupported, "dump", e.to_string()))?;
     Ok(match artifact {
         Artifact::Graph(graph) => print_graph(&graph),

@@ -36,7 +36,7 @@ impl Options {
 
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
         let mut options = lazulite_passes::Options::default();
-        options.optimise = self.optimise;
+        options.schedule.fuse = self.optimise;
         options
     }
 

@@ -9,7 +9,7 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod builder;
-mod eval;
+pub(crate) mod eval;
 pub mod interp;
 pub mod math;
 mod print;

@@ -6,7 +6,7 @@ use cranelift_codegen::ir::Signature;
 use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module, default_libcall_names};
+use cranelift_module::{Linkage, Module, ModuleError, default_libcall_names};
 use lazulite_runtime::KernelFn;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -76,23 +76,14 @@ pub(crate) fn link(code: &MachineCode) -> Result<Function, CodegenError> {
     }
     let builder = JITBuilder::with_isa(module_isa()?, default_libcall_names());
     let mut module = JITModule::new(builder);
-    let signature = Signature::new(CallConv::SystemV);
-    let defined = module
-        .declare_function("kernel", Linkage::Local, &signature)
-        .and_then(|id| {
-            module.define_function_bytes(id, ALIGNMENT as u64, &bytes, &[])?;
-            module.finalize_definitions()?;
-            Ok(id)
-        });
-    let id = match defined {
-        Ok(id) => id,
+    let start = match define(&mut module, &bytes) {
+        Ok(start) => start,
         Err(error) => {
             // SAFETY: nothing of this module was ever called.
             unsafe { module.free_memory() };
-            return Err(CodegenError::Memory(error.to_string()));
+            return Err(error);
         }
     };
-    let start = module.get_finalized_function(id);
     Ok(Function {
         // SAFETY: a function with this signature starts there, as `MachineCode` promises.
         entry: unsafe { std::mem::transmute::<*const u8, KernelFn>(start) },
@@ -101,4 +92,19 @@ pub(crate) fn link(code: &MachineCode) -> Result<Function, CodegenError> {
             bytes: bytes.len(),
         }),
     })
+}
+
+/// Makes `bytes` the module's only function and returns where they lie.
+fn define(module: &mut JITModule, bytes: &[u8]) -> Result<*const u8, CodegenError> {
+    let memory = |e: ModuleError| CodegenError::Memory(e.to_string());
+    // The module never calls it, so it need not know the parameters.
+    let signature = Signature::new(CallConv::SystemV);
+    let id = module
+        .declare_function("kernel", Linkage::Local, &signature)
+        .map_err(memory)?;
+    module
+        .define_function_bytes(id, ALIGNMENT as u64, bytes, &[])
+        .map_err(memory)?;
+    module.finalize_definitions().map_err(memory)?;
+    Ok(module.get_finalized_function(id))
 }

@@ -307,22 +307,30 @@ impl<'a> StepBinder<'a> {
     fn carries(&self, carries: &[(u32, u32)]) -> Result<Box<[Carry]>, RunError> {
         let bind = |&(current, next): &(u32, u32)| {
             let bytes = self.bytes[current as usize];
-            let slots = [current, next].map(|b| self.arg(b).slot);
-            let owned = |b: u32, slot: u32| {
-                let root = self.program.linked.roots[slot as usize];
-                self.bytes[b as usize] == bytes && self.bytes[root as usize] == bytes
-            };
-            if !owned(current, slots[0]) || !owned(next, slots[1]) {
+            if self.bytes[next as usize] != bytes {
                 return Err(inconsistent(format!(
-                    "{} exchanges buffers {current} and {next} of different sizes",
+                    "{} carries buffers {current} and {next} of different sizes",
                     self.name()
                 )));
             }
-            let in_arena = |slot: u32| matches!(self.homes[slot as usize], Home::Arena(_));
-            Ok(Carry {
-                current: slots[0],
-                next: slots[1],
-                go_home: !slots.into_iter().all(in_arena),
+            let args = [current, next].map(|b| self.arg(b));
+            let owns = |arg: Arg| {
+                let root = self.program.linked.roots[arg.slot as usize];
+                arg.count == 0 && self.bytes[root as usize] == bytes
+            };
+            let [current, next] = args;
+            if !args.into_iter().all(owns) {
+                return Ok(Carry::Copy {
+                    current,
+                    next,
+                    bytes,
+                });
+            }
+            let in_arena = |arg: Arg| matches!(self.homes[arg.slot as usize], Home::Arena(_));
+            Ok(Carry::Exchange {
+                current: current.slot,
+                next: next.slot,
+                go_home: !args.into_iter().all(in_arena),
                 bytes,
             })
         };

@@ -369,21 +369,19 @@ impl Walk<'_> {
         }
     }
 
-    /// Carried buffers own memory that may be exchanged.
+    /// Carried buffers are written; memory that may be exchanged is so in one way only.
     fn carries(&mut self, carries: &[(u32, u32)]) -> Result<(), LoadError> {
         let mut seen = Vec::with_capacity(2 * carries.len());
-        for pair in carries {
-            for buffer in [pair.0, pair.1] {
-                self.used(buffer, Access::ReadWrite)?;
-                let located = &self.linked.located[buffer as usize];
-                if !located.slices.is_empty() {
-                    return self.fail(format!("carries slice {buffer}"));
-                }
-                seen.push(located.slot);
+        for &(current, next) in carries {
+            self.used(current, Access::ReadWrite)?;
+            self.used(next, Access::ReadWrite)?;
+            let [a, b] = [current, next].map(|b| &self.linked.located[b as usize]);
+            if a.slices.is_empty() && b.slices.is_empty() {
+                let (a, b) = (a.slot, b.slot);
+                seen.extend([a, b]);
+                let (a, b) = (self.representative(a), self.representative(b));
+                self.exchange[a as usize] = b;
             }
-            let [.., a, b] = seen[..] else { continue };
-            let (a, b) = (self.representative(a), self.representative(b));
-            self.exchange[a as usize] = b;
         }
         seen.sort_unstable();
         match seen.windows(2).any(|w| w[0] == w[1]) {

@@ -112,14 +112,23 @@ pub(crate) struct CustomArg {
     pub bytes: usize,
 }
 
-/// Two slots exchanged by a loop.
-pub(crate) struct Carry {
-    pub current: u32,
-    pub next: u32,
-    /// Whether the result must end up in the memory that `current` had at first. Arena memory may stay
-    /// exchanged, because both slots live equally long.
-    pub go_home: bool,
-    pub bytes: usize,
+/// How a loop makes the next value the current one.
+pub(crate) enum Carry {
+    /// By exchanging the memory of two slots.
+    Exchange {
+        current: u32,
+        next: u32,
+        /// Whether the result must end up in the memory that `current` had at first. Arena memory may
+        /// stay exchanged, because both slots live equally long.
+        go_home: bool,
+        bytes: usize,
+    },
+    /// By copying, where a buffer is only a part of its memory.
+    Copy {
+        current: Arg,
+        next: Arg,
+        bytes: usize,
+    },
 }
 
 /// A step that has run, for profiles.
@@ -273,7 +282,7 @@ impl Run<'_, '_> {
                         let at = self.pointer(*iteration).cast::<i64>();
                         at.write_unaligned(i as i64);
                         self.steps(body)?;
-                        self.exchange(carries);
+                        self.carry(carries);
                     }
                     self.settle(carries, *trip % 2 == 1);
                 }
@@ -290,7 +299,7 @@ impl Run<'_, '_> {
                             break;
                         }
                         self.steps(body)?;
-                        self.exchange(carries);
+                        self.carry(carries);
                         odd = !odd;
                     }
                     self.settle(carries, odd);
@@ -317,19 +326,40 @@ impl Run<'_, '_> {
         unsafe { self.pointer(condition).read() != 0 }
     }
 
-    fn exchange(&mut self, carries: &[Carry]) {
+    /// Ends an iteration.
+    unsafe fn carry(&mut self, carries: &[Carry]) {
         for carry in carries {
-            self.base.swap(carry.current as usize, carry.next as usize);
+            match *carry {
+                Carry::Exchange { current, next, .. } => {
+                    self.base.swap(current as usize, next as usize);
+                }
+                Carry::Copy {
+                    current,
+                    next,
+                    bytes,
+                } => {
+                    // SAFETY: both have this size.
+                    unsafe { self.pointer(current).copy_from(self.pointer(next), bytes) };
+                }
+            }
         }
     }
 
-    /// After a loop that exchanged an odd number of times, or an even one.
+    /// Ends a loop whose number of iterations was odd, or even.
     unsafe fn settle(&mut self, carries: &[Carry], odd: bool) {
-        for carry in carries.iter().filter(|c| odd && c.go_home) {
-            let (current, next) = (carry.current as usize, carry.next as usize);
-            // SAFETY: both have this size, and they are different memory.
-            unsafe { self.base[next].copy_from_nonoverlapping(self.base[current], carry.bytes) };
-            self.base.swap(current, next);
+        for carry in carries.iter().filter(|_| odd) {
+            if let Carry::Exchange {
+                current,
+                next,
+                go_home: true,
+                bytes,
+            } = *carry
+            {
+                let (current, next) = (current as usize, next as usize);
+                // SAFETY: both have this size, and they are different memory.
+                unsafe { self.base[next].copy_from_nonoverlapping(self.base[current], bytes) };
+                self.base.swap(current, next);
+            }
         }
     }
 

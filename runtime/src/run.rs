@@ -102,16 +102,14 @@ impl Program {
         self.run_with(inputs, sizes, pool, Some(profile))
     }
 
-    /// Bytes that a run with these sizes will allocate, inputs not counted: arena and outputs (without
-    /// donations), and the scratch of `pool`'s threads.
+    /// Bytes that a run with these sizes will need, known before it: arena and outputs, as if nothing
+    /// were donated. Inputs and the threads' scratch are not counted.
     ///
     /// # Errors
     /// When the sizes are not what the program takes.
-    pub fn peak_bytes(&self, sizes: &[i64], pool: &Pool) -> Result<usize, RunError> {
+    pub fn peak_bytes(&self, sizes: &[i64]) -> Result<usize, RunError> {
         let binding = self.binding(sizes)?;
-        let scratch = binding.scratch_bytes.saturating_mul(pool.threads());
-        let results = binding.arena_bytes.saturating_add(binding.output_bytes);
-        Ok(results.saturating_add(scratch))
+        Ok(binding.arena_bytes.saturating_add(binding.output_bytes))
     }
 
     fn run_with(

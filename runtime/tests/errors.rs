@@ -457,6 +457,6 @@ fn steps_that_reach_outside_of_buffers_are_refused_when_bound() {
     let error = run(carry, Place::Arena);
     assert_eq!(
         error,
-        format!("{prefix}step 0 exchanges buffers 1 and 2 of different sizes")
+        format!("{prefix}step 0 carries buffers 1 and 2 of different sizes")
     );
 }

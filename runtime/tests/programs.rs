@@ -32,10 +32,7 @@ fn a_kernel_for_any_size() {
         let expected: Vec<f32> = x.iter().map(|v| 2.0 * v).collect();
         assert_eq!(out.buffers[0].to_vec::<f32>(), expected);
         assert_eq!(out.report.output_bytes, 4 * n as usize);
-        assert_eq!(
-            program.peak_bytes(&[n], &Pool::single()),
-            Ok(4 * n as usize)
-        );
+        assert_eq!(program.peak_bytes(&[n]), Ok(4 * n as usize));
     }
 }
 
@@ -228,6 +225,44 @@ fn nested_loops_exchange_the_same_memory() {
 }
 
 #[test]
+fn carries_may_be_slices_and_parts() {
+    // For i in 0..3: stacked[i] = 1 + 1 + .. (5 times) from x, all inside a slice of the result, and
+    // next inside of larger memory.
+    let mut b = Builder::new(&[]);
+    let x = b.input(Element::I64, constant(1));
+    let stacked = b.output(Element::I64, constant(3));
+    let cur = b.buffer(
+        constant(8),
+        Place::LoopSlice {
+            of: stacked,
+            stride: constant(8),
+            loop_id: 0,
+        },
+    );
+    let large = b.arena(Element::I64, constant(4));
+    let next = b.buffer(constant(8), Place::Alias(large));
+    let [i, j] = [(); 2].map(|_| b.arena(Element::I64, constant(1)));
+    let add = b.kernel(add_i64, &[Read, Read, Write], &[constant(1)]);
+    let k = b.kernel(increment, &[Read, Write], &[constant(1)]);
+    let inner = Step::Loop {
+        loop_id: 1,
+        trip: constant(5),
+        iteration: j,
+        carries: vec![(cur, next)],
+        body: vec![call(k, &[cur, next])],
+    };
+    b.step(Step::Loop {
+        loop_id: 0,
+        trip: constant(3),
+        iteration: i,
+        carries: vec![],
+        body: vec![call(add, &[x, i, cur]), inner],
+    });
+    let out = run(&b.build(), &mut [keep(&[100i64])], &[]);
+    assert_eq!(out.buffers[0].to_vec::<i64>(), [105, 106, 107]);
+}
+
+#[test]
 fn while_counts_up_and_if_chooses() {
     let mut b = Builder::new(&[]);
     let start = b.input(Element::I64, constant(1));
@@ -404,7 +439,7 @@ fn scratch_memory_is_shared_by_lifetime() {
     let out = run(&program, &mut inputs, &[16]);
     assert_eq!(out.buffers[0].to_vec::<f32>(), [63.0; 16]);
     assert_eq!(out.report.arena_bytes, 128);
-    assert_eq!(program.peak_bytes(&[16], &Pool::single()), Ok(128 + 64));
+    assert_eq!(program.peak_bytes(&[16]), Ok(128 + 64));
 }
 
 #[test]

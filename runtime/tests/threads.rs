@@ -67,6 +67,14 @@ fn decision_11_7_results_are_the_same_bits_for_any_number_of_threads() {
 }
 
 #[test]
+fn programs_buffers_and_pools_may_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Program>();
+    shared::<Buffer>();
+    shared::<Pool>();
+}
+
+#[test]
 fn one_program_runs_on_many_threads_at_once() {
     let program = program();
     let pool = Pool::new(3).unwrap();

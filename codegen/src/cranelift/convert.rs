@@ -23,8 +23,8 @@ impl Emitter<'_> {
         Ok(match (f, from.class, kind.class) {
             (Conv::Float, F32, F64) => self.promote(kind, a),
             (Conv::Float, F64, F32) => self.demote(a),
-            (Conv::FromInt, I32 | I64, F32 | F64) => self.from_int(kind, from, a, true),
-            (Conv::FromUint, I32 | I64, F32 | F64) => self.from_int(kind, from, a, false),
+            (Conv::FromInt, I32 | I64, F32 | F64) => self.int_to_float(kind, from, a, true),
+            (Conv::FromUint, I32 | I64, F32 | F64) => self.int_to_float(kind, from, a, false),
             (Conv::ToInt, F32, I32) => self.map1(a, |e, x| e.b.ins().fcvt_to_sint_sat(to, x)),
             (Conv::ToInt, F32 | F64, I32 | I64) => {
                 let lane = to.lane_type();
@@ -44,7 +44,7 @@ impl Emitter<'_> {
             (Conv::Bits, F64, I64) | (Conv::Bits, I64, F64) => {
                 self.map1(a, |e, x| e.bits_as(to, x))
             }
-            (Conv::FromMask, Mask, F32 | F64 | I32 | I64) => self.from_mask(kind, a),
+            (Conv::FromMask, Mask, F32 | F64 | I32 | I64) => self.mask_to_numbers(kind, a),
             (Conv::SpreadMask, Mask, I32 | I64) => self.spread_mask(kind, a),
             (
                 Conv::Float
@@ -74,7 +74,7 @@ impl Emitter<'_> {
             .into_iter()
             .map(|lane| f(self, lane))
             .collect();
-        self.from_all_lanes(kind, &lanes)
+        self.join_all_lanes(kind, &lanes)
     }
 
     fn promote(&mut self, kind: Kind, a: Val) -> Val {
@@ -92,7 +92,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn from_int(&mut self, kind: Kind, from: Kind, a: Val, signed: bool) -> Val {
+    fn int_to_float(&mut self, kind: Kind, from: Kind, a: Val, signed: bool) -> Val {
         let to = kind.part();
         let convert = |e: &mut Self, ty: Type, x: Value| match signed {
             true => e.b.ins().fcvt_from_sint(ty, x),
@@ -116,7 +116,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn from_mask(&mut self, kind: Kind, mask: Val) -> Val {
+    fn mask_to_numbers(&mut self, kind: Kind, mask: Val) -> Val {
         let one = match kind.class {
             Class::F32 => u64::from(1f32.to_bits()),
             Class::F64 => 1f64.to_bits(),

@@ -62,7 +62,7 @@ impl Emitter<'_> {
                 self.load_lanes(raw, mem, &places, mask)
             }
         };
-        Ok(self.from_memory(kind, mem, value))
+        Ok(self.decoded(kind, mem, value))
     }
 
     /// The addresses of all lanes.
@@ -189,7 +189,7 @@ impl Emitter<'_> {
             .into_iter()
             .map(|place| self.load_scalar(mem, place))
             .collect();
-        self.from_all_lanes(raw, &lanes)
+        self.join_all_lanes(raw, &lanes)
     }
 
     /// The places where the mask is set, `instead` elsewhere.
@@ -259,7 +259,7 @@ impl Emitter<'_> {
     }
 
     /// Raw elements as the register class that holds them.
-    fn from_memory(&mut self, kind: Kind, mem: DType, raw: Val) -> Val {
+    fn decoded(&mut self, kind: Kind, mem: DType, raw: Val) -> Val {
         match mem {
             DType::Bool => {
                 let v = raw.first();
@@ -288,7 +288,7 @@ impl Emitter<'_> {
     }
 
     /// A register as raw elements; what lies above an element's size is arbitrary.
-    fn to_memory(&mut self, kind: Kind, mem: DType, value: Val) -> Result<Val, CodegenError> {
+    fn encoded(&mut self, kind: Kind, mem: DType, value: Val) -> Result<Val, CodegenError> {
         Ok(match mem {
             DType::Bool => {
                 let ints = kind.with(Class::I32);
@@ -330,7 +330,7 @@ impl Emitter<'_> {
         raw_class(mem)?;
         let base = self.scalar(address)?;
         let value = self.reg(value)?;
-        let raw = self.to_memory(kind, mem, value)?;
+        let raw = self.encoded(kind, mem, value)?;
         let mask = mask.map(|m| self.reg(m)).transpose()?;
         match (access, mask) {
             (MemAccess::Contiguous, None) if kind.full => self.store_vector(mem, base, raw),

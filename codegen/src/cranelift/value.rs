@@ -138,7 +138,7 @@ impl Emitter<'_> {
     }
 
     /// A CLIF value of type `ty` from its lanes.
-    pub fn from_lanes(&mut self, ty: Type, lanes: &[Value]) -> Value {
+    pub fn join_lanes(&mut self, ty: Type, lanes: &[Value]) -> Value {
         if !ty.is_vector() {
             return lanes[0];
         }
@@ -160,7 +160,7 @@ impl Emitter<'_> {
         let lanes: smallvec::SmallVec<[Value; 4]> = (0..columns[0].len())
             .map(|i| f(self, std::array::from_fn(|k| columns[k][i])))
             .collect();
-        self.from_lanes(ty, &lanes)
+        self.join_lanes(ty, &lanes)
     }
 
     /// All lanes of a register as scalars.
@@ -170,11 +170,11 @@ impl Emitter<'_> {
     }
 
     /// A register of `kind` from all its lanes as scalars.
-    pub fn from_all_lanes(&mut self, kind: Kind, lanes: &[Value]) -> Val {
+    pub fn join_all_lanes(&mut self, kind: Kind, lanes: &[Value]) -> Val {
         let per_part = kind.part().lane_count() as usize;
         let parts: smallvec::SmallVec<[Value; 2]> = lanes
             .chunks(per_part)
-            .map(|lanes| self.from_lanes(kind.part(), lanes))
+            .map(|lanes| self.join_lanes(kind.part(), lanes))
             .collect();
         Val::from_parts(&parts)
     }

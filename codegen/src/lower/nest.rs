@@ -130,7 +130,7 @@ impl Lowerer<'_> {
             // Loads that left the inner loops must not run where these would not.
             let mut conditions = 0;
             for range in &stage.ranges {
-                if !range.bounds().0.is_some_and(|lo| lo > 0) {
+                if range.bounds().0.is_none_or(|lo| lo <= 0) {
                     let (zero, extent) = (self.b.s_const(0), self.dim(range));
                     let runs = self.b.s_less(zero, extent);
                     self.b.open_if_nonzero(runs);

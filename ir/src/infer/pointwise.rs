@@ -4,8 +4,8 @@ use super::{Context, Result};
 use crate::{Binary, DType, Dims, Predicate, TensorType, TypeError, Unary};
 
 const NOT_BOOL: &str = "a number (not bool)";
-const REAL: &str = "bool or a real number (not complex)";
-const REAL_NUMBER: &str = "a real number (not bool or complex)";
+const REAL: &str = "bool or a real number";
+const REAL_NUMBER: &str = "a real number (not bool)";
 const FLOAT: &str = "a float or complex type";
 const REAL_FLOAT: &str = "a real float type";
 const INT: &str = "an integer type";

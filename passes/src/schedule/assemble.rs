@@ -390,7 +390,8 @@ impl<'a> Assembler<'a> {
         let local = match self.locals[m] {
             Some(local) => local,
             None => {
-                let local = self.draft.local(dtype, Dim::product(&placed.inner)?);
+                let len = Dim::product(&placed.inner)?;
+                let local = self.draft.local(dtype, len, self.levels[m] + 1);
                 self.locals[m] = Some(local);
                 self.unfilled.push(m);
                 local

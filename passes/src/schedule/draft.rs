@@ -43,7 +43,8 @@ pub(super) struct Draft {
     buffers: Vec<BufferDecl>,
     args: Vec<BufferId>,
     refs: FxHashMap<BufferId, BufferRef>,
-    locals: Vec<LocalDecl>,
+    /// Locals, and the level from which on they are filled.
+    locals: Vec<(LocalDecl, u32)>,
     values: Vec<(DType, Home)>,
     constants: FxHashMap<ValueId, InstOp>,
     stages: Vec<StageDraft>,
@@ -114,9 +115,9 @@ impl Draft {
         found
     }
 
-    /// Scratch memory.
-    pub fn local(&mut self, dtype: DType, len: Dim) -> LocalRef {
-        self.locals.push(LocalDecl { dtype, len });
+    /// Scratch memory that stages of lower levels than `ready` fill.
+    pub fn local(&mut self, dtype: DType, len: Dim, ready: u32) -> LocalRef {
+        self.locals.push((LocalDecl { dtype, len }, ready));
         LocalRef(self.locals.len() as u32 - 1)
     }
 
@@ -158,7 +159,10 @@ impl Draft {
         if let InstOp::Const(_) = op {
             return Home::Anywhere;
         }
-        let mut level = 0;
+        let mut level = match op {
+            InstOp::LoadLocal { local, .. } => self.locals[local.0 as usize].1,
+            _ => 0,
+        };
         let mut is_bound = false;
         let mut note = |v: ValueId| match self.values[v.0 as usize].1 {
             Home::Anywhere => {}
@@ -261,7 +265,7 @@ impl Draft {
             ..
         } = numbering;
         let buffer = |r: &BufferRef| self.buffers[r.0 as usize];
-        let local = |r: &LocalRef| self.locals[r.0 as usize].clone();
+        let local = |r: &LocalRef| self.locals[r.0 as usize].0.clone();
         let kernel = Kernel {
             buffers: buffers.iter().map(buffer).collect(),
             locals: locals.iter().map(local).collect(),

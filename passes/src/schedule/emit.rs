@@ -176,10 +176,13 @@ impl Emitter<'_, '_> {
             .collect()
     }
 
-    fn copy(&mut self, from: Stored, to: BufferId) -> Result<(), ScheduleError> {
+    /// Copies a whole tensor.
+    pub fn copy(&mut self, from: Stored, to: BufferId) -> Result<(), ScheduleError> {
         let len = Dim::product(stored_type(self.graph, from).1)?;
         let from = self.buffer_of(from)?;
-        self.steps.push(Step::Copy { from, to, len });
+        if !len.is(0) {
+            self.steps.push(Step::Copy { from, to, len });
+        }
         Ok(())
     }
 

@@ -209,6 +209,9 @@ impl Group {
         if !flat(member) || !flat(&placed.member) || !placed.inner.is_empty() {
             return Ok(false);
         }
+        if Dim::product(&member.dims)? != Dim::product(&placed.member.dims)? {
+            return Ok(false);
+        }
         let from = linearize(&read.coords, &placed.member.dims, member.ranges())?;
         if from != linearize(&member.coords, &member.dims, member.ranges())? {
             return Ok(false);
@@ -298,7 +301,13 @@ impl Group {
             both
         });
         let reduces = matches!(member.kind, Kind::Reduce { .. });
+        // Several variables tied to one loop would leave out all points off the diagonal.
+        let tied = (0..member.space.len()).filter(|&v| fit.assign[v].is_some());
+        let tied = Dim::product(tied.map(|v| &member.space[v]))?;
+        let loops = self.outer.iter().enumerate();
+        let loops = loops.filter(|(o, _)| !fit.demoted.contains(&(*o as u32)));
         if !self.covers(fit)
+            || tied != Dim::product(loops.map(|(_, d)| d))?
             || tied_and_demoted
             || (reduces && !(0..member.space.len()).all(free_are_tied))
             || self.insts + member.fragment.values.len() + 1 > machine.kernel_insts

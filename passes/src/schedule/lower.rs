@@ -219,7 +219,7 @@ impl<'a> Lowerer<'a> {
         coords: Vec<IndexExpr>,
         guard: Option<ValueId>,
     ) -> Result<ValueId, ScheduleError> {
-        let point = self.point(coords);
+        let point = self.point_of(node, coords);
         let root = self.wanted(node, point, guard);
         let mut stack = vec![root];
         while let Some(&top) = stack.last() {
@@ -257,8 +257,19 @@ impl<'a> Lowerer<'a> {
         coords: Vec<IndexExpr>,
         guard: Option<ValueId>,
     ) -> Option<ValueId> {
-        let point = self.point(coords);
+        let point = self.point_of(node, coords);
         self.need_at(node, point, guard)
+    }
+
+    /// The number of a point of `node`. The coordinate along an axis of size 1 is 0, whatever it was
+    /// computed to be.
+    fn point_of(&mut self, node: NodeId, mut coords: Vec<IndexExpr>) -> u32 {
+        for (coord, dim) in coords.iter_mut().zip(self.dims(node)) {
+            if dim.is(1) {
+                *coord = IndexExpr::constant(Dim::ZERO);
+            }
+        }
+        self.point(coords)
     }
 
     fn need_at(&mut self, node: NodeId, point: u32, guard: Option<ValueId>) -> Option<ValueId> {

@@ -186,6 +186,10 @@ pointwise!(
     add_f32, f32, |a, b| a + b
 );
 pointwise!(
+    /// out = a + b
+    add_i64, i64, |a, b| a + b
+);
+pointwise!(
     /// out = 2 a + 1
     double_plus_one, f32, |a| 2.0 * a + 1.0
 );

@@ -32,7 +32,8 @@ pub(super) const UNARY: &[Rule] = &[
         "abs-neg",
         "the absolute value does not see the sign",
         |f, n| match function(n)? {
-            Unary::Abs => {
+            // Unsigned numbers have no sign: there, negation changes the value.
+            Unary::Abs if !f.dtype(n.inputs[0]).is_unsigned_int() => {
                 let x = f.of_unary(Unary::Neg, n.inputs[0])?;
                 Some(Expr::unary(Unary::Abs, x))
             }

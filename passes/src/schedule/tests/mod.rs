@@ -2,6 +2,7 @@
 
 mod fusion;
 mod ops;
+mod random;
 
 use super::{ScheduleOptions, schedule};
 use crate::build::{Builder, Emit};

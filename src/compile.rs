@@ -224,7 +224,7 @@ where
 
     #[track_caller]
     fn capture(&self, types: &InputTypes, seen: &[Sighting]) -> Result<Version> {
-        let (pattern, bindings) = generalise(seen);
+        let (pattern, bindings) = generalise(seen, &[]);
         let mut rest = pattern.dims.iter().cloned();
         let mut parameters = Vec::new();
         for &(dtype, rank) in types {

@@ -69,8 +69,11 @@ impl Program {
         let graph = parse(text)?;
         let mut names = BTreeSet::new();
         for node in graph.nodes() {
+            let mut collect = |s: &Symbol| {
+                names.insert(s.clone());
+            };
             node.op
-                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut |s| drop(names.insert(s.clone()))));
+                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
         }
         let symbols: Vec<Symbol> = names.into_iter().collect();
         let program = engine::compile_graph(&graph, &symbols)?;

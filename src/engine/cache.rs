@@ -172,7 +172,8 @@ impl Entry {
 fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<Version> {
     let mut seen = history.to_vec();
     seen.push(sighting.clone());
-    let (pattern, bindings) = generalise(&seen);
+    let inputs = trace.input_dims();
+    let (pattern, bindings) = generalise(&seen, &inputs);
     let general = compile_pattern(trace, pattern, bindings);
     if history.is_empty() {
         return general;
@@ -180,9 +181,9 @@ fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<V
     match general {
         Ok(version) if version.bind(&sighting.dims, &sighting.literals).is_some() => Ok(version),
         _ => {
-            let (mut pattern, _) = generalise(std::slice::from_ref(sighting));
+            let (mut pattern, _) = generalise(std::slice::from_ref(sighting), &inputs);
             // Numbers that were seen to change stay run-time values.
-            pattern.literals = generalise(&seen).0.literals;
+            pattern.literals = generalise(&seen, &inputs).0.literals;
             compile_pattern(trace, pattern, Vec::new())
         }
     }

@@ -1,5 +1,6 @@
 //! The other way to a value: the reference interpreter, for comparison.
 
+use super::Buffers;
 use super::build::{Pattern, build};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
@@ -9,7 +10,7 @@ use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
 #[track_caller]
-pub(super) fn run(trace: &Trace) -> Result<Vec<Buffer>> {
+pub(super) fn run(trace: &Trace) -> Result<Buffers> {
     let pattern = Pattern {
         dims: trace.dims.clone(),
         literals: trace.literals.iter().copied().map(Some).collect(),

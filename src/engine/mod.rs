@@ -119,7 +119,7 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(trace: &Trace, version: &cache::Version, sizes: &[i64]) -> Result<Vec<Buffer>> {
+fn run(trace: &Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buffers> {
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     for &leaf in &trace.leaves {
         let Some(value) = &trace.nodes[leaf as usize].value else {
@@ -134,6 +134,9 @@ fn run(trace: &Trace, version: &cache::Version, sizes: &[i64]) -> Result<Vec<Buf
     execute(&version.program, &mut inputs, sizes)
 }
 
+/// Results of a program.
+pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
+
 /// The number as the value of a 0-d parameter.
 pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
     let bytes = literal.bits.to_le_bytes();
@@ -141,11 +144,7 @@ pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
 }
 
 /// Runs a program on the configured threads.
-pub(crate) fn execute(
-    program: &Program,
-    inputs: &mut [Input],
-    sizes: &[i64],
-) -> Result<Vec<Buffer>> {
+pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) -> Result<Buffers> {
     match program.run(inputs, sizes, &options::pool()) {
         Ok(outputs) => Ok(outputs.buffers),
         Err(e) => Err(run_error(e)),
@@ -174,7 +173,7 @@ fn memory_error(message: &str) -> Error {
 }
 
 /// Enters the results, or the failure, into the nodes that were asked for.
-fn enter(trace: &Trace, outputs: Result<Vec<Buffer>>) -> Result<()> {
+fn enter(trace: &Trace, outputs: Result<Buffers>) -> Result<()> {
     let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
     match outputs {
         Ok(buffers) => {

@@ -255,6 +255,14 @@ fn write_structure(node: &Node, trace: &mut Trace) {
 }
 
 impl Trace {
+    /// Positions of the leaves' sizes in [`Trace::dims`].
+    pub fn input_dims(&self) -> Vec<u32> {
+        let leaves = self.leaves.iter().map(|&l| &self.nodes[l as usize]);
+        leaves
+            .flat_map(|n| n.first_dim..n.first_dim + n.node.ty.rank() as u32)
+            .collect()
+    }
+
     /// True for a node with several results, which only `Item` nodes use.
     pub fn is_tuple(&self, position: usize) -> bool {
         match &self.nodes[position].node.op {

@@ -4,7 +4,7 @@
 //! index and the bound. Negative indices count from the end, as in PyTorch.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Broadcast, Dim, Tensor, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
@@ -113,6 +113,7 @@ impl Tensor {
     #[track_caller]
     pub fn i(&self, indices: impl IntoIndices) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         index(self, indices.into_indices()).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 
@@ -120,6 +121,7 @@ impl Tensor {
     #[track_caller]
     pub fn select(&self, axis: i64, at: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         select_one(self, axis, at).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 
@@ -127,6 +129,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let gathered = (|| {
             let at = self.axis("index_select", axis)?;
             let indices = if indices.rank()? == 0 {
@@ -148,6 +151,7 @@ impl Tensor {
     #[track_caller]
     pub fn gather(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let gathered = (|| {
             let at = self.axis("gather", axis)?;
             if self.rank()? == 0 {
@@ -177,6 +181,7 @@ impl Tensor {
     #[track_caller]
     pub fn embedding(&self, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         gather_axes("embedding", self, &[0], std::slice::from_ref(indices))
             .unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
@@ -191,6 +196,7 @@ impl Tensor {
         combine: Option<Combine>,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let scattered = (|| {
             let at = self.axis(op, axis)?;
             let coordinates = self.coordinates(op, at, indices)?;
@@ -510,6 +516,7 @@ impl Tensor {
     #[track_caller]
     pub fn set_item(&mut self, indices: impl IntoIndices, value: impl Into<Argument>) {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let written = (|| {
             let count = self.dims()?.iter().product::<usize>();
             let dims: Vec<Dim> = (0..self.rank()?).map(|i| self.dim(i as i64)).collect();

@@ -1,7 +1,7 @@
 //! Rearranging elements: nothing here copies until a kernel reads through it.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Broadcast, Dim, IntoDims, Number, Tensor, primitive, size_overflow};
 use lazulite_ir::{Dims, Op};
 
@@ -23,6 +23,7 @@ impl Tensor {
     #[track_caller]
     pub fn reshape(&self, dims: impl IntoDims) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let dims = dims.into_dims().and_then(|dims| self.infer_missing(dims));
         match dims {
             Ok(dims) => primitive("reshape", Op::Reshape { dims }, &[self]),
@@ -65,6 +66,7 @@ impl Tensor {
     #[track_caller]
     pub fn permute(&self, axes: impl AsRef<[i64]>) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let perm = axes
             .as_ref()
             .iter()
@@ -202,6 +204,7 @@ impl Tensor {
     #[track_caller]
     pub fn flatten(&self, first: i64, last: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let dims = self.node().and_then(|node| {
             let (first, last) = (self.axis("flatten", first)?, self.axis("flatten", last)?);
             let mut dims = node.ty.dims.clone();
@@ -252,6 +255,7 @@ impl Tensor {
         step: i64,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let attributes = self.node().and_then(|node| {
             let axis = self.axis(op, axis)?;
             let rank = node.ty.rank();
@@ -304,6 +308,7 @@ impl Tensor {
     #[track_caller]
     pub fn unfold(&self, axis: i64, size: impl Into<Dim>, step: impl Into<Dim>) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let attributes = self.axis("unfold", axis).and_then(|axis| {
             Ok(Op::Window {
                 axis: axis as u32,
@@ -329,6 +334,7 @@ impl Tensor {
     #[track_caller]
     pub fn cat(tensors: &[&Tensor], axis: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         concatenate(tensors, axis).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 

@@ -275,7 +275,10 @@ fn record_primitive(
         operands.push(Operand::Node(node.clone()));
     }
     let refs: SmallVec<[&Type; 3]> = types.iter().collect();
-    let ty = infer(&primitive, &refs, &mut Vec::new()).map_err(|e| type_error(op, e, inputs))?;
+    let ty = match infer(&primitive, &refs, &mut Vec::new()) {
+        Ok(ty) => ty,
+        Err(e) => return Err(type_error(op, e, inputs)),
+    };
     let first = match &ty {
         Type::Tensor(t) => t.clone(),
         Type::Tuple(types) => types

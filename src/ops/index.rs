@@ -159,7 +159,7 @@ impl Tensor {
             }
             let coordinates = self.coordinates("gather", at, indices)?;
             let axes: Vec<usize> = (0..self.rank()?).collect();
-            gather_axes("gather", self, &axes, &coordinates)
+            Ok(gather_at("gather", self, &axes, &coordinates))
         })();
         gathered.unwrap_or_else(|e: Error| Tensor::error(e.at(place)))
     }
@@ -213,7 +213,8 @@ impl Tensor {
         scattered.unwrap_or_else(|e: Error| Tensor::error(e.at(place)))
     }
 
-    /// One index tensor per axis: `indices` along `axis`, the own position along the others.
+    /// One index tensor per axis: `indices` along `axis` (none negative any more), the own position
+    /// along the others.
     #[track_caller]
     fn coordinates(&self, op: &'static str, axis: usize, indices: &Tensor) -> Result<Vec<Tensor>> {
         let (own, given) = (self.rank()?, indices.rank()?);
@@ -259,7 +260,7 @@ fn normalised(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Re
     Ok(indices.lt(0).where_(indices.add(size), &indices))
 }
 
-/// Gathers along axes; the common sizes of the indices come first.
+/// Gathers along axes with indices that may be negative; their common sizes come first.
 #[track_caller]
 fn gather_axes(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor]) -> Result<Tensor> {
     let mut broadcast = Broadcast::default();
@@ -276,10 +277,16 @@ fn gather_axes(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor])
         .zip(indices)
         .map(|(&axis, i)| Ok(normalised(op, x, axis, i)?.expand_to(op, dims.clone())))
         .collect::<Result<Vec<_>>>()?;
+    Ok(gather_at(op, x, axes, &ready))
+}
+
+/// Gathers along axes with indices of equal sizes, none negative.
+#[track_caller]
+fn gather_at(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor]) -> Tensor {
     let mut inputs = vec![x];
-    inputs.extend(&ready);
+    inputs.extend(indices);
     let axes = axes.iter().map(|&a| a as u32).collect();
-    Ok(primitive(op, Op::Gather { axes }, &inputs))
+    primitive(op, Op::Gather { axes }, &inputs)
 }
 
 /// PyTorch lets a 0-d tensor be gathered from as if it had one axis.

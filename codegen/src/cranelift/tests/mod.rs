@@ -3,6 +3,7 @@
 
 mod memory;
 mod operations;
+mod random;
 
 use super::CraneliftBackend;
 use crate::backend::VectorBackend;

@@ -20,6 +20,9 @@ const ELEMENTS: usize = 64;
 /// Bytes of each type's part of the input, and of each part of the output.
 const PART: usize = ELEMENTS * 8;
 
+/// The boxes that programs run on.
+pub const BOUNDS: [(i64, i64); 2] = [(0, 5), (2, 3)];
+
 /// One decision: what to do, to which operands.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -38,7 +41,7 @@ struct Slot {
 
 /// A function with arguments.
 pub struct Program {
-    /// Reads buffer 0 and sizes, writes buffer 1.
+    /// Reads buffer 0, the sizes and [`BOUNDS`], writes buffer 1.
     pub function: Function,
     /// Buffer 0.
     pub input: Vec<u8>,
@@ -63,7 +66,7 @@ impl Program {
         let arguments = Arguments {
             buffers: vec![&mut input, &mut output],
             sizes: &self.sizes,
-            bounds: &[(0, 5), (2, 3)],
+            bounds: &BOUNDS,
         };
         let fault = run(&self.function, arguments)?;
         Ok((output, fault))

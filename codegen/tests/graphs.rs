@@ -5,41 +5,37 @@ use lazulite_codegen::lower::LowerOptions;
 use lazulite_codegen::{CodegenOptions, Level, compile};
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{Array, Environment, EvalError, EvalMode, Graph, Plan, Symbol, eval_plan};
-use lazulite_passes::{
-    Options, PassError, ScheduleOptions, canon, inline, schedule, split_complex,
-};
+use lazulite_passes::{Options, PassError, ScheduleOptions, compile_to_plan};
 use lazulite_runtime::{Buffer, Input, Pool, RunError};
 use proptest::prelude::*;
 
-/// The plan of a graph, with or without fusion. All scratch lives all the time.
+/// The plan of a graph, with or without fusion.
 fn plan(graph: &Graph, fuse: bool) -> Result<Plan, PassError> {
-    let options = Options::default();
-    let graph = inline(graph)?;
-    let graph = canon::canon(&graph, &options)?;
-    let graph = split_complex(&graph, &options)?;
-    let options = ScheduleOptions {
-        fuse,
-        ..ScheduleOptions::default()
+    let options = Options {
+        schedule: ScheduleOptions {
+            fuse,
+            ..ScheduleOptions::default()
+        },
+        ..Options::default()
     };
-    let mut plan = schedule(&graph, &options).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    for buffer in &mut plan.buffers {
-        buffer.live = (0, u32::MAX - 1);
-    }
-    Ok(plan)
+    compile_to_plan(graph, &options)
 }
 
-/// Runs a plan in place of `graph`.
+/// Runs a plan in place of the case's graph, its inputs given up or not.
 fn execute(
     case: &Case,
     plan: &Plan,
     options: &CodegenOptions,
-    threads: usize,
+    (threads, donate): (usize, bool),
 ) -> Result<Vec<Array>, RunError> {
     let program = compile(plan, options).unwrap_or_else(|e| panic!("{e}\n{case:?}"));
     let mut inputs: Vec<Input> = case
         .inputs
         .iter()
-        .map(|a| Input::keep(Buffer::from_bytes(&a.bytes).unwrap()))
+        .map(|a| Input {
+            buffer: Buffer::from_bytes(&a.bytes).unwrap(),
+            donate,
+        })
         .collect();
     let sizes = case.sizes();
     let size = |s: &Symbol| sizes.get(s).copied();
@@ -118,15 +114,19 @@ fn check(case: &Case) {
                     lazulite_ir::print_plan(&plan)
                 )
             };
-            let found = execute(case, &plan, &options, 1);
+            let found = execute(case, &plan, &options, (1, false));
             match (faults, found) {
                 (false, Ok(found)) => {
                     if case.expected().is_ok() {
                         case.check(&found)
                             .unwrap_or_else(|e| panic!("{e}\n{}", what()));
                     }
-                    let again = execute(case, &plan, &options, 2).unwrap();
-                    assert!(found == again, "two threads differ from one\n{}", what());
+                    let again = execute(case, &plan, &options, (2, true)).unwrap();
+                    assert!(
+                        found == again,
+                        "two threads and donated inputs differ\n{}",
+                        what()
+                    );
                 }
                 (true, Err(RunError::Fault { .. } | RunError::Custom { .. })) => {}
                 (faults, found) => panic!("faults {faults}, found {found:?}\n{}", what()),

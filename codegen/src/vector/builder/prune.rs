@@ -2,8 +2,8 @@
 
 use crate::vector::{Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt};
 
-/// Removes registers, scalars and variables without use, loops and conditions left empty. One pass from the end:
-/// uses come after definitions, but for variables, whose reads are all taken for used.
+/// Removes registers, scalars and variables without use, loops and conditions left empty. One pass
+/// from the end: uses come after definitions, but for variables, whose reads all count as used.
 pub(super) fn prune(function: &mut Function) {
     let mut uses = Uses {
         regs: vec![false; function.regs.len()],
@@ -62,33 +62,29 @@ impl Uses {
     fn keep(&mut self, stmt: &mut Stmt) -> bool {
         match stmt {
             Stmt::Let(reg, op) => {
-                let used = self.regs[reg.0 as usize];
-                if used {
+                if self.regs[reg.0 as usize] {
                     self.op(*op);
                 }
-                used
+                self.regs[reg.0 as usize]
             }
             Stmt::Scalar(scalar, op) => {
-                let used = self.scalars[scalar.0 as usize];
-                if used {
+                if self.scalars[scalar.0 as usize] {
                     self.scalar_op(*op);
                 }
-                used
+                self.scalars[scalar.0 as usize]
             }
             Stmt::Set(var, value) => {
-                let used = self.vars[var.0 as usize];
-                if used {
+                if self.vars[var.0 as usize] {
                     self.reg(*value);
                 }
-                used
+                self.vars[var.0 as usize]
             }
             Stmt::Store {
                 address,
                 access,
                 value,
                 mask,
-                mem: _,
-                non_temporal: _,
+                ..
             } => {
                 self.reg(*value);
                 self.place(*address, *access, *mask);
@@ -99,36 +95,18 @@ impl Uses {
                 from,
                 to,
                 body,
-                counter: _,
-                step: _,
+                ..
             } => {
-                self.block(body);
-                let used = !body.is_empty() || self.scalars[after.0 as usize];
-                if used {
-                    self.scalar(*from);
-                    self.scalar(*to);
-                }
-                used
+                let wanted = self.scalars[after.0 as usize];
+                self.inner(body, wanted, |uses| {
+                    uses.scalar(*from);
+                    uses.scalar(*to);
+                })
             }
-            Stmt::IfNonZero(scalar, body) => {
-                self.block(body);
-                if !body.is_empty() {
-                    self.scalar(*scalar);
-                }
-                !body.is_empty()
-            }
-            Stmt::IfAny(mask, body) => {
-                self.block(body);
-                if !body.is_empty() {
-                    self.reg(*mask);
-                }
-                !body.is_empty()
-            }
+            Stmt::IfNonZero(scalar, body) => self.inner(body, false, |uses| uses.scalar(*scalar)),
+            Stmt::IfAny(mask, body) => self.inner(body, false, |uses| uses.reg(*mask)),
             Stmt::Fault {
-                mask,
-                value,
-                bound,
-                fault: _,
+                mask, value, bound, ..
             } => {
                 self.reg(*mask);
                 self.reg(*value);
@@ -136,6 +114,16 @@ impl Uses {
                 true
             }
         }
+    }
+
+    /// Prunes a body; whether its statement is needed, whose operands `mark` then marks.
+    fn inner(&mut self, body: &mut Vec<Stmt>, wanted: bool, mark: impl FnOnce(&mut Uses)) -> bool {
+        self.block(body);
+        let used = wanted || !body.is_empty();
+        if used {
+            mark(self);
+        }
+        used
     }
 
     fn place(&mut self, address: Scalar, access: MemAccess, mask: Option<Reg>) {

@@ -2,7 +2,8 @@
 
 use crate::bind::{Home, eval, eval_count, eval_signature, inconsistent};
 use crate::exec::{
-    Arg, BoundContract, BoundCustom, BoundSort, BoundStep, BoundStepKind, Carry, CustomArg,
+    Arg, BoundContract, BoundCustom, BoundLoop, BoundSort, BoundStep, BoundStepKind, BoundWhile,
+    Carry, CustomArg,
 };
 use crate::kernels::contract::Tiling;
 use crate::kernels::sort::Place as SortPlace;
@@ -86,16 +87,7 @@ impl<'a> StepBinder<'a> {
                 outputs: self.custom_args(outputs)?,
                 fault: *fault,
             }),
-            Step::Copy { from, to, bytes } => {
-                let bytes = self.count(bytes)?;
-                self.holds(*from, bytes, 1)?;
-                self.holds(*to, bytes, 1)?;
-                BoundStepKind::Copy {
-                    from: self.arg(*from),
-                    to: self.arg(*to),
-                    partition: Partition::new(&[bytes as i64], COPY_COST, COPY_LANES),
-                }
-            }
+            Step::Copy { from, to, bytes } => self.copy(*from, *to, bytes)?,
             Step::If {
                 condition,
                 then,
@@ -115,18 +107,14 @@ impl<'a> StepBinder<'a> {
                 carries,
                 body,
             } => {
-                let trip = self.count(trip)?;
-                let slot = self.program.linked.loops.get(loop_id).copied();
-                let slot = slot.ok_or_else(|| inconsistent(format!("no loop {loop_id}")))?;
-                self.trips[slot as usize] = trip;
-                self.holds(*iteration, size_of::<i64>(), 1)?;
-                BoundStepKind::Loop {
+                let slot = self.begin_loop(*loop_id, trip, *iteration)?;
+                BoundStepKind::Loop(BoundLoop {
                     slot,
-                    trip,
+                    trip: self.trips[slot as usize],
                     iteration: self.arg(*iteration),
                     carries: self.carries(carries)?,
                     body: self.steps(body)?,
-                }
+                })
             }
             Step::While {
                 test,
@@ -135,13 +123,33 @@ impl<'a> StepBinder<'a> {
                 body,
             } => {
                 self.holds(*condition, 1, 1)?;
-                BoundStepKind::While {
+                BoundStepKind::While(BoundWhile {
                     carries: self.carries(carries)?,
                     test: self.steps(test)?,
                     condition: self.arg(*condition),
                     body: self.steps(body)?,
-                }
+                })
             }
+        })
+    }
+
+    /// Notes a loop's trip count; gives its slot.
+    fn begin_loop(&mut self, id: u32, trip: &Size, iteration: u32) -> Result<u32, RunError> {
+        let slot = self.program.linked.loops.get(&id).copied();
+        let slot = slot.ok_or_else(|| inconsistent(format!("no loop {id}")))?;
+        self.trips[slot as usize] = self.count(trip)?;
+        self.holds(iteration, size_of::<i64>(), 1)?;
+        Ok(slot)
+    }
+
+    fn copy(&self, from: u32, to: u32, bytes: &Size) -> Result<BoundStepKind, RunError> {
+        let bytes = self.count(bytes)?;
+        self.holds(from, bytes, 1)?;
+        self.holds(to, bytes, 1)?;
+        Ok(BoundStepKind::Copy {
+            from: self.arg(from),
+            to: self.arg(to),
+            partition: Partition::new(&[bytes as i64], COPY_COST, COPY_LANES),
         })
     }
 

@@ -164,16 +164,7 @@ impl Walk<'_> {
                 fault,
             } => {
                 self.custom(target, *fault)?;
-                for (buffer, signature) in inputs {
-                    self.typed(*buffer, signature, Access::Read)?;
-                }
-                for (buffer, signature) in outputs {
-                    self.typed(*buffer, signature, Access::Write)?;
-                }
-                let numbers = |list: &[(u32, Signature)]| -> Vec<u32> {
-                    list.iter().map(|(buffer, _)| *buffer).collect()
-                };
-                self.apart(&numbers(inputs), &numbers(outputs))
+                self.custom_buffers(inputs, outputs)
             }
             Step::Copy { from, to, bytes } => {
                 self.size(bytes)?;
@@ -197,11 +188,7 @@ impl Walk<'_> {
             } => {
                 self.size(trip)?;
                 self.used(*iteration, Access::Write)?;
-                let slot = self.linked.loops.len() as u32;
-                if self.linked.loops.insert(*loop_id, slot).is_some() {
-                    return self.fail(format!("has the loop id {loop_id} of another loop"));
-                }
-                self.active.push(*loop_id);
+                self.begin_loop(*loop_id)?;
                 self.carries(carries)?;
                 self.nested(&[body], depth)?;
                 self.active.pop();
@@ -220,6 +207,33 @@ impl Walk<'_> {
                 self.carries(carries)
             }
         }
+    }
+
+    /// From now on, slices of this loop may be used.
+    fn begin_loop(&mut self, id: u32) -> Result<(), LoadError> {
+        let slot = self.linked.loops.len() as u32;
+        if self.linked.loops.insert(id, slot).is_some() {
+            return self.fail(format!("has the loop id {id} of another loop"));
+        }
+        self.active.push(id);
+        Ok(())
+    }
+
+    fn custom_buffers(
+        &mut self,
+        inputs: &[(u32, Signature)],
+        outputs: &[(u32, Signature)],
+    ) -> Result<(), LoadError> {
+        for (buffer, signature) in inputs {
+            self.typed(*buffer, signature, Access::Read)?;
+        }
+        for (buffer, signature) in outputs {
+            self.typed(*buffer, signature, Access::Write)?;
+        }
+        let numbers = |list: &[(u32, Signature)]| -> Vec<u32> {
+            list.iter().map(|(buffer, _)| *buffer).collect()
+        };
+        self.apart(&numbers(inputs), &numbers(outputs))
     }
 
     /// Lists of steps inside of the current one, one behind the other.
@@ -321,7 +335,11 @@ impl Walk<'_> {
                 "has the epilogue {name} over other ranges or lanes"
             ));
         }
-        Ok(())
+        // It writes while other tiles are still to be computed.
+        let args = call.args.iter().zip(&spec.params);
+        let written = args.filter(|(_, access)| access.writes());
+        let written: Vec<u32> = written.map(|(buffer, _)| *buffer).collect();
+        self.apart(&[c.lhs, c.rhs], &written)
     }
 
     fn sort(&mut self, columns: &[(u32, u32, Element)], dims: &[Size; 3]) -> Result<(), LoadError> {
@@ -341,15 +359,15 @@ impl Walk<'_> {
 
     /// The step reads and writes in an order of its own, so no result may lie in an operand's memory.
     fn apart(&mut self, read: &[u32], written: &[u32]) -> Result<(), LoadError> {
-        let slot = |b: &u32| self.linked.located[*b as usize].slot;
-        let read: Vec<u32> = read.iter().map(slot).collect();
-        let written: Vec<u32> = written.iter().map(slot).collect();
-        for (i, w) in written.iter().enumerate() {
-            if read.contains(w) || written[..i].contains(w) {
-                return self.fail("has a result in the memory of an operand or another result");
+        for w in written {
+            let written = self.linked.located[*w as usize].slot;
+            for r in read {
+                let read = self.linked.located[*r as usize].slot;
+                if read == written {
+                    return self.fail(format!("writes buffer {w} in the memory of operand {r}"));
+                }
+                self.read_while_written.push((read, written));
             }
-            self.read_while_written
-                .extend(read.iter().map(|r| (*r, *w)));
         }
         Ok(())
     }

@@ -59,19 +59,23 @@ pub(crate) enum BoundStepKind {
         then: Box<[BoundStep]>,
         other: Box<[BoundStep]>,
     },
-    Loop {
-        slot: u32,
-        trip: usize,
-        iteration: Arg,
-        carries: Box<[Carry]>,
-        body: Box<[BoundStep]>,
-    },
-    While {
-        test: Box<[BoundStep]>,
-        condition: Arg,
-        carries: Box<[Carry]>,
-        body: Box<[BoundStep]>,
-    },
+    Loop(BoundLoop),
+    While(BoundWhile),
+}
+
+pub(crate) struct BoundLoop {
+    pub slot: u32,
+    pub trip: usize,
+    pub iteration: Arg,
+    pub carries: Box<[Carry]>,
+    pub body: Box<[BoundStep]>,
+}
+
+pub(crate) struct BoundWhile {
+    pub test: Box<[BoundStep]>,
+    pub condition: Arg,
+    pub carries: Box<[Carry]>,
+    pub body: Box<[BoundStep]>,
 }
 
 pub(crate) struct BoundContract {
@@ -270,41 +274,43 @@ impl Run<'_, '_> {
                     };
                     return self.steps(steps);
                 }
-                BoundStepKind::Loop {
-                    slot,
-                    trip,
-                    iteration,
-                    carries,
-                    body,
-                } => {
-                    for i in 0..*trip {
-                        self.iterations[*slot as usize] = i;
-                        let at = self.pointer(*iteration).cast::<i64>();
-                        at.write_unaligned(i as i64);
-                        self.steps(body)?;
-                        self.carry(carries);
-                    }
-                    self.settle(carries, *trip % 2 == 1);
-                }
-                BoundStepKind::While {
-                    test,
-                    condition,
-                    carries,
-                    body,
-                } => {
-                    let mut odd = false;
-                    loop {
-                        self.steps(test)?;
-                        if !self.is_true(*condition) {
-                            break;
-                        }
-                        self.steps(body)?;
-                        self.carry(carries);
-                        odd = !odd;
-                    }
-                    self.settle(carries, odd);
-                }
+                BoundStepKind::Loop(l) => return self.counted(l),
+                BoundStepKind::While(w) => return self.conditional(w),
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    unsafe fn counted(&mut self, l: &BoundLoop) -> Flow {
+        for i in 0..l.trip {
+            self.iterations[l.slot as usize] = i;
+            // SAFETY: the caller's promise; binding has checked that there are eight bytes.
+            unsafe {
+                let at = self.pointer(l.iteration).cast::<i64>();
+                at.write_unaligned(i as i64);
+                self.steps(&l.body)?;
+                self.carry(&l.carries);
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.settle(&l.carries, l.trip % 2 == 1) };
+        ControlFlow::Continue(())
+    }
+
+    unsafe fn conditional(&mut self, w: &BoundWhile) -> Flow {
+        let mut odd = false;
+        // SAFETY: the caller's promise.
+        unsafe {
+            loop {
+                self.steps(&w.test)?;
+                if !self.is_true(w.condition) {
+                    break;
+                }
+                self.steps(&w.body)?;
+                self.carry(&w.carries);
+                odd = !odd;
+            }
+            self.settle(&w.carries, odd);
         }
         ControlFlow::Continue(())
     }

@@ -322,6 +322,48 @@ fn inconsistent_images_are_refused() {
 }
 
 #[test]
+fn products_must_not_overwrite_their_operands() {
+    let build = |change: fn(&mut Image)| {
+        let mut b = Builder::new(&[]);
+        let x = b.input(Element::F32, constant(4));
+        let panel = b.input(Element::F32, constant(2 * 64));
+        let product = b.arena(Element::F32, constant(4));
+        let y = b.output(Element::F32, constant(4));
+        let dims = [1, 2, 2, 2].map(constant);
+        let kernel = b.kernel(nothing, &[Read, Write], &dims[..3]);
+        b.step(Step::Contract(Contract {
+            element: Element::F32,
+            dims,
+            lhs: x,
+            lhs_strides: [0, 0, 2, 1].map(constant),
+            rhs: panel,
+            rhs_batch: constant(0),
+            product,
+            epilogue: Some(KernelCall {
+                kernel,
+                args: vec![product, y],
+            }),
+        }));
+        change(&mut b.image);
+        b.load().map_err(|e| e.to_string()).err()
+    };
+    assert_eq!(build(|_| ()), None);
+    let error = build(|i| i.donations = vec![(0, 3)]).unwrap();
+    assert_eq!(
+        error,
+        "buffer 3 takes over an input while a step still reads it"
+    );
+    let error = build(|i| {
+        i.buffers[0].place = Place::Arena;
+        i.buffers[2].place = Place::Alias(0);
+    });
+    assert_eq!(
+        error.unwrap(),
+        "step 0 writes buffer 2 in the memory of operand 0"
+    );
+}
+
+#[test]
 fn steps_outside_of_lifetimes_and_loops_are_refused() {
     let mut b = updater();
     let scratch = b.arena(Element::F32, Size::symbol(0));
@@ -368,34 +410,35 @@ fn steps_outside_of_lifetimes_and_loops_are_refused() {
     assert_eq!(error.to_string(), "step 2 uses slice 2 outside of its loop");
 }
 
+/// What running a step says, with input 0 and output 1 of 32 bytes, buffer 2 of 16, and an i64.
+fn stepping(step: Step, place: Place) -> String {
+    let mut b = Builder::new(&[]);
+    b.input(Element::F32, constant(8));
+    b.output(Element::F32, constant(8));
+    b.buffer(constant(16), place);
+    b.arena(Element::I64, constant(1));
+    b.kernel(nothing, &[ReadWrite], &[]);
+    b.step(step);
+    let error = fails(&b.build(), &mut [keep(&[0f32; 8])], &[]).to_string();
+    error.replace("inconsistent program: ", "")
+}
+
 #[test]
-fn steps_that_reach_outside_of_buffers_are_refused_when_bound() {
-    let run = |step: Step, place: Place| {
-        let mut b = Builder::new(&[]);
-        b.input(Element::F32, constant(8));
-        b.output(Element::F32, constant(8));
-        b.buffer(constant(16), place);
-        b.arena(Element::I64, constant(1));
-        let k = b.kernel(nothing, &[ReadWrite], &[]);
-        assert_eq!(k, 0);
-        b.step(step);
-        fails(&b.build(), &mut [keep(&[0f32; 8])], &[]).to_string()
-    };
+fn copies_that_reach_outside_of_buffers_are_refused_when_bound() {
     let copy = |bytes| Step::Copy {
         from: 0,
         to: 1,
         bytes: constant(bytes),
     };
-    let prefix = "inconsistent program: ";
-    let error = run(copy(33), Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 takes 33 bytes of buffer 0 of 32")
-    );
-    let error = run(copy(-1), Place::Arena);
-    assert_eq!(error, format!("{prefix}step 0 is -1"));
+    let error = stepping(copy(33), Place::Arena);
+    assert_eq!(error, "step 0 takes 33 bytes of buffer 0 of 32");
+    assert_eq!(stepping(copy(-1), Place::Arena), "step 0 is -1");
+}
+
+#[test]
+fn products_that_reach_outside_of_buffers_are_refused_when_bound() {
     let product = |dims: [i64; 4], strides: [i64; 4]| {
-        Step::Contract(Contract {
+        let step = Step::Contract(Contract {
             element: Element::F32,
             dims: dims.map(constant),
             lhs: 0,
@@ -404,59 +447,41 @@ fn steps_that_reach_outside_of_buffers_are_refused_when_bound() {
             rhs_batch: constant(0),
             product: 1,
             epilogue: None,
-        })
+        });
+        stepping(step, Place::Arena)
     };
-    let error = run(product([1, 2, 5, 1], [0; 4]), Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 takes 40 bytes of buffer 1 of 32")
-    );
-    let error = run(product([1, 2, 2, 3], [0, 0, -1, 0]), Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 reads before the left operand")
-    );
-    let error = run(product([1, 2, 2, 3], [0, 0, 4, 3]), Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 takes 44 bytes of buffer 0 of 32")
-    );
-    let error = run(product([1, 2, 2, 1], [0; 4]), Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 takes 256 bytes of buffer 0 of 32")
-    );
-    let huge = product([i64::MAX, i64::MAX, i64::MAX, 0], [i64::MIN; 4]);
-    assert!(run(huge, Place::Arena).contains("takes"));
+    let error = product([1, 2, 5, 1], [0; 4]);
+    assert_eq!(error, "step 0 takes 40 bytes of buffer 1 of 32");
+    let error = product([1, 2, 2, 3], [0, 0, -1, 0]);
+    assert_eq!(error, "step 0 reads before the left operand");
+    let error = product([1, 2, 2, 3], [0, 0, 4, 3]);
+    assert_eq!(error, "step 0 takes 44 bytes of buffer 0 of 32");
+    let error = product([1, 2, 2, 1], [0; 4]);
+    assert_eq!(error, "step 0 takes 256 bytes of buffer 0 of 32");
+    let error = product([i64::MAX, i64::MAX, i64::MAX, 0], [i64::MIN; 4]);
+    assert!(error.contains("takes"), "{error}");
+    let error = product([1, 1, 1, i64::MAX], [i64::MAX; 4]);
+    assert!(error.contains("takes"), "{error}");
+}
+
+#[test]
+fn loops_that_reach_outside_of_buffers_are_refused_when_bound() {
     let slices = |stride| Place::LoopSlice {
         of: 1,
         stride: constant(stride),
         loop_id: 0,
     };
-    let looped = || Step::Loop {
+    let looped = |carries| Step::Loop {
         loop_id: 0,
         trip: constant(5),
         iteration: 3,
-        carries: vec![],
+        carries,
         body: vec![call(0, &[2])],
     };
-    let error = run(looped(), slices(8));
-    assert_eq!(
-        error,
-        format!("{prefix}5 slices 2 of 16 bytes, 8 apart, in buffer 1 of 32")
-    );
-    let error = run(looped(), slices(i64::MAX));
+    let error = stepping(looped(vec![]), slices(8));
+    assert_eq!(error, "5 slices 2 of 16 bytes, 8 apart, in buffer 1 of 32");
+    let error = stepping(looped(vec![]), slices(i64::MAX));
     assert!(error.contains("apart"), "{error}");
-    let carry = Step::Loop {
-        loop_id: 0,
-        trip: constant(1),
-        iteration: 3,
-        carries: vec![(1, 2)],
-        body: vec![],
-    };
-    let error = run(carry, Place::Arena);
-    assert_eq!(
-        error,
-        format!("{prefix}step 0 carries buffers 1 and 2 of different sizes")
-    );
+    let error = stepping(looped(vec![(1, 2)]), Place::Arena);
+    assert_eq!(error, "step 0 carries buffers 1 and 2 of different sizes");
 }

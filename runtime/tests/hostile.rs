@@ -9,6 +9,11 @@ use lazulite_runtime::*;
 use proptest::prelude::*;
 use std::sync::Arc;
 
+fn copy(from: u32, to: u32) -> Step {
+    let bytes = constant(16);
+    Step::Copy { from, to, bytes }
+}
+
 /// An image with every kind of step and place.
 fn rich() -> Image {
     let mut b = Builder::new(&["n", "m"]);
@@ -16,11 +21,33 @@ fn rich() -> Image {
     let x = b.input(Element::F32, times_n(4));
     let yes = b.input(Element::Bool, constant(1));
     let y = b.output(Element::F32, times_n(4));
-    let stacked = b.output(Element::F32, times_n(4));
+    let [stacked, z] = [(); 2].map(|_| b.output(Element::F32, times_n(4)));
+    let fault = b.fault("anything");
+    let k = b.kernel(nothing, &[Read, Write], &[n.clone(), constant(4)]);
+    control(&mut b, [x, yes, stacked, k]);
+    product(&mut b, x, y);
+    b.step(Step::Sort {
+        columns: vec![(y, stacked, Element::F32)],
+        dims: [n.clone(), constant(2), constant(2)],
+        descending: true,
+    });
+    let f32s = |dims: &[Size]| signature(Element::F32, dims);
+    b.step(Step::Custom {
+        target: CustomTarget::Host(0),
+        inputs: vec![(y, f32s(&[n, constant(4)]))],
+        outputs: vec![(stacked, f32s(&[times_n(4)]))],
+        fault,
+    });
+    b.step(call(k, &[y, z]));
+    b.image.donations = vec![(0, z)];
+    b.image
+}
+
+/// A loop over rows of `x` and `stacked`, and a choice with a conditional loop.
+fn control(b: &mut Builder, [x, yes, stacked, k]: [u32; 4]) {
     let [cur, next] = [(); 2].map(|_| b.arena(Element::F32, constant(4)));
     let alias = b.buffer(constant(16), Place::Alias(cur));
     let iteration = b.arena(Element::I64, constant(1));
-    let panel = b.arena(Element::F32, constant(4 * 64));
     let slice = |of| Place::LoopSlice {
         of,
         stride: constant(16),
@@ -28,65 +55,50 @@ fn rich() -> Image {
     };
     let row = b.buffer(constant(16), slice(x));
     let stack = b.buffer(constant(16), slice(stacked));
-    let k = b.kernel(nothing, &[Read, Write], &[n.clone(), constant(4)]);
-    let e = b.kernel(
-        nothing,
-        &[ReadWrite],
-        &[constant(1), n.clone(), constant(4)],
-    );
-    let fault = b.fault("anything");
-    let target = b.host(Arc::new(|_, _, _| Ok(())));
-    let f32s = |dims: &[Size]| signature(Element::F32, dims);
-    let copy = |from, to| Step::Copy {
-        from,
-        to,
-        bytes: constant(16),
-    };
+    let carries = vec![(cur, next)];
     b.step(Step::Loop {
         loop_id: 1,
-        trip: n.clone(),
+        trip: Size::symbol(0),
         iteration,
-        carries: vec![(cur, next)],
+        carries: carries.clone(),
         body: vec![call(k, &[row, next]), copy(row, next), copy(next, stack)],
     });
+    let body = vec![copy(cur, next)];
+    let test = vec![];
     b.step(Step::If {
         condition: yes,
         then: vec![copy(alias, next)],
         other: vec![Step::While {
-            test: vec![],
+            test,
             condition: yes,
-            carries: vec![(cur, next)],
-            body: vec![copy(cur, next)],
+            carries,
+            body,
         }],
     });
+}
+
+/// `y = x` times a panel, with an epilogue.
+fn product(b: &mut Builder, x: u32, y: u32) {
+    let n = Size::symbol(0);
+    let panel = b.arena(Element::F32, constant(4 * 64));
+    let kernel = b.kernel(
+        nothing,
+        &[ReadWrite],
+        &[constant(1), n.clone(), constant(4)],
+    );
     b.step(Step::Contract(Contract {
         element: Element::F32,
-        dims: [constant(1), n.clone(), constant(4), constant(4)],
+        dims: [constant(1), n, constant(4), constant(4)],
         lhs: x,
         lhs_strides: [0, 0, 4, 1].map(constant),
         rhs: panel,
         rhs_batch: constant(0),
         product: y,
         epilogue: Some(KernelCall {
-            kernel: e,
+            kernel,
             args: vec![y],
         }),
     }));
-    b.step(Step::Sort {
-        columns: vec![(y, stacked, Element::F32)],
-        dims: [n.clone(), constant(2), constant(2)],
-        descending: true,
-    });
-    b.step(Step::Custom {
-        target,
-        inputs: vec![(y, f32s(&[n, constant(4)]))],
-        outputs: vec![(stacked, f32s(&[times_n(4)]))],
-        fault,
-    });
-    let z = b.output(Element::F32, times_n(4));
-    b.step(call(k, &[y, z]));
-    b.image.donations = vec![(0, z)];
-    b.image
 }
 
 /// Loads and runs an image.

@@ -325,85 +325,84 @@ fn sorting_moves_payloads_along() {
     );
 }
 
-#[test]
-fn products_call_their_epilogue_on_finished_tiles() {
-    /// out = 2 product + 1 over [b, m, n] boxes of a [2, 100, 130] product.
-    unsafe extern "C" fn epilogue(
-        buffers: *const *mut u8,
-        _sizes: *const i64,
-        bounds: *const i64,
-        _status: *const Status,
-    ) {
-        // SAFETY: called with the buffers and boxes of its spec.
-        unsafe {
-            let bounds = std::slice::from_raw_parts(bounds, 6);
-            let (product, out) = ((*buffers).cast::<f64>(), (*buffers.add(1)).cast::<f64>());
-            for b in bounds[0]..bounds[1] {
-                for m in bounds[2]..bounds[3] {
-                    for n in bounds[4]..bounds[5] {
-                        let at = ((b * 100 + m) * 130 + n) as usize;
-                        *out.add(at) = 2.0 * *product.add(at) + 1.0;
-                    }
+/// out = 2 product + 1 over [b, m, n] boxes of a [2, 100, 130] product.
+unsafe extern "C" fn epilogue(
+    buffers: *const *mut u8,
+    _sizes: *const i64,
+    bounds: *const i64,
+    _status: *const Status,
+) {
+    // SAFETY: called with the buffers and boxes of its spec.
+    unsafe {
+        let bounds = std::slice::from_raw_parts(bounds, 6);
+        let (product, out) = ((*buffers).cast::<f64>(), (*buffers.add(1)).cast::<f64>());
+        for b in bounds[0]..bounds[1] {
+            for m in bounds[2]..bounds[3] {
+                for n in bounds[4]..bounds[5] {
+                    let at = ((b * 100 + m) * 130 + n) as usize;
+                    *out.add(at) = 2.0 * *product.add(at) + 1.0;
                 }
             }
         }
     }
-    let (batch, m, n, k) = (2usize, 100, 130, 300);
-    let dims = [batch, m, n, k].map(|d| constant(d as i64));
+}
+
+const PRODUCT: [usize; 4] = [2, 100, 130, 300];
+const PANELS: usize = 64 * 3 * 300;
+
+/// A product of a left operand stored as [b, k, m] with an epilogue.
+fn product() -> Program {
+    let [batch, m, n, k] = PRODUCT;
+    let dims = PRODUCT.map(|d| constant(d as i64));
     let mut b = Builder::new(&[]);
-    let panels = 64 * 3 * k;
     let lhs = b.input(Element::F64, constant((batch * m * k) as i64));
-    let rhs = b.input(Element::F64, constant((batch * panels) as i64));
+    let rhs = b.input(Element::F64, constant((batch * PANELS) as i64));
     let product = b.arena(Element::F64, constant((batch * m * n) as i64));
     let out = b.output(Element::F64, constant((batch * m * n) as i64));
     let kernel = b.kernel(epilogue, &[Read, Write], &dims[..3]);
-    // Left operand stored as [b, k, m].
-    let strides = [0, k * m, 1, m].map(|s| constant(s as i64));
     b.step(Step::Contract(Contract {
         element: Element::F64,
         dims,
         lhs,
-        lhs_strides: strides,
+        lhs_strides: [0, k * m, 1, m].map(|s| constant(s as i64)),
         rhs,
-        rhs_batch: constant(panels as i64),
+        rhs_batch: constant(PANELS as i64),
         product,
         epilogue: Some(KernelCall {
             kernel,
             args: vec![product, out],
         }),
     }));
-    let program = b.build();
+    b.build()
+}
+
+#[test]
+fn products_call_their_epilogue_on_finished_tiles() {
+    let [batch, m, n, k] = PRODUCT;
     let left: Vec<f64> = (0..batch * m * k).map(|i| (i % 7) as f64 - 3.0).collect();
     let right = |b: usize, i: usize, j: usize| ((b + i * 3 + j * 5) % 11) as f64 - 5.0;
-    let mut packed = vec![f64::NAN; batch * panels];
-    for (b, batch) in packed.chunks_mut(panels).enumerate() {
+    let mut packed = vec![f64::NAN; batch * PANELS];
+    for (b, batch) in packed.chunks_mut(PANELS).enumerate() {
         for i in 0..k {
             for j in 0..n {
                 batch[j / 64 * 64 * k + i * 64 + j % 64] = right(b, i, j);
             }
         }
     }
-    let pool = Pool::new(3).unwrap();
-    let out = program
-        .run(&mut [keep(&left), keep(&packed)], &[], &pool)
-        .unwrap();
-    for (at, found) in out.buffers[0].to_vec::<f64>().into_iter().enumerate() {
+    let expected = (0..batch * m * n).map(|at| {
         let (b, i, j) = (at / (m * n), at / n % m, at % n);
         let sum: f64 = (0..k)
             .map(|q| left[(b * k + q) * m + i] * right(b, q, j))
             .sum();
-        assert_eq!(found, 2.0 * sum + 1.0);
-    }
-    // The same with every instruction set.
+        2.0 * sum + 1.0
+    });
+    let expected: Vec<f64> = expected.collect();
+    let pool = Pool::new(3).unwrap();
     for level in kernels::Level::ALL {
-        let mut again = adder();
-        again.image = program.image().clone();
-        again.code = vec![epilogue];
-        let limited = again.build().limited_to(level);
-        let other = limited
-            .run(&mut [keep(&left), keep(&packed)], &[], &pool)
-            .unwrap();
-        assert_eq!(other.buffers[0].as_bytes(), out.buffers[0].as_bytes());
+        let program = product().limited_to(level);
+        let mut inputs = [keep(&left), keep(&packed)];
+        let out = program.run(&mut inputs, &[], &pool).unwrap();
+        assert_eq!(out.buffers[0].to_vec::<f64>(), expected, "{level:?}");
     }
 }
 

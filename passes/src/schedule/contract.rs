@@ -71,19 +71,20 @@ pub(super) struct Pack {
 }
 
 /// The operands' axes by group.
-struct Axes {
-    lhs_batch: Vec<usize>,
-    rhs_batch: Vec<usize>,
-    rows: Vec<usize>,
-    columns: Vec<usize>,
-    lhs_sum: Vec<usize>,
-    rhs_sum: Vec<usize>,
-    lhs: Dims,
-    rhs: Dims,
+pub(super) struct Axes {
+    pub lhs_batch: Vec<usize>,
+    pub rhs_batch: Vec<usize>,
+    pub rows: Vec<usize>,
+    pub columns: Vec<usize>,
+    pub lhs_sum: Vec<usize>,
+    pub rhs_sum: Vec<usize>,
+    pub lhs: Dims,
+    pub rhs: Dims,
 }
 
 impl Axes {
-    fn of(graph: &Graph, id: NodeId) -> Option<Axes> {
+    /// The axes of a node, if it is a contraction.
+    pub fn of(graph: &Graph, id: NodeId) -> Option<Axes> {
         let node = graph.node(id);
         let Op::Contract {
             lhs_batch,
@@ -115,7 +116,7 @@ impl Axes {
     }
 
     /// Extents b, m, n, k.
-    fn extents(&self) -> Result<[Dim; 4], DimOverflow> {
+    pub fn extents(&self) -> Result<[Dim; 4], DimOverflow> {
         let product = |dims: &Dims, axes: &[usize]| Dim::product(axes.iter().map(|&a| &dims[a]));
         Ok([
             product(&self.lhs, &self.lhs_batch)?,

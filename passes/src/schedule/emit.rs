@@ -7,6 +7,7 @@ use super::contract::{Contraction, Lhs, Pack};
 use super::group::Group;
 use super::lower::{Code, Stored};
 use super::policy::{Policy, Residence, storage_of, stored_type};
+use super::prepare;
 use super::scatter::Scattering;
 use super::tasks::{self, Task};
 use lazulite_ir::{
@@ -40,6 +41,8 @@ pub(super) fn schedule_graph(
         return Err(ScheduleError::TooDeep { limit: MAX_DEPTH });
     }
     cx.check_symbols(graph)?;
+    let prepared = prepare::prepare(graph, cx.options)?;
+    let graph = prepared.as_ref().unwrap_or(graph);
     let policy = Policy::decide(graph, cx.options)?;
     let tasks = tasks::arrange(graph, &policy, &mut cx.faults, cx.options)?;
     let mut emitter = Emitter {

@@ -198,52 +198,58 @@ mod tests {
         ((i as i64 * 2_654_435_761) >> 7) % 5 - 2
     }
 
-    fn check<T: Number + PartialEq + Debug>(p: &Problem, level: Level, of: impl Fn(i64) -> T) {
-        let [b, m, n, k] = p.dims;
-        // Strides by the order of axes; steps of -1, 1 or 2 reverse or spread an axis.
-        let extents = [b, m, k];
-        let mut strides = [0isize; 3];
-        let mut len = 1;
-        for axis in p.order {
-            strides[axis] = len as isize * p.steps[axis];
-            len *= extents[axis].max(1) * p.steps[axis].unsigned_abs();
+    impl Problem {
+        /// Strides of the left operand, index of its element (0, 0, 0), and how many there are.
+        fn layout(&self) -> ([isize; 3], isize, usize) {
+            let [b, m, _, k] = self.dims;
+            let extents = [b, m, k];
+            let mut strides = [0isize; 3];
+            let mut len = 1;
+            for axis in self.order {
+                strides[axis] = len as isize * self.steps[axis];
+                len *= extents[axis].max(1) * self.steps[axis].unsigned_abs();
+            }
+            if self.share_lhs {
+                strides[0] = 0;
+            }
+            let ends = strides.iter().zip(extents);
+            let lowest = ends.map(|(s, e)| (s * (e as isize - 1).max(0)).min(0));
+            (strides, -lowest.sum::<isize>(), len)
         }
-        if p.share_lhs {
-            strides[0] = 0;
+
+        fn right(&self, b: usize, k: usize, n: usize) -> i64 {
+            value(if self.share_rhs { 0 } else { b * 77 } + k * 31 + n * 7 + 5)
         }
-        let lowest: isize = (0..3)
-            .map(|a| (strides[a] * (extents[a] as isize - 1).max(0)).min(0))
-            .sum();
-        let offset = -lowest;
-        let numbers: Vec<i64> = (0..len).map(value).collect();
-        let lhs: Vec<T> = numbers.iter().map(|v| of(*v)).collect();
-        let at = |ib: usize, im: usize, ik: usize| {
-            let i = offset
-                + ib as isize * strides[0]
-                + im as isize * strides[1]
-                + ik as isize * strides[2];
-            numbers[i as usize]
-        };
-        let right = |ib: usize, ik: usize, i: usize| {
-            value(if p.share_rhs { 0 } else { ib * 77 } + ik * 31 + i * 7 + 5)
-        };
-        let batch = n.div_ceil(PANEL) * PANEL * k;
-        let mut packed = vec![of(9); batch * b.max(1)];
-        for ib in 0..b {
-            for ik in 0..k {
-                for i in 0..n {
-                    packed[ib * batch + i / PANEL * PANEL * k + ik * PANEL + i % PANEL] =
-                        of(right(ib, ik, i));
+
+        /// The right operand in panels.
+        fn packed<T: Clone>(&self, of: impl Fn(i64) -> T) -> Vec<T> {
+            let [b, _, n, k] = self.dims;
+            let batch = n.div_ceil(PANEL) * PANEL * k;
+            let mut packed = vec![of(9); batch * b];
+            for (ib, batch) in packed.chunks_mut(batch.max(1)).enumerate() {
+                for ik in 0..k {
+                    for i in 0..n {
+                        let at = i / PANEL * PANEL * k + ik * PANEL + i % PANEL;
+                        batch[at] = of(self.right(ib, ik, i));
+                    }
                 }
             }
+            packed
         }
+    }
+
+    fn check<T: Number + PartialEq + Debug>(p: &Problem, level: Level, of: impl Fn(i64) -> T) {
+        let [b, m, n, k] = p.dims;
+        let (strides, offset, len) = p.layout();
+        let lhs: Vec<T> = (0..len).map(|i| of(value(i))).collect();
+        let rhs = p.packed(&of);
         let mut product = vec![of(77); b * m * n];
         let c = Contraction {
             dims: p.dims,
             lhs: lhs.as_ptr().wrapping_offset(offset),
             lhs_strides: strides,
-            rhs: packed.as_ptr(),
-            rhs_batch: if p.share_rhs { 0 } else { batch },
+            rhs: rhs.as_ptr(),
+            rhs_batch: if p.share_rhs { 0 } else { rhs.len() / b.max(1) },
             product: product.as_mut_ptr(),
         };
         let tiling = Tiling::new(p.dims);
@@ -251,17 +257,15 @@ mod tests {
             // SAFETY: the operands are as the problem says; levels are available.
             unsafe { compute_tile(&c, tiling.tile(t), level) };
         }
-        for (i, found) in product.iter().enumerate() {
-            let (ib, im, column) = (i / (m * n), i / n % m, i % n);
-            let sum = (0..k)
-                .map(|ik| at(ib, im, ik) * right(ib, ik, column))
-                .sum();
-            assert_eq!(
-                *found,
-                of(sum),
-                "{p:?} at {:?}, {level:?}",
-                [ib, im, column]
-            );
+        for (i, found) in product.into_iter().enumerate() {
+            let at = [i / (m * n), i / n % m, i % n];
+            let left = |ik: usize| {
+                let place = [at[0], at[1], ik].into_iter().zip(strides);
+                let index = place.fold(offset, |sum, (i, s)| sum + i as isize * s);
+                value(index as usize)
+            };
+            let sum = (0..k).map(|ik| left(ik) * p.right(at[0], ik, at[2])).sum();
+            assert_eq!(found, of(sum), "{p:?} at {at:?}, {level:?}");
         }
     }
 

@@ -98,11 +98,11 @@ fn layer_norm_is_one_kernel() {
 #[test]
 fn perceptron_is_two_products_with_epilogues() {
     let mut m = Make::new();
-    let x = m.input(f32s(&[5, 7]));
-    let w1 = m.input(f32s(&[7, 9]));
-    let b1 = m.input(f32s(&[9]));
-    let w2 = m.input(f32s(&[9, 3]));
-    let b2 = m.input(f32s(&[3]));
+    let x = m.input(f32s(&[5, 70]));
+    let w1 = m.input(f32s(&[70, 90]));
+    let b1 = m.input(f32s(&[90]));
+    let w2 = m.input(f32s(&[90, 30]));
+    let b2 = m.input(f32s(&[30]));
     let h = m.matmul(x, w1);
     let b1 = m.spread(b1, h, &[0]);
     let h = m.binary(Binary::Add, h, b1);
@@ -141,4 +141,56 @@ fn long_chains_are_cut_into_equal_kernels() {
     assert!(plan.kernels.len() <= 3, "{}", plan.kernels.len());
     let insts = |k: &Kernel| k.stages.iter().map(|s| s.insts.len()).sum::<usize>();
     assert!(plan.kernels.iter().all(|k| insts(k) <= 256));
+}
+
+#[test]
+fn large_sums_are_taken_in_blocks() {
+    for (shape, axes) in [
+        (vec![100_000i64], vec![0u32]),
+        (vec![1 << 17], vec![0]),
+        (vec![300, 200], vec![0, 1]),
+        (vec![70_000, 3], vec![0]),
+        (vec![3, 70_000], vec![1]),
+    ] {
+        let mut m = Make::new();
+        let x = m.input(f32s(&shape));
+        let y = m.unary(Unary::Neg, x);
+        let s = m.reduce(Combine::Sum, y, &axes);
+        let t = m.reduce(Combine::Max, x, &axes);
+        let plan = check(&m.finish(&[s, t]));
+        assert_eq!(plan.steps.len(), 2, "{}", print_plan(&plan));
+        let points = Dim::product(&kernels(&plan)[0].outer).unwrap();
+        assert!(points.as_const().unwrap() >= 8, "{}", print_plan(&plan));
+    }
+    let mut options = ScheduleOptions::default();
+    options.sizes.other = 1 << 20;
+    for n in [0, 5, 8192, 20_000] {
+        let mut m = Make::new();
+        let x = m.input(TensorType::new(DType::F16, [Dim::symbol("n")]));
+        let s = m.reduce(Combine::Sum, x, &[0]);
+        let graph = m.finish(&[s]);
+        let any = |_: &Symbol| Some(n);
+        let x = sample(graph.tensor_type(graph.inputs()[0]), &any, 3);
+        let foreign = |_: &str| None;
+        let environment = Environment {
+            sizes: &any,
+            foreign: &foreign,
+        };
+        let plan = plan_of(&graph, &options);
+        assert_eq!(plan.steps.len(), 2, "{}", print_plan(&plan));
+        run(&graph, &plan, &[x], environment);
+    }
+}
+
+#[test]
+fn small_products_are_sums() {
+    for sizes in [[1, 300, 20], [20, 300, 1], [30, 2, 200], [3, 4, 5]] {
+        let mut m = Make::new();
+        let a = m.input(f32s(&[2, sizes[0], sizes[1]]));
+        let b = m.input(f32s(&[2, sizes[1], sizes[2]]));
+        let c = m.matmul(a, b);
+        let c = m.unary(Unary::Tanh, c);
+        let plan = check(&m.finish(&[c]));
+        assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
+    }
 }

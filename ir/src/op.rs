@@ -440,6 +440,19 @@ impl Op {
         }
     }
 
+    /// True for operations whose result is a tuple.
+    pub fn has_several_results(&self) -> bool {
+        matches!(
+            self,
+            Op::Sort { .. }
+                | Op::Call { .. }
+                | Op::If { .. }
+                | Op::While { .. }
+                | Op::Loop { .. }
+                | Op::Custom { .. }
+        )
+    }
+
     /// Kind of operation.
     pub fn class(&self) -> Class {
         self.info().class

@@ -335,7 +335,11 @@ impl Walk<'_> {
                 "has the epilogue {name} over other ranges or lanes"
             ));
         }
-        Ok(())
+        // It writes while other tiles are still to be computed.
+        let args = call.args.iter().zip(&spec.params);
+        let written = args.filter(|(_, access)| access.writes());
+        let written: Vec<u32> = written.map(|(buffer, _)| *buffer).collect();
+        self.apart(&[c.lhs, c.rhs], &written)
     }
 
     fn sort(&mut self, columns: &[(u32, u32, Element)], dims: &[Size; 3]) -> Result<(), LoadError> {
@@ -355,15 +359,15 @@ impl Walk<'_> {
 
     /// The step reads and writes in an order of its own, so no result may lie in an operand's memory.
     fn apart(&mut self, read: &[u32], written: &[u32]) -> Result<(), LoadError> {
-        let slot = |b: &u32| self.linked.located[*b as usize].slot;
-        let read: Vec<u32> = read.iter().map(slot).collect();
-        let written: Vec<u32> = written.iter().map(slot).collect();
-        for (i, w) in written.iter().enumerate() {
-            if read.contains(w) || written[..i].contains(w) {
-                return self.fail("has a result in the memory of an operand or another result");
+        for w in written {
+            let written = self.linked.located[*w as usize].slot;
+            for r in read {
+                let read = self.linked.located[*r as usize].slot;
+                if read == written {
+                    return self.fail(format!("writes buffer {w} in the memory of operand {r}"));
+                }
+                self.read_while_written.push((read, written));
             }
-            self.read_while_written
-                .extend(read.iter().map(|r| (*r, *w)));
         }
         Ok(())
     }

@@ -322,6 +322,48 @@ fn inconsistent_images_are_refused() {
 }
 
 #[test]
+fn products_must_not_overwrite_their_operands() {
+    let build = |change: fn(&mut Image)| {
+        let mut b = Builder::new(&[]);
+        let x = b.input(Element::F32, constant(4));
+        let panel = b.input(Element::F32, constant(2 * 64));
+        let product = b.arena(Element::F32, constant(4));
+        let y = b.output(Element::F32, constant(4));
+        let dims = [1, 2, 2, 2].map(constant);
+        let kernel = b.kernel(nothing, &[Read, Write], &dims[..3]);
+        b.step(Step::Contract(Contract {
+            element: Element::F32,
+            dims,
+            lhs: x,
+            lhs_strides: [0, 0, 2, 1].map(constant),
+            rhs: panel,
+            rhs_batch: constant(0),
+            product,
+            epilogue: Some(KernelCall {
+                kernel,
+                args: vec![product, y],
+            }),
+        }));
+        change(&mut b.image);
+        b.load().map_err(|e| e.to_string()).err()
+    };
+    assert_eq!(build(|_| ()), None);
+    let error = build(|i| i.donations = vec![(0, 3)]).unwrap();
+    assert_eq!(
+        error,
+        "buffer 3 takes over an input while a step still reads it"
+    );
+    let error = build(|i| {
+        i.buffers[0].place = Place::Arena;
+        i.buffers[2].place = Place::Alias(0);
+    });
+    assert_eq!(
+        error.unwrap(),
+        "step 0 writes buffer 2 in the memory of operand 0"
+    );
+}
+
+#[test]
 fn steps_outside_of_lifetimes_and_loops_are_refused() {
     let mut b = updater();
     let scratch = b.arena(Element::F32, Size::symbol(0));

@@ -44,7 +44,7 @@ impl Contraction {
         };
         let (panels, right) = match &self.rhs {
             Rhs::Direct(tensor) => (Some(*tensor), None),
-            Rhs::Packed(pack) => (None, Some(pack)),
+            Rhs::Packed(pack) => (None, Some(&**pack)),
         };
         let packs = packed.into_iter().chain(right);
         let packed = packs.flat_map(|p| p.fragment.reads().map(|r| r.from));
@@ -67,7 +67,7 @@ pub(super) enum Rhs {
     /// In memory, where its layout happens to be that of panels.
     Direct(Stored),
     /// Packed in panels.
-    Packed(Pack),
+    Packed(Box<Pack>),
 }
 
 /// A kernel that computes an operand into the layout of the product.
@@ -397,7 +397,7 @@ impl Source<'_> {
         let stride = if is_shared { Dim::ZERO } else { batch_len };
         let rhs = match pack.copied(self.graph)? {
             Some(tensor) => Rhs::Direct(tensor),
-            None => Rhs::Packed(pack),
+            None => Rhs::Packed(Box::new(pack)),
         };
         Ok((rhs, stride))
     }

@@ -44,7 +44,7 @@ enum Item {
     /// Defines a value.
     Define(ValueId),
     /// Carries out an instruction without a result.
-    Act(InstOp),
+    Act(Box<InstOp>),
 }
 
 /// A value.
@@ -257,12 +257,12 @@ impl Draft {
 
     /// Adds an instruction without a result.
     pub fn act(&mut self, stage: StageRef, op: InstOp) {
-        self.stages[stage.0].items.push(Item::Act(op));
+        self.stages[stage.0].items.push(Item::Act(Box::new(op)));
     }
 
     /// True when nothing would be written.
     pub fn is_idle(&self) -> bool {
-        let stores = |i: &Item| matches!(i, Item::Act(InstOp::Store { .. }));
+        let stores = |i: &Item| matches!(i, Item::Act(op) if matches!(**op, InstOp::Store { .. }));
         !self.stages.iter().any(|s| s.items.iter().any(stores))
     }
 
@@ -363,7 +363,7 @@ impl Numbering<'_> {
         for item in items {
             let (old, mut op) = match item {
                 Item::Define(v) => (Some(v), draft.values[v.0 as usize].op.clone()),
-                Item::Act(op) => (None, op),
+                Item::Act(op) => (None, *op),
             };
             op.visit_operands_mut(&mut |v| {
                 let definition = &draft.values[v.0 as usize];

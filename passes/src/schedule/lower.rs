@@ -14,6 +14,7 @@
 use super::ScheduleError;
 use super::faults::Faults;
 use super::policy::{Policy, Residence};
+use super::views::operand_coords;
 use lazulite_ir::{
     Binary, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Predicate, Ranges, Scalar,
     Unary, ValueId, linearize,
@@ -310,18 +311,19 @@ impl<'a> Lowerer<'a> {
         if kept && self.defined != Some(w.node) {
             return Ok(Some(self.read(w, Stored::of(w.node))));
         }
+        self.attempt_inline(w)
+    }
+
+    /// The same for a node that is computed in place.
+    fn attempt_inline(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
+        let node = self.graph.node(w.node);
         let coords = self.points[w.point as usize].clone();
         match &node.op {
             Op::Const { value } => Ok(Some(self.constant(*value))),
             Op::Size { value, dtype } => {
-                let index = IndexExpr::constant(value.clone());
-                let size = self.emit(DType::I64, InstOp::Index(index));
-                Ok(Some(self.cast(size, *dtype)))
+                Ok(Some(self.index(IndexExpr::constant(value.clone()), *dtype)))
             }
-            Op::Iota { dtype, .. } => {
-                let index = self.emit(DType::I64, InstOp::Index(coords[0].clone()));
-                Ok(Some(self.cast(index, *dtype)))
-            }
+            Op::Iota { dtype, .. } => Ok(Some(self.index(coords[0].clone(), *dtype))),
             Op::Random { dims, dtype } => self.random(w.node, &coords, dims, *dtype),
             Op::Cast { .. }
             | Op::Bitcast { .. }
@@ -336,7 +338,7 @@ impl<'a> Lowerer<'a> {
             | Op::Window { .. } => {
                 let operand = node.inputs[0];
                 let dims = [self.dims(w.node), self.dims(operand)];
-                let inside = super::views::operand_coords(&node.op, &coords, dims, self.ranges())?;
+                let inside = operand_coords(&node.op, &coords, dims, self.ranges())?;
                 Ok(self.need(operand, inside, w.guard))
             }
             Op::Pad {
@@ -365,6 +367,12 @@ impl<'a> Lowerer<'a> {
             | Op::Custom { .. }
             | Op::Get { .. } => Ok(Some(self.read(w, Stored::of(w.node)))),
         }
+    }
+
+    /// An index as a value of a type.
+    fn index(&mut self, index: IndexExpr, dtype: DType) -> ValueId {
+        let index = self.emit(DType::I64, InstOp::Index(index));
+        self.cast(index, dtype)
     }
 
     fn read(&mut self, w: Wanted, from: Stored) -> ValueId {

@@ -25,6 +25,7 @@ use lazulite_ir::{
     Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources, verify_graph,
     verify_kernel, verify_plan,
 };
+use lazulite_passes::memory::memory;
 use lazulite_passes::{ScheduleOptions, graph_stage, schedule};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -49,6 +50,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("interp", interp),
     ("schedule", |artifact, _| scheduled(artifact, true)),
     ("schedule-unfused", |artifact, _| scheduled(artifact, false)),
+    ("memory", planned),
 ];
 
 fn run_stage(name: &str, artifact: &Artifact, case: &Case) -> Result<Artifact, String> {
@@ -93,6 +95,13 @@ fn scheduled(artifact: &Artifact, fuse: bool) -> Result<Artifact, String> {
     };
     let plan = schedule(graph, &options).map_err(|e| e.to_string())?;
     verified(Artifact::Plan(plan))
+}
+
+fn planned(artifact: &Artifact, _: &Case) -> Result<Artifact, String> {
+    let Artifact::Plan(plan) = artifact else {
+        panic!("`memory` needs a plan");
+    };
+    verified(Artifact::Plan(memory(plan).map_err(|e| e.to_string())?))
 }
 
 /// Runs graphs and plans; plans in every mode, which must all give the same.

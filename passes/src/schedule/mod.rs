@@ -6,6 +6,7 @@
 //! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
 //!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
 //!   node is lowered ([`lower`], [`views`]) over the node's own coordinates;
+//! - [`places`] decides which of the values that cross from kernel to kernel go through memory;
 //! - [`emit`] gives tensors their buffers and makes steps of the tasks, [`assemble`] puts the members of a
 //!   group together in a [`draft`] of a kernel, [`loops`] gives it its last touches. Graphs inside of
 //!   operations are scheduled into the same plan ([`regions`]).
@@ -29,6 +30,7 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod places;
 mod policy;
 mod prepare;
 mod regions;

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
 use lazulite_ir::{
-    Binary, Class, DType, Dims, Op, Predicate, TensorType, Type, TypeError, Unary, infer,
+    Binary, Class, DType, Dims, Op, Predicate, Scalar, TensorType, Type, TypeError, Unary, infer,
 };
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -268,7 +268,21 @@ fn as_tensor(argument: &Argument) -> Option<&Tensor> {
 #[track_caller]
 fn literal(number: Number, dtype: DType) -> Result<Literal, Tensor> {
     let value = number.scalar(dtype);
-    Literal::new(value).ok_or_else(|| primitive("constant", Op::Const { value }, &[]))
+    Literal::new(value).ok_or_else(|| constant(value))
+}
+
+/// Records a 0-d number. Like every number it may change from call to call without recompilation;
+/// only complex128 ones, which are too large for a literal, are part of the program's structure.
+#[track_caller]
+pub(crate) fn constant(value: Scalar) -> Tensor {
+    match Literal::new(value) {
+        Some(literal) => {
+            let ty = TensorType::scalar(value.dtype());
+            let operands = smallvec![Operand::Literal(literal)];
+            record(Recorded::Constant, ty, operands, false)
+        }
+        None => primitive("constant", Op::Const { value }, &[]),
+    }
 }
 
 /// Records a primitive with one result, operands taken as they are.

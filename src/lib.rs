@@ -1,1 +1,66 @@
 //! Lazulite: a tensor framework whose programs are compiled.
+//!
+//! Operations on [`Tensor`]s record a lazy graph. When a value is read, the graph is rewritten, fused
+//! into kernels, compiled to machine code in milliseconds and run; the next time the same program
+//! comes by, with whatever numbers and sizes, the compiled code is found and run again.
+//!
+//! ```
+//! use lazulite::prelude::*;
+//!
+//! let x = Tensor::randn([8, 16]);
+//! let w = Tensor::randn([4, 16]);
+//! let y = x.linear(&w, None).gelu().softmax(-1);       // nothing is computed yet
+//! let sums = y.sum(-1).to_vec::<f32>()?;               // compiled and run here
+//! assert!(sums.iter().all(|s| (s - 1.0).abs() < 1e-5));
+//! # Ok::<(), lazulite::Error>(())
+//! ```
+//!
+//! # Errors
+//!
+//! Operations never fail where they are written. A mistake makes a tensor that carries the error with
+//! the file and line of the operation, and it comes out as `Err` where a value is read, or at
+//! [`Tensor::check`].
+//!
+//! ```
+//! use lazulite::prelude::*;
+//! let x = Tensor::zeros([2, 3]).matmul(&Tensor::zeros([2, 3]));
+//! let error = x.relu().check().unwrap_err();
+//! assert_eq!(error.op(), "matmul");
+//! assert!(error.to_string().contains("inner sizes 3 and 2 differ"));
+//! ```
+
+mod cell;
+mod compile;
+mod display;
+mod element;
+mod engine;
+mod error;
+mod host;
+mod inspect;
+mod location;
+mod ops;
+mod tensor;
+
+pub use cell::TensorCell;
+pub use compile::{Compiled, Outputs, compile};
+pub use element::Element;
+pub use engine::{CacheStats, Options, cache_stats, options, set_options};
+pub use error::{Error, ErrorKind, OperandNote, Result};
+pub use half::{bf16, f16};
+pub use inspect::{Program, dump, dump_text};
+pub use lazulite_ir::DType;
+pub use lazulite_passes::Stage;
+pub use location::{Place, Scope};
+pub use num_complex::Complex;
+pub use ops::{
+    ElementFn, Generator, Index, IntoAxes, IntoIndices, RunningStats, manual_seed, step,
+};
+pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{
+        Complex, DType, Dim, ElementFn, Error, Generator, Index, Result, Tensor, TensorCell, bf16,
+        compile, f16, manual_seed, realize_all, step,
+    };
+}

@@ -378,7 +378,8 @@ op_table! {
 }
 
 /// What a host function sees: memory and dims of its operands, memory of its results (all dense,
-/// row-major), and it says what went wrong.
+/// row-major), and it says what went wrong. Complex operands are seen as pairs of real numbers, with
+/// a last axis of 2.
 pub type HostFn =
     dyn Fn(&[&[u8]], &[&[usize]], &mut [&mut [u8]]) -> Result<(), String> + Send + Sync;
 
@@ -438,6 +439,19 @@ impl Op {
             Op::Binary { f } => f.name(),
             _ => self.info().mnemonic,
         }
+    }
+
+    /// True for operations whose result is a tuple.
+    pub fn has_several_results(&self) -> bool {
+        matches!(
+            self,
+            Op::Sort { .. }
+                | Op::Call { .. }
+                | Op::If { .. }
+                | Op::While { .. }
+                | Op::Loop { .. }
+                | Op::Custom { .. }
+        )
     }
 
     /// Kind of operation.

@@ -13,7 +13,7 @@
 //! f32[2] [1.0, -0.0]
 //! ```
 //!
-//! `passes` names the stages, first to last. `input` lines give the parameters and `size: n = 3` lines the sizes
+//! `passes` names the stages, first to last: those of the pipeline, and those in [`STAGES`]. `input` lines give the parameters and `size: n = 3` lines the sizes
 //! that parameters do not tell, both for `interp`. Where a stage fails its error is the output; lines
 //! and columns in it are those of the file. With `BLESS=1` the expected output is rewritten; with
 //! `FILETEST=name` only files whose path contains the name are run.
@@ -25,7 +25,7 @@ use lazulite_ir::{
     Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources, verify_graph,
     verify_kernel, verify_plan,
 };
-use lazulite_passes::{ScheduleOptions, graph_stage, schedule};
+use lazulite_passes::{Options, pipeline};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -41,28 +41,46 @@ enum Artifact {
 
 type Stage = fn(&Artifact, &Case) -> Result<Artifact, String>;
 
-/// The stages that are not passes. Passes are found by their names in `lazulite_passes`.
+/// The stages that are not in the pipeline.
 const STAGES: &[(&str, Stage)] = &[
     ("parse", |artifact, _| Ok(artifact.copy())),
     ("verify", |artifact, _| verified(artifact.copy())),
     ("sources", sources),
     ("interp", interp),
-    ("schedule", |artifact, _| scheduled(artifact, true)),
-    ("schedule-unfused", |artifact, _| scheduled(artifact, false)),
+    ("schedule-unfused", |artifact, _| {
+        let mut options = Options::default();
+        options.schedule.fuse = false;
+        in_pipeline(pipeline::Stage::Schedule, artifact, &options)
+    }),
 ];
 
 fn run_stage(name: &str, artifact: &Artifact, case: &Case) -> Result<Artifact, String> {
     if let Some((_, stage)) = STAGES.iter().find(|(known, _)| *known == name) {
         return stage(artifact, case);
     }
-    let pass = graph_stage(name).unwrap_or_else(|| panic!("no stage `{name}`"));
-    match artifact {
-        Artifact::Graph(graph) => {
-            let graph = pass(graph).map_err(|e| e.to_string())?;
-            verified(Artifact::Graph(graph))
-        }
-        _ => panic!("`{name}` needs a graph"),
-    }
+    let stage = pipeline::Stage::from_name(name);
+    let stage = stage.unwrap_or_else(|| panic!("no stage `{name}`"));
+    in_pipeline(stage, artifact, &Options::default())
+}
+
+/// Runs one stage of the pipeline.
+fn in_pipeline(
+    stage: pipeline::Stage,
+    artifact: &Artifact,
+    options: &Options,
+) -> Result<Artifact, String> {
+    let start = match artifact {
+        Artifact::Graph(graph) => pipeline::Artifact::Graph(graph.clone()),
+        Artifact::Plan(plan) => pipeline::Artifact::Plan(plan.clone()),
+        Artifact::Kernel(_) | Artifact::Text(_) => panic!("a pass needs a graph or plan"),
+    };
+    let before = pipeline::Stage::ALL.into_iter().rfind(|s| *s < stage);
+    let before = before.unwrap_or(stage);
+    let result = pipeline::run(start, before, stage, options, &mut |_, _| {});
+    verified(match result.map_err(|e| e.to_string())? {
+        pipeline::Artifact::Graph(graph) => Artifact::Graph(graph),
+        pipeline::Artifact::Plan(plan) => Artifact::Plan(plan),
+    })
 }
 
 fn verified(artifact: Artifact) -> Result<Artifact, String> {
@@ -81,18 +99,6 @@ fn sources(artifact: &Artifact, _: &Case) -> Result<Artifact, String> {
         Artifact::Graph(graph) => Ok(Artifact::Text(print_graph_with_sources(graph))),
         _ => panic!("`sources` needs a graph"),
     }
-}
-
-fn scheduled(artifact: &Artifact, fuse: bool) -> Result<Artifact, String> {
-    let Artifact::Graph(graph) = artifact else {
-        panic!("`schedule` needs a graph");
-    };
-    let options = ScheduleOptions {
-        fuse,
-        ..ScheduleOptions::default()
-    };
-    let plan = schedule(graph, &options).map_err(|e| e.to_string())?;
-    verified(Artifact::Plan(plan))
 }
 
 /// Runs graphs and plans; plans in every mode, which must all give the same.

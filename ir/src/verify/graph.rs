@@ -149,9 +149,7 @@ impl Checker<'_> {
             let message = format!("%{} is of type {inferred}, not {}", id.0, node.ty);
             self.report.add(Place::Node(id), message);
         }
-        // What arrives as a parameter has the sizes it has: its type needs no guards.
-        let is_parameter = matches!(node.op, Op::Input { .. });
-        for guard in needed.iter().filter(|_| !is_parameter) {
+        for guard in &needed {
             if !self.guards.contains(&condition(guard)) {
                 let message = format!("%{} needs a guard that is missing: {guard}", id.0);
                 self.report.add(Place::Node(id), message);

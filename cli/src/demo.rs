@@ -1,0 +1,86 @@
+//! A tour: a small network from recording to result.
+
+use lazulite::prelude::*;
+use lazulite::{Stage, cache_stats, dump};
+use std::time::Instant;
+
+const BATCH: usize = 64;
+const INPUTS: usize = 784;
+const HIDDEN: usize = 128;
+const CLASSES: usize = 10;
+
+struct Network {
+    w1: Tensor,
+    b1: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+}
+
+impl Network {
+    fn new() -> lazulite::Result<Network> {
+        let layer = |rows: usize, columns: usize| {
+            let scale = 1.0 / (columns as f64).sqrt();
+            (Tensor::randn([rows, columns]) * scale).realize()
+        };
+        Ok(Network {
+            w1: layer(HIDDEN, INPUTS)?,
+            b1: Tensor::zeros([HIDDEN]).realize()?,
+            w2: layer(CLASSES, HIDDEN)?,
+            b2: Tensor::zeros([CLASSES]).realize()?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let hidden = x.linear(&self.w1, Some(&self.b1)).gelu();
+        hidden.linear(&self.w2, Some(&self.b2)).softmax(-1)
+    }
+}
+
+pub fn run() -> lazulite::Result<()> {
+    manual_seed(0);
+    let network = Network::new()?;
+    let x = Tensor::randn([BATCH, INPUTS]).realize()?;
+    println!("A network {INPUTS} -> {HIDDEN} -> {CLASSES} with GELU and softmax, batch {BATCH}.\n");
+
+    let start = Instant::now();
+    let y = network.forward(&x);
+    println!(
+        "Recorded in {:.1} us. Nothing has been computed: {y:?}",
+        micros(start)
+    );
+    println!("\nThe recorded graph:\n\n{}", dump(&[&y], Stage::Trace)?);
+    println!("The same, scheduled into fused kernels over planned memory:\n");
+    println!("{}", dump(&[&y], Stage::Memory)?);
+
+    let start = Instant::now();
+    let first = y.to_vec::<f32>()?;
+    println!("Compiled and run in {:.2} ms.", micros(start) / 1e3);
+    let mut times: Vec<f64> = Vec::new();
+    for _ in 0..200 {
+        let start = Instant::now();
+        network.forward(&x).realize()?;
+        times.push(micros(start));
+    }
+    times.sort_by(f64::total_cmp);
+    println!(
+        "Recorded again, found compiled, and run: {:.1} us (median of 200).",
+        times[100]
+    );
+    let stats = cache_stats();
+    println!(
+        "{} programs were compiled, {} calls found theirs.\n",
+        stats.compilations, stats.hits
+    );
+
+    println!("Probabilities of the first input:\n{}", y.i(0));
+    let total: f32 = first[..CLASSES].iter().sum();
+    println!("They sum to {total:.6}.");
+    println!(
+        "\nNext: `lazulite dump FILE.lzt --stage schedule`, `lazulite doctor`, and the README."
+    );
+    Ok(())
+}
+
+fn micros(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e6
+}

@@ -1,0 +1,214 @@
+//! What a capture in progress has met: random generators and cells.
+//!
+//! Parameters are numbered: the function's inputs, then two per generator (seed and first stream)
+//! and one per cell, in the order in which they are met.
+
+use super::Source;
+use crate::cell::TensorCell;
+use crate::engine::Capture;
+use crate::error::Result;
+use crate::location::{Place, trail};
+use crate::ops::Generator;
+use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State, Tensor, internal};
+use lazulite_ir::{Binary, DType, TensorType};
+use smallvec::smallvec;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What a parameter beyond the function's own stands for.
+enum Extra {
+    Seed(usize),
+    Stream(usize),
+    Cell(usize),
+}
+
+struct GeneratorUse {
+    generator: Generator,
+    seed: Arc<Node>,
+    base: Arc<Node>,
+    draws: u64,
+}
+
+/// What one capture has met.
+#[derive(Default)]
+pub(crate) struct CaptureState {
+    /// The function's own parameters.
+    own: u32,
+    extras: Vec<Extra>,
+    generators: Vec<GeneratorUse>,
+    read: Vec<(TensorCell, Arc<Node>)>,
+    /// The last value given to each cell.
+    pub written: Vec<(TensorCell, Tensor)>,
+}
+
+thread_local! {
+    /// Captures in progress on this thread, the innermost last.
+    static STACK: RefCell<Vec<CaptureState>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A capture in progress; if it is dropped unfinished (the function panicked), nothing remains.
+pub(super) struct Recording {
+    finished: bool,
+    _capture: Capture,
+}
+
+/// Begins capturing a function with so many parameters.
+pub(super) fn begin(parameters: u32) -> Recording {
+    STACK.with_borrow_mut(|stack| {
+        stack.push(CaptureState {
+            own: parameters,
+            ..CaptureState::default()
+        });
+    });
+    Recording {
+        finished: false,
+        _capture: Capture::begin(),
+    }
+}
+
+impl Recording {
+    /// Ends the capture and hands out what it met.
+    pub fn finish(mut self) -> CaptureState {
+        self.finished = true;
+        STACK.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        if !self.finished {
+            STACK.with_borrow_mut(Vec::pop);
+        }
+    }
+}
+
+/// A node that stands for a parameter.
+#[track_caller]
+pub(super) fn parameter(index: u32, ty: TensorType) -> Arc<Node> {
+    Arc::new(Node::new(
+        Recorded::Parameter(index),
+        ty,
+        Place::here(),
+        trail(),
+        false,
+        State::Lazy(Operands::new()),
+    ))
+}
+
+impl CaptureState {
+    #[track_caller]
+    fn extra(&mut self, extra: Extra, ty: TensorType) -> Arc<Node> {
+        let index = self.own + self.extras.len() as u32;
+        self.extras.push(extra);
+        parameter(index, ty)
+    }
+
+    #[track_caller]
+    fn generator(&mut self, generator: &Generator) -> &mut GeneratorUse {
+        let known = self
+            .generators
+            .iter()
+            .position(|g| g.generator.is(generator));
+        let position = known.unwrap_or_else(|| {
+            let position = self.generators.len();
+            let word = TensorType::scalar(DType::U64);
+            let seed = self.extra(Extra::Seed(position), word.clone());
+            let base = self.extra(Extra::Stream(position), word);
+            self.generators.push(GeneratorUse {
+                generator: generator.clone(),
+                seed,
+                base,
+                draws: 0,
+            });
+            position
+        });
+        &mut self.generators[position]
+    }
+
+    /// Where parameter `index` of the program comes from.
+    pub fn source(&self, index: u32, arguments: usize) -> Result<Source> {
+        let index = index as usize;
+        if index < arguments {
+            return Ok(Source::Argument(index));
+        }
+        match self.extras.get(index - arguments) {
+            Some(Extra::Seed(i)) => Ok(Source::Seed(*i)),
+            Some(Extra::Stream(i)) => Ok(Source::Stream(*i)),
+            Some(Extra::Cell(i)) => Ok(Source::Cell(*i)),
+            None => Err(internal("compile", "an unknown parameter is used")
+                .hint("a tensor of another capture was kept and used in this one")),
+        }
+    }
+
+    /// Generators with the number of streams one call takes.
+    pub fn generators(&self) -> Vec<(Generator, u64)> {
+        let each = self.generators.iter();
+        each.map(|g| (g.generator.clone(), g.draws)).collect()
+    }
+
+    /// Cells whose value is an input, with its type.
+    pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
+        let each = self.read.iter();
+        each.map(|(cell, node)| (cell.clone(), node.ty.clone()))
+            .collect()
+    }
+}
+
+/// Inside a capture: seed and stream of a fresh draw, relative to what the call will bring.
+#[track_caller]
+pub(crate) fn captured_stream(generator: &Generator) -> Option<(Operand, Operand)> {
+    STACK.with_borrow_mut(|stack| {
+        let state = stack.last_mut()?;
+        let used = state.generator(generator);
+        let draw = Literal {
+            dtype: DType::U64,
+            bits: used.draws,
+            runtime: false,
+        };
+        used.draws += 1;
+        let operands: Operands =
+            smallvec![Operand::Node(used.base.clone()), Operand::Literal(draw)];
+        let stream = Arc::new(Node::new(
+            Recorded::Binary(Binary::Add),
+            TensorType::scalar(DType::U64),
+            Place::here(),
+            trail(),
+            false,
+            State::Lazy(operands),
+        ));
+        Some((Operand::Node(used.seed.clone()), Operand::Node(stream)))
+    })
+}
+
+/// Inside a capture: what `cell`, which holds `content`, stands for.
+#[track_caller]
+pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tensor> {
+    STACK.with_borrow_mut(|stack| {
+        let state = stack.last_mut()?;
+        if let Some((_, tensor)) = state.written.iter().find(|(c, _)| c.is(cell)) {
+            return Some(tensor.clone());
+        }
+        if let Some((_, node)) = state.read.iter().find(|(c, _)| c.is(cell)) {
+            return Some(Tensor(Ok(node.clone())));
+        }
+        let ty = content.node().ok()?.ty.clone();
+        let position = state.read.len();
+        let node = state.extra(Extra::Cell(position), ty);
+        state.read.push((cell.clone(), node.clone()));
+        Some(Tensor(Ok(node)))
+    })
+}
+
+/// Inside a capture: remembers that `cell` is given `tensor`, and says so.
+pub(crate) fn write_captured_cell(cell: &TensorCell, tensor: &Tensor) -> bool {
+    STACK.with_borrow_mut(|stack| {
+        let Some(state) = stack.last_mut() else {
+            return false;
+        };
+        match state.written.iter_mut().find(|(c, _)| c.is(cell)) {
+            Some((_, written)) => *written = tensor.clone(),
+            None => state.written.push((cell.clone(), tensor.clone())),
+        }
+        true
+    })
+}

@@ -1,0 +1,61 @@
+//! The other way to a value: the reference interpreter, for comparison.
+
+use super::Buffers;
+use super::build::{Pattern, build};
+use super::trace::Trace;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tensor::{internal, type_error};
+use lazulite_ir::{Array, InterpError, interpret};
+use lazulite_runtime::Buffer;
+
+/// Computes a trace's roots without compiling anything.
+#[track_caller]
+pub(super) fn run(trace: &Trace) -> Result<Buffers> {
+    let pattern = Pattern {
+        dims: trace.dims.clone(),
+        literals: trace.literals.iter().copied().map(Some).collect(),
+    };
+    let graph = build(trace, &pattern).map_err(|e| type_error("realize", e, &[]))?;
+    let mut inputs = Vec::with_capacity(trace.leaves.len());
+    for &leaf in &trace.leaves {
+        let listed = &trace.nodes[leaf as usize];
+        let known = listed.value.as_ref().zip(listed.node.ty.const_dims());
+        let Some((value, dims)) = known else {
+            return Err(internal("realize", "a parameter has no value"));
+        };
+        inputs.push(Array {
+            dtype: listed.node.ty.dtype,
+            dims: dims.to_vec(),
+            bytes: value.as_bytes().to_vec(),
+        });
+    }
+    let results = interpret(&graph, &inputs, &|_| None).map_err(interpreter_error)?;
+    results
+        .iter()
+        .map(|array| {
+            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
+        })
+        .collect()
+}
+
+fn interpreter_error(error: InterpError) -> Error {
+    let kind = match &error {
+        InterpError::Fault { .. } => ErrorKind::Fault,
+        InterpError::Array(_) => ErrorKind::Memory,
+        InterpError::Foreign { .. } | InterpError::NoForeignFunction { .. } => ErrorKind::Host,
+        _ => ErrorKind::Internal,
+    };
+    let message = error.to_string();
+    let InterpError::Fault {
+        source: Some(source),
+        ..
+    } = error
+    else {
+        return Error::new(kind, "realize", message);
+    };
+    let at = format!(
+        "{message}\n  --> {}:{}:{}",
+        source.file, source.line, source.column
+    );
+    Error::new(kind, "realize", at)
+}

@@ -1,0 +1,213 @@
+//! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
+
+mod build;
+mod cache;
+mod generalise;
+mod interpret;
+mod options;
+mod pending;
+mod trace;
+
+pub(crate) use build::{Pattern, build};
+pub(crate) use cache::MAX_VERSIONS;
+pub(crate) use generalise::{Binding, Sighting, generalise};
+pub(crate) use options::interpreting;
+pub use options::{Options, options, set_options};
+pub(crate) use pending::add_pending;
+pub(crate) use trace::{Trace, trace};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
+use crate::tensor::{Literal, Node, State, internal, type_error};
+use cache::Cache;
+use lazulite_ir::{Graph, Symbol};
+use lazulite_runtime::{Buffer, Input, Program, RunError};
+use smallvec::SmallVec;
+use std::cell::Cell;
+use std::sync::{Arc, LazyLock};
+
+static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
+
+thread_local! {
+    /// How many functions are being captured on this thread.
+    static CAPTURES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// True while a function is being captured on this thread.
+pub(crate) fn capturing() -> bool {
+    CAPTURES.get() > 0
+}
+
+/// While it lives, this thread captures a function.
+pub(crate) struct Capture;
+
+impl Capture {
+    pub fn begin() -> Capture {
+        CAPTURES.set(CAPTURES.get() + 1);
+        Capture
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        CAPTURES.set(CAPTURES.get() - 1);
+    }
+}
+
+/// What the plan cache has done so far in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CacheStats {
+    /// Programs compiled.
+    pub compilations: u64,
+    /// Calls that found a program.
+    pub hits: u64,
+}
+
+/// What the plan cache has done so far in this process.
+pub fn cache_stats() -> CacheStats {
+    let (compilations, hits) = CACHE.counts();
+    CacheStats { compilations, hits }
+}
+
+/// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held
+/// nearby and expensive.
+#[track_caller]
+pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
+    let mut wanted: SmallVec<[Arc<Node>; 4]> = SmallVec::new();
+    for root in roots.iter().cloned().chain(pending::take()) {
+        match &*root.state() {
+            State::Value(_) => continue,
+            State::Failed(error) => return Err(error.clone()),
+            State::Lazy(_) => {}
+        }
+        wanted.push(root);
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let trace = trace(&wanted, true)?;
+    drop(wanted);
+    let dims = constant_dims(&trace)?;
+    let outputs = match options::interpreting() {
+        true => interpret::run(&trace),
+        false => {
+            let (version, sizes) = CACHE.version(&trace, &dims)?;
+            run(&trace, &version, &sizes)
+        }
+    };
+    enter(&trace, outputs)
+}
+
+/// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
+/// values cannot be read.
+#[track_caller]
+fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
+    let parameter = trace
+        .leaves
+        .iter()
+        .any(|&l| trace.nodes[l as usize].value.is_none());
+    let dims = trace.dims.iter().map(lazulite_ir::Dim::as_const).collect();
+    match dims {
+        Some(dims) if !parameter => Ok(dims),
+        _ => Err(Error::new(
+            ErrorKind::Capture,
+            "realize",
+            "inside a captured function there are no values: it is recorded once and replayed",
+        )
+        .at(Place::here())
+        .hint("return the tensor from the function and read it outside")),
+    }
+}
+
+fn run(trace: &Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buffers> {
+    let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
+    for &leaf in &trace.leaves {
+        let Some(value) = &trace.nodes[leaf as usize].value else {
+            return Err(internal("realize", "a parameter has no value"));
+        };
+        inputs.push(Input::keep(value.clone()));
+    }
+    let constants = trace.literals.iter().zip(&version.pattern.literals);
+    for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
+        inputs.push(Input::keep(literal_buffer(*literal)?));
+    }
+    execute(&version.program, &mut inputs, sizes)
+}
+
+/// Results of a program.
+pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
+
+/// The number as the value of a 0-d parameter.
+pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
+    let bytes = literal.bits.to_le_bytes();
+    Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
+}
+
+/// Runs a program on the configured threads.
+pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) -> Result<Buffers> {
+    match program.run(inputs, sizes, &options::pool()) {
+        Ok(outputs) => Ok(outputs.buffers),
+        Err(e) => Err(run_error(e)),
+    }
+}
+
+fn run_error(error: RunError) -> Error {
+    let kind = match &error {
+        RunError::Fault { .. } => ErrorKind::Fault,
+        RunError::Alloc(_) => ErrorKind::Memory,
+        RunError::Custom { .. } => ErrorKind::Host,
+        // Checked before the program was chosen.
+        RunError::InputCount { .. }
+        | RunError::SizeCount { .. }
+        | RunError::NegativeSize { .. }
+        | RunError::InputBytes { .. }
+        | RunError::Guard { .. }
+        | RunError::Size { .. }
+        | RunError::Inconsistent(_) => ErrorKind::Internal,
+    };
+    Error::new(kind, "realize", error.to_string())
+}
+
+fn memory_error(message: &str) -> Error {
+    Error::new(ErrorKind::Memory, "realize", message)
+}
+
+/// Enters the results, or the failure, into the nodes that were asked for.
+fn enter(trace: &Trace, outputs: Result<Buffers>) -> Result<()> {
+    let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
+    match outputs {
+        Ok(buffers) => {
+            for (root, buffer) in roots.zip(buffers) {
+                root.finish(State::Value(buffer));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            // Memory may be there the next time; wrong data stays wrong.
+            if error.kind() != ErrorKind::Memory {
+                for root in roots {
+                    root.finish(State::Failed(error.clone()));
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Compiles a graph whose sizes are bound in the order of `symbols`.
+pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program> {
+    let options = options();
+    let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes())
+        .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
+    // The caller binds all its symbols, used or not, in its own order.
+    plan.symbols = symbols.to_vec();
+    lazulite_codegen::compile(&plan, &options.codegen())
+        .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
+}
+
+/// The graph that computing `roots` would compile.
+#[track_caller]
+pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
+    let trace = trace(roots, true)?;
+    build(&trace, &Pattern::exact(&trace)).map_err(|e| type_error("dump", e, &[]))
+}

@@ -1,0 +1,92 @@
+//! How programs are compiled and run: one struct, set for the process. Environment variables are
+//! read here and nowhere else.
+
+use crate::error::{Error, ErrorKind, Result};
+use lazulite_runtime::Pool;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+/// How programs are compiled and run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Threads that run kernels, at least 1 (`LAZULITE_THREADS`; all cores by default).
+    pub threads: usize,
+    /// Optimise graphs and fuse kernels (`LAZULITE_OPTIMISE=0` turns it off). The results agree
+    /// within rounding; without it every operation is a kernel of its own.
+    pub optimise: bool,
+    /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
+    /// of what is right.
+    pub interpret: bool,
+}
+
+impl Options {
+    fn from_environment() -> Options {
+        let number = |name| {
+            std::env::var(name)
+                .ok()
+                .and_then(|v| v.trim().parse::<usize>().ok())
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Options {
+            threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
+            optimise: number("LAZULITE_OPTIMISE") != Some(0),
+            interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
+        }
+    }
+
+    pub(crate) fn passes(&self) -> lazulite_passes::Options {
+        let mut options = lazulite_passes::Options::default();
+        options.schedule.fuse = self.optimise;
+        options
+    }
+
+    pub(super) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
+        lazulite_codegen::CodegenOptions::default()
+    }
+}
+
+struct Current {
+    options: Options,
+    pool: Arc<Pool>,
+}
+
+static CURRENT: LazyLock<RwLock<Current>> = LazyLock::new(|| {
+    let options = Options::from_environment();
+    // Where no threads are to be had, the caller's own still is.
+    let pool = Pool::new(options.threads).unwrap_or(Pool::single());
+    RwLock::new(Current {
+        options,
+        pool: Arc::new(pool),
+    })
+});
+
+/// The options in force.
+pub fn options() -> Options {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.clone()
+}
+
+/// Changes the options for everything compiled and run from now on. Programs compiled before keep
+/// the way they were compiled. An error, and no change, if the system refuses so many threads.
+pub fn set_options(options: Options) -> Result<()> {
+    let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+    if options.threads != current.options.threads {
+        let pool = Pool::new(options.threads)
+            .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?;
+        current.pool = Arc::new(pool);
+    }
+    current.options = options;
+    Ok(())
+}
+
+/// True if graphs are to be interpreted.
+pub(crate) fn interpreting() -> bool {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.interpret
+}
+
+/// The threads that run kernels.
+pub(super) fn pool() -> Arc<Pool> {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.pool.clone()
+}

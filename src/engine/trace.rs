@@ -1,0 +1,273 @@
+//! From recorded nodes to one canonical listing: operands before users, numbered in the order of
+//! a traversal that depends on structure only. The listing yields the cache key, the sizes and the
+//! numbers that the key leaves out, and the set of values to be computed.
+
+use crate::error::Result;
+use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
+use lazulite_ir::{Dim, Structure, TensorType};
+use lazulite_runtime::Buffer;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A recorded program, listed.
+#[derive(Default)]
+pub(crate) struct Trace {
+    pub nodes: Vec<TraceNode>,
+    /// Positions of nodes whose values are known, in order.
+    pub leaves: Vec<u32>,
+    /// Positions of the nodes to be computed: those asked for, then held ones that are expensive.
+    pub roots: Vec<u32>,
+    /// Equal exactly for traces that differ in sizes and numbers at most.
+    pub key: Vec<u64>,
+    /// The sizes, in order of occurrence.
+    pub dims: Vec<Dim>,
+    /// The numbers, in order of occurrence.
+    pub literals: Vec<Literal>,
+}
+
+/// A listed node.
+pub(crate) struct TraceNode {
+    pub node: Arc<Node>,
+    pub links: SmallVec<[Link; 2]>,
+    /// The value, for leaves.
+    pub value: Option<Buffer>,
+    /// Position of the node's first size in [`Trace::dims`].
+    pub first_dim: u32,
+}
+
+/// A listed operand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Link {
+    /// Position of a node.
+    Node(u32),
+    /// Position in [`Trace::literals`].
+    Literal(u32),
+}
+
+impl Link {
+    /// The position of the node, for links to one.
+    pub fn node(self) -> Option<u32> {
+        match self {
+            Link::Node(position) => Some(position),
+            Link::Literal(_) => None,
+        }
+    }
+}
+
+/// A node whose operands are being listed.
+struct Frame {
+    node: Arc<Node>,
+    operands: Operands,
+    next: usize,
+}
+
+#[derive(Default)]
+struct Tracer {
+    trace: Trace,
+    position: FxHashMap<*const Node, u32>,
+    /// How often each listed node is an operand of a listed node.
+    uses: Vec<u32>,
+    stack: Vec<Frame>,
+}
+
+/// Lists everything that `roots` need. With `held`, expensive values that are held elsewhere become
+/// roots too.
+pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Result<Trace> {
+    let mut tracer = Tracer::default();
+    for root in roots {
+        tracer.list(root)?;
+    }
+    for root in roots {
+        tracer.trace.roots.push(tracer.position[&Arc::as_ptr(root)]);
+    }
+    if held {
+        tracer.add_held();
+    }
+    let Trace { key, roots, .. } = &mut tracer.trace;
+    key.extend(roots.iter().map(|&r| u64::from(r)));
+    Ok(tracer.trace)
+}
+
+impl Tracer {
+    fn list(&mut self, root: &Arc<Node>) -> Result<()> {
+        self.enter(root)?;
+        while let Some(frame) = self.stack.last_mut() {
+            match frame.operands.get(frame.next) {
+                Some(operand) => {
+                    frame.next += 1;
+                    if let Operand::Node(node) = operand {
+                        let node = node.clone();
+                        self.enter(&node)?;
+                    }
+                }
+                None => {
+                    if let Some(frame) = self.stack.pop() {
+                        self.close(frame);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts listing a node unless it is listed; a leaf is done at once.
+    fn enter(&mut self, node: &Arc<Node>) -> Result<()> {
+        if self.position.contains_key(&Arc::as_ptr(node)) {
+            return Ok(());
+        }
+        let state = node.state();
+        match &*state {
+            State::Failed(error) => Err(error.clone()),
+            State::Value(buffer) => {
+                let buffer = buffer.clone();
+                drop(state);
+                self.leaf(node, Some(buffer));
+                Ok(())
+            }
+            State::Lazy(_) if matches!(node.op, Recorded::Parameter(_)) => {
+                drop(state);
+                self.leaf(node, None);
+                Ok(())
+            }
+            State::Lazy(operands) => {
+                let frame = Frame {
+                    node: node.clone(),
+                    operands: operands.clone(),
+                    next: 0,
+                };
+                drop(state);
+                self.stack.push(frame);
+                Ok(())
+            }
+        }
+    }
+
+    fn leaf(&mut self, node: &Arc<Node>, value: Option<Buffer>) {
+        let t = &mut self.trace;
+        let first_dim = t.dims.len() as u32;
+        t.key.push(LEAF);
+        if let Recorded::Parameter(index) = node.op {
+            t.key.push(u64::from(index));
+        }
+        let ty: &TensorType = &node.ty;
+        ty.structure(&mut t.key);
+        t.dims.extend(ty.dims.iter().cloned());
+        t.leaves.push(t.nodes.len() as u32);
+        self.push(node.clone(), SmallVec::new(), value, first_dim);
+    }
+
+    /// Lists a node whose operands are listed.
+    fn close(&mut self, frame: Frame) {
+        // A node reached again through another operand before it was closed is listed already.
+        if self.position.contains_key(&Arc::as_ptr(&frame.node)) {
+            return;
+        }
+        let t = &mut self.trace;
+        let first_dim = t.dims.len() as u32;
+        write_structure(&frame.node, t);
+        let mut links = SmallVec::new();
+        for operand in &frame.operands {
+            let link = match operand {
+                Operand::Node(node) => {
+                    let position = self.position[&Arc::as_ptr(node)];
+                    self.uses[position as usize] += 1;
+                    t.key.push(u64::from(position));
+                    Link::Node(position)
+                }
+                Operand::Literal(literal) => {
+                    let position = t.literals.len() as u32;
+                    t.literals.push(*literal);
+                    t.key
+                        .push(LITERAL | literal.dtype as u64 | u64::from(literal.runtime) << 8);
+                    Link::Literal(position)
+                }
+            };
+            links.push(link);
+        }
+        self.push(frame.node, links, None, first_dim);
+    }
+
+    fn push(
+        &mut self,
+        node: Arc<Node>,
+        links: SmallVec<[Link; 2]>,
+        value: Option<Buffer>,
+        first_dim: u32,
+    ) {
+        let position = self.trace.nodes.len() as u32;
+        self.position.insert(Arc::as_ptr(&node), position);
+        self.uses.push(0);
+        self.trace.nodes.push(TraceNode {
+            node,
+            links,
+            value,
+            first_dim,
+        });
+    }
+
+    /// Adds the expensive values that someone holds beyond this program: computing them again for
+    /// their holder would repeat the work.
+    fn add_held(&mut self) {
+        for (position, listed) in self.trace.nodes.iter().enumerate() {
+            let lazy = !matches!(listed.node.op, Recorded::Leaf | Recorded::Parameter(_))
+                && listed.value.is_none();
+            let single = !self.trace.is_tuple(position);
+            // One count is the listing's own handle.
+            let handles = Arc::strong_count(&listed.node) as u32 - 1;
+            let position = position as u32;
+            if lazy
+                && single
+                && listed.node.heavy
+                && handles > self.uses[position as usize]
+                && !self.trace.roots.contains(&position)
+            {
+                self.trace.roots.push(position);
+            }
+        }
+    }
+}
+
+/// Marks of key words that are no positions.
+const LEAF: u64 = 1 << 40;
+const LITERAL: u64 = 1 << 41;
+const RECORDED: u64 = 1 << 42;
+
+fn write_structure(node: &Node, trace: &mut Trace) {
+    let Trace { key, dims, .. } = trace;
+    let tag = |kind: u64, detail: u64| RECORDED | kind << 16 | detail;
+    match &node.op {
+        // Listed by `leaf`; a leaf that is lazy does not exist.
+        Recorded::Leaf => key.push(tag(0, 0)),
+        Recorded::Parameter(index) => key.push(tag(1, u64::from(*index))),
+        Recorded::Unary(f) => key.push(tag(2, *f as u64)),
+        Recorded::Binary(f) => key.push(tag(3, *f as u64)),
+        Recorded::Compare(p) => key.push(tag(4, *p as u64)),
+        Recorded::Select => key.push(tag(5, 0)),
+        Recorded::Cast => key.push(tag(6, node.ty.dtype as u64)),
+        Recorded::Item(index) => key.push(tag(7, u64::from(*index))),
+        Recorded::Primitive(op) => {
+            key.push(tag(8, 0));
+            op.structure(key);
+            op.visit_dims(&mut |d| dims.push(d.clone()));
+        }
+    }
+}
+
+impl Trace {
+    /// Positions of the leaves' sizes in [`Trace::dims`].
+    pub fn input_dims(&self) -> Vec<u32> {
+        let leaves = self.leaves.iter().map(|&l| &self.nodes[l as usize]);
+        leaves
+            .flat_map(|n| n.first_dim..n.first_dim + n.node.ty.rank() as u32)
+            .collect()
+    }
+
+    /// True for a node with several results, which only `Item` nodes use.
+    pub fn is_tuple(&self, position: usize) -> bool {
+        match &self.nodes[position].node.op {
+            Recorded::Primitive(op) => op.has_several_results(),
+            _ => false,
+        }
+    }
+}

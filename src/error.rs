@@ -1,0 +1,151 @@
+//! The one error type of the facade: what happened, where in the user's program, with which
+//! operands, and what to do about it.
+
+use crate::location::Place;
+use std::fmt;
+use std::sync::Arc;
+
+/// Results of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of mistake or failure an [`Error`] reports.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Shapes do not fit together or an axis does not exist.
+    Shape,
+    /// An element type does not fit the operation, or a value is read as another type.
+    DType,
+    /// An argument has a value the operation cannot take.
+    Argument,
+    /// An index is outside its axis.
+    Index,
+    /// A fault found while running: an index out of range or an integer division by zero.
+    Fault,
+    /// Memory cannot be had.
+    Memory,
+    /// A value is asked for that does not exist yet, such as inside a captured function.
+    Capture,
+    /// A host function reported failure.
+    Host,
+    /// What was asked for is not supported.
+    Unsupported,
+    /// Lazulite contradicts itself; please report.
+    Internal,
+}
+
+/// An operand as it was when the error arose.
+#[derive(Clone, Debug)]
+pub struct OperandNote {
+    /// Its part in the operation, for example "lhs".
+    pub role: &'static str,
+    /// Type and dims, for example `f32[2, 3]`.
+    pub ty: String,
+    /// Where it was made.
+    pub place: Option<Place>,
+}
+
+/// An error with its place in the user's program. Cheap to clone: error-carrying tensors share it.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    op: &'static str,
+    message: String,
+    place: Option<Place>,
+    operands: Vec<OperandNote>,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// An error of operation `op`, without place or operands.
+    pub(crate) fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Error {
+        Error(Arc::new(Inner {
+            kind,
+            op,
+            message: message.into(),
+            place: None,
+            operands: Vec::new(),
+            hint: None,
+        }))
+    }
+
+    /// The same with the place of the operation, unless it has one.
+    pub(crate) fn at(mut self, place: Place) -> Error {
+        Arc::make_mut(&mut self.0).place.get_or_insert(place);
+        self
+    }
+
+    /// The same with an operand to show.
+    pub(crate) fn operand(mut self, note: OperandNote) -> Error {
+        Arc::make_mut(&mut self.0).operands.push(note);
+        self
+    }
+
+    /// The same with advice.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Error {
+        Arc::make_mut(&mut self.0).hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of error this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed.
+    pub fn op(&self) -> &str {
+        self.0.op
+    }
+
+    /// What happened, in one sentence, without place and operands.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where in the user's program, if known.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// The operands involved.
+    pub fn operands(&self) -> &[OperandNote] {
+        &self.0.operands
+    }
+
+    /// Advice, if there is any.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let e = &*self.0;
+        write!(f, "{}: {}", e.op, e.message)?;
+        if let Some(place) = &e.place {
+            write!(f, "\n  --> {place}")?;
+        }
+        for o in &e.operands {
+            write!(f, "\n  {}: {}", o.role, o.ty)?;
+            if let Some(place) = &o.place {
+                write!(f, ", from {place}")?;
+            }
+        }
+        if let Some(hint) = &e.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Like [`fmt::Display`], so that `fn main() -> Result<()>` prints something readable.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,164 @@
+//! Programs as text: what has been recorded, after any stage, and graphs written by hand.
+
+use crate::engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Generator;
+use crate::tensor::Tensor;
+use lazulite_ir::{Dim, Graph, Symbol, TensorType, parse_graph, print_graph, print_plan};
+use lazulite_passes::{Artifact, Stage};
+use lazulite_runtime::Input;
+use std::collections::BTreeSet;
+
+/// What computing `tensors` would run, as text, after a stage. Computes nothing.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let x = Tensor::from_vec(vec![1.0f32, 2.0], [2]);
+/// let text = lazulite::dump(&[&(&x * 2.0).exp()], lazulite::Stage::Trace)?;
+/// assert!(text.contains("exp"));
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+pub fn dump(tensors: &[&Tensor], stage: Stage) -> Result<String> {
+    let roots = tensors
+        .iter()
+        .map(|t| t.node().cloned())
+        .collect::<Result<Vec<_>>>()?;
+    dump_graph(&engine::graph_of(&roots)?, stage)
+}
+
+/// A graph given as text (the `.lzt` format), after a stage.
+pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
+    dump_graph(&parse(text)?, stage)
+}
+
+fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
+    let options = engine::options().passes();
+    let start = Artifact::Graph(graph.clone());
+    let artifact = lazulite_passes::run(start, Stage::Trace, stage, &options, &mut |_, _| {})
+        .map_err(|e| Error::new(ErrorKind::Unsupported, "dump", e.to_string()))?;
+    Ok(match artifact {
+        Artifact::Graph(graph) => print_graph(&graph),
+        Artifact::Plan(plan) => print_plan(&plan),
+    })
+}
+
+fn parse(text: &str) -> Result<Graph> {
+    parse_graph(text).map_err(|e| Error::new(ErrorKind::Argument, "parse", e.to_string()))
+}
+
+/// A compiled graph that was given as text.
+pub struct Program {
+    graph: Graph,
+    symbols: Vec<Symbol>,
+    program: lazulite_runtime::Program,
+}
+
+impl Program {
+    /// Compiles a graph in the `.lzt` format.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let program = lazulite::Program::from_text(
+    ///     "graph(%0: f32[n]) {\n  %1 = add %0, %0 : f32[n]\n  return %1\n}\n",
+    /// )?;
+    /// let x = Tensor::from_vec(vec![1.0f32, 2.0], [2]);
+    /// assert_eq!(program.run(&[&x], &[("n".into(), 2)])?[0].to_vec::<f32>()?, [2.0, 4.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    pub fn from_text(text: &str) -> Result<Program> {
+        let graph = parse(text)?;
+        let mut names = BTreeSet::new();
+        for node in graph.nodes() {
+            let mut collect = |s: &Symbol| {
+                names.insert(s.clone());
+            };
+            node.op
+                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
+        }
+        let symbols: Vec<Symbol> = names.into_iter().collect();
+        let program = engine::compile_graph(&graph, &symbols)?;
+        Ok(Program {
+            graph,
+            symbols,
+            program,
+        })
+    }
+
+    /// Runs the program with values for its unknown sizes.
+    pub fn run(&self, inputs: &[&Tensor], dims: &[(String, i64)]) -> Result<Vec<Tensor>> {
+        let sizes = self.bind(dims)?;
+        crate::tensor::realize_all(inputs)?;
+        let mut values = Vec::with_capacity(inputs.len());
+        for (i, input) in inputs.iter().enumerate() {
+            let expected = self
+                .graph
+                .inputs()
+                .get(i)
+                .map(|id| self.graph.tensor_type(*id));
+            let node = input.node()?;
+            let fits = expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&node.ty));
+            let value = node.value().filter(|_| fits).ok_or_else(|| {
+                let message = format!("input {i} does not fit the program's parameter");
+                Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))
+            })?;
+            values.push(Input::keep(value));
+        }
+        let buffers = engine::execute(&self.program, &mut values, &sizes)?;
+        let types = self.graph.output_types();
+        types
+            .iter()
+            .zip(buffers)
+            .map(|(ty, buffer)| {
+                let known = self.known(ty, &sizes);
+                let ty = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
+                Ok(Tensor::leaf(ty, buffer))
+            })
+            .collect()
+    }
+
+    /// Runs the program on normally distributed numbers (converted to the parameters' types).
+    pub fn run_random(&self, dims: &[(String, i64)], seed: u64) -> Result<Vec<Tensor>> {
+        let sizes = self.bind(dims)?;
+        let generator = Generator::new(seed);
+        let mut inputs = Vec::new();
+        for id in self.graph.inputs() {
+            let ty = self.graph.tensor_type(*id);
+            let known = self.known(ty, &sizes).and_then(|ty| ty.const_dims());
+            let dims = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
+            inputs.push(generator.randn(dims.to_vec()).cast(ty.dtype));
+        }
+        self.run(&inputs.iter().collect::<Vec<_>>(), dims)
+    }
+
+    fn bind(&self, dims: &[(String, i64)]) -> Result<Vec<i64>> {
+        let value = |symbol: &Symbol| {
+            let given = dims
+                .iter()
+                .find(|(name, _)| **name == *symbol.0)
+                .map(|(_, size)| *size);
+            given.filter(|size| *size >= 0).ok_or_else(|| {
+                let message = format!("the size {symbol} needs a value that is not negative");
+                Error::new(ErrorKind::Argument, "run", message)
+                    .hint(format!("the program's sizes are {:?}", self.size_names()))
+            })
+        };
+        self.symbols.iter().map(value).collect()
+    }
+
+    /// The names of the program's unknown sizes.
+    pub fn size_names(&self) -> Vec<String> {
+        self.symbols.iter().map(ToString::to_string).collect()
+    }
+
+    fn known(&self, ty: &TensorType, sizes: &[i64]) -> Option<TensorType> {
+        let value_of = |s: &Symbol| {
+            let i = self.symbols.iter().position(|known| known == s)?;
+            sizes.get(i).copied()
+        };
+        let dims = ty.dims.iter().map(|d| d.eval(&value_of).map(Dim::constant));
+        Some(TensorType {
+            dtype: ty.dtype,
+            dims: dims.collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Functions of two arguments, either of which may be a number: what methods and operators share.
+
+use crate::tensor::{Argument, Number, Tensor, binary, binary_as, compare, promote};
+use lazulite_ir::{Binary, DType, Predicate};
+
+macro_rules! primitives {
+    ($($name:ident $f:ident)*) => {$(
+        #[track_caller]
+        pub(crate) fn $name(a: Argument, b: Argument) -> Tensor {
+            binary(stringify!($name), Binary::$f, a, b)
+        }
+    )*};
+}
+
+primitives! {
+    add Add
+    mul Mul
+    maximum Max
+    minimum Min
+    fmod Rem
+    pow Pow
+    bitwise_and And
+    bitwise_or Or
+    bitwise_xor Xor
+    bitwise_left_shift Shl
+    bitwise_right_shift Shr
+}
+
+#[track_caller]
+pub(crate) fn sub(a: Argument, b: Argument) -> Tensor {
+    match promote(&[&a, &b]) {
+        Ok(dtype) => {
+            let negative = match b {
+                Argument::Tensor(t) => Argument::Tensor(t.cast(dtype).neg()),
+                Argument::Number(n) => Argument::Number(negated(n)),
+            };
+            binary_as("sub", Binary::Add, a, negative, dtype)
+        }
+        Err(e) => Tensor::error(e),
+    }
+}
+
+#[track_caller]
+pub(crate) fn div(a: Argument, b: Argument) -> Tensor {
+    match promote(&[&a, &b]) {
+        Ok(dtype) if dtype.is_float() || dtype.is_complex() => {
+            binary_as("div", Binary::Div, a, b, dtype)
+        }
+        Ok(_) => binary_as("div", Binary::Div, a, b, DType::F32),
+        Err(e) => Tensor::error(e),
+    }
+}
+
+#[track_caller]
+pub(crate) fn div_trunc(a: Argument, b: Argument) -> Tensor {
+    binary("div_trunc", Binary::Div, a, b).trunc()
+}
+
+#[track_caller]
+pub(crate) fn floor_divide(a: Argument, b: Argument) -> Tensor {
+    let quotient = binary("floor_divide", Binary::Div, a.clone(), b.clone());
+    match quotient.dtype() {
+        Ok(dtype) if dtype.is_int() => {
+            // Truncation went upwards where the rest and the divisor differ in sign.
+            let rest = binary("floor_divide", Binary::Rem, a, b.clone());
+            quotient.sub(wrong_sign(&rest, b).cast(dtype))
+        }
+        _ => quotient.floor(),
+    }
+}
+
+#[track_caller]
+pub(crate) fn remainder(a: Argument, b: Argument) -> Tensor {
+    let rest = binary("remainder", Binary::Rem, a, b.clone());
+    let moved = add((&rest).into(), b.clone());
+    wrong_sign(&rest, b).where_(moved, rest)
+}
+
+/// True where a truncated division's rest is not zero and has not the divisor's sign.
+#[track_caller]
+fn wrong_sign(rest: &Tensor, divisor: Argument) -> Tensor {
+    let negative = match divisor {
+        Argument::Tensor(t) => t.lt(0).into(),
+        Argument::Number(n) => Argument::from(is_negative(n)),
+    };
+    rest.ne(0)
+        .bitwise_and(compare("ne", Predicate::Ne, rest.lt(0).into(), negative))
+}
+
+fn is_negative(number: Number) -> bool {
+    match number {
+        Number::Bool(_) => false,
+        Number::Int(v) => v < 0,
+        Number::Float(v) | Number::Complex(v, _) => v < 0.0,
+    }
+}
+
+/// The number with the other sign. The smallest integer stays itself, as in wrapping arithmetic.
+fn negated(number: Number) -> Number {
+    match number {
+        Number::Bool(v) => Number::Int(-i64::from(v)),
+        Number::Int(v) => Number::Int(v.wrapping_neg()),
+        Number::Float(v) => Number::Float(-v),
+        Number::Complex(re, im) => Number::Complex(-re, -im),
+    }
+}

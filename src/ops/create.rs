@@ -1,0 +1,182 @@
+//! Tensors from nothing but sizes and numbers. They stay lazy and cost no memory until used.
+
+use crate::error::{Error, ErrorKind};
+use crate::location::Place;
+use crate::tensor::{Dim, IntoDims, Number, Tensor, primitive};
+use lazulite_ir::{DType, Op, Scalar};
+
+impl Tensor {
+    /// All zeros, f32.
+    #[track_caller]
+    pub fn zeros(dims: impl IntoDims) -> Tensor {
+        Tensor::full_of(dims, 0, DType::F32)
+    }
+
+    /// All ones, f32.
+    #[track_caller]
+    pub fn ones(dims: impl IntoDims) -> Tensor {
+        Tensor::full_of(dims, 1, DType::F32)
+    }
+
+    /// All `value`, of the type a tensor of just that number has: f32, i64, bool or c64.
+    #[track_caller]
+    pub fn full(dims: impl IntoDims, value: impl Into<Number>) -> Tensor {
+        let value = value.into();
+        Tensor::full_of(dims, value, value.default_dtype())
+    }
+
+    /// All `value`, of the given element type.
+    #[track_caller]
+    pub fn full_of(dims: impl IntoDims, value: impl Into<Number>, dtype: DType) -> Tensor {
+        let value: Scalar = value.into().scalar(dtype);
+        let constant = primitive("full", Op::Const { value }, &[]);
+        match dims.into_dims() {
+            Ok(dims) if dims.is_empty() => constant,
+            Ok(dims) => constant.expand_to("full", dims),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// Zeros with this tensor's type and sizes.
+    #[track_caller]
+    pub fn zeros_like(&self) -> Tensor {
+        self.full_like(0)
+    }
+
+    /// Ones with this tensor's type and sizes.
+    #[track_caller]
+    pub fn ones_like(&self) -> Tensor {
+        self.full_like(1)
+    }
+
+    /// `value` everywhere, with this tensor's type and sizes.
+    #[track_caller]
+    pub fn full_like(&self, value: impl Into<Number>) -> Tensor {
+        match self.node() {
+            Ok(node) => {
+                let value = value.into().scalar(node.ty.dtype);
+                let dims = node.ty.dims.clone();
+                primitive("full_like", Op::Const { value }, &[]).expand_to("full_like", dims)
+            }
+            Err(e) => Tensor::error(e),
+        }
+    }
+
+    /// The numbers `start, start + step, ...` below `end` (above it for a negative step); i64 if all
+    /// three are integers, else f32.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::arange(2, 8, 3).to_vec::<i64>()?, [2, 5]);
+    /// assert_eq!(Tensor::arange(1.0, 0.0, -0.5).to_vec::<f32>()?, [1.0, 0.5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn arange(
+        start: impl Into<Number>,
+        end: impl Into<Number>,
+        step: impl Into<Number>,
+    ) -> Tensor {
+        let (start, end, step) = (start.into(), end.into(), step.into());
+        let count = match (start, end, step) {
+            (Number::Int(a), Number::Int(b), Number::Int(s)) => integer_count(a, b, s),
+            _ => float_count(start, end, step),
+        };
+        let Some(count) = count else {
+            let message = format!("no numbers lead from {start:?} to {end:?} in steps of {step:?}");
+            return Tensor::error(
+                Error::new(ErrorKind::Argument, "arange", message)
+                    .at(Place::here())
+                    .hint("the step must be finite, not zero, and lead from start towards end"),
+            );
+        };
+        let index = Tensor::iota(count);
+        match (start, step) {
+            (Number::Int(start), Number::Int(step)) if matches!(end, Number::Int(_)) => {
+                index.mul(step).add(start)
+            }
+            // PyTorch computes in f64 and rounds once.
+            _ => index
+                .cast(DType::F64)
+                .mul(start_as_f64(step))
+                .add(start_as_f64(start))
+                .cast(DType::F32),
+        }
+    }
+
+    /// The integers from 0 up to `len`, which may be an unknown size; i64.
+    #[track_caller]
+    pub fn iota(len: impl Into<Dim>) -> Tensor {
+        match len.into().0 {
+            Ok(len) => primitive(
+                "arange",
+                Op::Iota {
+                    len,
+                    dtype: DType::I64,
+                },
+                &[],
+            ),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// A size as a 0-d i64 tensor.
+    #[track_caller]
+    pub fn from_dim(dim: impl Into<Dim>) -> Tensor {
+        match dim.into().0 {
+            Ok(value) => primitive(
+                "from_dim",
+                Op::Size {
+                    value,
+                    dtype: DType::I64,
+                },
+                &[],
+            ),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// The identity matrix with `n` rows, f32.
+    #[track_caller]
+    pub fn eye(n: impl Into<Dim>) -> Tensor {
+        let index = Tensor::iota(n);
+        index.unsqueeze(1).eq(index.unsqueeze(0)).cast(DType::F32)
+    }
+
+    /// `count` numbers evenly spaced from `start` to `end`, both included; f32.
+    #[track_caller]
+    pub fn linspace(start: f64, end: f64, count: usize) -> Tensor {
+        let index = Tensor::iota(count).cast(DType::F64);
+        let last = count.saturating_sub(1);
+        let step = if last == 0 {
+            0.0
+        } else {
+            (end - start) / last as f64
+        };
+        // From the nearer end, so that both ends come out exactly.
+        let from_start = index.mul(step).add(start);
+        let from_end = index.mul(-1.0).add(last as f64).mul(-step).add(end);
+        let near_start = index.lt((count / 2).max(1));
+        near_start.where_(from_start, from_end).cast(DType::F32)
+    }
+}
+
+fn start_as_f64(number: Number) -> f64 {
+    number.scalar(DType::F64).as_f64()
+}
+
+fn integer_count(start: i64, end: i64, step: i64) -> Option<usize> {
+    let distance = i128::from(end) - i128::from(start);
+    let step = i128::from(step);
+    if step == 0 || (distance != 0 && (distance > 0) != (step > 0)) {
+        return None;
+    }
+    // Rounded up.
+    usize::try_from((distance + step - step.signum()) / step).ok()
+}
+
+fn float_count(start: Number, end: Number, step: Number) -> Option<usize> {
+    let [start, end, step] = [start, end, step].map(start_as_f64);
+    let count = ((end - start) / step).ceil();
+    (step != 0.0 && (0.0..1e18).contains(&count)).then_some(count as usize)
+}

@@ -1,0 +1,123 @@
+//! Matrix products and what is built on them.
+
+use crate::error::{Error, ErrorKind};
+use crate::location::Place;
+use crate::tensor::{Broadcast, Tensor, primitive};
+use lazulite_ir::{DType, Op};
+
+impl Tensor {
+    /// Matrix product with PyTorch's rules: vectors count as rows or columns, and leading axes are
+    /// batch axes that broadcast.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let a = Tensor::ones([5, 2, 3]);
+    /// let b = Tensor::ones([3, 4]);
+    /// assert_eq!(a.matmul(&b).dims()?, [5, 2, 4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        let (a, b) = match (self.node(), other.node()) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(e), _) | (_, Err(e)) => return Tensor::error(e),
+        };
+        let (left, right) = (a.ty.rank(), b.ty.rank());
+        if left == 0 || right == 0 {
+            return self.matmul_error(
+                other,
+                "a 0-d tensor is no matrix",
+                "multiply with * instead",
+            );
+        }
+        let (inner_left, inner_right) = (&a.ty.dims[left - 1], &b.ty.dims[right.max(2) - 2]);
+        let inner_right = if right == 1 {
+            &b.ty.dims[0]
+        } else {
+            inner_right
+        };
+        if inner_left.compare_eq(inner_right) == Some(false) {
+            let message = format!("inner sizes {inner_left} and {inner_right} differ");
+            let hint = "the last axis of the left must match the second to last of the right; \
+                        transpose one with .t() if it is laid out the other way";
+            return self.matmul_error(other, &message, hint);
+        }
+        let dtype = a.ty.dtype.promote(b.ty.dtype);
+        let (x, y) = (self.cast(dtype), other.cast(dtype));
+        match (left, right) {
+            (1, 1) => contract(&x, &y, 0, [0, 0]),
+            (_, 1) => contract(&x, &y, 0, [left - 1, 0]),
+            (1, 2) => contract(&x, &y, 0, [0, 0]),
+            // A vector times a batch of matrices is a batch of one-row products.
+            (1, _) => x.unsqueeze(0).matmul(&y).squeeze(-2),
+            // Leading axes of the left alone are rows of one large product.
+            (_, 2) => contract(&x, &y, 0, [left - 1, 0]),
+            _ => self.batched(other, &x, &y),
+        }
+    }
+
+    #[track_caller]
+    fn batched(&self, other: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
+        let (Ok(a), Ok(b)) = (x.node(), y.node()) else {
+            return x.clone();
+        };
+        let split = |rank: usize| rank - 2;
+        let (batch_a, matrix_a) = a.ty.dims.split_at(split(a.ty.rank()));
+        let (batch_b, matrix_b) = b.ty.dims.split_at(split(b.ty.rank()));
+        let mut broadcast = Broadcast::default();
+        let fits = broadcast
+            .add(&batch_a.into())
+            .and_then(|()| broadcast.add(&batch_b.into()));
+        if let Err((axis, ours, theirs)) = fits {
+            let message = format!("batch sizes {ours} and {theirs} do not broadcast, axis {axis}");
+            return self.matmul_error(other, &message, "batch axes are aligned from the last");
+        }
+        let batch = broadcast.dims();
+        let whole = |matrix: &[lazulite_ir::Dim]| batch.iter().chain(matrix).cloned().collect();
+        let x = x.expand_to("matmul", whole(matrix_a));
+        let y = y.expand_to("matmul", whole(matrix_b));
+        contract(&x, &y, batch.len(), [batch.len() + 1, batch.len()])
+    }
+
+    #[track_caller]
+    fn matmul_error(&self, other: &Tensor, message: &str, hint: &str) -> Tensor {
+        let error = Error::new(ErrorKind::Shape, "matmul", message).at(Place::here());
+        let error = error
+            .operand(self.note("self"))
+            .operand(other.note("other"));
+        Tensor::error(error.hint(hint))
+    }
+
+    /// `self @ weight.t() + bias`, the layout of PyTorch's linear layers.
+    #[track_caller]
+    pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let product = self.matmul(&weight.t());
+        match bias {
+            Some(bias) => product.add(bias),
+            None => product,
+        }
+    }
+}
+
+/// Sums products over one axis of each, after `batch` leading axes in common.
+#[track_caller]
+fn contract(x: &Tensor, y: &Tensor, batch: usize, summed: [usize; 2]) -> Tensor {
+    let acc = match x.dtype() {
+        Ok(dtype) => dtype.compute(),
+        Err(e) => return Tensor::error(e),
+    };
+    let axes: Vec<u32> = (0..batch as u32).collect();
+    let op = Op::Contract {
+        lhs_batch: axes.clone(),
+        rhs_batch: axes,
+        lhs_sum: vec![summed[0] as u32],
+        rhs_sum: vec![summed[1] as u32],
+        acc,
+    };
+    let product = primitive("matmul", op, &[x, y]);
+    match x.dtype() {
+        // Half floats accumulate in f32 and are rounded once.
+        Ok(dtype @ (DType::F16 | DType::BF16)) => product.cast(dtype),
+        _ => product,
+    }
+}

@@ -1,0 +1,416 @@
+//! Rearranging elements: nothing here copies until a kernel reads through it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, Scope};
+use crate::tensor::{Broadcast, Dim, IntoDims, Number, Tensor, primitive, size_overflow};
+use lazulite_ir::{Dims, Op};
+
+/// Constant 1 or 0 in every axis.
+fn filled(rank: usize, value: i64) -> Dims {
+    std::iter::repeat_n(lazulite_ir::Dim::constant(value), rank).collect()
+}
+
+impl Tensor {
+    /// The same elements in row-major order under other sizes; one size may be -1 and follows
+    /// from the rest.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::iota(12).reshape([3, -1]);
+    /// assert_eq!(x.dims()?, [3, 4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn reshape(&self, dims: impl IntoDims) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let dims = dims.into_dims().and_then(|dims| self.infer_missing(dims));
+        match dims {
+            Ok(dims) => primitive("reshape", Op::Reshape { dims }, &[self]),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// Replaces a size of -1.
+    fn infer_missing(&self, mut dims: Dims) -> Result<Dims> {
+        let node = self.node()?;
+        let mut missing = dims
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.is(-1))
+            .map(|(i, _)| i);
+        let (Some(axis), None) = (missing.next(), missing.next()) else {
+            return Ok(dims);
+        };
+        let overflow = |e| size_overflow("reshape", e);
+        let total = lazulite_ir::Dim::product(&node.ty.dims).map_err(overflow)?;
+        let known = dims
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != axis)
+            .map(|(_, d)| d);
+        let known = lazulite_ir::Dim::product(known).map_err(overflow)?;
+        if known.is(0) {
+            return Err(Error::new(
+                ErrorKind::Shape,
+                "reshape",
+                "a size of -1 is ambiguous when the other sizes hold no elements",
+            )
+            .operand(self.note("self")));
+        }
+        dims[axis] = total.floor_div(&known).map_err(overflow)?;
+        Ok(dims)
+    }
+
+    /// Reorders the axes: axis `i` of the result is axis `axes[i]`.
+    #[track_caller]
+    pub fn permute(&self, axes: impl AsRef<[i64]>) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let perm = axes
+            .as_ref()
+            .iter()
+            .map(|&a| self.axis("permute", a).map(|a| a as u32))
+            .collect::<Result<Vec<_>>>();
+        match perm {
+            Ok(perm) => primitive("permute", Op::Permute { perm }, &[self]),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// Exchanges two axes.
+    #[track_caller]
+    pub fn transpose(&self, a: i64, b: i64) -> Tensor {
+        match (
+            self.axis("transpose", a),
+            self.axis("transpose", b),
+            self.rank(),
+        ) {
+            (Ok(a), Ok(b), Ok(rank)) if rank > 0 => {
+                let mut perm: Vec<u32> = (0..rank as u32).collect();
+                perm.swap(a, b);
+                primitive("transpose", Op::Permute { perm }, &[self])
+            }
+            (Ok(_), Ok(_), Ok(_)) => self.clone(),
+            (Err(e), ..) | (_, Err(e), _) | (.., Err(e)) => Tensor::error(e),
+        }
+    }
+
+    /// The transpose of a matrix (or of the last two axes).
+    #[track_caller]
+    pub fn t(&self) -> Tensor {
+        self.transpose(-2, -1)
+    }
+
+    /// Repeats axes of size 1, and adds axes in front, up to the given sizes; -1 keeps a size.
+    #[track_caller]
+    pub fn expand(&self, dims: impl IntoDims) -> Tensor {
+        match dims.into_dims() {
+            Ok(dims) => self.expand_to("expand", dims),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// As [`Tensor::expand`], reported as `op`.
+    #[track_caller]
+    pub(crate) fn expand_to(&self, op: &'static str, mut dims: Dims) -> Tensor {
+        let own = match self.node() {
+            Ok(node) => node.ty.dims.clone(),
+            Err(e) => return Tensor::error(e),
+        };
+        let Some(missing) = dims.len().checked_sub(own.len()) else {
+            let message = format!(
+                "{} sizes are fewer than the tensor's {}",
+                dims.len(),
+                own.len()
+            );
+            let error = Error::new(ErrorKind::Shape, op, message);
+            return Tensor::error(error.at(Place::here()).operand(self.note("self")));
+        };
+        for (target, size) in dims[missing..].iter_mut().zip(&own) {
+            if target.is(-1) {
+                target.clone_from(size);
+            }
+        }
+        let mut out = self.clone();
+        if missing > 0 {
+            let mut padded = filled(missing, 1);
+            padded.extend(own);
+            out = primitive(op, Op::Reshape { dims: padded }, &[&out]);
+        }
+        primitive(op, Op::Expand { dims }, &[&out])
+    }
+
+    /// Expands to the common sizes of this and `other`.
+    #[track_caller]
+    pub fn broadcast_with(&self, other: &Tensor) -> Tensor {
+        let common = self.node().and_then(|a| {
+            let mut broadcast = Broadcast::default();
+            let conflict = |(axis, a, b): (usize, String, String)| {
+                let message = format!("sizes {a} and {b} do not broadcast along axis {axis}");
+                Error::new(ErrorKind::Shape, "broadcast_with", message)
+                    .operand(self.note("self"))
+                    .operand(other.note("other"))
+            };
+            broadcast.add(&a.ty.dims).map_err(conflict)?;
+            broadcast.add(&other.node()?.ty.dims).map_err(conflict)?;
+            Ok(broadcast.dims())
+        });
+        match common {
+            Ok(dims) => self.expand_to("broadcast_with", dims),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// Adds an axis of size 1 before position `axis`.
+    #[track_caller]
+    pub fn unsqueeze(&self, axis: i64) -> Tensor {
+        let mut dims = match self.node() {
+            Ok(node) => node.ty.dims.clone(),
+            Err(e) => return Tensor::error(e),
+        };
+        let places = dims.len() as i64 + 1;
+        let at = if axis < 0 {
+            axis.saturating_add(places)
+        } else {
+            axis
+        };
+        if !(0..places).contains(&at) {
+            let message = format!("position {axis} does not exist: there are {places}");
+            let error = Error::new(ErrorKind::Shape, "unsqueeze", message);
+            return Tensor::error(error.at(Place::here()).operand(self.note("self")));
+        }
+        dims.insert(at as usize, lazulite_ir::Dim::ONE);
+        primitive("unsqueeze", Op::Reshape { dims }, &[self])
+    }
+
+    /// Removes an axis if its size is 1.
+    #[track_caller]
+    pub fn squeeze(&self, axis: i64) -> Tensor {
+        match (self.node(), self.axis("squeeze", axis)) {
+            (Ok(node), Ok(axis)) => {
+                let mut dims = node.ty.dims.clone();
+                if !dims.get(axis).is_some_and(|d| d.is(1)) {
+                    return self.clone();
+                }
+                dims.remove(axis);
+                primitive("squeeze", Op::Reshape { dims }, &[self])
+            }
+            (Err(e), _) | (_, Err(e)) => Tensor::error(e),
+        }
+    }
+
+    /// Joins the axes from `first` to `last` into one.
+    #[track_caller]
+    pub fn flatten(&self, first: i64, last: i64) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let dims = self.node().and_then(|node| {
+            let (first, last) = (self.axis("flatten", first)?, self.axis("flatten", last)?);
+            let mut dims = node.ty.dims.clone();
+            if dims.is_empty() {
+                return Ok(filled(1, 1));
+            }
+            if first > last {
+                let message = format!("axis {first} comes after axis {last}");
+                return Err(Error::new(ErrorKind::Argument, "flatten", message));
+            }
+            let joined = lazulite_ir::Dim::product(&dims[first..=last])
+                .map_err(|e| size_overflow("flatten", e))?;
+            dims.drain(first..=last);
+            dims.insert(first, joined);
+            Ok(dims)
+        });
+        match dims {
+            Ok(dims) => primitive("flatten", Op::Reshape { dims }, &[self]),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// Reverses the order along the given axes.
+    #[track_caller]
+    pub fn flip(&self, axes: impl AsRef<[i64]>) -> Tensor {
+        let mut out = self.clone();
+        for &axis in axes.as_ref() {
+            let last = out.dim(axis) - 1;
+            out = out.slice_axis("flip", axis, last, out.dim(axis), -1);
+        }
+        out
+    }
+
+    /// `len` elements from `start` along one axis.
+    #[track_caller]
+    pub fn narrow(&self, axis: i64, start: impl Into<Dim>, len: impl Into<Dim>) -> Tensor {
+        self.slice_axis("narrow", axis, start.into(), len.into(), 1)
+    }
+
+    /// `len` elements from `start` in steps of `step` along one axis.
+    #[track_caller]
+    pub(crate) fn slice_axis(
+        &self,
+        op: &'static str,
+        axis: i64,
+        start: Dim,
+        len: Dim,
+        step: i64,
+    ) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let attributes = self.node().and_then(|node| {
+            let axis = self.axis(op, axis)?;
+            let rank = node.ty.rank();
+            if rank == 0 {
+                let error = Error::new(ErrorKind::Shape, op, "a 0-d tensor has no axis to slice");
+                return Err(error.operand(self.note("self")));
+            }
+            let (mut starts, mut lens) = (filled(rank, 0), node.ty.dims.clone());
+            let mut steps = vec![1; rank];
+            starts[axis] = start.0?;
+            lens[axis] = len.0?;
+            steps[axis] = step;
+            Ok(Op::Slice {
+                start: starts,
+                len: lens,
+                step: steps,
+            })
+        });
+        match attributes {
+            Ok(slice) => primitive(op, slice, &[self]),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// Adds `value` around: per axis, from the first, how many before and after. Negative
+    /// numbers cut off.
+    #[track_caller]
+    pub fn pad(&self, widths: impl AsRef<[(i64, i64)]>, value: impl Into<Number>) -> Tensor {
+        let node = match self.node() {
+            Ok(node) => node,
+            Err(e) => return Tensor::error(e),
+        };
+        let widths = widths.as_ref();
+        let side = |pick: fn(&(i64, i64)) -> i64| -> Dims {
+            widths
+                .iter()
+                .map(|w| lazulite_ir::Dim::constant(pick(w)))
+                .collect()
+        };
+        let pad = Op::Pad {
+            low: side(|w| w.0),
+            high: side(|w| w.1),
+            interior: filled(widths.len(), 0),
+        };
+        let fill = Tensor::full_of((), value, node.ty.dtype);
+        primitive("pad", pad, &[self, &fill])
+    }
+
+    /// Sliding windows of `size` along `axis`, `step` apart, as a new last axis.
+    #[track_caller]
+    pub fn unfold(&self, axis: i64, size: impl Into<Dim>, step: impl Into<Dim>) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let attributes = self.axis("unfold", axis).and_then(|axis| {
+            Ok(Op::Window {
+                axis: axis as u32,
+                size: size.into().0?,
+                stride: step.into().0?,
+                dilation: lazulite_ir::Dim::ONE,
+            })
+        });
+        match attributes {
+            Ok(window) => primitive("unfold", window, &[self]),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// Joins tensors along an axis.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (a, b) = (Tensor::zeros([1, 2]), Tensor::ones([2, 2]));
+    /// assert_eq!(Tensor::cat(&[&a, &b], 0).dims()?, [3, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cat(tensors: &[&Tensor], axis: i64) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        concatenate(tensors, axis).unwrap_or_else(|e| Tensor::error(e.at(place)))
+    }
+
+    /// Joins tensors of equal sizes along a new axis.
+    #[track_caller]
+    pub fn stack(tensors: &[&Tensor], axis: i64) -> Tensor {
+        let raised: Vec<Tensor> = tensors.iter().map(|t| t.unsqueeze(axis)).collect();
+        Tensor::cat(&raised.iter().collect::<Vec<_>>(), axis)
+    }
+}
+
+/// Each tensor is padded to the full size, and chosen where it belongs: padding and adding would
+/// turn -0 into 0 and NaN padding into NaN.
+#[track_caller]
+fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
+    let Some((first, rest)) = tensors.split_first() else {
+        return Err(Error::new(
+            ErrorKind::Argument,
+            "cat",
+            "there are no tensors to join",
+        ));
+    };
+    let axis = first.axis("cat", axis)?;
+    let mut dtype = first.node()?.ty.dtype;
+    for t in rest {
+        let node = t.node()?;
+        let (ours, theirs) = (&first.node()?.ty.dims, &node.ty.dims);
+        let differ = |(i, (a, b)): (usize, (&lazulite_ir::Dim, &lazulite_ir::Dim))| {
+            i != axis && a.compare_eq(b) == Some(false)
+        };
+        if ours.len() != theirs.len() || ours.iter().zip(theirs).enumerate().any(differ) {
+            let message = format!("sizes other than those of axis {axis} must be equal");
+            return Err(Error::new(ErrorKind::Shape, "cat", message)
+                .operand(first.note("first"))
+                .operand(t.note("other")));
+        }
+        dtype = dtype.promote(node.ty.dtype);
+    }
+    let mut joined = first.cast(dtype);
+    for t in rest {
+        joined = join(&joined, &t.cast(dtype), axis)?;
+    }
+    Ok(joined)
+}
+
+#[track_caller]
+fn join(a: &Tensor, b: &Tensor, axis: usize) -> Result<Tensor> {
+    let (x, y) = (a.node()?, b.node()?);
+    if x.ty.dims.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Shape,
+            "cat",
+            "0-d tensors have no axis to join along",
+        )
+        .hint("use stack"));
+    }
+    let (before, after) = (x.ty.dims[axis].clone(), y.ty.dims[axis].clone());
+    let rank = x.ty.rank();
+    let widen = |t: &Tensor, low_by: &lazulite_ir::Dim, high_by: &lazulite_ir::Dim| {
+        let (mut lows, mut highs) = (filled(rank, 0), filled(rank, 0));
+        lows[axis].clone_from(low_by);
+        highs[axis].clone_from(high_by);
+        let pad = Op::Pad {
+            low: lows,
+            high: highs,
+            interior: filled(rank, 0),
+        };
+        let fill = Tensor::full_of((), 0, x.ty.dtype);
+        primitive("cat", pad, &[t, &fill])
+    };
+    let zero = lazulite_ir::Dim::ZERO;
+    let total = Dim(Ok(before.clone())) + Dim(Ok(after.clone()));
+    let mut shape = filled(rank, 1);
+    shape[axis] = total.0.clone()?;
+    let index = Tensor::iota(total);
+    let index = primitive("cat", Op::Reshape { dims: shape }, &[&index]);
+    let in_first = index.lt(Tensor::from_dim(Dim(Ok(before.clone()))));
+    Ok(in_first.where_(widen(a, &zero, &after), widen(b, &before, &zero)))
+}

@@ -1,0 +1,340 @@
+//! Functions of elements at the same place: arithmetic, comparison, logic, choice.
+//!
+//! Names, promotion and edge cases are PyTorch's. Functions that need floating point convert
+//! integer and bool tensors to f32 first.
+
+use super::arithmetic;
+use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
+use lazulite_ir::{Binary, DType, Predicate, Unary};
+
+macro_rules! float_functions {
+    ($($(#[$doc:meta])* $name:ident $f:ident)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> Tensor {
+                self.to_floating().record_unary(stringify!($name), Unary::$f)
+            }
+        )*}
+    };
+}
+
+float_functions! {
+    /// Square root.
+    sqrt Sqrt
+    /// e to the power of each element.
+    exp Exp
+    /// `exp(x) - 1`, accurate near 0.
+    expm1 Expm1
+    /// Natural logarithm.
+    log Log
+    /// `log(1 + x)`, accurate near 0.
+    log1p Log1p
+    /// Sine.
+    sin Sin
+    /// Cosine.
+    cos Cos
+    /// Hyperbolic tangent.
+    tanh Tanh
+    /// Arc tangent.
+    atan Atan
+    /// Error function.
+    erf Erf
+}
+
+macro_rules! integral_functions {
+    ($($(#[$doc:meta])* $name:ident($x:ident) $body:expr;)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self) -> Tensor {
+                let $x = self;
+                match self.dtype() {
+                    Ok(dtype) if dtype.is_float() || dtype.is_complex() => $body,
+                    _ => self.clone(),
+                }
+            }
+        )*}
+    };
+}
+
+integral_functions! {
+    /// The largest integral value not above each element; integers stay as they are.
+    floor(x) x.record_unary("floor", Unary::Floor);
+    /// The nearest integral value, ties to even; integers stay as they are.
+    round(x) x.record_unary("round", Unary::Round);
+    /// The smallest integral value not below each element; integers stay as they are.
+    ceil(x) x.neg().floor().neg();
+    /// The integral part; integers stay as they are.
+    trunc(x) x.lt(0).where_(x.ceil(), x.floor());
+}
+
+macro_rules! binary_functions {
+    ($($(#[$doc:meta])* $name:ident)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: impl Into<Argument>) -> Tensor {
+                arithmetic::$name(self.into(), other.into())
+            }
+        )*}
+    };
+}
+
+binary_functions! {
+    /// Sum.
+    add
+    /// Difference.
+    sub
+    /// Product.
+    mul
+    /// True quotient; integers are divided as f32.
+    div
+    /// Quotient rounded towards zero. An integer division by zero is an error when computed.
+    div_trunc
+    /// Quotient rounded down. An integer division by zero is an error when computed.
+    floor_divide
+    /// Remainder with the sign of the dividend, as C's `fmod`.
+    fmod
+    /// Remainder with the sign of the divisor, as Python's `%`.
+    remainder
+    /// The larger element; NaN if either is NaN.
+    maximum
+    /// The smaller element; NaN if either is NaN.
+    minimum
+    /// Power.
+    pow
+    /// Bitwise and of integers or bools.
+    bitwise_and
+    /// Bitwise or of integers or bools.
+    bitwise_or
+    /// Bitwise exclusive or of integers or bools.
+    bitwise_xor
+    /// Integers shifted left.
+    bitwise_left_shift
+    /// Integers shifted right, keeping the sign.
+    bitwise_right_shift
+}
+
+macro_rules! comparisons {
+    ($($(#[$doc:meta])* $name:ident $predicate:ident $order:ident)*) => {
+        impl Tensor {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: impl Into<Argument>) -> Tensor {
+                comparisons!(@$order stringify!($name), $predicate, self, other)
+            }
+        )*}
+    };
+    (@straight $op:expr, $predicate:ident, $a:expr, $b:expr) => {
+        compare($op, Predicate::$predicate, $a.into(), $b.into())
+    };
+    (@exchanged $op:expr, $predicate:ident, $a:expr, $b:expr) => {
+        compare($op, Predicate::$predicate, $b.into(), $a.into())
+    };
+}
+
+comparisons! {
+    /// True where equal.
+    eq Eq straight
+    /// True where not equal (NaN differs from everything).
+    ne Ne straight
+    /// True where less.
+    lt Lt straight
+    /// True where less or equal.
+    le Le straight
+    /// True where greater.
+    gt Lt exchanged
+    /// True where greater or equal.
+    ge Le exchanged
+}
+
+impl Tensor {
+    /// The negative; of unsigned integers modulo their range.
+    #[track_caller]
+    pub fn neg(&self) -> Tensor {
+        self.record_unary("neg", Unary::Neg)
+    }
+
+    /// The absolute value; of complex numbers the magnitude, which is real.
+    #[track_caller]
+    pub fn abs(&self) -> Tensor {
+        match self.dtype() {
+            Ok(DType::Bool) => self.clone(),
+            Ok(dtype) if dtype.is_complex() => self.record_unary("abs", Unary::Abs).real(),
+            _ => self.record_unary("abs", Unary::Abs),
+        }
+    }
+
+    /// `1 / x`.
+    #[track_caller]
+    pub fn reciprocal(&self) -> Tensor {
+        let x = self.to_floating();
+        match x.dtype() {
+            Ok(dtype) => binary_as("reciprocal", Binary::Div, 1.into(), (&x).into(), dtype),
+            Err(e) => Tensor::error(e),
+        }
+    }
+
+    /// `1 / sqrt(x)`.
+    #[track_caller]
+    pub fn rsqrt(&self) -> Tensor {
+        self.sqrt().reciprocal()
+    }
+
+    /// `x * x`.
+    #[track_caller]
+    pub fn square(&self) -> Tensor {
+        self.mul(self)
+    }
+
+    /// -1, 0 or 1; 0 for NaN.
+    #[track_caller]
+    pub fn sign(&self) -> Tensor {
+        match self.dtype() {
+            Ok(DType::Bool) => self.clone(),
+            Ok(dtype) => self.gt(0).cast(dtype).sub(self.lt(0).cast(dtype)),
+            Err(e) => Tensor::error(e),
+        }
+    }
+
+    /// `1 / (1 + exp(-x))`.
+    #[track_caller]
+    pub fn sigmoid(&self) -> Tensor {
+        self.to_floating().neg().exp().add(1).reciprocal()
+    }
+
+    /// `max(x, 0)`; NaN stays NaN.
+    #[track_caller]
+    pub fn relu(&self) -> Tensor {
+        self.maximum(0)
+    }
+
+    /// `x * sigmoid(x)`.
+    #[track_caller]
+    pub fn silu(&self) -> Tensor {
+        self.mul(self.sigmoid())
+    }
+
+    /// The Gaussian error linear unit, exact: `x/2 * (1 + erf(x / sqrt 2))`.
+    #[track_caller]
+    pub fn gelu(&self) -> Tensor {
+        let scaled = self.mul(std::f64::consts::FRAC_1_SQRT_2);
+        self.mul(0.5).mul(scaled.erf().add(1))
+    }
+
+    /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent.
+    #[track_caller]
+    pub fn gelu_tanh(&self) -> Tensor {
+        let factor = (2.0 / std::f64::consts::PI).sqrt();
+        let inner = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
+        self.mul(0.5).mul(inner.tanh().add(1))
+    }
+
+    /// Keeps elements within the bounds; NaN stays NaN.
+    #[track_caller]
+    pub fn clamp(&self, low: impl Into<Argument>, high: impl Into<Argument>) -> Tensor {
+        self.maximum(low).minimum(high)
+    }
+
+    /// Where this (a bool tensor) is true the element of `a`, else of `b`; all three broadcast.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from_vec(vec![-1.0f32, 2.0], [2]);
+    /// assert_eq!(x.gt(0).where_(&x, 0.0).to_vec::<f32>()?, [0.0, 2.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn where_(&self, a: impl Into<Argument>, b: impl Into<Argument>) -> Tensor {
+        select("where", self.into(), a.into(), b.into())
+    }
+
+    /// This tensor with `value` where `mask` (bool) is true.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Number>) -> Tensor {
+        match self.dtype() {
+            // The value does not take part in promotion.
+            Ok(dtype) => {
+                let value = value.into();
+                let fill = Tensor::full_of((), value, dtype);
+                select("masked_fill", mask.into(), fill.into(), self.into())
+            }
+            Err(e) => Tensor::error(e),
+        }
+    }
+
+    /// True where both are not zero.
+    #[track_caller]
+    pub fn logical_and(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).bitwise_and(other.cast(DType::Bool))
+    }
+
+    /// True where at least one is not zero.
+    #[track_caller]
+    pub fn logical_or(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).bitwise_or(other.cast(DType::Bool))
+    }
+
+    /// True where exactly one is not zero.
+    #[track_caller]
+    pub fn logical_xor(&self, other: &Tensor) -> Tensor {
+        self.cast(DType::Bool).bitwise_xor(other.cast(DType::Bool))
+    }
+
+    /// True where zero.
+    #[track_caller]
+    pub fn logical_not(&self) -> Tensor {
+        self.cast(DType::Bool).bitwise_xor(true)
+    }
+
+    /// All bits of integers, or bools, inverted.
+    #[track_caller]
+    pub fn bitwise_not(&self) -> Tensor {
+        match self.dtype() {
+            Ok(DType::Bool) => self.bitwise_xor(true),
+            _ => self.bitwise_xor(-1),
+        }
+    }
+
+    /// True where NaN.
+    #[track_caller]
+    pub fn isnan(&self) -> Tensor {
+        self.ne(self)
+    }
+
+    /// True where infinite.
+    #[track_caller]
+    pub fn isinf(&self) -> Tensor {
+        match self.dtype() {
+            Ok(dtype) if dtype.is_float() => self.abs().eq(f64::INFINITY),
+            Ok(dtype) if dtype.is_complex() => self.abs().eq(f64::INFINITY),
+            _ => self.ne(self),
+        }
+    }
+
+    /// True where neither infinite nor NaN.
+    #[track_caller]
+    pub fn isfinite(&self) -> Tensor {
+        match self.dtype() {
+            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.abs().lt(f64::INFINITY),
+            _ => self.eq(self),
+        }
+    }
+
+    /// Converted to another element type, as PyTorch's `to`: floats to integers truncate, anything
+    /// to bool is `!= 0`.
+    #[track_caller]
+    pub fn cast(&self, dtype: DType) -> Tensor {
+        self.record_cast(dtype)
+    }
+
+    /// Integers and bools as f32, everything else as it is.
+    #[track_caller]
+    pub(crate) fn to_floating(&self) -> Tensor {
+        match self.dtype() {
+            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.clone(),
+            _ => self.cast(DType::F32),
+        }
+    }
+}

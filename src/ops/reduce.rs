@@ -1,0 +1,413 @@
+//! Reductions, scans, and what is made of them.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, Scope};
+use crate::tensor::{Dim, Tensor, primitive};
+use lazulite_ir::{Combine, DType, Dims, Op};
+use std::ops::RangeFull;
+
+/// Which axes to reduce: `..` for all, one axis, or several (negative ones count from the end).
+pub trait IntoAxes {
+    /// The axes, resolved for a tensor with `rank` axes; `None` marks one that does not exist.
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)>;
+}
+
+fn resolve(axis: i64, rank: usize) -> (i64, Option<usize>) {
+    let rank = rank.max(1) as i64;
+    let at = if axis < 0 {
+        axis.saturating_add(rank)
+    } else {
+        axis
+    };
+    (axis, (0..rank).contains(&at).then_some(at as usize))
+}
+
+impl IntoAxes for RangeFull {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        (0..rank).map(|a| (a as i64, Some(a))).collect()
+    }
+}
+
+impl IntoAxes for i64 {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        vec![resolve(self, rank)]
+    }
+}
+
+impl<const N: usize> IntoAxes for [i64; N] {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        self.as_slice().into_axes(rank)
+    }
+}
+
+impl IntoAxes for &[i64] {
+    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+        self.iter().map(|a| resolve(*a, rank)).collect()
+    }
+}
+
+impl Tensor {
+    /// Sum over axes, which disappear. Integers and bools are summed as i64.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::iota(6).reshape([2, 3]);
+    /// assert_eq!(x.sum(-1).to_vec::<i64>()?, [3, 12]);
+    /// assert_eq!(x.sum(..).item::<i64>()?, 15);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn sum(&self, axes: impl IntoAxes) -> Tensor {
+        self.widened().reduce("sum", Combine::Sum, axes, false)
+    }
+
+    /// As [`Tensor::sum`]; the axes stay with size 1.
+    #[track_caller]
+    pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        self.widened().reduce("sum", Combine::Sum, axes, true)
+    }
+
+    /// Product over axes. Integers and bools are multiplied as i64.
+    #[track_caller]
+    pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
+        self.widened().reduce("prod", Combine::Prod, axes, false)
+    }
+
+    /// Largest element over axes; NaN if there is one.
+    #[track_caller]
+    pub fn amax(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("amax", Combine::Max, axes, false)
+    }
+
+    /// As [`Tensor::amax`]; the axes stay with size 1.
+    #[track_caller]
+    pub fn amax_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("amax", Combine::Max, axes, true)
+    }
+
+    /// Smallest element over axes; NaN if there is one.
+    #[track_caller]
+    pub fn amin(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("amin", Combine::Min, axes, false)
+    }
+
+    /// As [`Tensor::amin`]; the axes stay with size 1.
+    #[track_caller]
+    pub fn amin_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("amin", Combine::Min, axes, true)
+    }
+
+    /// Mean over axes, of floating-point tensors.
+    #[track_caller]
+    pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
+        self.mean_of("mean", axes, false)
+    }
+
+    /// As [`Tensor::mean`]; the axes stay with size 1.
+    #[track_caller]
+    pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        self.mean_of("mean", axes, true)
+    }
+
+    /// Variance over axes; `correction` is subtracted from the count (1 for the unbiased estimate).
+    #[track_caller]
+    pub fn var(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
+        self.variance("var", axes, correction, false)
+    }
+
+    /// As [`Tensor::var`]; the axes stay with size 1.
+    #[track_caller]
+    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
+        self.variance("var", axes, correction, true)
+    }
+
+    /// Square root of the variance.
+    #[track_caller]
+    pub fn std(&self, axes: impl IntoAxes, correction: i64) -> Tensor {
+        self.variance("std", axes, correction, false).sqrt()
+    }
+
+    /// True where any element is not zero.
+    #[track_caller]
+    pub fn any(&self, axes: impl IntoAxes) -> Tensor {
+        self.cast(DType::Bool)
+            .reduce("any", Combine::Max, axes, false)
+    }
+
+    /// True where all elements are not zero.
+    #[track_caller]
+    pub fn all(&self, axes: impl IntoAxes) -> Tensor {
+        self.cast(DType::Bool)
+            .reduce("all", Combine::Min, axes, false)
+    }
+
+    /// Position of the largest element along an axis, the first of equals; the first NaN if there
+    /// is one.
+    #[track_caller]
+    pub fn argmax(&self, axis: i64) -> Tensor {
+        self.arg_extremum("argmax", Combine::Max, axis)
+    }
+
+    /// Position of the smallest element along an axis, the first of equals; the first NaN if there
+    /// is one.
+    #[track_caller]
+    pub fn argmin(&self, axis: i64) -> Tensor {
+        self.arg_extremum("argmin", Combine::Min, axis)
+    }
+
+    /// Logarithm of the sum of exponentials, without overflow.
+    #[track_caller]
+    pub fn logsumexp(&self, axis: i64) -> Tensor {
+        let x = self.to_floating();
+        let top = finite_or_zero(&x.amax_keepdim(axis));
+        let sum = x.sub(&top).exp().sum(axis);
+        sum.log().add(top.squeeze(axis))
+    }
+
+    /// Exponentials divided by their sum along an axis, without overflow.
+    #[track_caller]
+    pub fn softmax(&self, axis: i64) -> Tensor {
+        let x = self.to_floating();
+        let e = x.sub(x.amax_keepdim(axis)).exp();
+        e.div(e.sum_keepdim(axis))
+    }
+
+    /// Logarithm of [`Tensor::softmax`], accurate where that is small.
+    #[track_caller]
+    pub fn log_softmax(&self, axis: i64) -> Tensor {
+        let x = self.to_floating();
+        let shifted = x.sub(x.amax_keepdim(axis));
+        shifted.sub(shifted.exp().sum_keepdim(axis).log())
+    }
+
+    /// Running sum along an axis. Integers and bools are summed as i64.
+    #[track_caller]
+    pub fn cumsum(&self, axis: i64) -> Tensor {
+        self.widened().scan("cumsum", Combine::Sum, axis)
+    }
+
+    /// Running product along an axis. Integers and bools are multiplied as i64.
+    #[track_caller]
+    pub fn cumprod(&self, axis: i64) -> Tensor {
+        self.widened().scan("cumprod", Combine::Prod, axis)
+    }
+
+    #[track_caller]
+    fn scan(&self, op: &'static str, kind: Combine, axis: i64) -> Tensor {
+        match (self.axis(op, axis), self.rank()) {
+            // The running combination of one element is the element.
+            (Ok(_), Ok(0)) => self.clone(),
+            (Ok(axis), Ok(_)) => {
+                let axis = axis as u32;
+                primitive(
+                    op,
+                    Op::Scan {
+                        kind,
+                        axis,
+                        reverse: false,
+                    },
+                    &[self],
+                )
+            }
+            (Err(e), _) | (_, Err(e)) => Tensor::error(e),
+        }
+    }
+
+    /// Integers and bools as i64, everything else as it is.
+    #[track_caller]
+    fn widened(&self) -> Tensor {
+        match self.dtype() {
+            Ok(dtype) if dtype.is_int() || dtype == DType::Bool => self.cast(DType::I64),
+            _ => self.clone(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn reduce(
+        &self,
+        op: &'static str,
+        kind: Combine,
+        axes: impl IntoAxes,
+        keepdim: bool,
+    ) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        match self.axes(op, axes) {
+            Ok(axes) if self.rank().is_ok_and(|r| r == 0) => {
+                // Reducing a 0-d tensor over "its" axis, as PyTorch allows, changes nothing.
+                let _ = axes;
+                self.clone()
+            }
+            Ok(axes) => self.reduce_axes(op, kind, axes, keepdim),
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    #[track_caller]
+    fn reduce_axes(
+        &self,
+        op: &'static str,
+        kind: Combine,
+        axes: Vec<u32>,
+        keepdim: bool,
+    ) -> Tensor {
+        let kept: Option<Dims> = match (keepdim, self.node()) {
+            (true, Ok(node)) => {
+                let mut dims = node.ty.dims.clone();
+                axes.iter()
+                    .for_each(|&a| dims[a as usize] = lazulite_ir::Dim::ONE);
+                Some(dims)
+            }
+            _ => None,
+        };
+        let reduced = primitive(op, Op::Reduce { kind, axes }, &[self]);
+        match kept {
+            Some(dims) => primitive(op, Op::Reshape { dims }, &[&reduced]),
+            None => reduced,
+        }
+    }
+
+    /// Sorted, distinct axes.
+    fn axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
+        let rank = self.node()?.ty.rank();
+        let mut out = Vec::new();
+        for (given, axis) in axes.into_axes(rank) {
+            let Some(axis) = axis else {
+                let message = format!("axis {given} does not exist: the tensor has {rank} axes");
+                return Err(Error::new(ErrorKind::Shape, op, message).operand(self.note("self")));
+            };
+            if out.contains(&(axis as u32)) {
+                let message = format!("axis {given} is named twice");
+                return Err(Error::new(ErrorKind::Argument, op, message).operand(self.note("self")));
+            }
+            out.push(axis as u32);
+        }
+        out.sort_unstable();
+        Ok(out)
+    }
+
+    #[track_caller]
+    fn extremum(
+        &self,
+        op: &'static str,
+        kind: Combine,
+        axes: impl IntoAxes,
+        keepdim: bool,
+    ) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let empty = |axes: &Vec<u32>| {
+            let dims = &self.0.as_ref().ok()?.ty.dims;
+            axes.iter()
+                .find(|&&a| dims.get(a as usize).is_some_and(|d| d.is(0)))
+                .copied()
+        };
+        match self.axes(op, axes) {
+            Ok(_) if self.rank().is_ok_and(|r| r == 0) => self.clone(),
+            Ok(axes) => match empty(&axes) {
+                Some(axis) => {
+                    let message = format!("axis {axis} has no elements, so there is no extremum");
+                    let error = Error::new(ErrorKind::Shape, op, message);
+                    Tensor::error(error.at(place).operand(self.note("self")))
+                }
+                None => self.reduce_axes(op, kind, axes, keepdim),
+            },
+            Err(e) => Tensor::error(e.at(place)),
+        }
+    }
+
+    /// The number of elements along axes, as a 0-d tensor of this tensor's type.
+    #[track_caller]
+    fn count_along(&self, op: &'static str, axes: &[u32]) -> Tensor {
+        let node = match self.node() {
+            Ok(node) => node,
+            Err(e) => return Tensor::error(e),
+        };
+        let along = axes.iter().filter_map(|&a| node.ty.dims.get(a as usize));
+        match lazulite_ir::Dim::product(along) {
+            Ok(value) => {
+                let dtype = node.ty.dtype.real().compute();
+                primitive(op, Op::Size { value, dtype }, &[])
+            }
+            Err(e) => Tensor::error(crate::tensor::size_overflow(op, e)),
+        }
+    }
+
+    #[track_caller]
+    fn mean_of(&self, op: &'static str, axes: impl IntoAxes, keepdim: bool) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        match (self.dtype(), self.axes(op, axes)) {
+            (Ok(dtype), Ok(_)) if !dtype.is_float() && !dtype.is_complex() => Tensor::error(
+                Error::new(
+                    ErrorKind::DType,
+                    op,
+                    format!("the mean of {dtype} is not defined"),
+                )
+                .at(place)
+                .operand(self.note("self"))
+                .hint("cast to a floating-point type first"),
+            ),
+            (Ok(dtype), Ok(axes)) => {
+                let count = self.count_along(op, &axes);
+                let sum = if self.rank().is_ok_and(|r| r == 0) {
+                    self.clone()
+                } else {
+                    self.reduce_axes(op, Combine::Sum, axes, keepdim)
+                };
+                sum.div(count).cast(dtype)
+            }
+            (Err(e), _) | (_, Err(e)) => Tensor::error(e.at(place)),
+        }
+    }
+
+    #[track_caller]
+    fn variance(
+        &self,
+        op: &'static str,
+        axes: impl IntoAxes,
+        correction: i64,
+        keepdim: bool,
+    ) -> Tensor {
+        let place = Place::here();
+        let _pinned = Scope::pin();
+        let axes: Vec<i64> = match self.axes(op, axes) {
+            Ok(axes) => axes.into_iter().map(i64::from).collect(),
+            Err(e) => return Tensor::error(e.at(place)),
+        };
+        let axes = axes.as_slice();
+        let centred = self.sub(self.mean_of(op, axes, true));
+        let squares = centred.square().reduce(op, Combine::Sum, axes, keepdim);
+        let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
+        let freedom = self.count_along(op, &axes).sub(correction).maximum(0);
+        squares.div(freedom)
+    }
+
+    #[track_caller]
+    fn arg_extremum(&self, op: &'static str, kind: Combine, axis: i64) -> Tensor {
+        let position = match self.axis(op, axis) {
+            Ok(axis) => axis,
+            Err(e) => return Tensor::error(e),
+        };
+        let rank = match self.rank() {
+            Ok(0) => return Tensor::full((), 0),
+            Ok(rank) => rank,
+            Err(e) => return Tensor::error(e),
+        };
+        let best = self.extremum(op, kind, axis, true);
+        // NaN is the extremum when there is one, and equals nothing.
+        let hit = self.eq(&best).bitwise_or(self.ne(self));
+        let mut shape = vec![Dim::from(1i64); rank];
+        shape[position] = self.dim(axis);
+        let index = Tensor::iota(self.dim(axis)).reshape(shape);
+        let nowhere = Tensor::from_dim(self.dim(axis));
+        hit.where_(index, nowhere)
+            .reduce(op, Combine::Min, axis, false)
+    }
+}
+
+/// Infinite maxima must not be subtracted from themselves.
+#[track_caller]
+fn finite_or_zero(x: &Tensor) -> Tensor {
+    x.isinf().where_(x.zeros_like(), x)
+}

@@ -1,0 +1,216 @@
+//! The tensor: a handle to a recorded node, or the error that recording it met.
+
+mod dims;
+mod node;
+mod number;
+mod record;
+
+pub(crate) use dims::size_overflow;
+pub use dims::{Dim, IntoDims};
+pub(crate) use node::{Literal, Node, Operand, Operands, Recorded, State};
+pub(crate) use number::Promotion;
+pub use number::{Argument, Number};
+pub(crate) use record::{
+    Broadcast, binary, binary_as, compare, internal, primitive, primitive_many, promote,
+    random_bits, select, type_error,
+};
+
+use crate::engine;
+use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::location::Place;
+use lazulite_ir::{DType, Shape, TensorType};
+use lazulite_runtime::Buffer;
+use std::sync::Arc;
+
+/// A multi-dimensional array whose value may not have been computed yet.
+///
+/// Cloning is cheap and shares the value. Operations never fail where they are written: a mistake
+/// makes a tensor that carries the error, and it comes out as `Err` wherever a value is read.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]);
+/// let y = &x * 2.0 + 1.0;
+/// assert_eq!(y.to_vec::<f32>()?, [3.0, 5.0, 7.0]);
+///
+/// let wrong = &x + Tensor::zeros([2]);
+/// assert!(wrong.relu().check().is_err());
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor(pub(crate) Result<Arc<Node>>);
+
+/// The machine a tensor lives on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Device {
+    /// The processor this program runs on.
+    #[default]
+    Cpu,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+        }
+    }
+}
+
+impl Tensor {
+    /// A tensor that only carries an error.
+    pub(crate) fn error(error: Error) -> Tensor {
+        Tensor(Err(error))
+    }
+
+    /// A tensor over a known dense value.
+    #[track_caller]
+    pub(crate) fn leaf(ty: TensorType, value: Buffer) -> Tensor {
+        let state = State::Value(value);
+        Tensor(Ok(Arc::new(Node::new(
+            Recorded::Leaf,
+            ty,
+            Place::here(),
+            crate::location::trail(),
+            false,
+            state,
+        ))))
+    }
+
+    /// The node, or the error.
+    pub(crate) fn node(&self) -> Result<&Arc<Node>> {
+        self.0.as_ref().map_err(Clone::clone)
+    }
+
+    /// Type and dims as in messages, for example `f32[2, 3]`.
+    pub(crate) fn describe(&self) -> String {
+        match &self.0 {
+            Ok(node) => format!("{}{}", node.ty.dtype, Shape::from(&*node.ty.dims)),
+            Err(_) => "<error>".into(),
+        }
+    }
+
+    /// This tensor as an operand in an error.
+    pub(crate) fn note(&self, role: &'static str) -> OperandNote {
+        OperandNote {
+            role,
+            ty: self.describe(),
+            place: self.0.as_ref().ok().map(|n| n.place),
+        }
+    }
+
+    /// `Err` if this tensor carries an error, now, without computing anything.
+    pub fn check(&self) -> Result<()> {
+        let node = self.node()?;
+        match &*node.state() {
+            State::Failed(error) => Err(error.clone()),
+            State::Lazy(_) | State::Value(_) => Ok(()),
+        }
+    }
+
+    /// The element type; for erroneous tensors the error.
+    pub fn dtype(&self) -> Result<DType> {
+        Ok(self.node()?.ty.dtype)
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> Result<usize> {
+        Ok(self.node()?.ty.rank())
+    }
+
+    /// The sizes of all axes, as numbers. Inside a captured function sizes may be unknown, and the
+    /// error says to use [`Tensor::dim`].
+    #[track_caller]
+    pub fn dims(&self) -> Result<Vec<usize>> {
+        let node = self.node()?;
+        let known = node.ty.const_dims().filter(|_| !engine::capturing());
+        known.map(|d| d.to_vec()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Capture,
+                "dims",
+                "sizes are not numbers inside a captured function: it may be replayed with others",
+            )
+            .at(Place::here())
+            .operand(self.note("self"))
+            .hint("use x.dim(i), which has arithmetic and is accepted wherever sizes are taken")
+        })
+    }
+
+    /// The size of one axis (negative axes count from the end). Never fails: an error or unknown
+    /// size travels in the result.
+    #[track_caller]
+    pub fn dim(&self, axis: i64) -> Dim {
+        Dim(self.node().and_then(|node| {
+            let axis = self.axis("dim", axis)?;
+            Ok(node.ty.dims[axis].clone())
+        }))
+    }
+
+    /// The number of elements.
+    #[track_caller]
+    pub fn numel(&self) -> Result<usize> {
+        Ok(self.dims()?.iter().product())
+    }
+
+    /// The device this tensor lives on.
+    pub fn device(&self) -> Result<Device> {
+        self.node()?;
+        Ok(Device::Cpu)
+    }
+
+    /// Computes the value now, along with everything near that is held and was expensive to compute,
+    /// and returns the tensor.
+    #[track_caller]
+    pub fn realize(&self) -> Result<Tensor> {
+        realize_all(&[self])?;
+        Ok(self.clone())
+    }
+
+    /// True once the value has been computed.
+    pub fn is_realized(&self) -> bool {
+        self.0.as_ref().is_ok_and(|node| node.value().is_some())
+    }
+
+    /// Resolves a possibly negative axis.
+    #[track_caller]
+    pub(crate) fn axis(&self, op: &'static str, axis: i64) -> Result<usize> {
+        let rank = self.node()?.ty.rank() as i64;
+        // PyTorch lets 0-d tensors pass for 1-d ones here.
+        let limit = rank.max(1);
+        let resolved = if axis < 0 {
+            axis.saturating_add(limit)
+        } else {
+            axis
+        };
+        if (0..limit).contains(&resolved) && resolved < rank.max(1) {
+            return Ok(resolved as usize);
+        }
+        Err(Error::new(
+            ErrorKind::Shape,
+            op,
+            format!("axis {axis} does not exist: the tensor has {rank} axes"),
+        )
+        .at(Place::here())
+        .operand(self.note("self"))
+        .hint(format!("axes run from {} to {}", -limit, limit - 1)))
+    }
+}
+
+/// Computes several tensors in one program.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let x = Tensor::arange(0, 4, 1);
+/// let (a, b) = (&x + 1, &x * 2);
+/// realize_all(&[&a, &b])?;
+/// assert!(a.is_realized() && b.is_realized());
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+#[track_caller]
+pub fn realize_all(tensors: &[&Tensor]) -> Result<()> {
+    let roots = tensors
+        .iter()
+        .map(|t| t.node().cloned())
+        .collect::<Result<Vec<_>>>()?;
+    engine::realize(&roots)
+}

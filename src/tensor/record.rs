@@ -1,0 +1,407 @@
+//! Recording: from an operation on tensors to a node, checked as it is written.
+
+use super::{
+    Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
+    Tensor,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, trail};
+use crate::ops::Generator;
+use lazulite_ir::{
+    Binary, Class, DType, Dims, Op, Predicate, TensorType, Type, TypeError, Unary, infer,
+};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+
+/// The common dims of several operands under broadcasting, found one operand at a time.
+#[derive(Default)]
+pub(crate) struct Broadcast {
+    dims: Dims,
+}
+
+impl Broadcast {
+    /// Takes in an operand's dims; the axis (counted in the result) and both sizes on conflict.
+    pub fn add(&mut self, dims: &Dims) -> Result<(), (usize, String, String)> {
+        if dims.len() > self.dims.len() {
+            let missing = dims.len() - self.dims.len();
+            self.dims.insert_many(0, dims[..missing].iter().cloned());
+        }
+        let offset = self.dims.len() - dims.len();
+        for (i, theirs) in dims.iter().enumerate() {
+            let ours = &mut self.dims[offset + i];
+            if ours == theirs || theirs.is(1) {
+                continue;
+            }
+            // Two unknown sizes, or an unknown and a known one, must turn out equal at run time.
+            if ours.is(1) || (ours.compare_eq(theirs).is_none() && theirs.as_const().is_some()) {
+                *ours = theirs.clone();
+            } else if ours.compare_eq(theirs) == Some(false) {
+                return Err((offset + i, ours.to_string(), theirs.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The common dims.
+    pub fn dims(self) -> Dims {
+        self.dims
+    }
+}
+
+/// Roles of operands in messages.
+const ROLES: [&str; 4] = ["self", "other", "third", "fourth"];
+
+impl Tensor {
+    /// Records a function of one element, whose result has the operand's type.
+    #[track_caller]
+    pub(crate) fn record_unary(&self, op: &'static str, f: Unary) -> Tensor {
+        let Ok(node) = &self.0 else {
+            return self.clone();
+        };
+        let ty = Type::Tensor(node.ty.clone());
+        match infer(&Op::Unary { f }, &[&ty], &mut Vec::new()) {
+            Ok(_) => pointwise(
+                Recorded::Unary(f),
+                node.ty.clone(),
+                smallvec![self.operand_node(node)],
+            ),
+            Err(e) => Tensor::error(type_error(op, e, &[self])),
+        }
+    }
+
+    /// Records a conversion; none if the type is the same.
+    #[track_caller]
+    pub(crate) fn record_cast(&self, dtype: DType) -> Tensor {
+        match &self.0 {
+            Ok(node) if node.ty.dtype != dtype => {
+                let ty = TensorType::new(dtype, node.ty.dims.iter().cloned());
+                pointwise(Recorded::Cast, ty, smallvec![self.operand_node(node)])
+            }
+            _ => self.clone(),
+        }
+    }
+
+    fn operand_node(&self, node: &Arc<Node>) -> Operand {
+        Operand::Node(node.clone())
+    }
+}
+
+/// Records a function of two elements with promotion and broadcasting.
+#[track_caller]
+pub(crate) fn binary(op: &'static str, f: Binary, a: Argument, b: Argument) -> Tensor {
+    let dtype = match promote(&[&a, &b]) {
+        Ok(dtype) => dtype,
+        Err(e) => return Tensor::error(e),
+    };
+    binary_as(op, f, a, b, dtype)
+}
+
+/// Records a function of two elements with both converted to `dtype`.
+#[track_caller]
+pub(crate) fn binary_as(
+    op: &'static str,
+    f: Binary,
+    a: Argument,
+    b: Argument,
+    dtype: DType,
+) -> Tensor {
+    broadcasting(
+        op,
+        Recorded::Binary(f),
+        &[a, b],
+        [dtype; 2],
+        Op::Binary { f },
+    )
+}
+
+/// Records a comparison with promotion and broadcasting.
+#[track_caller]
+pub(crate) fn compare(op: &'static str, predicate: Predicate, a: Argument, b: Argument) -> Tensor {
+    let dtype = match promote(&[&a, &b]) {
+        Ok(dtype) => dtype,
+        Err(e) => return Tensor::error(e),
+    };
+    let recorded = Recorded::Compare(predicate);
+    broadcasting(op, recorded, &[a, b], [dtype; 2], Op::Compare { predicate })
+}
+
+/// Records a choice by a condition, with promotion between the alternatives and broadcasting.
+#[track_caller]
+pub(crate) fn select(op: &'static str, condition: Argument, a: Argument, b: Argument) -> Tensor {
+    let dtype = match promote(&[&a, &b]) {
+        Ok(dtype) => dtype,
+        Err(e) => return Tensor::error(e),
+    };
+    let args = [condition, a, b];
+    broadcasting(
+        op,
+        Recorded::Select,
+        &args,
+        [DType::Bool, dtype, dtype],
+        Op::Select {},
+    )
+}
+
+/// The type PyTorch would compute in.
+pub(crate) fn promote(arguments: &[&Argument]) -> Result<DType> {
+    let mut promotion = Promotion::default();
+    for argument in arguments {
+        promotion = match argument {
+            Argument::Tensor(t) => {
+                let ty = &t.node()?.ty;
+                promotion.tensor(ty.dtype, ty.rank())
+            }
+            Argument::Number(n) => promotion.number(*n),
+        };
+    }
+    Ok(promotion.result())
+}
+
+#[track_caller]
+fn broadcasting<const N: usize>(
+    op: &'static str,
+    recorded: Recorded,
+    arguments: &[Argument; N],
+    dtypes: [DType; N],
+    primitive: Op,
+) -> Tensor {
+    let mut broadcast = Broadcast::default();
+    let mut operands = Operands::new();
+    for (argument, dtype) in arguments.iter().zip(dtypes) {
+        let tensor = match argument {
+            Argument::Tensor(t) => t.record_cast(dtype),
+            Argument::Number(n) => match literal(*n, dtype) {
+                Ok(literal) => {
+                    operands.push(Operand::Literal(literal));
+                    continue;
+                }
+                Err(constant) => constant,
+            },
+        };
+        let node = match tensor.0 {
+            Ok(node) => node,
+            Err(e) => return Tensor::error(e),
+        };
+        if let Err((axis, ours, theirs)) = broadcast.add(&node.ty.dims) {
+            return Tensor::error(broadcast_error(op, axis, &ours, &theirs, arguments));
+        }
+        operands.push(Operand::Node(node));
+    }
+    let dims = broadcast.dims();
+    let types: SmallVec<[Type; 3]> = dtypes
+        .iter()
+        .map(|&dtype| {
+            Type::Tensor(TensorType {
+                dtype,
+                dims: dims.clone(),
+            })
+        })
+        .collect();
+    let refs: SmallVec<[&Type; 3]> = types.iter().collect();
+    match infer(&primitive, &refs, &mut Vec::new()) {
+        Ok(Type::Tensor(ty)) => pointwise(recorded, ty, operands),
+        Ok(Type::Tuple(_)) => {
+            Tensor::error(internal(op, "a pointwise operation has several results"))
+        }
+        Err(e) => {
+            let tensors: Vec<&Tensor> = arguments.iter().filter_map(as_tensor).collect();
+            Tensor::error(type_error(op, e, &tensors))
+        }
+    }
+}
+
+fn as_tensor(argument: &Argument) -> Option<&Tensor> {
+    match argument {
+        Argument::Tensor(t) => Some(t),
+        Argument::Number(_) => None,
+    }
+}
+
+/// The number as a literal operand; complex128 numbers, which do not fit, as a constant tensor.
+#[track_caller]
+fn literal(number: Number, dtype: DType) -> Result<Literal, Tensor> {
+    let value = number.scalar(dtype);
+    Literal::new(value).ok_or_else(|| primitive("constant", Op::Const { value }, &[]))
+}
+
+#[track_caller]
+fn pointwise(recorded: Recorded, ty: TensorType, operands: Operands) -> Tensor {
+    record(recorded, ty, operands, false)
+}
+
+/// Records a primitive with one result, operands taken as they are.
+#[track_caller]
+pub(crate) fn primitive(op: &'static str, primitive: Op, inputs: &[&Tensor]) -> Tensor {
+    match record_primitive(op, primitive, inputs) {
+        Ok((node, Type::Tensor(_))) => Tensor(Ok(node)),
+        Ok((_, Type::Tuple(_))) => Tensor::error(internal(op, "a single result was expected")),
+        Err(e) => Tensor::error(e),
+    }
+}
+
+/// Records a primitive with several results; `count` tensors that carry the error if there is one.
+#[track_caller]
+pub(crate) fn primitive_many(
+    op: &'static str,
+    primitive: Op,
+    inputs: &[&Tensor],
+    count: usize,
+) -> Vec<Tensor> {
+    match record_primitive(op, primitive, inputs) {
+        Ok((node, Type::Tuple(types))) if types.len() == count => types
+            .iter()
+            .enumerate()
+            .map(|(i, ty)| {
+                let operands = smallvec![Operand::Node(node.clone())];
+                record(Recorded::Item(i as u32), ty.clone(), operands, true)
+            })
+            .collect(),
+        Ok(_) => vec![Tensor::error(internal(op, "another number of results was expected")); count],
+        Err(e) => vec![Tensor::error(e); count],
+    }
+}
+
+#[track_caller]
+fn record_primitive(
+    op: &'static str,
+    primitive: Op,
+    inputs: &[&Tensor],
+) -> Result<(Arc<Node>, Type)> {
+    let mut types: SmallVec<[Type; 3]> = SmallVec::new();
+    let mut operands = Operands::new();
+    for input in inputs {
+        let node = input.node()?;
+        types.push(Type::Tensor(node.ty.clone()));
+        operands.push(Operand::Node(node.clone()));
+    }
+    let refs: SmallVec<[&Type; 3]> = types.iter().collect();
+    let ty = match infer(&primitive, &refs, &mut Vec::new()) {
+        Ok(ty) => ty,
+        Err(e) => return Err(type_error(op, e, inputs)),
+    };
+    let first = match &ty {
+        Type::Tensor(t) => t.clone(),
+        Type::Tuple(types) => types
+            .first()
+            .cloned()
+            .unwrap_or_else(|| TensorType::scalar(DType::Bool)),
+    };
+    let heavy = is_heavy(&primitive);
+    let recorded = Recorded::Primitive(Box::new(primitive));
+    Ok((record_node(recorded, first, operands, heavy), ty))
+}
+
+/// Work that is not repeated for a value the user holds.
+fn is_heavy(op: &Op) -> bool {
+    match op.class() {
+        Class::Leaf => matches!(op, Op::Random { .. }),
+        Class::Pointwise | Class::View => false,
+        Class::Aggregate | Class::Index | Class::Region | Class::Other => true,
+    }
+}
+
+#[track_caller]
+fn record(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bool) -> Tensor {
+    Tensor(Ok(record_node(recorded, ty, operands, heavy)))
+}
+
+#[track_caller]
+fn record_node(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bool) -> Arc<Node> {
+    let heavy = heavy
+        || operands.iter().any(|o| {
+            o.node()
+                .is_some_and(|n| n.heavy && matches!(&*n.state(), State::Lazy(_)))
+        });
+    let state = State::Lazy(operands);
+    Arc::new(Node::new(
+        recorded,
+        ty,
+        Place::here(),
+        trail(),
+        heavy,
+        state,
+    ))
+}
+
+/// Turns a type error into one for the user.
+#[track_caller]
+pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor]) -> Error {
+    let kind = match &error {
+        TypeError::DType { .. }
+        | TypeError::AttributeDType { .. }
+        | TypeError::DTypesDiffer { .. } => ErrorKind::DType,
+        TypeError::TooLarge { .. } | TypeError::SizeOverflow { .. } => ErrorKind::Memory,
+        _ => ErrorKind::Shape,
+    };
+    let text = error.to_string();
+    // The primitive's name says nothing to the user, who wrote `op`.
+    let message = text
+        .split_once(": ")
+        .map_or(text.as_str(), |(_, rest)| rest);
+    let mut out = Error::new(kind, op, message).at(Place::here());
+    for (tensor, role) in operands.iter().zip(ROLES) {
+        out = out.operand(tensor.note(role));
+    }
+    match error.hint() {
+        Some(hint) => out.hint(hint),
+        None => out,
+    }
+}
+
+#[track_caller]
+fn broadcast_error(
+    op: &'static str,
+    axis: usize,
+    a: &str,
+    b: &str,
+    arguments: &[Argument],
+) -> Error {
+    let message = format!("sizes {a} and {b} do not broadcast along axis {axis}");
+    let mut out = Error::new(ErrorKind::Shape, op, message).at(Place::here());
+    for (tensor, role) in arguments.iter().filter_map(as_tensor).zip(ROLES) {
+        out = out.operand(tensor.note(role));
+    }
+    out.hint("broadcasting aligns axes from the last; sizes must be equal, or one of them 1")
+}
+
+#[track_caller]
+pub(crate) fn internal(op: &'static str, message: &str) -> Error {
+    Error::new(ErrorKind::Internal, op, message)
+        .at(Place::here())
+        .hint("this is a defect of Lazulite itself; please report it")
+}
+
+/// Records random bits (u32 or u64) with a fresh stream of `generator`. The stream number is never
+/// compiled in; inside a captured function it is counted from the call's own base.
+#[track_caller]
+pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DType) -> Tensor {
+    let dims = match dims.into_dims() {
+        Ok(dims) => dims,
+        Err(e) => return Tensor::error(e.at(Place::here())),
+    };
+    let (seed, stream) = match crate::compile::captured_stream(generator) {
+        Some(captured) => captured,
+        None => {
+            let (seed, stream) = generator.take_streams(1);
+            (runtime_literal(seed), runtime_literal(stream))
+        }
+    };
+    let op = Op::Random { dims, dtype };
+    let scalar = Type::Tensor(TensorType::scalar(DType::U64));
+    match infer(&op, &[&scalar, &scalar], &mut Vec::new()) {
+        Ok(Type::Tensor(ty)) => {
+            let recorded = Recorded::Primitive(Box::new(op));
+            record(recorded, ty, smallvec![seed, stream], true)
+        }
+        Ok(Type::Tuple(_)) => Tensor::error(internal("random", "a single result was expected")),
+        Err(e) => Tensor::error(type_error("random", e, &[])),
+    }
+}
+
+fn runtime_literal(value: u64) -> Operand {
+    Operand::Literal(Literal {
+        dtype: DType::U64,
+        bits: value,
+        runtime: true,
+    })
+}

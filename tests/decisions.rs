@@ -1,0 +1,178 @@
+//! The decisions that cannot be retrofitted (section 11 of the design), each held by a test named
+//! after it.
+
+use lazulite::prelude::*;
+use lazulite::{ErrorKind, RunningStats, cache_stats};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The cache statistics are process-wide; tests that count compilations run one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn compilations(work: impl FnOnce()) -> u64 {
+    let before = cache_stats().compilations;
+    work();
+    cache_stats().compilations - before
+}
+
+#[test]
+fn d11_1_recording_keeps_identity_and_drops_iteratively() {
+    let x = Tensor::ones([4]);
+    let (a, b) = (&x + 1, &x + 1);
+    // Equal in structure, yet two nodes: realising one leaves the other lazy.
+    a.realize().unwrap();
+    assert!(a.is_realized() && !b.is_realized());
+
+    let mut chain = Tensor::ones([2]);
+    for _ in 0..300_000 {
+        chain = chain + 1;
+    }
+    drop(chain);
+}
+
+#[test]
+fn d11_1_the_key_is_the_structure() {
+    let _turn = alone();
+    let program = |x: &Tensor| (x * 2.0 + 1.0).relu().sum(..);
+    let n = compilations(|| {
+        for i in 0..20 {
+            let x = Tensor::from_vec(vec![i as f32; 7], [7]);
+            assert_eq!(
+                program(&x).item::<f32>().unwrap(),
+                7.0 * (2.0 * i as f32 + 1.0)
+            );
+        }
+    });
+    assert_eq!(n, 1);
+}
+
+#[test]
+fn d11_2_a_changing_literal_compiles_twice() {
+    let _turn = alone();
+    let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]);
+    let n = compilations(|| {
+        for step in 0..50 {
+            let lr = 0.1 + step as f32;
+            let y = (&x * lr).tanh().to_vec::<f32>().unwrap();
+            assert!((y[1] - (2.0 * lr).tanh()).abs() < 1e-6);
+        }
+    });
+    assert!(n <= 2, "{n} compilations");
+}
+
+#[test]
+fn d11_2_a_growing_cache_compiles_at_most_three_times() {
+    let _turn = alone();
+    let n = compilations(|| {
+        let mut cache = Tensor::from_vec(vec![0.0f32; 4], [1, 4]);
+        for i in 1..200 {
+            let row = Tensor::from_vec(vec![i as f32; 4], [1, 4]);
+            cache = Tensor::cat(&[&cache, &row], 0).realize().unwrap();
+        }
+        let sums = cache.sum(-1).to_vec::<f32>().unwrap();
+        assert_eq!(sums.len(), 200);
+        assert!(sums.iter().enumerate().all(|(i, s)| *s == 4.0 * i as f32));
+    });
+    // The sum at the end is one more.
+    assert!(n <= 4, "{n} compilations");
+}
+
+#[test]
+fn d11_3_dims_are_symbolic_inside_captures() {
+    let halves = compile(|[x]: [Tensor; 1]| {
+        let half = x.dim(0).floor_div(2);
+        x.narrow(0, 0, half.clone()) + x.narrow(0, half.clone(), half)
+    });
+    for n in [4usize, 6, 10, 12, 20] {
+        let x = Tensor::iota(n);
+        let got = halves.call([&x]).unwrap().to_vec::<i64>().unwrap();
+        let want: Vec<i64> = (0..n as i64 / 2).map(|i| 2 * i + n as i64 / 2).collect();
+        assert_eq!(got, want);
+    }
+    assert!(halves.versions() <= 3);
+}
+
+#[test]
+fn d11_3_dims_as_numbers_are_refused_inside_captures() {
+    let f = compile(|[x]: [Tensor; 1]| match x.dims() {
+        Ok(_) => x,
+        Err(e) => panic_free(&e),
+    });
+    assert!(f.call([&Tensor::ones([2])]).is_ok());
+
+    /// The error names the alternative.
+    fn panic_free(e: &Error) -> Tensor {
+        assert_eq!(e.kind(), ErrorKind::Capture);
+        assert!(e.to_string().contains("dim(i)"));
+        Tensor::ones([1])
+    }
+}
+
+#[test]
+fn d11_4_a_realise_computes_held_expensive_values() {
+    let x = Tensor::randn([16, 16]);
+    let held = x.matmul(&x).sum(-1);
+    let cheap = &x + 1;
+    let loss = held.exp().sum(..);
+    loss.realize().unwrap();
+    assert!(held.is_realized(), "a held reduction is computed once");
+    assert!(!cheap.is_realized(), "what was not needed stays lazy");
+}
+
+#[test]
+fn d11_4_pending_cell_writes_are_computed_by_the_next_realise() {
+    let running = RunningStats::new(3);
+    let x = Tensor::randn([8, 3]);
+    let y = x.batch_norm_train(&running, None, None, 1e-5);
+    y.realize().unwrap();
+    assert!(running.mean.get().is_realized());
+    assert!(running.var.get().is_realized());
+}
+
+#[test]
+fn d11_4_the_old_value_stays_true_for_who_holds_it() {
+    let mut x = Tensor::from_vec(vec![1.0f32, 2.0], [2]);
+    let old = x.clone();
+    x.add_(1.0);
+    x.realize().unwrap();
+    assert_eq!(old.to_vec::<f32>().unwrap(), [1.0, 2.0]);
+    assert_eq!(x.to_vec::<f32>().unwrap(), [2.0, 3.0]);
+}
+
+#[test]
+fn d11_5_faults_name_index_and_bound_and_leave_cells_alone() {
+    let table = Tensor::from_vec((0..8).collect::<Vec<i32>>(), [4, 2]);
+    let cell = TensorCell::new(Tensor::ones([2]));
+    let indices = Tensor::from_vec(vec![0i64, 9], [2]);
+    let rows = table.embedding(&indices);
+    cell.set(rows.sum(0).cast(DType::F32)).unwrap();
+    let error = rows.to_vec::<i32>().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fault);
+    let text = error.to_string();
+    assert!(text.contains('9') && text.contains('4'), "{text}");
+    assert!(text.contains("decisions.rs"), "{text}");
+}
+
+#[test]
+fn d11_7_results_do_not_depend_on_the_number_of_threads() {
+    let _turn = alone();
+    let program = || {
+        manual_seed(3);
+        let x = Tensor::randn([300, 257]);
+        let w = Tensor::randn([257, 129]);
+        let y = x.matmul(&w).softmax(-1);
+        (y.sum(..).item::<f32>().unwrap(), y.to_vec::<f32>().unwrap())
+    };
+    let before = lazulite::options();
+    let mut results = Vec::new();
+    for threads in [1, 2, 5] {
+        let mut options = before.clone();
+        options.threads = threads;
+        lazulite::set_options(options).unwrap();
+        results.push(program());
+    }
+    lazulite::set_options(before).unwrap();
+    assert!(results.windows(2).all(|r| r[0] == r[1]));
+}

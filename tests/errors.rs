@@ -1,0 +1,170 @@
+//! Mistakes: never a panic, always an error with place, operands and advice.
+
+use lazulite::ErrorKind;
+use lazulite::prelude::*;
+
+fn error_of(t: Tensor) -> Error {
+    t.check().expect_err("the tensor carries an error")
+}
+
+#[test]
+fn shapes_that_do_not_broadcast() {
+    let (a, b) = (Tensor::zeros([2, 3]), Tensor::ones([4, 3]));
+    let line = line!() + 1;
+    let e = error_of(&a + &b);
+    assert_eq!(e.kind(), ErrorKind::Shape);
+    assert_eq!(e.place().unwrap().line(), line);
+    assert_eq!(e.place().unwrap().file(), file!());
+    let text = e.to_string();
+    assert!(
+        text.contains("f32[2, 3]") && text.contains("f32[4, 3]"),
+        "{text}"
+    );
+    assert!(text.contains("axis 0") && text.contains("hint:"), "{text}");
+}
+
+#[test]
+fn the_first_error_travels_through_later_operations() {
+    let broken = Tensor::zeros([2]).matmul(&Tensor::zeros([3]));
+    let later = (broken * 2.0).relu().sum(..).reshape([7, 7]);
+    assert_eq!(error_of(later.clone()).op(), "matmul");
+    assert_eq!(later.to_vec::<f32>().unwrap_err().op(), "matmul");
+    assert_eq!(later.dims().unwrap_err().op(), "matmul");
+    assert_eq!(later.dim(0).value().unwrap_err().op(), "matmul");
+}
+
+#[test]
+fn composites_report_the_users_line() {
+    let x = Tensor::zeros([2, 3]);
+    let line = line!() + 1;
+    let e = error_of(x.softmax(5));
+    assert_eq!(e.place().unwrap().line(), line);
+}
+
+#[test]
+fn axes_that_do_not_exist() {
+    let x = Tensor::zeros([2, 3]);
+    for t in [
+        x.sum(2),
+        x.sum(-3),
+        x.permute([0, 2]),
+        x.transpose(0, 5),
+        x.unsqueeze(4),
+        x.select(0, 2),
+        x.select(0, -3),
+        x.narrow(1, 2, 2),
+        x.narrow(1, 0, -1i64),
+        x.reshape([4, 2]),
+        x.reshape([-1, -1]),
+        x.expand([3, 3]),
+        x.permute([0, 0]),
+        x.i((0, 0, 0)),
+        x.flip([9]),
+        x.sum([0, 0]),
+        Tensor::cat(&[], 0),
+        Tensor::cat(&[&x, &Tensor::zeros([2, 2])], 0),
+        x.unfold(0, 2, 0),
+    ] {
+        let e = error_of(t);
+        assert!(e.place().is_some_and(|p| p.file() == file!()), "{e}");
+    }
+}
+
+#[test]
+fn types_that_do_not_fit() {
+    let (f, i, b) = (
+        Tensor::zeros([2]),
+        Tensor::iota(2),
+        Tensor::zeros([2]).cast(DType::Bool),
+    );
+    for t in [
+        &f & &f,
+        &f << 1,
+        -&b,
+        f.where_(&f, &f).bitwise_and(&f),
+        i.mean(..),
+        f.embedding(&f),
+        Tensor::complex(&i, &i),
+        f.imag(),
+    ] {
+        assert!(t.check().is_err());
+    }
+    assert_eq!(i.to_vec::<f32>().unwrap_err().kind(), ErrorKind::DType);
+    assert_eq!(f.item::<f32>().unwrap_err().kind(), ErrorKind::Shape);
+}
+
+#[test]
+fn sizes_beyond_the_address_space() {
+    for t in [
+        Tensor::zeros([1i64 << 40, 1 << 40]),
+        Tensor::zeros([i64::MAX, 2]),
+        Tensor::zeros([-2i64]),
+        Tensor::zeros([3]).expand([i64::MAX, 3]),
+        Tensor::iota(i64::MAX),
+        Tensor::zeros([2]).pad([(i64::MAX, 1)], 0.0),
+    ] {
+        assert!(t.to_vec::<f32>().is_err() && t.check().is_err(), "{t:?}");
+    }
+    // Addressable, but no machine has it: an error when computed, not an abort.
+    let huge = Tensor::zeros([1i64 << 45]);
+    assert!(huge.check().is_ok());
+    assert_eq!(huge.realize().unwrap_err().kind(), ErrorKind::Memory);
+}
+
+#[test]
+fn indices_are_checked_while_running() {
+    let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]);
+    for bad in [3i64, -4, i64::MAX, i64::MIN] {
+        let e = x
+            .gather(0, &Tensor::from_vec(vec![bad], [1]))
+            .to_vec::<f32>()
+            .unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Fault, "{e}");
+        assert!(e.to_string().contains("errors.rs"), "{e}");
+    }
+    let fine = x.gather(0, &Tensor::from_vec(vec![-1i64, 0], [2]));
+    assert_eq!(fine.to_vec::<f32>().unwrap(), [3.0, 1.0]);
+}
+
+#[test]
+fn integer_division_by_zero_is_an_error() {
+    let x = Tensor::from_vec(vec![1i32, 2], [2]);
+    let zero = Tensor::from_vec(vec![1i32, 0], [2]);
+    assert_eq!(
+        x.floor_divide(&zero).to_vec::<i32>().unwrap_err().kind(),
+        ErrorKind::Fault
+    );
+    assert_eq!(x.div(&zero).to_vec::<f32>().unwrap(), [1.0, f32::INFINITY]);
+}
+
+#[test]
+fn casts_of_non_finite_numbers_are_defined() {
+    let x = Tensor::from_vec(vec![f32::NAN, f32::INFINITY, -f32::INFINITY, 1e30], [4]);
+    let ints = x.cast(DType::I64).to_vec::<i64>().unwrap();
+    assert_eq!(ints, [0, i64::MAX, i64::MIN, i64::MAX]);
+    assert_eq!(x.cast(DType::Bool).to_vec::<bool>().unwrap(), [true; 4]);
+}
+
+#[test]
+fn host_functions_may_fail_or_panic() {
+    let x = Tensor::iota(3);
+    let y = x.map_elements(|v: i64| if v == 2 { panic!("two") } else { v });
+    let e = y.to_vec::<i64>().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Host);
+    assert!(e.to_string().contains("two"), "{e}");
+}
+
+#[test]
+fn values_cannot_be_read_inside_a_capture() {
+    let f = compile(|[x]: [Tensor; 1]| match x.to_vec::<f32>() {
+        Ok(_) => x,
+        Err(e) => Tensor::full((), i64::from(e.kind() == ErrorKind::Capture)),
+    });
+    assert_eq!(
+        f.call([&Tensor::zeros([2])])
+            .unwrap()
+            .item::<i64>()
+            .unwrap(),
+        1
+    );
+}

@@ -216,7 +216,8 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
-        cost: cost(kernel)?,
+        // The estimate may overflow where the code does not.
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
         can_fault: can_fault(kernel),
     })
 }

@@ -171,9 +171,9 @@ fn results_are_not_donated() {
 
 #[test]
 fn epilogues_write_over_the_product() {
-    let text = "graph(%0: f32[64, 64], %1: f32[64, 64]) {
-        %2 = contract %0, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[64, 64]
-        %3 = tanh %2 : f32[64, 64]
+    let text = "graph(%0: f32[64, 64], %1: f32[64, 80]) {
+        %2 = contract %0, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[64, 80]
+        %3 = tanh %2 : f32[64, 80]
         return %3
     }";
     let plan = compiled(text, true);
@@ -186,7 +186,7 @@ fn epilogues_write_over_the_product() {
         .count();
     assert_eq!(
         (scratch, peak.outputs),
-        (1, 64 * 64 * 4),
+        (1, 64 * 80 * 4),
         "{}",
         print_plan(&plan)
     );

@@ -6,7 +6,7 @@
 //! it. A loop that touches memory which is also touched outside of it holds that memory during all
 //! its iterations. Results live to the end, which is the number behind the last step.
 //!
-//! Kernels that read an element only where they write one may write over it (see [`in_place`]);
+//! Kernels that read an element only where they write one may write over it;
 //! then the two buffers become one when the first is dead by that. Offsets in the arena are not
 //! decided here: they depend on sizes, so the runtime assigns them when sizes are bound, with the
 //! algorithm of [`arrange`].

@@ -99,8 +99,7 @@ fn on_a_small_machine() -> ScheduleOptions {
 
 /// No limit is met: what can be in one kernel is.
 fn on_a_large_machine() -> ScheduleOptions {
-    let mut options = ScheduleOptions::default();
-    options.machine = Machine {
+    let machine = Machine {
         kernel_insts: 4096,
         kernel_buffers: 4096,
         row_elements: i64::MAX,
@@ -112,7 +111,10 @@ fn on_a_large_machine() -> ScheduleOptions {
         small_product: 0,
         reduce_block: i64::MAX,
     };
-    options
+    ScheduleOptions {
+        machine,
+        ..ScheduleOptions::default()
+    }
 }
 
 proptest! {

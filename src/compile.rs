@@ -306,7 +306,7 @@ impl Version {
             });
         }
         // A tensor returned twice is computed once and handed out twice.
-        let by_root: Vec<TensorType> = roots.iter().map(|r| r.ty.clone()).collect();
+        let by_root: Vec<TensorType> = roots.iter().map(|r| (*r.ty).clone()).collect();
         let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
         let program = engine::compile_graph(&graph, &symbols)?;
         Ok(Version {
@@ -333,7 +333,7 @@ impl Version {
             return None;
         }
         let unchanged = |(cell, ty): &(TensorCell, TensorType)| {
-            cell.content().node().is_ok_and(|node| node.ty == *ty)
+            cell.content().node().is_ok_and(|node| *node.ty == *ty)
         };
         if !self.cells.iter().all(unchanged) {
             return None;

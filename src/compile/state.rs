@@ -149,7 +149,7 @@ impl CaptureState {
     /// Cells whose value is an input, with its type.
     pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
         let each = self.read.iter();
-        each.map(|(cell, node)| (cell.clone(), node.ty.clone()))
+        each.map(|(cell, node)| (cell.clone(), (*node.ty).clone()))
             .collect()
     }
 }
@@ -191,7 +191,7 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
         if let Some((_, node)) = state.read.iter().find(|(c, _)| c.is(cell)) {
             return Some(Tensor(Ok(node.clone())));
         }
-        let ty = content.node().ok()?.ty.clone();
+        let ty = (*content.node().ok()?.ty).clone();
         let position = state.read.len();
         let node = state.extra(Extra::Cell(position), ty);
         state.read.push((cell.clone(), node.clone()));

@@ -140,9 +140,15 @@ impl Tensor {
     /// size travels in the result.
     #[track_caller]
     pub fn dim(&self, axis: i64) -> Dim {
+        let place = Place::here();
         Dim(self.node().and_then(|node| {
             let axis = self.axis("dim", axis)?;
-            Ok(node.ty.dims[axis].clone())
+            let size = node.ty.dims.get(axis).cloned();
+            size.ok_or_else(|| {
+                Error::new(ErrorKind::Shape, "dim", "a 0-d tensor has no axes")
+                    .at(place)
+                    .operand(self.note("self"))
+            })
         }))
     }
 
@@ -182,7 +188,7 @@ impl Tensor {
         } else {
             axis
         };
-        if (0..limit).contains(&resolved) && resolved < rank.max(1) {
+        if (0..limit).contains(&resolved) {
             return Ok(resolved as usize);
         }
         Err(Error::new(

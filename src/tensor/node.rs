@@ -92,7 +92,7 @@ pub(crate) enum State {
 pub(crate) struct Node {
     pub op: Recorded,
     /// Type of the value; of the first one for operations with several.
-    pub ty: TensorType,
+    pub ty: Arc<TensorType>,
     pub place: Place,
     pub trail: Option<Arc<str>>,
     /// The value needs work that is not repeated lightly (11.4 of the design: a contraction, a
@@ -104,7 +104,7 @@ pub(crate) struct Node {
 impl Node {
     pub fn new(
         op: Recorded,
-        ty: TensorType,
+        ty: impl Into<Arc<TensorType>>,
         place: Place,
         trail: Option<Arc<str>>,
         heavy: bool,
@@ -112,7 +112,7 @@ impl Node {
     ) -> Node {
         Node {
             op,
-            ty,
+            ty: ty.into(),
             place,
             trail,
             heavy,

@@ -4,11 +4,12 @@
 //! The cache holds a bounded amount of code. What it lets go of stays in memory as long as a program
 //! uses it.
 
+use crate::canonical::{Canonical, canonical};
 use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,7 +23,7 @@ const PAGE: usize = 4096;
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
 
-/// A kernel in executable memory, and what its callers must know.
+/// A kernel in executable memory, and what its callers must know. Sizes are in canonical names.
 #[derive(Clone)]
 pub(crate) struct CompiledKernel {
     pub function: jit::Function,
@@ -33,6 +34,14 @@ pub(crate) struct CompiledKernel {
     /// Cost of one outer point in nanoseconds times 1024.
     pub cost: Dim,
     pub can_fault: bool,
+}
+
+/// A compiled kernel as one plan uses it.
+#[derive(Clone)]
+pub(crate) struct PlanKernel {
+    pub code: Shared,
+    /// The plan's names of the code's sizes.
+    pub symbols: Vec<Symbol>,
 }
 
 type Shared = Arc<CompiledKernel>;
@@ -107,7 +116,8 @@ impl Cache {
     fn trim(&mut self, capacity: usize) {
         let bytes = |e: &Entry| match e.cell.get() {
             Some(Ok(kernel)) => kernel.function.region.bytes().next_multiple_of(PAGE),
-            Some(Err(_)) | None => 0,
+            // What holds no code is bounded too.
+            Some(Err(_)) | None => PAGE,
         };
         let mut total: usize = self.entries.values().map(bytes).sum();
         if total <= capacity {
@@ -132,18 +142,38 @@ impl Cache {
 pub(crate) fn compile_kernels(
     kernels: &[Kernel],
     options: CodegenOptions,
+) -> Result<Vec<PlanKernel>, CodegenError> {
+    let canonical: Vec<Canonical<'_>> = kernels
+        .iter()
+        .map(canonical)
+        .collect::<Result<_, DimOverflow>>()?;
+    let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
+    let codes = compile_canonical(&kernels, options)?;
+    Ok(codes
+        .into_iter()
+        .zip(canonical)
+        .map(|(code, canonical)| PlanKernel {
+            code,
+            symbols: canonical.symbols,
+        })
+        .collect())
+}
+
+fn compile_canonical(
+    kernels: &[&Kernel],
+    options: CodegenOptions,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
             .iter()
-            .map(|kernel| cache.cell(KeyRef { kernel, options }))
+            .map(|&kernel| cache.cell(KeyRef { kernel, options }))
             .collect()
     });
     let missing: Vec<usize> = (0..kernels.len())
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        cells[i].get_or_init(|| compile(&kernels[i], options).map(Arc::new));
+        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
     };
     let threads = lazulite_runtime::Pool::global()
         .threads()
@@ -186,7 +216,8 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
-        cost: cost(kernel)?,
+        // The estimate may overflow where the code does not.
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
         can_fault: can_fault(kernel),
     })
 }
@@ -264,9 +295,9 @@ mod tests {
             .join()
             .unwrap();
         for (a, b) in first.iter().zip(&second) {
-            assert!(Arc::ptr_eq(a, b));
+            assert!(Arc::ptr_eq(&a.code, &b.code));
         }
-        assert!(!Arc::ptr_eq(&first[0], &first[1]));
+        assert!(!Arc::ptr_eq(&first[0].code, &first[1].code));
     }
 
     #[test]

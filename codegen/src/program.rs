@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub fn compile(plan: &Plan, options: &CodegenOptions) -> Result<Program, CodegenError> {
     let kernels = compile_kernels(&plan.kernels, *options)?;
     let (image, hosts) = image(plan, &kernels)?;
-    let code: Vec<KernelFn> = kernels.iter().map(|k| k.function.entry).collect();
+    let code: Vec<KernelFn> = kernels.iter().map(|k| k.code.function.entry).collect();
     // SAFETY: the code was lowered from the kernels that the image describes, and touches what they
     // do; the keep-alive holds every region that an entry lies in.
     unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }

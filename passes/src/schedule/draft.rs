@@ -141,8 +141,23 @@ impl Draft {
 
     /// The value of an instruction wanted in `stage`.
     pub fn emit(&mut self, stage: StageRef, dtype: DType, op: InstOp) -> ValueId {
+        if let Some(value) = self.guarded_zero(&op) {
+            return value;
+        }
         let home = self.home_of(stage, &op);
         self.emit_at(home, dtype, op)
+    }
+
+    /// A load under a guard is zero where the guard is false: choosing zero there changes nothing.
+    fn guarded_zero(&self, op: &InstOp) -> Option<ValueId> {
+        let InstOp::Select(condition, value, otherwise) = op else {
+            return None;
+        };
+        let definition = |v: &ValueId| &self.values[v.0 as usize].op;
+        let is_zero = matches!(definition(otherwise), InstOp::Const(c) if c.bits() == 0);
+        let is_guarded =
+            matches!(definition(value), InstOp::Load { guard, .. } if *guard == Some(*condition));
+        (is_zero && is_guarded).then_some(*value)
     }
 
     /// The value of an instruction that may run only where the loops of `stage` run.

@@ -38,8 +38,9 @@ const READ_COST: u32 = 4;
 /// index expressions.
 const MAX_REINDEXED: u32 = 4;
 
-/// Cost of a windowed value from which on it is kept: windows read each element several times.
-const WINDOW_COST: u32 = READ_COST + 1;
+/// Cost of a windowed value from which on it is kept: windows read each element several times. A
+/// padded tensor is not yet worth it.
+const WINDOW_COST: u32 = READ_COST + 3;
 
 /// The residence of every node.
 pub(super) struct Policy {

@@ -84,8 +84,7 @@ impl WeakCell {
     /// The node that the cell holds, if it still exists.
     pub fn node(&self) -> Option<Arc<Node>> {
         let cell = self.0.upgrade()?;
-        let node = lock(&cell).current.node().ok().cloned();
-        node
+        lock(&cell).current.node().ok().cloned()
     }
 
     /// The cell goes back to its last settled content, unless its current value is known.

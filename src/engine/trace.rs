@@ -245,9 +245,9 @@ impl Tracer {
             is_root[root as usize] = true;
         }
         let mut all_private = true;
-        for position in 0..self.trace.nodes.len() {
+        for (position, is_root) in is_root.into_iter().enumerate() {
             let listed = &self.trace.nodes[position];
-            if is_root[position] || listed.value.is_some() || !self.is_held(position) {
+            if is_root || listed.value.is_some() || !self.is_held(position) {
                 continue;
             }
             if listed.node.heavy && !self.trace.is_tuple(position) {

@@ -215,7 +215,7 @@ impl NumberFormat {
         let ratio = largest / smallest;
         let whole = magnitudes.iter().all(|v| v.fract() == 0.0);
         let scientific = if whole {
-            largest > 1e8 || ratio > 1e3 && largest > 1e8
+            largest > 1e8
         } else {
             ratio > 1e3 || largest > 1e8 || smallest < 1e-4
         };

@@ -32,7 +32,9 @@ pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
 }
 
 fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
-    let artifact = lazulite_passes::run_until(graph, stage, &engine::options().passes())
+    let options = engine::options().passes();
+    let start = Artifact::Graph(graph.clone());
+    let artifact = lazulite_passes::run(start, Stage::Trace, stage, &options, &mut |_, _| {})
         .map_err(|e| Error::new(ErrorKind::Unsupported, "dump", e.to_string()))?;
     Ok(match artifact {
         Artifact::Graph(graph) => print_graph(&graph),
@@ -67,8 +69,11 @@ impl Program {
         let graph = parse(text)?;
         let mut names = BTreeSet::new();
         for node in graph.nodes() {
+            let mut collect = |s: &Symbol| {
+                names.insert(s.clone());
+            };
             node.op
-                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut |s| drop(names.insert(s.clone()))));
+                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
         }
         let symbols: Vec<Symbol> = names.into_iter().collect();
         let program = engine::compile_graph(&graph, &symbols)?;
@@ -91,7 +96,8 @@ impl Program {
                 .get(i)
                 .map(|id| self.graph.tensor_type(*id));
             let node = input.node()?;
-            let fits = expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&node.ty));
+            let fits =
+                expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&*node.ty));
             let value = node.value().filter(|_| fits).ok_or_else(|| {
                 let message = format!("input {i} does not fit the program's parameter");
                 Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))

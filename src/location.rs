@@ -19,9 +19,12 @@ impl Place {
     /// The pinned place, or the caller's.
     #[track_caller]
     pub(crate) fn here() -> Place {
-        Place {
-            location: PINNED.get().unwrap_or_else(Location::caller),
-        }
+        // Not `unwrap_or_else(Location::caller)`: a function passed on has no caller to track.
+        let location = match PINNED.get() {
+            Some(pinned) => pinned,
+            None => Location::caller(),
+        };
+        Place { location }
     }
 
     /// Equal for equal places of one build.
@@ -78,27 +81,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Opens a scope called `name`.
-    #[track_caller]
-    pub fn open(name: &str) -> Scope {
-        let pinned_before = PINNED.get();
-        PINNED.set(pinned_before.or(Some(Location::caller())));
-        let trail_before = trail();
-        let trail = match &trail_before {
-            Some(outer) => format!("{outer} > {name}").into(),
-            None => name.into(),
-        };
-        TRAIL.set(Some(trail));
-        Scope {
-            pinned_before,
-            trail_before,
-            _not_send: std::marker::PhantomData,
-        }
-    }
-}
-
-impl Scope {
-    /// Pins the caller's place without adding a name: for composites whose parts run in closures.
+    /// Pins the caller's place without a name: for composites that call operations from closures,
+    /// through which callers are not tracked.
     #[track_caller]
     pub(crate) fn pin() -> Scope {
         let pinned_before = PINNED.get();
@@ -108,6 +92,18 @@ impl Scope {
             trail_before: trail(),
             _not_send: std::marker::PhantomData,
         }
+    }
+
+    /// Opens a scope called `name`.
+    #[track_caller]
+    pub fn open(name: &str) -> Scope {
+        let scope = Scope::pin();
+        let trail = match &scope.trail_before {
+            Some(outer) => format!("{outer} > {name}").into(),
+            None => name.into(),
+        };
+        TRAIL.set(Some(trail));
+        scope
     }
 }
 

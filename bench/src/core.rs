@@ -184,13 +184,13 @@ fn threads() -> Result<(), Box<dyn Error>> {
     for threads in [1, 2] {
         let mut options = before.clone();
         options.threads = threads;
-        lazulite::set_options(options);
+        lazulite::set_options(options)?;
         manual_seed(1);
         let (x, w) = (Tensor::randn([1000, 513]), Tensor::randn([513, 300]));
         let y = x.matmul(&w).softmax(-1);
         results.push((y.sum(0).to_vec::<f32>()?, y.to_vec::<f32>()?));
     }
-    lazulite::set_options(before);
+    lazulite::set_options(before)?;
     let same = if results[0] == results[1] {
         "identical"
     } else {

@@ -1,3 +1,21 @@
 //! Code generation: plan to program.
+//!
+//! A plan's kernels are lowered to vector code ([`lower`](mod@lower)), which a [`backend`] turns into machine
+//! code; the rest of the plan becomes a [`lazulite_runtime::Image`]. [`compile`] does it all.
 
+pub mod backend;
+mod cache;
+mod canonical;
+mod cranelift;
+mod error;
+mod image;
+mod jit;
+pub mod lower;
+mod options;
+mod program;
 pub mod vector;
+
+pub use cranelift::CraneliftBackend;
+pub use error::CodegenError;
+pub use options::{CodegenOptions, Level};
+pub use program::{KernelText, compile, inspect};

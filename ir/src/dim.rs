@@ -254,7 +254,7 @@ impl Dim {
     pub fn split_multiple(&self, divisor: &Dim) -> Result<(Dim, Dim), DimOverflow> {
         let divisor_terms = divisor.terms();
         let [d] = &*divisor_terms else {
-            return Ok(match self.divide_exactly(divisor)? {
+            return Ok(match self.divide_exactly(divisor) {
                 Some(quotient) => (quotient, Dim::ZERO),
                 None => (Dim::ZERO, self.clone()),
             });
@@ -269,22 +269,24 @@ impl Dim {
         Ok((Dim::from_terms(quotient)?, Dim::from_terms(rest)?))
     }
 
-    /// Polynomial division that leaves no rest, from the leading terms downwards.
-    fn divide_exactly(&self, divisor: &Dim) -> Result<Option<Dim>, DimOverflow> {
+    /// Polynomial division that leaves no rest, from the leading terms downwards; `None` when there
+    /// is one, or when the way there is too long or leaves 64 bits.
+    fn divide_exactly(&self, divisor: &Dim) -> Option<Dim> {
+        // Terms may multiply with every step before the division fails, exponentially in the
+        // degree. Quotients of sizes are short.
+        const LONGEST_QUOTIENT: usize = 32;
         let leading = |d: &Dim| d.terms().into_iter().max_by(Term::monomial_order);
-        let Some(lead) = leading(divisor) else {
-            return Ok(None);
-        };
+        let lead = leading(divisor)?;
         let (mut quotient, mut rest) = (Dim::ZERO, self.clone());
-        while let Some(top) = leading(&rest) {
-            let Some(q) = top.divide(&lead) else {
-                return Ok(None);
+        for _ in 0..=LONGEST_QUOTIENT {
+            let Some(top) = leading(&rest) else {
+                return Some(quotient);
             };
-            let q = Dim::from_terms(vec![q])?;
-            rest = rest.sub(&q.mul(divisor)?)?;
-            quotient = quotient.add(&q)?;
+            let q = Dim::from_terms(vec![top.divide(&lead)?]).ok()?;
+            rest = rest.sub(&q.mul(divisor).ok()?).ok()?;
+            quotient = quotient.add(&q).ok()?;
         }
-        Ok(Some(quotient))
+        None
     }
 
     /// The largest product of a number and atoms that divides every term of both (1 when there is

@@ -88,17 +88,19 @@ impl Graph {
         Graph::default()
     }
 
-    /// Adds the next parameter.
+    /// Adds the next parameter, with the conditions that its sizes need.
     pub fn input(&mut self, ty: TensorType) -> NodeId {
         let index = self.inputs.len() as u32;
-        let id = self.push(
-            Op::Input {
-                index,
-                ty: ty.clone(),
-            },
-            Inputs::new(),
-            Type::Tensor(ty),
-        );
+        let op = Op::Input {
+            index,
+            ty: ty.clone(),
+        };
+        let mut guards = Vec::new();
+        // Types that cannot be are for the verifier to report.
+        if infer::infer(&op, &[], &mut guards).is_ok() {
+            guards.into_iter().for_each(|g| self.add_guard(g));
+        }
+        let id = self.push(op, Inputs::new(), Type::Tensor(ty));
         self.inputs.push(id);
         id
     }

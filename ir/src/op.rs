@@ -336,7 +336,7 @@ op_table! {
     Aggregate Reduce "reduce" Exactly(1), { kind: Combine, axes: Vec<u32> }
     /// Sum of products over paired axes (generalised matrix product).
     /// Result dims: the batch axes, the rest of lhs, the rest of rhs. The products are summed in
-    /// `acc`, and the result is of type `acc`.
+    /// `acc` (the operands' type or a wider one of the same kind), and the result is of type `acc`.
     Aggregate Contract "contract" Exactly(2), {
         lhs_batch: Vec<u32>, rhs_batch: Vec<u32>, lhs_sum: Vec<u32>, rhs_sum: Vec<u32>, acc: DType,
     }
@@ -348,8 +348,8 @@ op_table! {
     Aggregate Fold "fold" Exactly(1), { axis: u32, len: Dim, stride: Dim, dilation: Dim }
 
     /// Operands x, then one i64 or i32 index tensor per entry of `axes`, all of equal dims S.
-    /// Result dims: S, then the axes of x not in `axes`. An index outside its axis is a run-time
-    /// fault.
+    /// Result dims: S, then the axes of x not in `axes`. An index outside its axis
+    /// is a run-time fault, unless it addresses no elements because other axes have size 0.
     Index Gather "gather" AtLeast(2), { axes: Vec<u32> }
     /// Operands x, updates, then index tensors as for Gather; the updates have Gather's result dims.
     /// The result is x with the updates combined in, in row-major order of S; `None` replaces.
@@ -378,7 +378,8 @@ op_table! {
 }
 
 /// What a host function sees: memory and dims of its operands, memory of its results (all dense,
-/// row-major), and it says what went wrong.
+/// row-major), and it says what went wrong. Complex operands are seen as pairs of real numbers, with
+/// a last axis of 2.
 pub type HostFn =
     dyn Fn(&[&[u8]], &[&[usize]], &mut [&mut [u8]]) -> Result<(), String> + Send + Sync;
 

@@ -214,3 +214,14 @@ fn arrays_read_back() {
     let huge = "f32[9999999999, 9999999999] []";
     assert!(huge.parse::<Array>().is_err());
 }
+
+#[test]
+fn divisions_that_do_not_come_out_even_are_given_up_soon() {
+    let power = ["u"; 40].join("*");
+    let text = format!("floordiv({power}, u + v - w - x - y - z)");
+    assert_eq!(text.parse::<Dim>().unwrap().to_string(), text);
+    let text = "floordiv(m + 9223372036854775807*n, -3 + n)";
+    assert_eq!(text.parse::<Dim>().unwrap().to_string(), text);
+    let even = "floordiv(n*n*n - m*m*m, n - m)".parse::<Dim>().unwrap();
+    assert_eq!(even.to_string(), "m*m + m*n + n*n");
+}

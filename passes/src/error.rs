@@ -1,6 +1,7 @@
 //! What can go wrong in a pass. Passes never panic on a graph that the verifier accepts; what they
 //! cannot do they say here, with the place in the user's program where one is known.
 
+use crate::ScheduleError;
 use lazulite_ir::{DimOverflow, Source, TypeError};
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub enum PassError {
     },
     /// Arithmetic on sizes left the range of i64 or divided by zero.
     Size,
+    /// The graph could not be scheduled.
+    Schedule(Box<ScheduleError>),
     /// The program is well typed, but this form of it cannot be compiled.
     Unsupported {
         /// What, and why.
@@ -78,12 +81,13 @@ impl fmt::Display for PassError {
                 write_place(f, source)
             }
             PassError::Size => DimOverflow.fmt(f),
+            PassError::Schedule(error) => error.fmt(f),
             PassError::Unsupported { what, source } => {
                 f.write_str(what)?;
                 write_place(f, source)
             }
             PassError::Invalid { after, report } => {
-                write!(f, "the graph is invalid after {after}:\n{report}")
+                write!(f, "the program is invalid after {after}:\n{report}")
             }
             PassError::Order { after, until } => {
                 write!(f, "cannot go from the result of {after} to that of {until}")
@@ -93,6 +97,12 @@ impl fmt::Display for PassError {
 }
 
 impl std::error::Error for PassError {}
+
+impl From<ScheduleError> for PassError {
+    fn from(error: ScheduleError) -> PassError {
+        PassError::Schedule(Box::new(error))
+    }
+}
 
 impl From<DimOverflow> for PassError {
     fn from(_: DimOverflow) -> PassError {

@@ -9,11 +9,14 @@ pub mod canon;
 mod complex;
 mod error;
 mod inline;
+pub mod memory;
 pub mod pipeline;
 mod schedule;
 
 pub use complex::split_complex;
 pub use error::PassError;
 pub use inline::inline;
-pub use pipeline::{Artifact, GraphStage, Numerics, Options, Stage, graph_stage};
+pub use pipeline::{
+    Artifact, GraphStage, Numerics, Options, Stage, compile_to_plan, graph_stage, run,
+};
 pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};

@@ -4,14 +4,18 @@
 //! start after any stage, stop after any later one, and look at what lies between. In debug builds
 //! the verifier runs on every result.
 
-use crate::{PassError, canon, complex, inline};
-use lazulite_ir::{Graph, Plan};
+use crate::schedule::{ScheduleOptions, schedule};
+use crate::{PassError, canon, complex, inline, memory};
+use lazulite_ir::{Graph, Plan, verify_graph, verify_plan};
+use std::fmt;
 
 /// What passes may do.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// Freedom in rounding.
     pub numerics: Numerics,
+    /// What scheduling may do and assume.
+    pub schedule: ScheduleOptions,
 }
 
 /// How far results may differ from those of the interpreter.
@@ -96,4 +100,95 @@ pub enum Artifact {
     Graph(Graph),
     /// From `schedule` on.
     Plan(Plan),
+}
+
+impl Artifact {
+    /// What the verifier says, as text.
+    fn verify(&self) -> Result<(), String> {
+        match self {
+            Artifact::Graph(graph) => verify_graph(graph).map_err(|e| e.to_string()),
+            Artifact::Plan(plan) => verify_plan(plan).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// The textual form.
+impl fmt::Display for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Artifact::Graph(graph) => graph.fmt(f),
+            Artifact::Plan(plan) => plan.fmt(f),
+        }
+    }
+}
+
+/// Compiles a recorded graph.
+pub fn compile_to_plan(graph: &Graph, options: &Options) -> Result<Plan, PassError> {
+    let start = Artifact::Graph(graph.clone());
+    match run(start, Stage::Trace, Stage::Memory, options, &mut |_, _| {})? {
+        Artifact::Plan(plan) => Ok(plan),
+        Artifact::Graph(_) => Err(PassError::Order {
+            after: Stage::Trace.name(),
+            until: Stage::Memory.name(),
+        }),
+    }
+}
+
+/// Takes `start`, the result of the stage `after`, through all stages up to and including `until`; `see`
+/// is shown the result of each (and of `after`).
+pub fn run(
+    start: Artifact,
+    after: Stage,
+    until: Stage,
+    options: &Options,
+    see: &mut dyn FnMut(Stage, &Artifact),
+) -> Result<Artifact, PassError> {
+    if until < after {
+        return Err(PassError::Order {
+            after: after.name(),
+            until: until.name(),
+        });
+    }
+    check(after, &start)?;
+    see(after, &start);
+    let mut artifact = start;
+    for stage in Stage::ALL.into_iter().filter(|s| *s > after && *s <= until) {
+        artifact = advance(artifact, stage, options)?;
+        check(stage, &artifact)?;
+        see(stage, &artifact);
+    }
+    Ok(artifact)
+}
+
+/// Runs one stage on the result of the one before.
+fn advance(artifact: Artifact, stage: Stage, options: &Options) -> Result<Artifact, PassError> {
+    Ok(match (stage, artifact) {
+        (Stage::Inline, Artifact::Graph(g)) => Artifact::Graph(inline::inline(&g)?),
+        (Stage::Canon, Artifact::Graph(g)) => Artifact::Graph(canon::canon(&g, options)?),
+        (Stage::Complex, Artifact::Graph(g)) => {
+            Artifact::Graph(complex::split_complex(&g, options)?)
+        }
+        (Stage::Schedule, Artifact::Graph(g)) => Artifact::Plan(schedule(&g, &options.schedule)?),
+        (Stage::Memory, Artifact::Plan(p)) => Artifact::Plan(memory::memory(&p)?),
+        (stage, artifact) => {
+            return Err(PassError::Order {
+                after: match artifact {
+                    Artifact::Graph(_) => "a graph stage",
+                    Artifact::Plan(_) => "a plan stage",
+                },
+                until: stage.name(),
+            });
+        }
+    })
+}
+
+/// In debug builds, holds the result of a stage against the verifier.
+fn check(stage: Stage, artifact: &Artifact) -> Result<(), PassError> {
+    if !cfg!(debug_assertions) {
+        return Ok(());
+    }
+    artifact.verify().map_err(|report| PassError::Invalid {
+        after: stage.name(),
+        report,
+    })
 }

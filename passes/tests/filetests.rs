@@ -13,7 +13,7 @@
 //! f32[2] [1.0, -0.0]
 //! ```
 //!
-//! `passes` names the stages, first to last. `input` lines give the parameters and `size: n = 3` lines the sizes
+//! `passes` names the stages, first to last: those of the pipeline, and those in [`STAGES`]. `input` lines give the parameters and `size: n = 3` lines the sizes
 //! that parameters do not tell, both for `interp`. Where a stage fails its error is the output; lines
 //! and columns in it are those of the file. With `BLESS=1` the expected output is rewritten; with
 //! `FILETEST=name` only files whose path contains the name are run.
@@ -21,10 +21,11 @@
 //! What comes out of any stage must print, parse and print to the same text.
 
 use lazulite_ir::{
-    Array, Binary, Environment, EvalMode, Graph, Kernel, Op, Plan, Scalar, Symbol, Unary,
-    bind_sizes, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources,
-    verify_graph, verify_kernel, verify_plan,
+    Array, Binary, Environment, EvalMode, Graph, Kernel, Op, Plan, Scalar, Symbol, TensorType,
+    Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources, verify_graph,
+    verify_kernel, verify_plan,
 };
+use lazulite_passes::{Options, pipeline};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,6 @@ use std::path::{Path, PathBuf};
 enum Artifact {
     Graph(Graph),
     Kernel(Kernel),
-    #[allow(dead_code, reason = "no stage makes plans yet")]
     Plan(Plan),
     /// The end: only to be printed.
     Text(String),
@@ -41,26 +41,46 @@ enum Artifact {
 
 type Stage = fn(&Artifact, &Case) -> Result<Artifact, String>;
 
-/// The stages that are not passes. Passes are found by their names in `lazulite_passes`.
+/// The stages that are not in the pipeline.
 const STAGES: &[(&str, Stage)] = &[
     ("parse", |artifact, _| Ok(artifact.copy())),
     ("verify", |artifact, _| verified(artifact.copy())),
     ("sources", sources),
     ("interp", interp),
+    ("schedule-unfused", |artifact, _| {
+        let mut options = Options::default();
+        options.schedule.fuse = false;
+        in_pipeline(pipeline::Stage::Schedule, artifact, &options)
+    }),
 ];
 
 fn run_stage(name: &str, artifact: &Artifact, case: &Case) -> Result<Artifact, String> {
     if let Some((_, stage)) = STAGES.iter().find(|(known, _)| *known == name) {
         return stage(artifact, case);
     }
-    let pass = lazulite_passes::graph_stage(name).unwrap_or_else(|| panic!("no stage `{name}`"));
-    match artifact {
-        Artifact::Graph(graph) => {
-            let graph = pass(graph).map_err(|e| e.to_string())?;
-            verified(Artifact::Graph(graph))
-        }
-        _ => panic!("`{name}` needs a graph"),
-    }
+    let stage = pipeline::Stage::from_name(name);
+    let stage = stage.unwrap_or_else(|| panic!("no stage `{name}`"));
+    in_pipeline(stage, artifact, &Options::default())
+}
+
+/// Runs one stage of the pipeline.
+fn in_pipeline(
+    stage: pipeline::Stage,
+    artifact: &Artifact,
+    options: &Options,
+) -> Result<Artifact, String> {
+    let start = match artifact {
+        Artifact::Graph(graph) => pipeline::Artifact::Graph(graph.clone()),
+        Artifact::Plan(plan) => pipeline::Artifact::Plan(plan.clone()),
+        Artifact::Kernel(_) | Artifact::Text(_) => panic!("a pass needs a graph or plan"),
+    };
+    let before = pipeline::Stage::ALL.into_iter().rfind(|s| *s < stage);
+    let before = before.unwrap_or(stage);
+    let result = pipeline::run(start, before, stage, options, &mut |_, _| {});
+    verified(match result.map_err(|e| e.to_string())? {
+        pipeline::Artifact::Graph(graph) => Artifact::Graph(graph),
+        pipeline::Artifact::Plan(plan) => Artifact::Plan(plan),
+    })
 }
 
 fn verified(artifact: Artifact) -> Result<Artifact, String> {
@@ -83,31 +103,36 @@ fn sources(artifact: &Artifact, _: &Case) -> Result<Artifact, String> {
 
 /// Runs graphs and plans; plans in every mode, which must all give the same.
 fn interp(artifact: &Artifact, case: &Case) -> Result<Artifact, String> {
-    let sizes = |s: &Symbol| case.sizes.get(s).copied();
     let results = match artifact {
         Artifact::Graph(graph) => {
-            let bound = bind_sizes(graph, &case.inputs);
-            let sizes = |s: &Symbol| bound.get(s).copied().or_else(|| sizes(s));
+            let types = graph.inputs().iter().map(|i| graph.tensor_type(*i));
+            let sizes = case.sizes(types);
+            let sizes = |s: &Symbol| sizes.get(s).copied();
             interpret(graph, &case.inputs, &sizes).map_err(|e| e.to_string())?
         }
-        Artifact::Plan(plan) => {
-            let environment = Environment {
-                sizes: &sizes,
-                foreign: &|_| None,
-            };
-            let run = |mode| eval_plan(plan, &case.inputs, environment, mode);
-            let results = run(EvalMode::default()).map_err(|e| e.to_string())?;
-            for mode in EvalMode::all() {
-                assert_eq!(run(mode).as_ref(), Ok(&results), "{mode:?}");
-            }
-            results
-        }
+        Artifact::Plan(plan) => run_plan(plan, case)?,
         _ => panic!("`interp` needs a graph or plan"),
     };
     let lines = results
         .iter()
         .map(|array| format!("{}\n", without_payloads(array)));
     Ok(Artifact::Text(lines.collect()))
+}
+
+/// The results of a plan, the same in every mode.
+fn run_plan(plan: &Plan, case: &Case) -> Result<Vec<Array>, String> {
+    let sizes = case.sizes(&plan.inputs);
+    let environment = Environment {
+        sizes: &|s| sizes.get(s).copied(),
+        foreign: &|_| None,
+    };
+    let lifetimes_are_known = plan.buffers.iter().any(|b| b.live != (0, 0));
+    let run = |mode| eval_plan(plan, &case.inputs, environment, mode);
+    let results = run(EvalMode::default()).map_err(|e| e.to_string())?;
+    for mode in EvalMode::all().filter(|mode| lifetimes_are_known || !mode.packed) {
+        assert_eq!(run(mode).as_ref(), Ok(&results), "{mode:?}");
+    }
+    Ok(results)
 }
 
 /// The array with one NaN for all: which one an operation makes differs between machines.
@@ -208,6 +233,19 @@ impl Case {
             let (name, value) = size.split_once(" = ").expect("`size: name = value`");
             self.sizes.insert(Symbol::new(name), value.parse().unwrap());
         }
+    }
+
+    /// The sizes that are stated, and those that the inputs tell.
+    fn sizes<'a>(&self, types: impl IntoIterator<Item = &'a TensorType>) -> HashMap<Symbol, i64> {
+        let mut sizes = self.sizes.clone();
+        for (ty, array) in types.into_iter().zip(&self.inputs) {
+            for (dim, size) in ty.dims.iter().zip(&array.dims) {
+                if let Some(symbol) = dim.as_symbol() {
+                    sizes.entry(symbol.clone()).or_insert(*size as i64);
+                }
+            }
+        }
+        sizes
     }
 
     fn output(&self) -> String {

@@ -272,8 +272,10 @@ pub enum Step {
         trip: Size,
         /// An i64.
         iteration: u32,
-        /// (current, next), exchanged after each iteration, so that `current` holds the result
-        /// after the loop. Both own their memory (arena or output), have equal sizes, and occur once.
+        /// (current, next): the body reads current and writes next, and after each iteration the
+        /// next value is the current one, so that `current` holds the result after the loop.
+        /// Buffers of equal size, none of them an input's. Pairs that own their memory (arena or
+        /// output) are exchanged, others copied.
         carries: Vec<(u32, u32)>,
         /// Body.
         #[serde(deserialize_with = "nested")]

@@ -25,29 +25,34 @@ pub(crate) struct Binding {
     pub position: usize,
 }
 
-/// The most specific pattern that fits all sightings (there is at least one), with its symbols.
-pub(crate) fn generalise(sightings: &[Sighting]) -> (Pattern, Vec<Binding>) {
+/// The most specific pattern that fits all sightings (there is at least one), with its symbols. Symbols
+/// stand for sizes: what was negative once does not become one, and the pattern fits the last
+/// sighting only.
+/// Symbols are made for the sizes at `inputs` first, so that the others are expressed by them.
+pub(crate) fn generalise(sightings: &[Sighting], inputs: &[u32]) -> (Pattern, Vec<Binding>) {
     let mut bindings: Vec<(Binding, SmallVec<[i64; 4]>)> = Vec::new();
     let first = &sightings[0];
-    let dims = (0..first.dims.len())
-        .map(|position| {
-            let values: SmallVec<[i64; 4]> = sightings.iter().map(|s| s.dims[position]).collect();
-            if values.iter().all(|v| *v == values[0]) {
-                return Dim::constant(values[0]);
-            }
-            if let Some(dim) = bindings
-                .iter()
-                .find_map(|(b, known)| relate(b, known, &values))
-            {
-                return dim;
-            }
-            let name = format!("s{}", bindings.len());
-            let dim = Dim::symbol(&name);
-            let symbol = Symbol::new(&name);
-            bindings.push((Binding { symbol, position }, values));
-            dim
-        })
-        .collect();
+    let mut dims: Vec<Dim> = first.dims.iter().copied().map(Dim::constant).collect();
+    let inputs = inputs.iter().map(|p| *p as usize);
+    for position in inputs.chain(0..first.dims.len()) {
+        let values: SmallVec<[i64; 4]> = sightings.iter().map(|s| s.dims[position]).collect();
+        if values.iter().all(|v| *v == values[0]) {
+            continue;
+        }
+        if values.iter().any(|v| *v < 0) {
+            dims[position] = Dim::constant(values[values.len() - 1]);
+            continue;
+        }
+        let related = |(b, known): &(Binding, SmallVec<[i64; 4]>)| relate(b, known, &values);
+        if let Some(dim) = bindings.iter().find_map(related) {
+            dims[position] = dim;
+            continue;
+        }
+        let name = format!("s{}", bindings.len());
+        dims[position] = Dim::symbol(&name);
+        let symbol = Symbol::new(&name);
+        bindings.push((Binding { symbol, position }, values));
+    }
     let literals = (0..first.literals.len())
         .map(|i| {
             let literal = first.literals[i];
@@ -64,10 +69,10 @@ fn relate(binding: &Binding, known: &[i64], values: &[i64]) -> Option<Dim> {
     let (i, j) = differing(known)?;
     let rise = values[j].checked_sub(values[i])?;
     let run = known[j].checked_sub(known[i])?;
-    if rise % run != 0 {
+    if rise.checked_rem(run)? != 0 {
         return None;
     }
-    let factor = rise / run;
+    let factor = rise.checked_div(run)?;
     let offset = values[i].checked_sub(factor.checked_mul(known[i])?)?;
     // A scaled and shifted symbol is more likely chance than a relation.
     if factor == 0 || (factor != 1 && offset != 0) {
@@ -104,7 +109,7 @@ mod tests {
     }
 
     fn dims_of(sightings: &[Sighting]) -> Vec<String> {
-        generalise(sightings)
+        generalise(sightings, &[])
             .0
             .dims
             .iter()
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn first_sight_is_constant() {
-        let (pattern, bindings) = generalise(&[sighting(&[2, 3], 1.0)]);
+        let (pattern, bindings) = generalise(&[sighting(&[2, 3], 1.0)], &[]);
         assert_eq!(pattern.dims, [Dim::constant(2), Dim::constant(3)]);
         assert!(pattern.literals[0].is_some() && bindings.is_empty());
     }
@@ -126,7 +131,15 @@ mod tests {
             sighting(&[6, 4, 24, 7, 6], 2.0),
         ];
         assert_eq!(dims_of(&seen), ["s0", "4", "4*s0", "1 + s0", "s0"]);
-        assert!(generalise(&seen).0.literals[0].is_none());
+        assert!(generalise(&seen, &[]).0.literals[0].is_none());
+    }
+
+    #[test]
+    fn sizes_of_inputs_come_first() {
+        let seen = [sighting(&[6, 5], 1.0), sighting(&[7, 6], 1.0)];
+        let (pattern, bindings) = generalise(&seen, &[1]);
+        assert_eq!(pattern.dims[0].to_string(), "1 + s0");
+        assert_eq!(bindings[0].position, 1);
     }
 
     #[test]

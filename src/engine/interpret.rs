@@ -1,5 +1,6 @@
 //! The other way to a value: the reference interpreter, for comparison.
 
+use super::Buffers;
 use super::build::{Pattern, build};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
@@ -9,7 +10,7 @@ use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
 #[track_caller]
-pub(super) fn run(trace: &Trace) -> Result<Vec<Buffer>> {
+pub(super) fn run(trace: &Trace) -> Result<Buffers> {
     let pattern = Pattern {
         dims: trace.dims.clone(),
         literals: trace.literals.iter().copied().map(Some).collect(),
@@ -52,9 +53,6 @@ fn interpreter_error(error: InterpError) -> Error {
     else {
         return Error::new(kind, "realize", message);
     };
-    let at = format!(
-        "{message}\n  --> {}:{}:{}",
-        source.file, source.line, source.column
-    );
-    Error::new(kind, "realize", at)
+    let at = format!("{}:{}:{}", source.file, source.line, source.column);
+    Error::new(kind, "realize", message).located(at)
 }

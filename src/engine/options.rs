@@ -1,6 +1,7 @@
 //! How programs are compiled and run: one struct, set for the process. Environment variables are
 //! read here and nowhere else.
 
+use crate::error::{Error, ErrorKind, Result};
 use lazulite_runtime::Pool;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -35,7 +36,7 @@ impl Options {
 
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
         let mut options = lazulite_passes::Options::default();
-        options.optimise = self.optimise;
+        options.schedule.fuse = self.optimise;
         options
     }
 
@@ -46,19 +47,18 @@ impl Options {
 
 struct Current {
     options: Options,
-    pool: Option<Arc<Pool>>,
+    pool: Arc<Pool>,
 }
 
 static CURRENT: LazyLock<RwLock<Current>> = LazyLock::new(|| {
     let options = Options::from_environment();
-    let pool = pool_for(&options);
-    RwLock::new(Current { options, pool })
+    // Where no threads are to be had, the caller's own still is.
+    let pool = Pool::new(options.threads).unwrap_or(Pool::single());
+    RwLock::new(Current {
+        options,
+        pool: Arc::new(pool),
+    })
 });
-
-/// One thread needs no pool.
-fn pool_for(options: &Options) -> Option<Arc<Pool>> {
-    (options.threads > 1).then(|| Arc::new(Pool::new(options.threads)))
-}
 
 /// The options in force.
 pub fn options() -> Options {
@@ -67,13 +67,16 @@ pub fn options() -> Options {
 }
 
 /// Changes the options for everything compiled and run from now on. Programs compiled before keep
-/// the way they were compiled.
-pub fn set_options(options: Options) {
+/// the way they were compiled. An error, and no change, if the system refuses so many threads.
+pub fn set_options(options: Options) -> Result<()> {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
     if options.threads != current.options.threads {
-        current.pool = pool_for(&options);
+        let pool = Pool::new(options.threads)
+            .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?;
+        current.pool = Arc::new(pool);
     }
     current.options = options;
+    Ok(())
 }
 
 /// True if graphs are to be interpreted.
@@ -82,8 +85,14 @@ pub(crate) fn interpreting() -> bool {
     current.options.interpret
 }
 
+/// True if programs are to be optimised: part of the plan cache's key.
+pub(super) fn optimising() -> bool {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.optimise
+}
+
 /// The threads that run kernels.
-pub(super) fn pool() -> Option<Arc<Pool>> {
+pub(super) fn pool() -> Arc<Pool> {
     let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
     current.pool.clone()
 }

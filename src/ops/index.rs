@@ -5,7 +5,7 @@
 
 use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Broadcast, Dim, Tensor, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
@@ -114,6 +114,7 @@ impl Tensor {
     #[track_caller]
     pub fn i(&self, indices: impl IntoIndices) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         index(self, indices.into_indices()).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 
@@ -121,6 +122,7 @@ impl Tensor {
     #[track_caller]
     pub fn select(&self, axis: i64, at: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         select_one(self, axis, at).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 
@@ -128,6 +130,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let gathered = (|| {
             let at = self.axis("index_select", axis)?;
             if self.rank()? == 0 {
@@ -152,6 +155,7 @@ impl Tensor {
     #[track_caller]
     pub fn gather(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let gathered = (|| {
             let at = self.axis("gather", axis)?;
             // No indices read nothing, however many axes they have.
@@ -164,7 +168,7 @@ impl Tensor {
             }
             let coordinates = self.coordinates("gather", at, indices)?;
             let axes: Vec<usize> = (0..self.rank()?).collect();
-            gather_axes("gather", self, &axes, &coordinates)
+            Ok(gather_at("gather", self, &axes, &coordinates))
         })();
         gathered.unwrap_or_else(|e: Error| Tensor::error(e.at(place)))
     }
@@ -199,6 +203,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn slices_at(&self, indices: &Tensor) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         gather_axes("embedding", self, &[0], std::slice::from_ref(indices))
             .unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
@@ -213,6 +218,7 @@ impl Tensor {
         combine: Option<Combine>,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let scattered = (|| {
             let at = self.axis(op, axis)?;
             if source.dtype()? != self.dtype()? {
@@ -242,7 +248,8 @@ impl Tensor {
         scattered.unwrap_or_else(|e: Error| Tensor::error(e.at(place)))
     }
 
-    /// One index tensor per axis: `indices` along `axis`, the own position along the others.
+    /// One index tensor per axis: `indices` along `axis` (none negative any more), the own position
+    /// along the others.
     #[track_caller]
     fn coordinates(&self, op: &'static str, axis: usize, indices: &Tensor) -> Result<Vec<Tensor>> {
         let (own, given) = (self.rank()?, indices.rank()?);
@@ -288,7 +295,7 @@ fn normalised(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Re
     Ok(indices.lt(0).where_(indices.add(size), &indices))
 }
 
-/// Gathers along axes; the common sizes of the indices come first.
+/// Gathers along axes with indices that may be negative; their common sizes come first.
 #[track_caller]
 fn gather_axes(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor]) -> Result<Tensor> {
     let mut broadcast = Broadcast::default();
@@ -305,10 +312,16 @@ fn gather_axes(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor])
         .zip(indices)
         .map(|(&axis, i)| Ok(normalised(op, x, axis, i)?.expand_to(op, dims.clone())))
         .collect::<Result<Vec<_>>>()?;
+    Ok(gather_at(op, x, axes, &ready))
+}
+
+/// Gathers along axes with indices of equal sizes, none negative.
+#[track_caller]
+fn gather_at(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor]) -> Tensor {
     let mut inputs = vec![x];
-    inputs.extend(&ready);
+    inputs.extend(indices);
     let axes = axes.iter().map(|&a| a as u32).collect();
-    Ok(primitive(op, Op::Gather { axes }, &inputs))
+    primitive(op, Op::Gather { axes }, &inputs)
 }
 
 /// PyTorch lets a 0-d tensor be gathered from as if it had one axis.

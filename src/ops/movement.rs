@@ -1,7 +1,7 @@
 //! Rearranging elements: nothing here copies until a kernel reads through it.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Broadcast, Dim, IntoDims, Number, Tensor, primitive, size_overflow};
 use lazulite_ir::{Dims, Op};
 
@@ -23,6 +23,7 @@ impl Tensor {
     #[track_caller]
     pub fn reshape(&self, dims: impl IntoDims) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let dims = dims.into_dims().and_then(|dims| self.infer_missing(dims));
         match dims {
             Ok(dims) => primitive("reshape", Op::Reshape { dims }, &[self]),
@@ -65,6 +66,7 @@ impl Tensor {
     #[track_caller]
     pub fn permute(&self, axes: impl AsRef<[i64]>) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let perm = axes
             .as_ref()
             .iter()
@@ -212,6 +214,7 @@ impl Tensor {
     #[track_caller]
     pub fn flatten(&self, first: i64, last: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let dims = self.node().and_then(|node| {
             let (first, last) = (self.axis("flatten", first)?, self.axis("flatten", last)?);
             let mut dims = node.ty.dims.clone();
@@ -274,6 +277,7 @@ impl Tensor {
         step: i64,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let attributes = self.node().and_then(|node| {
             let axis = self.axis(op, axis)?;
             let rank = node.ty.rank();
@@ -330,6 +334,7 @@ impl Tensor {
         if self.rank().is_ok_and(|r| r == 0) {
             return self.unsqueeze(0).unfold(axis, size, step).squeeze(0);
         }
+        let _pinned = Scope::pin();
         let attributes = self.axis("unfold", axis).and_then(|axis| {
             Ok(Op::Window {
                 axis: axis as u32,
@@ -355,6 +360,7 @@ impl Tensor {
     #[track_caller]
     pub fn cat(tensors: &[&Tensor], axis: i64) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         concatenate(tensors, axis).unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
 
@@ -372,11 +378,11 @@ impl Tensor {
 fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     // As in PyTorch, vectors without elements may stand anywhere and count for their type only.
     let is_placeholder = |t: &&&Tensor| t.0.as_ref().is_ok_and(|n| matches!(&*n.ty.dims, [d] if d.is(0)));
-    let mut parts: Vec<&Tensor> = tensors.iter().filter(|t| !is_placeholder(t)).copied().collect();
-    if parts.is_empty() {
-        parts = tensors.to_vec();
+    let mut joined: Vec<&Tensor> = tensors.iter().filter(|t| !is_placeholder(t)).copied().collect();
+    if joined.is_empty() {
+        joined = tensors.to_vec();
     }
-    let Some((first, rest)) = parts.split_first() else {
+    let Some((first, rest)) = joined.split_first() else {
         return Err(Error::new(
             ErrorKind::Argument,
             "cat",
@@ -401,11 +407,16 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
                 .operand(t.note("other")));
         }
     }
-    let mut joined = first.cast(dtype);
-    for t in rest {
-        joined = join(&joined, &t.cast(dtype), axis)?;
+    // Neighbours are joined in rounds: an element then goes through few choices.
+    let mut parts: Vec<Tensor> = joined.iter().map(|t| t.cast(dtype)).collect();
+    while parts.len() > 1 {
+        let pairs = parts.chunks(2).map(|pair| match pair {
+            [a, b] => join(a, b, axis),
+            rest => Ok(rest[0].clone()),
+        });
+        parts = pairs.collect::<Result<_>>()?;
     }
-    Ok(joined)
+    Ok(parts.swap_remove(0))
 }
 
 #[track_caller]

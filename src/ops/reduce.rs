@@ -2,7 +2,7 @@
 
 use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Dim, Number, Tensor, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::RangeFull;
@@ -261,6 +261,7 @@ impl Tensor {
         keepdim: bool,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         match self.axes(op, axes) {
             Ok(axes) if self.rank().is_ok_and(|r| r == 0) => {
                 // Reducing a 0-d tensor over "its" axis, as PyTorch allows, changes nothing.
@@ -324,6 +325,7 @@ impl Tensor {
         keepdim: bool,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let empty = |axes: &Vec<u32>| {
             let dims = &self.0.as_ref().ok()?.ty.dims;
             axes.iter()
@@ -364,6 +366,7 @@ impl Tensor {
     #[track_caller]
     fn mean_of(&self, op: &'static str, axes: impl IntoAxes, keepdim: bool) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         match (self.dtype(), self.axes(op, axes)) {
             (Ok(dtype), Ok(_)) if !dtype.is_float() && !dtype.is_complex() => Tensor::error(
                 Error::new(
@@ -397,6 +400,7 @@ impl Tensor {
         keepdim: bool,
     ) -> Tensor {
         let place = Place::here();
+        let _pinned = Scope::pin();
         let axes: Vec<i64> = match self.axes(op, axes) {
             Ok(axes) => axes.into_iter().map(i64::from).collect(),
             Err(e) => return Tensor::error(e.at(place)),

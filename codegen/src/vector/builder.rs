@@ -6,12 +6,14 @@
 //! - Pure operations move out of counted loops that do not define their operands (but never out of a
 //!   conditional block, and never operations that may trap, such as a division by an unknown number).
 //! - Operations on constants are folded with the functions of the interpreter.
+//! - What nothing uses is removed at the end.
 //!
 //! Operand classes are the caller's obligation: debug builds assert them, otherwise
 //! the verifier reports what does not fit.
 
 mod fold;
 mod ops;
+mod prune;
 
 use super::{Class, Conv, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
 use hashbrown::HashMap;
@@ -90,6 +92,7 @@ impl Builder {
     pub fn finish(mut self) -> Function {
         debug_assert_eq!(self.blocks.len(), 1, "blocks left open");
         self.function.body = std::mem::take(&mut self.blocks[0].stmts);
+        prune::prune(&mut self.function);
         self.function
     }
 
@@ -352,24 +355,18 @@ impl Builder {
         (self.close_loop(), result)
     }
 
-    /// Runs what `body` builds if the scalar is not zero.
-    pub fn if_nonzero<R>(&mut self, scalar: Scalar, body: impl FnOnce(&mut Builder) -> R) -> R {
+    /// Opens a block that runs if the scalar is not zero.
+    pub fn open_if_nonzero(&mut self, scalar: Scalar) {
         self.open(Kind::IfNonZero(scalar));
-        let result = body(self);
-        self.close_if();
-        result
     }
 
-    /// Runs what `body` builds if any lane of the mask is set.
-    pub fn if_any<R>(&mut self, mask: Reg, body: impl FnOnce(&mut Builder) -> R) -> R {
+    /// Opens a block that runs if any lane of the mask is set.
+    pub fn open_if_any(&mut self, mask: Reg) {
         self.open(Kind::IfAny(mask));
-        let result = body(self);
-        self.close_if();
-        result
     }
 
-    /// Closes a conditional block; an empty one leaves no trace.
-    fn close_if(&mut self) {
+    /// Closes the innermost block, a condition; an empty one leaves no trace.
+    pub fn close_if(&mut self) {
         let (kind, body) = self.close();
         if body.is_empty() {
             return;
@@ -379,6 +376,22 @@ impl Builder {
             Kind::IfAny(mask) => self.push(Stmt::IfAny(mask, body)),
             other => unreachable!("close_if closes {other:?}"),
         }
+    }
+
+    /// Runs what `body` builds if the scalar is not zero.
+    pub fn if_nonzero<R>(&mut self, scalar: Scalar, body: impl FnOnce(&mut Builder) -> R) -> R {
+        self.open_if_nonzero(scalar);
+        let result = body(self);
+        self.close_if();
+        result
+    }
+
+    /// Runs what `body` builds if any lane of the mask is set.
+    pub fn if_any<R>(&mut self, mask: Reg, body: impl FnOnce(&mut Builder) -> R) -> R {
+        self.open_if_any(mask);
+        let result = body(self);
+        self.close_if();
+        result
     }
 
     /// `values`, replaced by what `body` builds if any lane of the mask is set: the way to a rare, slow
@@ -519,8 +532,7 @@ mod tests {
     #[test]
     fn loop_invariants_move_out_of_loops_but_not_out_of_conditions() {
         let mut b = Builder::new(4);
-        let n = b.size(0);
-        let zero = b.s_const(0);
+        let (zero, n) = (b.s_const(0), b.size(0));
         let base = b.buffer(0);
         b.for_loop(zero, n, 4, |b, i| {
             let address = b.s_add(base, i);
@@ -529,26 +541,27 @@ mod tests {
             let mask = b.lt(x, two);
             b.if_any(mask, |b| {
                 let three = b.splat_f32(3.0);
-                b.store(
-                    DType::F32,
-                    address,
-                    MemAccess::Contiguous,
-                    three,
-                    None,
-                    false,
-                );
+                let access = MemAccess::Contiguous;
+                b.store(DType::F32, address, access, three, None, false);
             });
         });
-        let f = b.finish();
-        let is_const = |s: &Stmt, v: f32| matches!(s, Stmt::Let(_, Op::Const(bits)) if *bits == u64::from(v.to_bits()));
-        assert!(f.body.iter().any(|s| is_const(s, 2.0)));
-        let Some(Stmt::For { body, .. }) = f.body.last() else {
-            panic!("no loop: {:?}", f.body)
+        let text = b.finish().to_string();
+        let place = |what: &str| {
+            text.find(what)
+                .unwrap_or_else(|| panic!("no {what}: {text}"))
         };
-        let Some(Stmt::IfAny(_, inner)) = body.last() else {
-            panic!("no condition: {body:?}")
-        };
-        assert!(inner.iter().any(|s| is_const(s, 3.0)));
+        assert!(place("const 2.0") < place("for "));
+        assert!(place("if any") < place("const 3.0"));
+    }
+
+    #[test]
+    fn what_nothing_uses_disappears() {
+        let mut b = Builder::new(4);
+        let (zero, n) = (b.s_const(0), b.size(0));
+        let var = b.var(Class::F32, 4);
+        let x = b.splat_f32(2.0);
+        b.for_loop(zero, n, 4, |b, _| b.set(var, x));
+        assert_eq!(b.finish().body, []);
     }
 
     #[test]

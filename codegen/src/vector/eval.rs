@@ -74,7 +74,7 @@ macro_rules! uints {
 }
 
 /// The lane function of a unary operation.
-pub(super) fn unary(op: Un, class: Class) -> Option<Fn1> {
+pub(crate) fn unary(op: Un, class: Class) -> Option<Fn1> {
     match op {
         Un::Neg => match class {
             Class::F32 => Some(|x| x ^ 0x8000_0000),
@@ -116,7 +116,7 @@ pub(super) fn unary(op: Un, class: Class) -> Option<Fn1> {
 
 /// The lane function of a binary operation. Integer divisions by zero, which programs must not
 /// contain, give zero here.
-pub(super) fn binary(op: Bin, class: Class) -> Option<Fn2> {
+pub(crate) fn binary(op: Bin, class: Class) -> Option<Fn2> {
     match op {
         Bin::Add if class.is_int() => uints!(class, |a, b| a.wrapping_add(b)),
         Bin::Add => floats!(class, |a, b| a + b),
@@ -166,12 +166,12 @@ pub(super) fn binary(op: Bin, class: Class) -> Option<Fn2> {
 }
 
 /// The lane function of the fused multiply-add.
-pub(super) fn fma(class: Class) -> Option<Fn3> {
+pub(crate) fn fma(class: Class) -> Option<Fn3> {
     floats!(class, |a, b, c| a.mul_add(b, c))
 }
 
 /// The lane function of a comparison of two lanes of `class`; the result is a mask lane.
-pub(super) fn compare(op: Cmp, class: Class) -> Option<Fn2> {
+pub(crate) fn compare(op: Cmp, class: Class) -> Option<Fn2> {
     /// One comparison operator on the number types of all four classes.
     macro_rules! ordered {
         ($op:tt) => {
@@ -195,7 +195,7 @@ pub(super) fn compare(op: Cmp, class: Class) -> Option<Fn2> {
 }
 
 /// The lane function of a conversion between two classes.
-pub(super) fn convert(op: Conv, from: Class, to: Class) -> Option<Fn1> {
+pub(crate) fn convert(op: Conv, from: Class, to: Class) -> Option<Fn1> {
     use Class::{F32, F64, I32, I64, Mask};
     match (op, from, to) {
         (Conv::Float, F32, F64) => Some(|x| f64::from(f32_of(x)).to_bits()),
@@ -237,7 +237,7 @@ pub(super) fn convert(op: Conv, from: Class, to: Class) -> Option<Fn1> {
 }
 
 /// Whether all lanes of a register may be combined with this operation.
-pub(super) fn horizontal(op: Bin, class: Class) -> Option<Fn2> {
+pub(crate) fn horizontal(op: Bin, class: Class) -> Option<Fn2> {
     match op {
         Bin::Add
         | Bin::Mul
@@ -264,7 +264,7 @@ pub(super) fn horizontal(op: Bin, class: Class) -> Option<Fn2> {
 
 /// The value of a scalar operation on two numbers; `None` for operations without two operands and
 /// for divisors that are not positive.
-pub(super) fn scalar(op: ScalarOp, a: i64, b: i64) -> Option<i64> {
+pub(crate) fn scalar(op: ScalarOp, a: i64, b: i64) -> Option<i64> {
     match op {
         ScalarOp::Add(..) => Some(a.wrapping_add(b)),
         ScalarOp::Sub(..) => Some(a.wrapping_sub(b)),

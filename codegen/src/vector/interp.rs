@@ -167,14 +167,9 @@ impl Machine<'_> {
                 step,
                 body,
             } => {
-                let mut at = self.scalar(*from);
-                let to = self.scalar(*to);
-                while at.checked_add(*step).is_some_and(|end| end <= to) {
-                    self.scalars[counter.0 as usize] = at;
-                    self.block(body)?;
-                    at += step;
-                }
-                self.scalars[after.0 as usize] = at;
+                let range = (self.scalar(*from), self.scalar(*to));
+                let end = self.rounds(*counter, range, *step, body)?;
+                self.scalars[after.0 as usize] = end;
             }
             Stmt::IfNonZero(scalar, body) => {
                 if self.scalar(*scalar) != 0 {
@@ -203,6 +198,23 @@ impl Machine<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Runs a loop's body; gives the first counter value not run.
+    fn rounds(
+        &mut self,
+        counter: Scalar,
+        range: (i64, i64),
+        step: i64,
+        body: &[Stmt],
+    ) -> Result<i64, RunError> {
+        let (mut at, to) = range;
+        while at.checked_add(step).is_some_and(|end| end <= to) {
+            self.scalars[counter.0 as usize] = at;
+            self.block(body)?;
+            at += step;
+        }
+        Ok(at)
     }
 
     fn op(&self, class: Class, op: Op, out: &mut [u64]) -> Result<(), RunError> {
@@ -260,14 +272,7 @@ impl Machine<'_> {
             }
             Op::Horizontal(bin, a) => {
                 let lane = known(eval::horizontal(bin, class));
-                let mut values = self.reg(a).to_vec();
-                while values.len() > 1 {
-                    let upper = values.split_off(values.len() / 2);
-                    for (low, high) in values.iter_mut().zip(upper) {
-                        *low = lane(*low, high);
-                    }
-                }
-                out.copy_from_slice(&values);
+                out.fill(halve(self.reg(a).to_vec(), lane));
             }
             Op::SplatLane(a) => out.fill(self.reg(a)[0]),
         }
@@ -384,6 +389,17 @@ fn map2(out: &mut [u64], a: &[u64], b: &[u64], lane: fn(u64, u64) -> u64) {
     for (out, (&a, &b)) in out.iter_mut().zip(a.iter().zip(b)) {
         *out = lane(a, b);
     }
+}
+
+/// All lanes combined, the lower half with the upper one until one is left.
+fn halve(mut values: Vec<u64>, lane: fn(u64, u64) -> u64) -> u64 {
+    while values.len() > 1 {
+        let upper = values.split_off(values.len() / 2);
+        for (low, high) in values.iter_mut().zip(upper) {
+            *low = lane(*low, high);
+        }
+    }
+    values[0]
 }
 
 /// Region and offset of an address; offsets may be negative.

@@ -6,8 +6,10 @@
 //! Loads extend, stores truncate. A register has either the function's `lanes` or one lane (tails
 //! and uniform code). Control flow is structured; mutable variables carry values around loops.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod builder;
-mod eval;
+pub(crate) mod eval;
 pub mod interp;
 pub mod math;
 mod print;
@@ -274,9 +276,9 @@ pub enum Bin {
     Max,
     /// `a < b ? a : b` on floats (NaN in either gives b); signed on integers.
     Min,
-    /// NaN-propagating maximum (floats).
+    /// NaN-propagating maximum (floats); `b` if they are equal.
     MaxNan,
-    /// NaN-propagating minimum (floats).
+    /// NaN-propagating minimum (floats); `b` if they are equal.
     MinNan,
     /// Unsigned maximum.
     MaxU,

@@ -3,7 +3,7 @@
 //! agree; pool addresses lie in the pool.
 
 use super::{
-    Class, Conv, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId, eval, print,
+    Class, Cmp, Conv, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId, eval, print,
 };
 use lazulite_ir::DType;
 use std::fmt;
@@ -169,8 +169,7 @@ impl<'a> Scope<'a> {
                 ensure(*step > 0, || format!("step {step} is not positive"))?;
                 self.scalar(*from)?;
                 self.scalar(*to)?;
-                // In scope until the enclosing block ends, but only used in the body: the
-                // names are unique, and a use behind the loop is caught below.
+                // Taken out of scope behind the loop.
                 self.define_scalar(*counter)
             }
             Stmt::IfNonZero(scalar, _) => self.scalar(*scalar),
@@ -243,6 +242,10 @@ impl<'a> Scope<'a> {
         })
     }
 
+    fn all(&self, regs: &[Reg], expected: (Class, u32)) -> Check {
+        regs.iter().try_for_each(|&reg| self.expect(reg, expected))
+    }
+
     fn scalar(&self, scalar: Scalar) -> Check {
         let state = self.scalars.get(scalar.0 as usize);
         ensure(state == Some(&Name::Live), || {
@@ -307,35 +310,26 @@ impl<'a> Scope<'a> {
                 exists(eval::unary(un, class).is_some(), "such unary operation")
             }
             Op::Binary(bin, a, b) => {
-                self.expect(a, shape)?;
-                self.expect(b, shape)?;
+                self.all(&[a, b], shape)?;
                 exists(eval::binary(bin, class).is_some(), "such binary operation")
             }
             Op::Fma(a, b, c) => {
-                self.expect(a, shape)?;
-                self.expect(b, shape)?;
-                self.expect(c, shape)?;
+                self.all(&[a, b, c], shape)?;
                 exists(class.is_float(), "fma")
             }
             Op::Compare(cmp, a, b) => {
-                let of = self.reg(a)?.0;
-                self.expect(a, (of, lanes))?;
-                self.expect(b, (of, lanes))?;
                 exists(class == Class::Mask, "result of a comparison")?;
-                ensure(eval::compare(cmp, of).is_some(), || {
-                    format!("no {cmp:?} on {of}")
-                })
+                self.comparison(cmp, a, b, lanes)
             }
             Op::Select(mask, a, b) => {
                 self.expect(mask, (Class::Mask, lanes))?;
-                self.expect(a, shape)?;
-                self.expect(b, shape)
+                self.all(&[a, b], shape)
             }
             Op::Convert(conv, a) => self.conversion(conv, a, shape),
             Op::Horizontal(bin, a) => {
                 let lanes_of_a = self.reg(a)?.1;
                 self.expect(a, (class, lanes_of_a))?;
-                ensure(lanes == 1, || "a horizontal result of several lanes".into())?;
+                exists(lanes == 1, "horizontal operation of several lanes")?;
                 exists(
                     eval::horizontal(bin, class).is_some(),
                     "such horizontal operation",
@@ -348,6 +342,15 @@ impl<'a> Scope<'a> {
                 })
             }
         }
+    }
+
+    fn comparison(&self, cmp: Cmp, a: Reg, b: Reg, lanes: u32) -> Check {
+        let of = self.reg(a)?.0;
+        self.expect(a, (of, lanes))?;
+        self.expect(b, (of, lanes))?;
+        ensure(eval::compare(cmp, of).is_some(), || {
+            format!("no {cmp:?} on {of}")
+        })
     }
 
     fn conversion(&self, conv: Conv, a: Reg, (class, lanes): (Class, u32)) -> Check {

@@ -12,7 +12,7 @@ fn check_combine(cx: &Context<'_>, x: &TensorType, kind: Combine) -> Result<()> 
 }
 
 fn ordered(cx: &Context<'_>, x: &TensorType) -> Result<()> {
-    let expected = "bool or a real number (not complex)";
+    let expected = "bool or a real number";
     cx.dtype(&[x], 0, |d| !d.is_complex(), expected)
 }
 
@@ -48,8 +48,7 @@ pub(super) fn scan(
 pub(super) fn contract(
     cx: &mut Context<'_>,
     x: &[&TensorType],
-    batch: [&[u32]; 2],
-    sum: [&[u32]; 2],
+    [batch, sum]: [[&[u32]; 2]; 2],
     acc: DType,
 ) -> Result<TensorType> {
     cx.dtype(x, 0, |d| d != DType::Bool, "a number (not bool)")?;

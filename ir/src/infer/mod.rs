@@ -54,10 +54,8 @@ fn result_type(cx: &mut Context<'_>, op: &Op, x: &[&TensorType]) -> Result<Type>
     let tensor = match op {
         Op::Input { ty, .. } => Ok(ty.clone()),
         Op::Const { value } => Ok(TensorType::scalar(value.dtype())),
-        Op::Size { dtype, .. } => cx.number_attribute(*dtype).map(TensorType::scalar),
-        Op::Iota { len, dtype } => cx
-            .number_attribute(*dtype)
-            .map(|dtype| TensorType::new(dtype, [len.clone()])),
+        Op::Size { dtype, .. } => cx.numbers(*dtype, []),
+        Op::Iota { len, dtype } => cx.numbers(*dtype, [len.clone()]),
         Op::Random { dims, dtype } => pointwise::random(cx, x, dims, *dtype),
         Op::Cast { dtype } => Ok(pointwise::with_dtype(x[0], *dtype)),
         Op::Bitcast { dtype } => pointwise::bitcast(cx, x[0], *dtype),
@@ -83,13 +81,7 @@ fn result_type(cx: &mut Context<'_>, op: &Op, x: &[&TensorType]) -> Result<Type>
             dilation,
         } => view::window(cx, x[0], *axis, [size, stride, dilation]),
         Op::Reduce { kind, axes } => aggregate::reduce(cx, x[0], *kind, axes),
-        Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc,
-        } => aggregate::contract(cx, x, [lhs_batch, rhs_batch], [lhs_sum, rhs_sum], *acc),
+        Op::Contract { acc, .. } => aggregate::contract(cx, x, contracted_axes(op), *acc),
         Op::Scan { kind, axis, .. } => aggregate::scan(cx, x[0], *kind, *axis),
         Op::Fold {
             axis,
@@ -117,6 +109,20 @@ fn result_type(cx: &mut Context<'_>, op: &Op, x: &[&TensorType]) -> Result<Type>
         Op::Get { .. } => Err(TypeError::NotATuple),
     };
     tensor.map(Type::Tensor)
+}
+
+/// Batch and summed axes, each for both operands.
+fn contracted_axes(op: &Op) -> [[&[u32]; 2]; 2] {
+    match op {
+        Op::Contract {
+            lhs_batch,
+            rhs_batch,
+            lhs_sum,
+            rhs_sum,
+            ..
+        } => [[lhs_batch, rhs_batch], [lhs_sum, rhs_sum]],
+        _ => [[&[]; 2]; 2],
+    }
 }
 
 fn get(index: u32, operand: &Type) -> Result<Type> {
@@ -302,10 +308,10 @@ impl Context<'_> {
             })
     }
 
-    /// The attribute `dtype` must be an integer or real float.
-    fn number_attribute(&self, got: DType) -> Result<DType> {
+    /// A type whose element type is an attribute and must be an integer or real float.
+    fn numbers<const N: usize>(&self, got: DType, dims: [Dim; N]) -> Result<TensorType> {
         (got != DType::Bool && !got.is_complex())
-            .then_some(got)
+            .then(|| TensorType::new(got, dims))
             .ok_or(TypeError::AttributeDType {
                 op: self.op,
                 attribute: "dtype",

@@ -34,11 +34,7 @@ impl Region<'_> {
                 return Err(self.error(cx, RegionProblem::Input { index, types }));
             }
         }
-        for g in self.graph.guards() {
-            cx.guard(g.lhs.clone(), g.relation, g.rhs.clone(), || {
-                g.message.to_string()
-            });
-        }
+        cx.guards.extend_from_slice(self.graph.guards());
         let outputs = self.graph.outputs().iter().enumerate();
         outputs
             .map(|(index, &o)| {

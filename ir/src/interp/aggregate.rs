@@ -4,7 +4,7 @@ use super::pointwise;
 use super::walk::{others, pick, positions, row_major, walk};
 use super::{Array, ArrayError, error::Stop};
 use crate::element::{Element, with_element};
-use crate::{Combine, DType};
+use crate::{Combine, Op};
 
 type Result<T> = std::result::Result<T, Stop>;
 
@@ -69,16 +69,21 @@ fn scan_as<T: Element>(x: &Array, kind: Combine, axis: usize, reverse: bool) -> 
     Ok(out)
 }
 
-/// `axes` holds, for each operand, batch and summed axes.
-pub(super) fn contract(
-    operands: [&Array; 2],
-    axes: [[&[u32]; 2]; 2],
-    acc: DType,
-    dims: &[usize],
-) -> Result<Array> {
-    let lhs = pointwise::cast(operands[0], acc)?;
-    let rhs = pointwise::cast(operands[1], acc)?;
-    with_element!(acc, T => contract_as::<T>([&lhs, &rhs], axes, dims))
+pub(super) fn contract(op: &Op, operands: [&Array; 2], dims: &[usize]) -> Result<Array> {
+    let Op::Contract {
+        lhs_batch,
+        rhs_batch,
+        lhs_sum,
+        rhs_sum,
+        acc,
+    } = op
+    else {
+        return Err(Stop::IllTyped);
+    };
+    let axes: [[&[u32]; 2]; 2] = [[lhs_batch, lhs_sum], [rhs_batch, rhs_sum]];
+    let lhs = pointwise::cast(operands[0], *acc)?;
+    let rhs = pointwise::cast(operands[1], *acc)?;
+    with_element!(*acc, T => contract_as::<T>([&lhs, &rhs], axes, dims))
 }
 
 /// Strides of one operand along the result's axes (0 along those it does not have) and along the
@@ -88,6 +93,7 @@ struct Sides {
     summed: Vec<isize>,
 }
 
+/// `axes` holds, for each operand, batch and summed axes.
 fn contract_as<T: Element>(
     operands: [&Array; 2],
     axes: [[&[u32]; 2]; 2],

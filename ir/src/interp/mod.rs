@@ -229,9 +229,8 @@ impl Environment<'_> {
             Op::Permute { perm } => view::permute(x[0], perm, &dims),
             Op::Expand { .. } => view::expand(x[0], &dims),
             Op::Pad { low, interior, .. } => {
-                let low = self.evals(low)?;
-                let interior = self.evals(interior)?;
-                view::pad(x[0], x[1], [&low, &interior], &dims)
+                let steps = [&*self.evals(low)?, &self.evals(interior)?];
+                view::pad(x[0], x[1], steps, &dims)
             }
             Op::Slice { start, step, .. } => view::slice(x[0], &self.evals(start)?, step, &dims),
             Op::Window {
@@ -244,17 +243,7 @@ impl Environment<'_> {
                 view::window(x[0], *axis as usize, steps, &dims)
             }
             Op::Reduce { kind, axes } => aggregate::reduce(x[0], *kind, axes, &dims),
-            Op::Contract {
-                lhs_batch,
-                rhs_batch,
-                lhs_sum,
-                rhs_sum,
-                acc,
-            } => {
-                let operands = [&**x[0], &**x[1]];
-                let axes = [[&**lhs_batch, lhs_sum], [rhs_batch, rhs_sum]];
-                aggregate::contract(operands, axes, *acc, &dims)
-            }
+            Op::Contract { .. } => aggregate::contract(op, [x[0], x[1]], &dims),
             Op::Scan {
                 kind,
                 axis,

@@ -111,18 +111,10 @@ pub(super) fn window(
     let mut from = Layout::dense(&x.dims);
     let unit = from.strides[axis];
     let (windows, places) = (dims[axis], dims[x.dims.len()]);
-    from.strides[axis] = if windows > 1 {
-        stride(windows, step, unit)
-    } else {
-        0
-    };
-    let empty = dims.contains(&0);
-    let along = if empty {
-        0
-    } else {
-        stride(places, dilation, unit)
-    };
-    from.strides.push(along);
+    from.strides[axis] = stride(windows, step, unit);
+    // Without windows nothing bounds the dilation.
+    let inside = if windows > 0 { places } else { 0 };
+    from.strides.push(stride(inside, dilation, unit));
     view(x, from, dims)
 }
 

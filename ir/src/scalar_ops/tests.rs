@@ -1,6 +1,8 @@
 use super::*;
 use crate::{Op, TensorType, Type, infer};
 use DType::*;
+use half::{bf16, f16};
+use proptest::prelude::*;
 
 fn int(dtype: DType, value: i64) -> Scalar {
     Scalar::from_i64(dtype, value)
@@ -243,4 +245,48 @@ fn complex_functions_are_sound() {
         |a: (f64, f64), b: (f64, f64)| binary(Binary::Pow, complex(a.0, a.1), complex(b.0, b.1));
     assert_close(pow((0.0, 0.0), (0.0, 0.0)), 1.0, 0.0);
     assert_close(pow((0.0, 0.0), (2.0, 1.0)), 0.0, 0.0);
+}
+
+proptest! {
+    /// Computing in f64 and rounding is the same as computing in f32, and so is computing in f32
+    /// and rounding for the half types.
+    #[test]
+    fn basic_arithmetic_is_that_of_the_type(a in any::<u32>(), b in any::<u32>()) {
+        let (x, y) = (f32::from_bits(a), f32::from_bits(b));
+        let native = [x + y, x * y, x / y, x % y];
+        let functions = [Binary::Add, Binary::Mul, Binary::Div, Binary::Rem];
+        let scalar = |dtype, bits: u32| Scalar::from_bits(dtype, u128::from(bits));
+        let value = |x: Option<Scalar>| x.unwrap().as_f64();
+        let same = |x: f64, y: f64| x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan());
+        for (f, expected) in functions.into_iter().zip(native) {
+            let got = value(binary(f, scalar(F32, a), scalar(F32, b)));
+            prop_assert!(same(got, f64::from(expected)), "{f} {x} {y}");
+        }
+        prop_assert!(same(value(unary(Unary::Sqrt, scalar(F32, a))), f64::from(x.sqrt())));
+        let (h, k) = (f16::from_bits(a as u16), f16::from_bits(b as u16));
+        let sum = f16::from_f32(h.to_f32() + k.to_f32());
+        prop_assert!(same(value(binary(Binary::Add, scalar(F16, a), scalar(F16, b))), sum.to_f64()));
+        let (h, k) = (bf16::from_bits(a as u16), bf16::from_bits(b as u16));
+        let quotient = bf16::from_f32(h.to_f32() / k.to_f32());
+        let got = value(binary(Binary::Div, scalar(BF16, a), scalar(BF16, b)));
+        prop_assert!(same(got, quotient.to_f64()));
+    }
+
+    /// Conversions between integers keep the low bits, and those from floats agree with Rust's
+    /// inside the range.
+    #[test]
+    fn integer_casts_keep_the_low_bits(x in any::<i64>()) {
+        for dtype in DType::ALL.into_iter().filter(|d| d.is_int()) {
+            let got = cast(int(I64, x), dtype);
+            prop_assert_eq!(got, Scalar::from_bits(dtype, x as u128));
+        }
+        let float = real(F64, x as f64);
+        prop_assert_eq!(cast(float, I64).as_i64(), x as f64 as i64);
+        let unsigned = x as u64;
+        let float = real(F64, unsigned as f64);
+        if (unsigned as f64) < 18_446_744_073_709_551_616.0 {
+            prop_assert_eq!(cast(float, U64).bits(), u128::from(unsigned as f64 as u64));
+        }
+        prop_assert_eq!(cast(int(I64, x), F32), Scalar::from_bits(F32, u128::from((x as f32).to_bits())));
+    }
 }

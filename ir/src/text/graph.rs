@@ -11,7 +11,7 @@ use super::quote::{read_quoted, write_quoted};
 use crate::attr::{Attr, AttrReader, AttrWriter, Layout};
 use crate::{
     Binary, Graph, Guard, Inputs, Node, NodeId, Op, Relation, Source, TensorType, TextError, Type,
-    Unary,
+    Unary, check_type,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::{self, Write};
@@ -194,7 +194,7 @@ pub(crate) fn read_graph(from: &mut AttrReader<'_>) -> Result<Graph, TextError> 
     while !from.cursor.eat_word("return") {
         reader.statement(from)?;
     }
-    let outputs = reader.operands(from)?;
+    let outputs = reader.results(from)?;
     from.cursor.expect("}")?;
     Ok(reader.finish(outputs))
 }
@@ -212,10 +212,16 @@ impl GraphReader {
     fn parameter(&mut self, from: &mut AttrReader<'_>) -> Result<(), TextError> {
         let name = self.new_number(from, "a parameter (`%0: f32[4]`)")?;
         from.cursor.expect(":")?;
+        let at = from.cursor.peek().at;
         let ty = TensorType::read(from)?;
-        let id = self.graph.input(ty);
+        let id = self.input(ty, at)?;
         self.nodes.insert(name, id);
         self.source(from, id)
+    }
+
+    fn input(&mut self, ty: TensorType, at: Position) -> Result<NodeId, TextError> {
+        check_type("input", &ty).map_err(|e| at.error(e.to_string()))?;
+        Ok(self.graph.input(ty))
     }
 
     fn statement(&mut self, from: &mut AttrReader<'_>) -> Result<(), TextError> {
@@ -275,7 +281,7 @@ impl GraphReader {
                 let message = format!("expected parameter {next} without operands");
                 return Err(at.error(message));
             }
-            return Ok(self.graph.input(ty));
+            return self.input(ty, at);
         }
         let added = self.graph.add(op, inputs);
         added.map_err(|e| at.error(e.to_string()))
@@ -296,6 +302,16 @@ impl GraphReader {
             if !from.cursor.eat(",") {
                 return Ok(operands);
             }
+        }
+    }
+
+    fn results(&self, from: &mut AttrReader<'_>) -> Result<Inputs, TextError> {
+        let at = from.cursor.peek().at;
+        let results = self.operands(from)?;
+        let is_tensor = |id: &NodeId| self.graph.node(*id).ty.as_tensor().is_some();
+        match results.iter().position(|id| !is_tensor(id)) {
+            Some(number) => Err(at.error(format!("result {number} is a tuple, not one tensor"))),
+            None => Ok(results),
         }
     }
 

@@ -110,10 +110,14 @@ impl PlanWriter<'_> {
             writeln!(self.out, "donate input {input} to {buffer}")?;
         }
         self.conditions(plan)?;
+        let lifetimes_are_known = plan.buffers.iter().any(|b| b.live != (0, 0));
         for (i, buffer) in plan.buffers.iter().enumerate() {
             self.begin(Item::Buffer(i), 1);
-            let (first, last) = buffer.live;
-            writeln!(self.out, "b{i}: {buffer}, live {first}..{last}")?;
+            write!(self.out, "b{i}: {buffer}")?;
+            if lifetimes_are_known {
+                write!(self.out, ", live {}..{}", buffer.live.0, buffer.live.1)?;
+            }
+            self.out.push('\n');
         }
         for (i, kernel) in plan.kernels.iter().enumerate() {
             self.begin(Item::Kernel(i), 1);

@@ -381,7 +381,8 @@ impl<'a> Checker<'a> {
         self.steps(body, within);
         for (_, next) in carries {
             let root = self.roots.get(next.0 as usize).copied().flatten();
-            if root.is_some_and(|root| !within.contains(&root)) {
+            let empty = |b: &BufferId| self.plan.buffers[b.0 as usize].len.is(0);
+            if root.is_some_and(|root| !within.contains(&root)) && !empty(next) {
                 self.find_here(format!("{next} is carried and not written by the body"));
             }
         }

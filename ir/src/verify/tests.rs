@@ -378,16 +378,16 @@ fn plans_are_readable() {
   output 1: f32[5, n] in b7
   donate input 0 to b1
   fault 0: \"scale failed\"
-  b0: f32[n] input 0, live 0..0
-  b1: f32[n] output, live 0..0
-  b2: f32[n] arena, live 0..0
-  b3: f32[n] arena, live 0..0
-  b4: i64[1] arena, live 0..0
-  b5: bool[1] input 1, live 0..0
-  b6: f32[n] arena, live 0..0
-  b7: f32[5*n] output, live 0..0
-  b8: f32[n] slice of b7, n per iteration of loop 3, live 0..0
-  b9: f32[n] alias of b6, live 0..0
+  b0: f32[n] input 0
+  b1: f32[n] output
+  b2: f32[n] arena
+  b3: f32[n] arena
+  b4: i64[1] arena
+  b5: bool[1] input 1
+  b6: f32[n] arena
+  b7: f32[5*n] output
+  b8: f32[n] slice of b7, n per iteration of loop 3
+  b9: f32[n] alias of b6
 "
     );
     let (_, steps) = steps.split_once("  steps").unwrap();

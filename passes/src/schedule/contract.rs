@@ -28,7 +28,7 @@ pub(super) struct Contraction {
     /// The left operand.
     pub lhs: Lhs,
     /// The right operand.
-    pub rhs: Pack,
+    pub rhs: Rhs,
     /// Elements of the packed right operand from batch entry to batch entry.
     pub rhs_batch: Dim,
     /// The product's value and what is computed from it tile by tile.
@@ -42,9 +42,13 @@ impl Contraction {
             Lhs::Direct(tensor, _) => (Some(*tensor), None),
             Lhs::Packed(pack) => (None, Some(pack)),
         };
-        let packs = packed.into_iter().chain([&self.rhs]);
+        let (panels, right) = match &self.rhs {
+            Rhs::Direct(tensor) => (Some(*tensor), None),
+            Rhs::Packed(pack) => (None, Some(&**pack)),
+        };
+        let packs = packed.into_iter().chain(right);
         let packed = packs.flat_map(|p| p.fragment.reads().map(|r| r.from));
-        direct.into_iter().chain(packed)
+        direct.into_iter().chain(panels).chain(packed)
     }
 }
 
@@ -55,6 +59,15 @@ pub(super) enum Lhs {
     Direct(Stored, [Dim; 4]),
     /// Packed as dense `[b, m, k]`.
     Packed(Pack),
+}
+
+/// Where the right operand is.
+#[derive(Debug)]
+pub(super) enum Rhs {
+    /// In memory, where its layout happens to be that of panels.
+    Direct(Stored),
+    /// Packed in panels.
+    Packed(Box<Pack>),
 }
 
 /// A kernel that computes an operand into the layout of the product.
@@ -70,20 +83,39 @@ pub(super) struct Pack {
     pub len: Dim,
 }
 
+impl Pack {
+    /// The tensor that is copied as it is, if one is.
+    pub fn copied(&self, graph: &Graph) -> Result<Option<Stored>, DimOverflow> {
+        let (_, Code::Read(read)) = &self.fragment.values[self.fragment.root.0 as usize] else {
+            return Ok(None);
+        };
+        let ranges = Ranges {
+            outer: &[],
+            inner: &self.space,
+        };
+        let dims = stored_type(graph, read.from).1;
+        let same = read.guard.is_none()
+            && linearize(&read.coords, dims, ranges)? == self.index
+            && Dim::product(dims)? == self.len;
+        Ok(same.then_some(read.from))
+    }
+}
+
 /// The operands' axes by group.
-struct Axes {
-    lhs_batch: Vec<usize>,
-    rhs_batch: Vec<usize>,
-    rows: Vec<usize>,
-    columns: Vec<usize>,
-    lhs_sum: Vec<usize>,
-    rhs_sum: Vec<usize>,
-    lhs: Dims,
-    rhs: Dims,
+pub(super) struct Axes {
+    pub lhs_batch: Vec<usize>,
+    pub rhs_batch: Vec<usize>,
+    pub rows: Vec<usize>,
+    pub columns: Vec<usize>,
+    pub lhs_sum: Vec<usize>,
+    pub rhs_sum: Vec<usize>,
+    pub lhs: Dims,
+    pub rhs: Dims,
 }
 
 impl Axes {
-    fn of(graph: &Graph, id: NodeId) -> Option<Axes> {
+    /// The axes of a node, if it is a contraction.
+    pub fn of(graph: &Graph, id: NodeId) -> Option<Axes> {
         let node = graph.node(id);
         let Op::Contract {
             lhs_batch,
@@ -115,7 +147,7 @@ impl Axes {
     }
 
     /// Extents b, m, n, k.
-    fn extents(&self) -> Result<[Dim; 4], DimOverflow> {
+    pub fn extents(&self) -> Result<[Dim; 4], DimOverflow> {
         let product = |dims: &Dims, axes: &[usize]| Dim::product(axes.iter().map(|&a| &dims[a]));
         Ok([
             product(&self.lhs, &self.lhs_batch)?,
@@ -315,7 +347,7 @@ impl Source<'_> {
         axes: &Axes,
         element: DType,
         is_shared: bool,
-    ) -> Result<(Pack, Dim), ScheduleError> {
+    ) -> Result<(Rhs, Dim), ScheduleError> {
         let [_, _, n, k] = axes.extents()?;
         let operand = self.graph.node(id).inputs[1];
         let mut space = Space::default();
@@ -363,7 +395,11 @@ impl Source<'_> {
             len,
         };
         let stride = if is_shared { Dim::ZERO } else { batch_len };
-        Ok((pack, stride))
+        let rhs = match pack.copied(self.graph)? {
+            Some(tensor) => Rhs::Direct(tensor),
+            None => Rhs::Packed(Box::new(pack)),
+        };
+        Ok((rhs, stride))
     }
 
     /// True when the right operand is the same for all batch entries.

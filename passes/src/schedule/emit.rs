@@ -3,17 +3,20 @@
 use super::ScheduleError;
 use super::assemble::{Assembler, Memory};
 use super::context::Context;
-use super::contract::{Contraction, Lhs, Pack};
+use super::contract::{Contraction, Lhs, Pack, Rhs};
 use super::group::Group;
-use super::lower::{Code, Stored};
+use super::lower::Stored;
+use super::member::Member;
+use super::places::Places;
 use super::policy::{Policy, Residence, storage_of, stored_type};
+use super::prepare;
 use super::scatter::Scattering;
 use super::tasks::{self, Task};
 use lazulite_ir::{
     Access, BufferId, ContractStep, DType, Dim, Graph, IndexExpr, InstOp, KernelCall, Lanes,
     NodeId, Place, Ranges, Step, Var, linearize,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// How deep regions may be nested.
 const MAX_DEPTH: usize = 64;
@@ -40,22 +43,24 @@ pub(super) fn schedule_graph(
         return Err(ScheduleError::TooDeep { limit: MAX_DEPTH });
     }
     cx.check_symbols(graph)?;
+    let prepared = prepare::prepare(graph, cx.options)?;
+    let graph = prepared.as_ref().unwrap_or(graph);
     let policy = Policy::decide(graph, cx.options)?;
     let tasks = tasks::arrange(graph, &policy, &mut cx.faults, cx.options)?;
     let mut emitter = Emitter {
-        cx,
         graph,
         buffers: FxHashMap::default(),
-        in_memory: tasks.in_memory,
+        places: Places::decide(graph, &policy, &tasks, cx.options),
         steps: Vec::new(),
         depth,
+        cx,
     };
     for (&node, &buffer) in graph.inputs().iter().zip(inputs) {
         emitter.buffers.insert(Stored::of(node), buffer);
     }
     let copies = emitter.assign_results(results)?;
     emitter.assign_others(&policy)?;
-    for task in &tasks.list {
+    for task in &tasks {
         emitter.task(task)?;
     }
     for (from, to) in copies {
@@ -71,6 +76,7 @@ pub(super) fn schedule_graph(
 struct Tensors<'a> {
     graph: &'a Graph,
     buffers: &'a FxHashMap<Stored, BufferId>,
+    repeated: &'a FxHashMap<Stored, &'a Member>,
 }
 
 impl Memory for Tensors<'_> {
@@ -80,6 +86,10 @@ impl Memory for Tensors<'_> {
 
     fn shape(&self, tensor: Stored) -> (DType, &[Dim]) {
         stored_type(self.graph, tensor)
+    }
+
+    fn repeated(&self, tensor: Stored) -> Option<&Member> {
+        self.repeated.get(&tensor).copied()
     }
 }
 
@@ -101,12 +111,20 @@ pub(super) struct Emitter<'a, 'cx> {
     pub cx: &'a mut Context<'cx>,
     pub graph: &'a Graph,
     buffers: FxHashMap<Stored, BufferId>,
-    in_memory: FxHashSet<Stored>,
+    places: Places<'a>,
     pub steps: Vec<Step>,
     pub depth: usize,
 }
 
 impl Emitter<'_, '_> {
+    fn tensors(&self) -> Tensors<'_> {
+        Tensors {
+            graph: self.graph,
+            buffers: &self.buffers,
+            repeated: &self.places.repeated,
+        }
+    }
+
     /// Gives results their buffers; what remains to be copied at the end is returned.
     fn assign_results(
         &mut self,
@@ -144,7 +162,7 @@ impl Emitter<'_, '_> {
             };
             for result in 0..results {
                 let tensor = Stored { node: id, result };
-                let needed = results > 1 || self.in_memory.contains(&tensor);
+                let needed = results > 1 || self.places.in_memory.contains(&tensor);
                 if needed && !self.buffers.contains_key(&tensor) {
                     let (dtype, dims) = stored_type(self.graph, tensor);
                     let buffer = self.cx.scratch(dtype, dims)?;
@@ -176,10 +194,13 @@ impl Emitter<'_, '_> {
             .collect()
     }
 
-    fn copy(&mut self, from: Stored, to: BufferId) -> Result<(), ScheduleError> {
+    /// Copies a whole tensor.
+    pub fn copy(&mut self, from: Stored, to: BufferId) -> Result<(), ScheduleError> {
         let len = Dim::product(stored_type(self.graph, from).1)?;
         let from = self.buffer_of(from)?;
-        self.steps.push(Step::Copy { from, to, len });
+        if !len.is(0) {
+            self.steps.push(Step::Copy { from, to, len });
+        }
         Ok(())
     }
 
@@ -193,15 +214,12 @@ impl Emitter<'_, '_> {
     }
 
     fn kernel(&mut self, group: &Group) -> Result<(), ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let outer = group.outer.clone();
         let keep_cost = self.cx.options.machine.keep_cost;
         let mut assembler = Assembler::new(outer, &group.members, &memory, keep_cost);
         assembler.add_members(&|tensor| {
-            let needed = self.in_memory.contains(&tensor);
+            let needed = self.places.in_memory.contains(&tensor);
             needed.then(|| self.buffers.get(&tensor).copied()).flatten()
         })?;
         if assembler.draft.is_idle() {
@@ -215,10 +233,7 @@ impl Emitter<'_, '_> {
 
     /// A kernel that computes one operand into a layout of its own.
     fn pack(&mut self, pack: &Pack, dtype: DType, buffer: BufferId) -> Result<(), ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let mut assembler = Assembler::new(pack.space.clone(), &[], &memory, u32::MAX);
         let stage = assembler.draft.stage(0, &[], false);
         let at = outer_vars(pack.space.len());
@@ -252,11 +267,17 @@ impl Emitter<'_, '_> {
                 (buffer, strides)
             }
         };
-        let rhs = self.cx.buffer(c.element, c.rhs.len.clone(), Place::Arena);
-        self.pack(&c.rhs, c.element, rhs)?;
+        let rhs = match &c.rhs {
+            Rhs::Direct(tensor) => self.buffer_of(*tensor)?,
+            Rhs::Packed(pack) => {
+                let buffer = self.cx.buffer(c.element, pack.len.clone(), Place::Arena);
+                self.pack(pack, c.element, buffer)?;
+                buffer
+            }
+        };
         let own = Stored::of(c.node);
         let is_own_type = stored_type(self.graph, own).0 == c.element;
-        let product = if is_own_type && self.in_memory.contains(&own) {
+        let product = if is_own_type && self.places.in_memory.contains(&own) {
             self.buffer_of(own)?
         } else {
             self.cx.scratch(c.element, &c.dims[..3])?
@@ -284,10 +305,7 @@ impl Emitter<'_, '_> {
         product: BufferId,
         skip: Option<Stored>,
     ) -> Result<Option<KernelCall>, ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let outer = group.outer.clone();
         let mut assembler = Assembler::new(outer, &group.members, &memory, u32::MAX);
         let ranges = Ranges {
@@ -297,7 +315,7 @@ impl Emitter<'_, '_> {
         let index = linearize(&outer_vars(3), &group.outer, ranges)?;
         assembler.set_product(product, element, index);
         assembler.add_members(&|tensor| {
-            let needed = self.in_memory.contains(&tensor) && skip != Some(tensor);
+            let needed = self.places.in_memory.contains(&tensor) && skip != Some(tensor);
             needed.then(|| self.buffers.get(&tensor).copied()).flatten()
         })?;
         if assembler.draft.is_idle() {
@@ -313,15 +331,12 @@ impl Emitter<'_, '_> {
         let (dtype, dims) = stored_type(self.graph, own);
         let target = self.buffer_of(own)?;
         if !dims.iter().any(|d| d.is(0)) {
-            match plain_copy(self.graph, &s.copy)? {
+            match s.copy.copied(self.graph)? {
                 Some(from) => self.copy(from, target)?,
                 None => self.pack(&s.copy, dtype, target)?,
             }
         }
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let (outer, places) = s.space.split_at(s.parallel);
         let mut assembler = Assembler::new(outer.to_vec(), &[], &memory, u32::MAX);
         let stage = assembler.draft.stage(0, places, !places.is_empty());
@@ -357,20 +372,4 @@ fn outer_vars(count: usize) -> Vec<IndexExpr> {
     (0..count as u32)
         .map(|o| IndexExpr::var(Var::Outer(o)))
         .collect()
-}
-
-/// The tensor that a pack copies as it is, if it does.
-fn plain_copy(graph: &Graph, pack: &Pack) -> Result<Option<Stored>, ScheduleError> {
-    let (_, Code::Read(read)) = &pack.fragment.values[pack.fragment.root.0 as usize] else {
-        return Ok(None);
-    };
-    let ranges = Ranges {
-        outer: &[],
-        inner: &pack.space,
-    };
-    let dims = stored_type(graph, read.from).1;
-    let same = read.guard.is_none()
-        && linearize(&read.coords, dims, ranges)? == pack.index
-        && Dim::product(dims)? == pack.len;
-    Ok(same.then_some(read.from))
 }

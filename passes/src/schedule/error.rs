@@ -1,5 +1,6 @@
 //! Why a graph could not be scheduled.
 
+use crate::PassError;
 use lazulite_ir::{DimOverflow, Source, Symbol, TypeError};
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +66,20 @@ impl fmt::Display for ScheduleError {
 }
 
 impl std::error::Error for ScheduleError {}
+
+impl From<PassError> for ScheduleError {
+    fn from(error: PassError) -> ScheduleError {
+        match error {
+            PassError::Size => ScheduleError::Size,
+            PassError::Type { op, error, .. } => ScheduleError::Type { op, error },
+            PassError::Unsupported { what, source } => ScheduleError::Unsupported { what, source },
+            other => ScheduleError::Unsupported {
+                what: other.to_string(),
+                source: None,
+            },
+        }
+    }
+}
 
 impl From<DimOverflow> for ScheduleError {
     fn from(_: DimOverflow) -> ScheduleError {

@@ -47,14 +47,9 @@ pub(super) struct Fit {
 impl Group {
     /// A group of one member, whose free variables become the outer loops.
     pub fn of(member: Member) -> Result<Group, DimOverflow> {
-        let mut outer = Vec::new();
-        let mut assign = Vec::with_capacity(member.space.len());
-        for (i, extent) in member.space.iter().enumerate() {
-            assign.push(member.is_free(i).then(|| {
-                outer.push(extent.clone());
-                IndexExpr::var(Var::Outer(outer.len() as u32 - 1))
-            }));
-        }
+        let free = (0..member.space.len()).filter(|&v| member.is_free(v));
+        let outer = free.map(|v| member.space[v].clone()).collect();
+        let assign = in_order(&member);
         let is_closed = matches!(member.kind, Kind::Scan { .. });
         let mut group = Group::empty(outer);
         group.is_closed = is_closed;
@@ -209,6 +204,9 @@ impl Group {
         if !flat(member) || !flat(&placed.member) || !placed.inner.is_empty() {
             return Ok(false);
         }
+        if Dim::product(&member.dims)? != Dim::product(&placed.member.dims)? {
+            return Ok(false);
+        }
         let from = linearize(&read.coords, &placed.member.dims, member.ranges())?;
         if from != linearize(&member.coords, &member.dims, member.ranges())? {
             return Ok(false);
@@ -222,8 +220,9 @@ impl Group {
         Ok(tied.all(|(own, at)| variable(own).is_none_or(|v| set(&mut fit.assign[v], at))))
     }
 
-    /// Ties by elements of other groups' tensors that both read; small tensors of equal dims need
-    /// none, since running two kernels costs more than looking at more buffers.
+    /// Ties by elements of other groups' tensors that both read, or loop by loop in order if that makes
+    /// them read the same; small tensors of equal dims need nothing in common, since running two
+    /// kernels costs more than looking at more buffers.
     fn tie_by_shared_reads(
         &self,
         member: &Member,
@@ -247,18 +246,33 @@ impl Group {
                 return Ok(Some(fit));
             }
         }
-        let whole = |p: &Placed| matches!(p.member.kind, Kind::Map) && p.inner.is_empty();
-        let same = member.kind == Kind::Map
-            && member.space == self.outer
-            && self.members.iter().all(whole)
-            && options.sizes.count(&self.outer) <= options.machine.serial_elements;
-        Ok(same.then(|| {
-            let mut fit = untied();
-            for (o, assign) in fit.assign.iter_mut().enumerate() {
-                *assign = Some(IndexExpr::var(Var::Outer(o as u32)));
+        let fit = Fit {
+            assign: in_order(member),
+            ..untied()
+        };
+        let free = (0..member.space.len()).filter(|&v| member.is_free(v));
+        if !free.map(|v| &member.space[v]).eq(&self.outer) {
+            return Ok(None);
+        }
+        let points = |m: &Member| options.sizes.count(&m.space);
+        let largest = self.members.iter().map(|p| points(&p.member)).max();
+        let is_small = points(member).max(largest.unwrap_or(0)) <= options.machine.serial_elements;
+        Ok((is_small || self.shares_reads(member, &fit)?).then_some(fit))
+    }
+
+    /// True when the member, placed like this, reads an element that the group reads at the same
+    /// point.
+    fn shares_reads(&self, member: &Member, fit: &Fit) -> Result<bool, DimOverflow> {
+        let placed = Placed::new(member.clone(), &fit.assign, &self.outer)?;
+        for read in placed.member.fragment.reads() {
+            if let Some(coords) = self.reads.get(&read.from)
+                && !coords.is_empty()
+                && *coords == placed.moved(&read.coords, &self.outer)?
+            {
+                return Ok(true);
             }
-            fit
-        }))
+        }
+        Ok(false)
     }
 
     /// The outer loop that an index is, with its extent, or the constant 0.
@@ -298,7 +312,13 @@ impl Group {
             both
         });
         let reduces = matches!(member.kind, Kind::Reduce { .. });
+        // Several variables tied to one loop would leave out all points off the diagonal.
+        let tied = (0..member.space.len()).filter(|&v| fit.assign[v].is_some());
+        let tied = Dim::product(tied.map(|v| &member.space[v]))?;
+        let loops = self.outer.iter().enumerate();
+        let loops = loops.filter(|(o, _)| !fit.demoted.contains(&(*o as u32)));
         if !self.covers(fit)
+            || tied != Dim::product(loops.map(|(_, d)| d))?
             || tied_and_demoted
             || (reduces && !(0..member.space.len()).all(free_are_tied))
             || self.insts + member.fragment.values.len() + 1 > machine.kernel_insts
@@ -380,6 +400,18 @@ impl Group {
         *self = group;
         Ok(())
     }
+}
+
+/// The outer loops in order for the free variables.
+fn in_order(member: &Member) -> Vec<Option<IndexExpr>> {
+    let mut next = 0;
+    let loops = (0..member.space.len()).map(|v| {
+        member.is_free(v).then(|| {
+            next += 1;
+            IndexExpr::var(Var::Outer(next - 1))
+        })
+    });
+    loops.collect()
 }
 
 /// Assigns, or compares with what is assigned.

@@ -14,11 +14,14 @@
 use super::ScheduleError;
 use super::faults::Faults;
 use super::policy::{Policy, Residence};
+use super::views::operand_coords;
 use lazulite_ir::{
     Binary, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Predicate, Ranges, Scalar,
     Unary, ValueId, linearize,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A tensor in memory (or between the stages of one kernel): result `result` of a node.
@@ -93,7 +96,8 @@ pub(super) struct Lowerer<'a> {
     defined: Option<NodeId>,
     space: &'a [Dim],
     values: Vec<(DType, Code)>,
-    numbers: FxHashMap<(DType, Code), ValueId>,
+    /// Values by the hash of type and code.
+    numbers: FxHashMap<u64, SmallVec<[ValueId; 1]>>,
     points: Vec<Rc<[IndexExpr]>>,
     point_numbers: FxHashMap<Rc<[IndexExpr]>, u32>,
     done: FxHashMap<Wanted, ValueId>,
@@ -146,14 +150,20 @@ impl<'a> Lowerer<'a> {
     }
 
     fn number(&mut self, dtype: DType, code: Code) -> ValueId {
-        let next = ValueId(self.values.len() as u32);
-        let key = (dtype, code);
-        if let Some(&known) = self.numbers.get(&key) {
+        let mut hasher = FxHasher::default();
+        (dtype, &code).hash(&mut hasher);
+        let candidates = self.numbers.entry(hasher.finish()).or_default();
+        let same = |v: &ValueId| {
+            let (known_dtype, known) = &self.values[v.0 as usize];
+            *known_dtype == dtype && *known == code
+        };
+        if let Some(&known) = candidates.iter().find(|v| same(v)) {
             return known;
         }
-        self.values.push(key.clone());
-        self.numbers.insert(key, next);
-        next
+        let value = ValueId(self.values.len() as u32);
+        candidates.push(value);
+        self.values.push((dtype, code));
+        value
     }
 
     /// Type of a value.
@@ -219,7 +229,7 @@ impl<'a> Lowerer<'a> {
         coords: Vec<IndexExpr>,
         guard: Option<ValueId>,
     ) -> Result<ValueId, ScheduleError> {
-        let point = self.point(coords);
+        let point = self.point_of(node, coords);
         let root = self.wanted(node, point, guard);
         let mut stack = vec![root];
         while let Some(&top) = stack.last() {
@@ -257,8 +267,19 @@ impl<'a> Lowerer<'a> {
         coords: Vec<IndexExpr>,
         guard: Option<ValueId>,
     ) -> Option<ValueId> {
-        let point = self.point(coords);
+        let point = self.point_of(node, coords);
         self.need_at(node, point, guard)
+    }
+
+    /// The number of a point of `node`. The coordinate along an axis of size 1 is 0, whatever it was
+    /// computed to be.
+    fn point_of(&mut self, node: NodeId, mut coords: Vec<IndexExpr>) -> u32 {
+        for (coord, dim) in coords.iter_mut().zip(self.dims(node)) {
+            if dim.is(1) {
+                *coord = IndexExpr::constant(Dim::ZERO);
+            }
+        }
+        self.point(coords)
     }
 
     fn need_at(&mut self, node: NodeId, point: u32, guard: Option<ValueId>) -> Option<ValueId> {
@@ -274,6 +295,11 @@ impl<'a> Lowerer<'a> {
     /// ones made.
     fn attempt(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
         let node = self.graph.node(w.node);
+        let ty = self.graph.tensor_type(w.node);
+        if ty.dims.iter().any(|d| d.is(0)) {
+            // No loop runs here.
+            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
+        }
         let kept = self.policy.residence(w.node) != Residence::Inline;
         if let Op::Get { index } = node.op {
             let from = Stored {
@@ -285,23 +311,19 @@ impl<'a> Lowerer<'a> {
         if kept && self.defined != Some(w.node) {
             return Ok(Some(self.read(w, Stored::of(w.node))));
         }
-        let ty = self.graph.tensor_type(w.node);
-        if ty.dims.iter().any(|d| d.is(0)) {
-            // No loop runs here.
-            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
-        }
+        self.attempt_inline(w)
+    }
+
+    /// The same for a node that is computed in place.
+    fn attempt_inline(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
+        let node = self.graph.node(w.node);
         let coords = self.points[w.point as usize].clone();
         match &node.op {
             Op::Const { value } => Ok(Some(self.constant(*value))),
             Op::Size { value, dtype } => {
-                let index = IndexExpr::constant(value.clone());
-                let size = self.emit(DType::I64, InstOp::Index(index));
-                Ok(Some(self.cast(size, *dtype)))
+                Ok(Some(self.index(IndexExpr::constant(value.clone()), *dtype)))
             }
-            Op::Iota { dtype, .. } => {
-                let index = self.emit(DType::I64, InstOp::Index(coords[0].clone()));
-                Ok(Some(self.cast(index, *dtype)))
-            }
+            Op::Iota { dtype, .. } => Ok(Some(self.index(coords[0].clone(), *dtype))),
             Op::Random { dims, dtype } => self.random(w.node, &coords, dims, *dtype),
             Op::Cast { .. }
             | Op::Bitcast { .. }
@@ -316,7 +338,7 @@ impl<'a> Lowerer<'a> {
             | Op::Window { .. } => {
                 let operand = node.inputs[0];
                 let dims = [self.dims(w.node), self.dims(operand)];
-                let inside = super::views::operand_coords(&node.op, &coords, dims, self.ranges())?;
+                let inside = operand_coords(&node.op, &coords, dims, self.ranges())?;
                 Ok(self.need(operand, inside, w.guard))
             }
             Op::Pad {
@@ -345,6 +367,12 @@ impl<'a> Lowerer<'a> {
             | Op::Custom { .. }
             | Op::Get { .. } => Ok(Some(self.read(w, Stored::of(w.node)))),
         }
+    }
+
+    /// An index as a value of a type.
+    fn index(&mut self, index: IndexExpr, dtype: DType) -> ValueId {
+        let index = self.emit(DType::I64, InstOp::Index(index));
+        self.cast(index, dtype)
     }
 
     fn read(&mut self, w: Wanted, from: Stored) -> ValueId {

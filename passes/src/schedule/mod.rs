@@ -1,10 +1,12 @@
 //! Scheduling: from a graph to a plan of kernels and steps.
 //!
 //! The way of a graph:
+//! - [`prepare`] writes large sums and small products in forms that run better;
 //! - [`policy`] decides which nodes live in memory and which are computed where they are needed;
 //! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
 //!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
 //!   node is lowered ([`lower`], [`views`]) over the node's own coordinates;
+//! - [`places`] decides which of the values that cross from kernel to kernel go through memory;
 //! - [`emit`] gives tensors their buffers and makes steps of the tasks, [`assemble`] puts the members of a
 //!   group together in a [`draft`] of a kernel, [`loops`] gives it its last touches. Graphs inside of
 //!   operations are scheduled into the same plan ([`regions`]).
@@ -28,7 +30,9 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod places;
 mod policy;
+mod prepare;
 mod regions;
 mod scatter;
 mod tasks;

@@ -8,13 +8,16 @@
 //! Kept are: aggregates; values that cost more than a trip through memory and have several users or
 //! are repeated by a view; and values at which a computation is cut so that no kernel becomes too long
 //! and no index too deep. Every inline computation has at most `limit` instructions.
+//!
+//! A fault must be found even in elements that are not used: values that may have one are stored when
+//! a view reads only a part of them.
 
 use super::ScheduleError;
 use super::ScheduleOptions;
 use super::contract;
 use super::lower::Stored;
 use super::machine::op_cost;
-use lazulite_ir::{Class, DType, Dim, Graph, Node, NodeId, Op, Type};
+use lazulite_ir::{Binary, Class, DType, Dim, Graph, Node, NodeId, Op, Type};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Where the value of a node is.
@@ -35,12 +38,15 @@ const READ_COST: u32 = 4;
 /// index expressions.
 const MAX_REINDEXED: u32 = 4;
 
-/// Cost of a windowed value from which on it is kept: windows read each element several times.
-const WINDOW_COST: u32 = READ_COST + 1;
+/// Cost of a windowed value from which on it is kept: windows read each element several times. A
+/// padded tensor is not yet worth it.
+const WINDOW_COST: u32 = READ_COST + 3;
 
 /// The residence of every node.
 pub(super) struct Policy {
     residence: Vec<Residence>,
+    /// Nodes that are kept for no other reason than having several users.
+    shared: Vec<bool>,
     live: Vec<NodeId>,
     cost: Vec<Estimate>,
 }
@@ -54,6 +60,8 @@ struct Estimate {
     cost: u32,
     /// Index-splitting views passed.
     reindexed: u32,
+    /// There may be faults to record.
+    faults: bool,
 }
 
 impl Estimate {
@@ -62,6 +70,7 @@ impl Estimate {
             insts: self.insts.saturating_add(other.insts),
             cost: self.cost.saturating_add(other.cost),
             reindexed: self.reindexed.max(other.reindexed),
+            faults: self.faults || other.faults,
         }
     }
 }
@@ -70,6 +79,7 @@ const READ: Estimate = Estimate {
     insts: 1,
     cost: READ_COST,
     reindexed: 0,
+    faults: false,
 };
 
 impl Policy {
@@ -81,6 +91,11 @@ impl Policy {
     /// The nodes that results depend on, operands first.
     pub fn live(&self) -> &[NodeId] {
         &self.live
+    }
+
+    /// True when `node` is kept only because it has several users.
+    pub fn is_only_shared(&self, node: NodeId) -> bool {
+        self.shared[node.index()]
     }
 
     /// Cost of one element of `node` computed from its inputs in memory.
@@ -98,6 +113,7 @@ impl Policy {
             users: count_users(graph, &live),
             policy: Policy {
                 residence: vec![Residence::Inline; graph.nodes().len()],
+                shared: vec![false; graph.nodes().len()],
                 cost: vec![Estimate::default(); graph.nodes().len()],
                 live: Vec::new(),
             },
@@ -117,13 +133,15 @@ impl Policy {
     }
 }
 
-/// The tensor in memory that holds the elements of `node` in the same order: reshapes share memory.
+/// The tensor in memory that holds the elements of `node` in the same order: reshapes share memory
+/// (where it is plain that the number of elements is the same, and not only by a guard).
 pub(super) fn storage_of(graph: &Graph, node: NodeId) -> Stored {
+    let count = |id| Dim::product(&graph.tensor_type(id).dims);
     let mut at = node;
     loop {
         let n = graph.node(at);
         match n.op {
-            Op::Reshape { .. } => at = n.inputs[0],
+            Op::Reshape { .. } if count(at) == count(n.inputs[0]) => at = n.inputs[0],
             Op::Get { index } => {
                 return Stored {
                     node: n.inputs[0],
@@ -174,6 +192,7 @@ struct Decision<'a> {
 
 impl Decision<'_> {
     fn raise(&mut self, node: NodeId, to: Residence) {
+        self.policy.shared[node.index()] = false;
         let residence = &mut self.policy.residence[node.index()];
         *residence = (*residence).max(to);
     }
@@ -253,6 +272,10 @@ impl Decision<'_> {
     fn chosen(&mut self, id: NodeId) -> Result<(), ScheduleError> {
         let node = self.graph.node(id);
         if let Op::Contract { .. } = node.op {
+            if self.graph.tensor_type(id).dims.iter().any(|d| d.is(0)) {
+                // Nothing will be packed.
+                self.keep_faults(node);
+            }
             if let Some(base) = contract::direct_operand(self.graph, id)?
                 && can_be_kept(&self.graph.node(base).op)
             {
@@ -264,6 +287,9 @@ impl Decision<'_> {
             return Ok(());
         }
         self.keep_repeated(id, node);
+        if is_partial(&node.op) {
+            self.keep_faults(node);
+        }
         let mut estimate = self.estimate(node);
         if estimate.reindexed > MAX_REINDEXED {
             node.inputs.iter().for_each(|&i| self.keep(i));
@@ -284,13 +310,25 @@ impl Decision<'_> {
         }
         self.policy.cost[id.index()] = estimate;
         let is_view = node.op.class() == Class::View && !matches!(node.op, Op::Pad { .. });
-        if self.users[id.index()] >= 2
+        if self.policy.residence(id) == Residence::Inline
+            && self.users[id.index()] >= 2
             && !is_view
             && estimate.cost >= self.options.machine.keep_cost
         {
             self.raise(id, Residence::Kept);
+            self.policy.shared[id.index()] = true;
         }
         Ok(())
+    }
+
+    /// Stores operands in which faults are to be found although the node does not read all of
+    /// them.
+    fn keep_faults(&mut self, node: &Node) {
+        for &input in &node.inputs {
+            if self.read_estimate(input).faults {
+                self.store(input);
+            }
+        }
     }
 
     /// Keeps operands that the node reads more often than they have elements.
@@ -403,6 +441,31 @@ fn own_estimate(graph: &Graph, node: &Node) -> Estimate {
         insts,
         cost: op_cost(&node.op),
         reindexed: 0,
+        faults: may_fault(graph, node),
+    }
+}
+
+/// True for operations that record faults.
+fn may_fault(graph: &Graph, node: &Node) -> bool {
+    match node.op {
+        Op::Gather { .. } => true,
+        Op::Binary {
+            f: Binary::Div | Binary::Rem,
+        } => graph.tensor_type(node.inputs[0]).dtype.is_int(),
+        _ => false,
+    }
+}
+
+/// True when some elements of the first operand may not be read.
+fn is_partial(op: &Op) -> bool {
+    match op {
+        Op::Slice { .. } | Op::Window { .. } | Op::Gather { .. } => true,
+        Op::Expand { dims } => !dims.iter().all(|d| d.bounds().0.is_some_and(|lo| lo >= 1)),
+        Op::Pad { low, high, .. } => {
+            let cuts = |d: &Dim| d.bounds().0.is_none_or(|lo| lo < 0);
+            low.iter().chain(high).any(cuts)
+        }
+        _ => false,
     }
 }
 

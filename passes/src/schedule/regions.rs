@@ -52,7 +52,10 @@ impl Emitter<'_, '_> {
                 body,
             } => {
                 let counts = [*carries as usize, *scanned as usize];
-                self.loop_step(id, inputs, outputs, counts, trip, body)?
+                match self.loop_step(id, inputs, outputs, counts, trip, body)? {
+                    Some(step) => step,
+                    None => return Ok(()),
+                }
             }
             _ => {
                 return Err(ScheduleError::Unsupported {
@@ -85,11 +88,10 @@ impl Emitter<'_, '_> {
         let graph = self.graph;
         let mut next = Vec::with_capacity(current.len());
         for (&operand, &to) in graph.node(id).inputs.iter().zip(current) {
-            let (dtype, dims) = stored_type(graph, storage_of(graph, operand));
-            let from = self.operand(operand)?;
-            let len = Dim::product(dims)?;
+            let tensor = storage_of(graph, operand);
+            let (dtype, dims) = stored_type(graph, tensor);
             next.push(self.cx.scratch(dtype, dims)?);
-            self.steps.push(Step::Copy { from, to, len });
+            self.copy(tensor, to)?;
         }
         Ok(next)
     }
@@ -116,6 +118,7 @@ impl Emitter<'_, '_> {
         })
     }
 
+    /// A loop that certainly does not run is only the copies of its carries.
     fn loop_step(
         &mut self,
         id: NodeId,
@@ -124,9 +127,12 @@ impl Emitter<'_, '_> {
         [carries, scanned]: [usize; 2],
         trip: &Dim,
         body: &Graph,
-    ) -> Result<Step, ScheduleError> {
+    ) -> Result<Option<Step>, ScheduleError> {
         let (current, stacks) = outputs.split_at(carries);
         let next = self.start_carries(id, current)?;
+        if trip.is(0) {
+            return Ok(None);
+        }
         let loop_id = self.cx.loop_id();
         let iteration = self.cx.scratch(DType::I64, &[])?;
         let mut parameters = vec![iteration];
@@ -142,13 +148,13 @@ impl Emitter<'_, '_> {
             results.push(self.slice(of, body.tensor_type(result), loop_id)?);
         }
         let body = self.region(body, &parameters, &results)?;
-        Ok(Step::Loop {
+        Ok(Some(Step::Loop {
             loop_id,
             trip: trip.clone(),
             iteration,
             carries: current.iter().copied().zip(next).collect(),
             body,
-        })
+        }))
     }
 
     /// One iteration's part of a buffer.

@@ -75,8 +75,8 @@ pub fn pow(b: &mut Builder, x: Reg, y: Reg) -> Reg {
     b.select(unit, one, r)
 }
 
-/// The power for bases that are negative, zero, infinite or NaN, given that of their magnitude if it is finite and
-/// not zero.
+/// The power for bases that are negative, zero, infinite or NaN, given that of their magnitude if it
+/// is finite and not zero.
 fn special_bases(b: &mut Builder, x: Reg, y: Reg, r: Reg) -> Reg {
     let zero = b.float_like(x, 0.0);
     let one = b.float_like(x, 1.0);
@@ -271,8 +271,8 @@ fn power_f64(b: &mut Builder, a: Reg, y: Reg) -> Reg {
     scale(b, twice, shifted)
 }
 
-/// `x` to the power `y` for integers: wraps; with `signed`, a negative power of 1 and -1 is 1 or -1, of all others
-/// 0. Results of narrow types have to be wrapped by the caller.
+/// `x` to the power `y` for integers: wraps; with `signed`, a negative power of 1 and -1 is 1 or -1,
+/// of all others 0. Results of narrow types have to be wrapped by the caller.
 pub fn powi(b: &mut Builder, x: Reg, y: Reg, signed: bool) -> Reg {
     let (class, lanes) = b.shape(x);
     let one = b.int_like(x, 1);

@@ -165,7 +165,8 @@ fn window(b: &mut Builder, table: Scalar, entry: Reg, offset: i64, mask: Reg) ->
     b.load(DType::U64, lanes, table, access, Some(mask))
 }
 
-/// Splits the fixed-point product of weight 2^-64 of four quadrants into the nearest quadrant and a signed rest.
+/// Splits the fixed-point product of weight 2^-64 of four quadrants into the nearest quadrant and a
+/// signed rest.
 fn quadrant(b: &mut Builder, product: Reg) -> (Reg, Reg) {
     let half = b.int_like(product, 1 << 61);
     let places = b.int_like(product, 62);

@@ -30,9 +30,9 @@ pub(super) const UNARY: &[Rule] = &[
     ),
     exact(
         "abs-neg",
-        "the absolute value does not see the sign",
+        "the absolute value does not see the sign (but a negated unsigned number is another)",
         |f, n| match function(n)? {
-            Unary::Abs => {
+            Unary::Abs if !f.dtype(n.inputs[0]).is_unsigned_int() => {
                 let x = f.of_unary(Unary::Neg, n.inputs[0])?;
                 Some(Expr::unary(Unary::Abs, x))
             }

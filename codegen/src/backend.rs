@@ -1,0 +1,113 @@
+//! The border between vector IR and machine code: what a backend says about its machine, and what
+//! it produces. Code is position independent; it refers to its constant pool and to nothing else,
+//! so the same bytes go into memory at run time, an object file or an executable.
+
+use crate::{CodegenError, vector};
+
+/// What a backend's machine can do. Lowering chooses lanes, unrolling and memory access by it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Caps {
+    /// Bytes of one vector register: 16, 32 or 64. A full register of a function has a quarter as
+    /// many lanes; 64-bit lanes take two registers.
+    pub vector_bytes: u32,
+    /// Number of vector registers.
+    pub registers: u32,
+    /// Loads and stores under a mask are single instructions.
+    pub masks: bool,
+    /// Indexed loads are single instructions.
+    pub gather: bool,
+    /// Stores can bypass the caches.
+    pub non_temporal: bool,
+    /// Multiply-add is one instruction.
+    pub fma: bool,
+    /// Conversion between f16 and f32 is one instruction.
+    pub f16: bool,
+    /// Rounding to bf16 is one instruction.
+    pub bf16: bool,
+    /// Shifts take a count per lane.
+    pub lane_shifts: bool,
+}
+
+impl Caps {
+    /// Lanes of a full register.
+    pub const fn lanes(&self) -> u32 {
+        self.vector_bytes / 4
+    }
+}
+
+/// Functions that code may call: those a machine without the instruction needs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Helper {
+    /// `extern "C" fn(f64, f64, f64) -> f64`: the product of the first two plus the third,
+    /// rounded once.
+    FmaF64,
+}
+
+/// A place in the pool that must hold an address, 8 bytes long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolAddress {
+    /// Byte offset in the pool.
+    pub offset: u32,
+    /// Whose address.
+    pub helper: Helper,
+}
+
+/// A place in the code that holds the 32-bit distance from itself to `addend` bytes into the pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolReference {
+    /// Byte offset in the code.
+    pub offset: u32,
+    /// Added to the pool's address.
+    pub addend: i64,
+}
+
+/// One function of machine code, signature [`lazulite_runtime::KernelFn`].
+#[derive(Clone, Debug, Default)]
+pub struct MachineCode {
+    /// Instructions; to be aligned to 64 bytes.
+    pub code: Vec<u8>,
+    /// Constants; to be aligned to 64 bytes, within 2 GiB of the code.
+    pub pool: Vec<u8>,
+    /// References from code to pool.
+    pub references: Vec<PoolReference>,
+    /// Addresses to be written into the pool.
+    pub addresses: Vec<PoolAddress>,
+    /// Disassembly, when asked for.
+    pub text: Option<String>,
+}
+
+/// Where code and its pool start, once they are laid out one behind the other.
+pub const ALIGNMENT: usize = 64;
+
+impl MachineCode {
+    /// Code and pool as one piece in which all references are resolved, and the pool's offset in it.
+    pub fn link(&self) -> Result<(Vec<u8>, usize), CodegenError> {
+        let pool_at = self.code.len().next_multiple_of(ALIGNMENT);
+        let mut bytes = self.code.clone();
+        bytes.resize(pool_at, 0xcc);
+        bytes.extend_from_slice(&self.pool);
+        for r in &self.references {
+            let distance = pool_at as i64 + r.addend - i64::from(r.offset);
+            let distance = i32::try_from(distance)
+                .map_err(|_| CodegenError::Backend(format!("pool is {distance} bytes away")))?;
+            bytes
+                .get_mut(r.offset as usize..r.offset as usize + 4)
+                .ok_or_else(|| CodegenError::Backend("reference outside the code".into()))?
+                .copy_from_slice(&distance.to_le_bytes());
+        }
+        Ok((bytes, pool_at))
+    }
+}
+
+/// Makes machine code from vector IR.
+pub trait VectorBackend: Send + Sync {
+    /// The name in options and dumps.
+    fn name(&self) -> &'static str;
+
+    /// What the machine can do.
+    fn caps(&self) -> &Caps;
+
+    /// The machine code of `f`, whose full registers have 1 or [`Caps::lanes`] lanes; with its
+    /// disassembly if `text`.
+    fn emit(&self, f: &vector::Function, text: bool) -> Result<MachineCode, CodegenError>;
+}

@@ -1,0 +1,340 @@
+//! Compiled kernels, shared by all programs of the process: each distinct kernel is compiled once, also
+//! when several threads want it at the same time.
+//!
+//! The cache holds a bounded amount of code. What it lets go of stays in memory as long as a program
+//! uses it.
+
+use crate::canonical::{Canonical, canonical};
+use crate::jit;
+use crate::lower::lower;
+use crate::{CodegenError, CodegenOptions};
+use hashbrown::{Equivalent, HashMap};
+use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Bytes of code that are kept for programs to come.
+const CAPACITY: usize = 64 << 20;
+
+/// Executable memory comes in pages.
+const PAGE: usize = 4096;
+
+/// Kernels that one thread compiles before another one is worth starting.
+const KERNELS_PER_THREAD: usize = 4;
+
+/// A kernel in executable memory, and what its callers must know. Sizes are in canonical names.
+#[derive(Clone)]
+pub(crate) struct CompiledKernel {
+    pub function: jit::Function,
+    /// See [`crate::lower::Lowered`].
+    pub sizes: Vec<Dim>,
+    pub scratch: Dim,
+    pub lane_multiple: u32,
+    /// Cost of one outer point in nanoseconds times 1024.
+    pub cost: Dim,
+    pub can_fault: bool,
+}
+
+/// A compiled kernel as one plan uses it.
+#[derive(Clone)]
+pub(crate) struct PlanKernel {
+    pub code: Shared,
+    /// The plan's names of the code's sizes.
+    pub symbols: Vec<Symbol>,
+}
+
+type Shared = Arc<CompiledKernel>;
+type Cell = Arc<OnceLock<Result<Shared, CodegenError>>>;
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    kernel: Kernel,
+    options: CodegenOptions,
+}
+
+/// A key that borrows the kernel.
+#[derive(Clone, Copy)]
+struct KeyRef<'a> {
+    kernel: &'a Kernel,
+    options: CodegenOptions,
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As derived for `Key`.
+        self.kernel.hash(state);
+        self.options.hash(state);
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.kernel == key.kernel && self.options == key.options
+    }
+}
+
+struct Entry {
+    cell: Cell,
+    used: u64,
+}
+
+#[derive(Default)]
+struct Cache {
+    entries: HashMap<Key, Entry, rustc_hash::FxBuildHasher>,
+    clock: u64,
+}
+
+static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
+
+fn with_cache<R>(f: impl FnOnce(&mut Cache) -> R) -> R {
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    f(cache.get_or_insert_default())
+}
+
+impl Cache {
+    fn cell(&mut self, key: KeyRef<'_>) -> Cell {
+        self.clock += 1;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.used = self.clock;
+            return entry.cell.clone();
+        }
+        let cell = Cell::default();
+        let key = Key {
+            kernel: key.kernel.clone(),
+            options: key.options,
+        };
+        let entry = Entry {
+            cell: cell.clone(),
+            used: self.clock,
+        };
+        self.entries.insert(key, entry);
+        cell
+    }
+
+    /// Lets go of what was used least recently until three quarters of the capacity are held.
+    fn trim(&mut self, capacity: usize) {
+        let bytes = |e: &Entry| match e.cell.get() {
+            Some(Ok(kernel)) => kernel.function.region.bytes().next_multiple_of(PAGE),
+            // What holds no code is bounded too.
+            Some(Err(_)) | None => PAGE,
+        };
+        let mut total: usize = self.entries.values().map(bytes).sum();
+        if total <= capacity {
+            return;
+        }
+        let mut ages: Vec<(u64, usize)> =
+            self.entries.values().map(|e| (e.used, bytes(e))).collect();
+        ages.sort_unstable();
+        let mut oldest_kept = 0;
+        for (used, bytes) in ages {
+            if total <= capacity / 4 * 3 {
+                break;
+            }
+            total -= bytes;
+            oldest_kept = used + 1;
+        }
+        self.entries.retain(|_, e| e.used >= oldest_kept);
+    }
+}
+
+/// The code of all `kernels`, in order.
+pub(crate) fn compile_kernels(
+    kernels: &[Kernel],
+    options: CodegenOptions,
+) -> Result<Vec<PlanKernel>, CodegenError> {
+    let canonical: Vec<Canonical<'_>> = kernels
+        .iter()
+        .map(canonical)
+        .collect::<Result<_, DimOverflow>>()?;
+    let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
+    let codes = compile_canonical(&kernels, options)?;
+    Ok(codes
+        .into_iter()
+        .zip(canonical)
+        .map(|(code, canonical)| PlanKernel {
+            code,
+            symbols: canonical.symbols,
+        })
+        .collect())
+}
+
+fn compile_canonical(
+    kernels: &[&Kernel],
+    options: CodegenOptions,
+) -> Result<Vec<Shared>, CodegenError> {
+    let cells: Vec<Cell> = with_cache(|cache| {
+        kernels
+            .iter()
+            .map(|&kernel| cache.cell(KeyRef { kernel, options }))
+            .collect()
+    });
+    let missing: Vec<usize> = (0..kernels.len())
+        .filter(|&i| cells[i].get().is_none())
+        .collect();
+    let fill = |i: usize| {
+        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+    };
+    let threads = lazulite_runtime::Pool::global()
+        .threads()
+        .min(missing.len().div_ceil(KERNELS_PER_THREAD));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            fill(i);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // If no thread can be had, this one does the work.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    if !missing.is_empty() {
+        with_cache(|cache| cache.trim(CAPACITY));
+    }
+    // All threads are done, so every cell is filled; failures are told to everyone who asks.
+    cells
+        .iter()
+        .zip(kernels)
+        .map(|(cell, kernel)| {
+            cell.get_or_init(|| compile(kernel, options).map(Arc::new))
+                .clone()
+        })
+        .collect()
+}
+
+fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, CodegenError> {
+    verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
+    let backend = options.level.backend()?;
+    let lowered = lower(kernel, backend.caps(), options.lower)?;
+    let code = backend.emit(&lowered.function, false)?;
+    let function = jit::link(&code)?;
+    Ok(CompiledKernel {
+        function,
+        sizes: lowered.sizes,
+        scratch: lowered.scratch,
+        lane_multiple: lowered.lane_multiple,
+        // The estimate may overflow where the code does not.
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
+        can_fault: can_fault(kernel),
+    })
+}
+
+/// A kernel's stages as text: vector code, then machine code.
+pub(crate) fn inspect(
+    kernel: &Kernel,
+    options: CodegenOptions,
+) -> Result<(String, String), CodegenError> {
+    verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
+    let backend = options.level.backend()?;
+    let lowered = lower(kernel, backend.caps(), options.lower)?;
+    let code = backend.emit(&lowered.function, true)?;
+    Ok((lowered.function.to_string(), code.text.unwrap_or_default()))
+}
+
+/// Thousandths (1024ths) of a nanosecond for one element, on one core of a present-day machine.
+mod price {
+    pub const POINT: i64 = 200;
+    pub const CHEAP: i64 = 80;
+    pub const MEMORY: i64 = 150;
+    pub const DIVISION: i64 = 700;
+    pub const TRANSCENDENTAL: i64 = 2500;
+}
+
+/// What one outer point costs.
+fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
+    let point = Kernel {
+        outer: vec![Dim::ONE; kernel.outer.len()],
+        ..kernel.clone()
+    };
+    let ops = point.work()?.ops;
+    let mut sum = Dim::constant(price::POINT);
+    for (count, price) in [
+        (ops.cheap, price::CHEAP),
+        (ops.memory, price::MEMORY),
+        (ops.division, price::DIVISION),
+        (ops.transcendental, price::TRANSCENDENTAL),
+    ] {
+        sum = sum.add(&count.mul(&Dim::constant(price))?)?;
+    }
+    Ok(sum)
+}
+
+fn can_fault(kernel: &Kernel) -> bool {
+    let mut insts = kernel.stages.iter().flat_map(|s| &s.insts);
+    insts.any(|i| {
+        matches!(
+            i.op,
+            InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lazulite_ir::parse_kernel;
+
+    fn kernel(factor: i64) -> Kernel {
+        parse_kernel(&format!(
+            "kernel(b0: i64 read, b1: i64 write) {{ outer o0 < n lanes outer stage {{
+               v0 = load b0[o0] : i64 v1 = const i64({factor}) : i64
+               v2 = mul v0, v1 : i64 store b1[o0] = v2 }} }}"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn equal_kernels_are_compiled_once() {
+        let options = CodegenOptions::default();
+        let kernels: Vec<Kernel> = (0..20).map(|i| kernel(1000 + i)).collect();
+        let first = compile_kernels(&kernels, options).unwrap();
+        let second = std::thread::spawn(move || compile_kernels(&kernels, options).unwrap())
+            .join()
+            .unwrap();
+        for (a, b) in first.iter().zip(&second) {
+            assert!(Arc::ptr_eq(&a.code, &b.code));
+        }
+        assert!(!Arc::ptr_eq(&first[0].code, &first[1].code));
+    }
+
+    #[test]
+    fn trimming_forgets_what_is_oldest_and_frees_nothing_in_use() {
+        let mut cache = Cache::default();
+        let options = CodegenOptions::default();
+        let kernels: Vec<Kernel> = (0..8).map(kernel).collect();
+        for kernel in &kernels {
+            let cell = cache.cell(KeyRef { kernel, options });
+            cell.get_or_init(|| compile(kernel, options).map(Arc::new));
+        }
+        let [oldest, newest] = [&kernels[0], &kernels[7]].map(|kernel| {
+            let cell = cache.cell(KeyRef { kernel, options });
+            cell.get().unwrap().clone().unwrap()
+        });
+        // Numbers 0 and 7 were used last.
+        cache.trim(4 * PAGE);
+        assert_eq!(cache.entries.len(), 3);
+        let held = |kernel| cache.entries.contains_key(&KeyRef { kernel, options });
+        assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));
+        drop(cache);
+        for used in [oldest, newest] {
+            assert_eq!(Arc::strong_count(&used.function.region), 1);
+        }
+    }
+
+    #[test]
+    fn malformed_kernels_are_refused_again_and_again() {
+        let mut broken = kernel(3);
+        broken.stages[0].insts.remove(0);
+        let options = CodegenOptions::default();
+        for _ in 0..2 {
+            let error = compile_kernels(std::slice::from_ref(&broken), options).err();
+            assert!(
+                matches!(error, Some(CodegenError::Malformed(_))),
+                "{error:?}"
+            );
+        }
+    }
+}

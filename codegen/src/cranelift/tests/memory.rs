@@ -1,0 +1,399 @@
+//! Loads and stores of every element type, in every placement and under masks; control flow and
+//! faults.
+
+use super::{backends, check, execute, interpret};
+use crate::vector::{Bin, Builder, Class, Conv, Function, MemAccess, Reg, Scalar};
+use lazulite_ir::DType;
+
+const ELEMENTS: [DType; 13] = [
+    DType::Bool,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::F16,
+    DType::BF16,
+    DType::F32,
+    DType::F64,
+];
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Placement {
+    Contiguous,
+    Broadcast,
+    /// Elements apart, known while compiling or not.
+    Strided(i64, bool),
+    Indexed,
+}
+
+const PLACEMENTS: [Placement; 6] = [
+    Placement::Contiguous,
+    Placement::Broadcast,
+    Placement::Strided(3, true),
+    Placement::Strided(-2, true),
+    Placement::Strided(2, false),
+    Placement::Indexed,
+];
+
+/// Where the first lane lies, so that all placements stay inside.
+const FIRST: i64 = 8;
+const LEN: usize = 32;
+
+/// The bytes of `LEN` elements, among them every kind of number; all values of f16 and bf16 are
+/// tested elsewhere.
+fn elements(dtype: DType, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    (0..LEN * dtype.size())
+        .map(|_| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let byte = (state >> 33) as u8;
+            if dtype == DType::Bool { byte & 1 } else { byte }
+        })
+        .collect()
+}
+
+/// Address and access for a placement in buffer `n`; indices lie in buffer 2.
+fn place(b: &mut Builder, n: u32, lanes: u32, dtype: DType, p: Placement) -> (Scalar, MemAccess) {
+    let size = dtype.size() as i64;
+    let base = b.buffer(n);
+    let offset = b.s_const(if p == Placement::Indexed {
+        0
+    } else {
+        FIRST * size
+    });
+    let address = b.s_add(base, offset);
+    let access = match p {
+        Placement::Contiguous => MemAccess::Contiguous,
+        Placement::Broadcast => MemAccess::Broadcast,
+        Placement::Strided(stride, true) => MemAccess::Strided(b.s_const(stride * size)),
+        Placement::Strided(stride, false) => {
+            let (half, bytes) = (b.size(0), b.s_const(stride / 2 * size));
+            MemAccess::Strided(b.s_mul(half, bytes))
+        }
+        Placement::Indexed => {
+            let indices = b.buffer(2);
+            let index = b.load(DType::I64, lanes, indices, MemAccess::Contiguous, None);
+            MemAccess::Indexed(index)
+        }
+    };
+    (address, access)
+}
+
+/// Reads in one placement and writes in another, both under masks from buffer 3.
+fn transfer(dtype: DType, lanes: u32, from: Placement, to: Placement, masked: bool) -> Function {
+    let mut b = Builder::new(4);
+    let masks = b.buffer(3);
+    let mask = |b: &mut Builder, at: i64| {
+        let offset = b.s_const(at);
+        let address = b.s_add(masks, offset);
+        masked.then(|| b.load(DType::Bool, lanes, address, MemAccess::Contiguous, None))
+    };
+    let (address, access) = place(&mut b, 0, lanes, dtype, from);
+    let read = mask(&mut b, 0);
+    let value = b.load(dtype, lanes, address, access, read);
+    let (address, access) = place(&mut b, 1, lanes, dtype, to);
+    let written = mask(&mut b, 4);
+    b.store(dtype, address, access, value, written, false);
+    b.finish()
+}
+
+#[test]
+fn transfers() {
+    for dtype in ELEMENTS {
+        for from in PLACEMENTS {
+            for to in PLACEMENTS {
+                if to == Placement::Broadcast {
+                    continue;
+                }
+                for (lanes, masks) in [
+                    (4, None),
+                    (1, None),
+                    (4, Some([1u8, 0, 1, 1, 0, 1, 1, 0])),
+                    (4, Some([1, 1, 1, 1, 1, 1, 1, 1])),
+                    (4, Some([0; 8])),
+                    (1, Some([1, 0, 0, 0, 0, 0, 0, 0])),
+                    (1, Some([0, 0, 0, 0, 1, 0, 0, 0])),
+                ] {
+                    let f = transfer(dtype, lanes, from, to, masks.is_some());
+                    let indices: Vec<u8> = [21i64, 3, 30, 9]
+                        .iter()
+                        .flat_map(|i| i.to_le_bytes())
+                        .collect();
+                    let buffers = [
+                        elements(dtype, 1),
+                        elements(dtype, 2),
+                        indices,
+                        masks.unwrap_or_default().to_vec(),
+                    ];
+                    let what = format!("{dtype} {from:?} to {to:?}, {lanes} lanes, {masks:?}");
+                    check(&what, &f, &buffers, &[2], (1, dtype));
+                }
+            }
+        }
+    }
+}
+
+/// Copies `count` elements of `from` to `to`, converting by way of the register class.
+fn convert_all(from: DType, to: DType, count: usize) -> Function {
+    let mut b = Builder::new(4);
+    let (zero, end) = (b.s_const(0), b.s_const(count as i64));
+    b.for_loop(zero, end, 4, |b, i| {
+        let [x, y] = [(0, from), (1, to)].map(|(n, dtype)| {
+            let size = b.s_const(dtype.size() as i64);
+            let (base, offset) = (b.buffer(n), b.s_mul(i, size));
+            b.s_add(base, offset)
+        });
+        let value = b.load(from, 4, x, MemAccess::Contiguous, None);
+        b.store(to, y, MemAccess::Contiguous, value, None, false);
+    });
+    b.finish()
+}
+
+#[test]
+fn every_half_float_widens() {
+    for half in [DType::F16, DType::BF16] {
+        let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        let f = convert_all(half, DType::F32, 1 << 16);
+        let out = vec![0; 4 << 16];
+        check(&format!("{half}"), &f, &[all, out], &[], (1, DType::F32));
+    }
+}
+
+#[test]
+fn half_floats_round_to_nearest_even() {
+    for half in [DType::F16, DType::BF16] {
+        // Around every representable number and every tie, and anything at all.
+        let mut values: Vec<u32> = (0..=u16::MAX)
+            .flat_map(|h| {
+                let bits = match half {
+                    DType::F16 => half::f16::from_bits(h).to_f32().to_bits(),
+                    _ => u32::from(h) << 16,
+                };
+                let tie = match half {
+                    DType::F16 => bits ^ 0x1000,
+                    _ => bits ^ 0x8000,
+                };
+                [bits, tie, tie.wrapping_add(1), tie.wrapping_sub(1)]
+            })
+            .collect();
+        values.extend((0..1 << 16).map(|i: u32| i.wrapping_mul(2654435761)));
+        let input: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let f = convert_all(DType::F32, half, values.len());
+        let out = vec![0; 2 * values.len()];
+        check(&format!("{half}"), &f, &[input, out], &[], (1, half));
+    }
+}
+
+/// Sums over nested loops with remainders, into variables of every class.
+fn sums() -> Function {
+    let mut b = Builder::new(4);
+    let classes = [Class::F32, Class::F64, Class::I32, Class::I64, Class::Mask];
+    let vars = classes.map(|class| {
+        let var = b.var(class, 4);
+        let start = b.const_bits(class, 4, 0);
+        b.set(var, start);
+        var
+    });
+    let (rows, columns, zero) = (b.size(0), b.size(1), b.s_const(0));
+    b.for_loop(zero, rows, 1, |b, i| {
+        let (after, ()) = b.for_loop(zero, columns, 4, |b, j| {
+            let product = b.s_mul(i, j);
+            let ramp = b.ramp(Class::I64, 4, product, 3);
+            let ints = b.convert(Conv::Int, Class::I32, ramp);
+            let float = b.convert(Conv::FromInt, Class::F32, ints);
+            let double = b.convert(Conv::FromInt, Class::F64, ramp);
+            let five = b.int_like(ints, 5);
+            let mask = b.eq(ints, five);
+            for (var, value) in vars.into_iter().zip([float, double, ints, ramp, mask]) {
+                let op = if b.class(value) == Class::Mask {
+                    Bin::Xor
+                } else {
+                    Bin::Add
+                };
+                let old = b.get(var);
+                let new = b.binary(op, old, value);
+                b.set(var, new);
+            }
+        });
+        // The rest, one at a time, on odd rows.
+        let two = b.s_const(2);
+        let odd = b.s_mod(i, two);
+        b.if_nonzero(odd, |b| {
+            b.for_loop(after, columns, 1, |b, j| {
+                let x = b.splat(Class::I64, 4, j);
+                let old = b.get(vars[3]);
+                let new = b.add(old, x);
+                b.set(vars[3], new);
+            });
+        });
+        let last = b.get(vars[4]);
+        b.if_any(last, |b| {
+            let old = b.get(vars[2]);
+            let one = b.int_like(old, 1);
+            let new = b.sub(old, one);
+            b.set(vars[2], new);
+        });
+    });
+    let out = b.buffer(0);
+    let memory = [DType::F32, DType::F64, DType::I32, DType::I64, DType::Bool];
+    for (n, (var, dtype)) in vars.into_iter().zip(memory).enumerate() {
+        let value = b.get(var);
+        let offset = b.s_const(32 * n as i64);
+        let address = b.s_add(out, offset);
+        b.store(dtype, address, MemAccess::Contiguous, value, None, false);
+    }
+    b.finish()
+}
+
+#[test]
+fn loops_variables_and_conditions() {
+    let f = sums();
+    for sizes in [[0, 9], [1, 3], [1, 4], [3, 13], [6, 0], [5, 8]] {
+        check(
+            &format!("{sizes:?}"),
+            &f,
+            &[vec![0; 160]],
+            &sizes,
+            (0, DType::U8),
+        );
+    }
+}
+
+/// Scalar arithmetic with known and unknown operands, negative ones too.
+#[test]
+fn scalar_arithmetic() {
+    type Op = fn(&mut Builder, Scalar, Scalar) -> Scalar;
+    let ops: [Op; 8] = [
+        Builder::s_add,
+        Builder::s_sub,
+        Builder::s_mul,
+        Builder::s_floor_div,
+        Builder::s_mod,
+        Builder::s_min,
+        Builder::s_max,
+        Builder::s_less,
+    ];
+    for known in [None, Some(1i64), Some(8), Some(7)] {
+        let mut b = Builder::new(4);
+        let out = b.buffer(0);
+        for (n, op) in ops.iter().enumerate() {
+            let (x, y) = (b.size(0), b.size(1));
+            let y = known.map_or(y, |k| b.s_const(k));
+            let r = op(&mut b, x, y);
+            let offset = b.s_const(8 * n as i64);
+            let address = b.s_add(out, offset);
+            let value = b.splat(Class::I64, 1, r);
+            b.store(
+                DType::I64,
+                address,
+                MemAccess::Contiguous,
+                value,
+                None,
+                false,
+            );
+        }
+        let f = b.finish();
+        for sizes in [
+            [0, 5],
+            [-1, 3],
+            [17, 5],
+            [-17, 5],
+            [i64::MIN, 3],
+            [40, 8],
+            [-40, 8],
+        ] {
+            check(
+                &format!("{sizes:?}"),
+                &f,
+                &[vec![0; 64]],
+                &sizes,
+                (0, DType::I64),
+            );
+        }
+    }
+}
+
+fn faulty(lanes: u32) -> Function {
+    let mut b = Builder::new(4);
+    let (at, masks, bound) = (b.buffer(0), b.buffer(1), b.s_const(77));
+    let value: Reg = b.load(DType::I64, lanes, at, MemAccess::Contiguous, None);
+    for fault in [3, 9] {
+        let mask = b.load(DType::Bool, lanes, masks, MemAccess::Contiguous, None);
+        b.fault(mask, fault, value, bound);
+    }
+    b.finish()
+}
+
+#[test]
+fn the_first_fault_stays() {
+    let values: Vec<u8> = [11i64, -12, 13, 14]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    for lanes in [1, 4] {
+        for masks in [[0u8; 4], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0]] {
+            let f = faulty(lanes);
+            let buffers = [values.clone(), masks.to_vec()];
+            check(
+                &format!("{lanes} {masks:?}"),
+                &f,
+                &buffers,
+                &[],
+                (0, DType::I64),
+            );
+        }
+    }
+}
+
+#[test]
+fn the_box_is_read() {
+    let mut b = Builder::new(4);
+    let out = b.buffer(0);
+    for n in 0..2 {
+        let (from, to) = (b.box_from(n), b.box_to(n));
+        let length = b.s_sub(to, from);
+        let offset = b.s_const(8 * i64::from(n));
+        let address = b.s_add(out, offset);
+        let value = b.splat(Class::I64, 1, length);
+        b.store(
+            DType::I64,
+            address,
+            MemAccess::Contiguous,
+            value,
+            None,
+            false,
+        );
+    }
+    let f = b.finish();
+    let bounds = [(3, 10), (5, 25)];
+    let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
+    for backend in backends() {
+        assert_eq!(
+            execute(&backend, &f, &[vec![0; 16]], &[], &bounds),
+            expected
+        );
+    }
+}
+
+/// Pool data is found, next to what the backend puts there itself.
+#[test]
+fn pool_data_is_addressed() {
+    let mut b = Builder::new(4);
+    let data: Vec<u8> = [1.5f32, 2.5, -3.5, 4.5]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let (pool, out) = (b.pool(&data), b.buffer(0));
+    let value = b.load(DType::F32, 4, pool, MemAccess::Contiguous, None);
+    let third = b.splat_f32(1.0 / 3.0);
+    let r = b.fma(value, third, third);
+    b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
+    let f = b.finish();
+    check("pool", &f, &[vec![0; 16]], &[], (0, DType::F32));
+}

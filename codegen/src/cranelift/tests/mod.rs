@@ -1,0 +1,280 @@
+//! The backend against the interpreter: every operation, conversion and memory access, at one lane and
+//! at full width, with and without the processor's newer instructions.
+
+mod memory;
+mod operations;
+mod random;
+
+use super::CraneliftBackend;
+use crate::backend::VectorBackend;
+use crate::jit;
+use crate::vector::interp::{self, Arguments};
+use crate::vector::{Builder, Class, Function, MemAccess, Reg};
+use lazulite_ir::DType;
+use lazulite_runtime::Status;
+
+fn backends() -> [CraneliftBackend; 2] {
+    [
+        CraneliftBackend::native().unwrap(),
+        CraneliftBackend::baseline().unwrap(),
+    ]
+}
+
+/// What a run left behind: the buffers and the fault.
+type Outcome = (Vec<Vec<u8>>, Option<(u64, i64, i64)>);
+
+fn interpret(f: &Function, buffers: &[Vec<u8>], sizes: &[i64], bounds: &[(i64, i64)]) -> Outcome {
+    let mut buffers = buffers.to_vec();
+    let fault = interp::run(
+        f,
+        Arguments {
+            buffers: buffers.iter_mut().map(|b| &mut b[..]).collect(),
+            sizes,
+            bounds,
+        },
+    )
+    .unwrap_or_else(|e| panic!("{e}"));
+    (
+        buffers,
+        fault.map(|f| (u64::from(f.fault), f.value, f.bound)),
+    )
+}
+
+fn execute(
+    backend: &CraneliftBackend,
+    f: &Function,
+    buffers: &[Vec<u8>],
+    sizes: &[i64],
+    bounds: &[(i64, i64)],
+) -> Outcome {
+    let code = backend.emit(f, false).unwrap_or_else(|e| panic!("{e}"));
+    let linked = jit::link(&code).unwrap();
+    let mut buffers = buffers.to_vec();
+    let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
+    let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
+    let status = Status::default();
+    // SAFETY: the interpreter has run the same function on the same arguments and checked every
+    // access.
+    unsafe {
+        (linked.entry)(
+            pointers.as_ptr(),
+            sizes.as_ptr(),
+            bounds.as_ptr(),
+            &raw const status,
+        );
+    }
+    (buffers, status.fault())
+}
+
+/// Bytes compare equal, all NaNs of a float type being one.
+fn same(dtype: DType, a: &[u8], b: &[u8]) -> bool {
+    let nan = |bytes: &[u8]| match dtype {
+        DType::F32 => f32::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+        DType::F64 => f64::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+        DType::F16 => half::f16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+        DType::BF16 => half::bf16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+        _ => false,
+    };
+    let size = dtype.size();
+    a.chunks(size)
+        .zip(b.chunks(size))
+        .all(|(a, b)| a == b || (nan(a) && nan(b)))
+}
+
+/// Runs `f` both ways and compares the buffer `out` and the fault.
+fn check(what: &str, f: &Function, buffers: &[Vec<u8>], sizes: &[i64], out: (usize, DType)) {
+    let expected = interpret(f, buffers, sizes, &[]);
+    for (level, backend) in backends().iter().enumerate() {
+        let found = execute(backend, f, buffers, sizes, &[]);
+        assert_eq!(found.1, expected.1, "{what}, level {level}: fault\n{f}");
+        for (n, (a, b)) in found.0.iter().zip(&expected.0).enumerate() {
+            let ok = match n == out.0 {
+                true => same(out.1, a, b),
+                false => a == b,
+            };
+            assert!(
+                ok,
+                "{what}, level {level}, buffer {n}:\nfound    {a:02x?}\nexpected {b:02x?}\nfrom {buffers:02x?}\n{f}"
+            );
+        }
+    }
+}
+
+const CLASSES: [Class; 5] = [Class::F32, Class::F64, Class::I32, Class::I64, Class::Mask];
+
+/// The memory type that holds a class bit for bit.
+fn memory(class: Class) -> DType {
+    match class {
+        Class::F32 => DType::F32,
+        Class::F64 => DType::F64,
+        Class::I32 => DType::I32,
+        Class::I64 => DType::I64,
+        Class::Mask => DType::Bool,
+    }
+}
+
+/// Values at which operations are delicate, as bits of the class.
+fn edges(class: Class) -> Vec<u64> {
+    let ints = [
+        0i64, 1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 32767, 65535, 65536,
+    ];
+    let signed = |min: i64, max: i64| {
+        let mut all: Vec<i64> = ints.iter().flat_map(|&i| [i, -i]).collect();
+        all.extend([
+            min,
+            min + 1,
+            max,
+            max - 1,
+            max / 2,
+            min / 2,
+            0x5555_5555,
+            0x1234_5678,
+        ]);
+        all
+    };
+    match class {
+        Class::Mask => vec![0, 1],
+        Class::I32 => signed(i32::MIN.into(), i32::MAX.into())
+            .into_iter()
+            .map(|i| u64::from(i as u32))
+            .collect(),
+        Class::I64 => signed(i64::MIN, i64::MAX)
+            .into_iter()
+            .chain([
+                i64::from(i32::MIN),
+                i64::from(i32::MAX),
+                1 << 32,
+                (1 << 53) + 1,
+            ])
+            .map(|i| i as u64)
+            .collect(),
+        Class::F32 => floats()
+            .into_iter()
+            .map(|x| u64::from((x as f32).to_bits()))
+            .collect(),
+        Class::F64 => floats().into_iter().map(f64::to_bits).collect(),
+    }
+}
+
+fn floats() -> Vec<f64> {
+    let mut all = vec![
+        0.0,
+        0.5,
+        1.0,
+        1.5,
+        2.5,
+        3.5,
+        1e-3,
+        1.0 / 3.0,
+        65504.0,
+        65519.0,
+        65520.0,
+        65536.0,
+        1e5,
+        5.9604645e-8,
+        2.9802322e-8,
+        3.1e-8,
+        6.1e-5,
+        6.103515625e-5,
+        1e-40,
+        1e-45,
+        1e-310,
+        1e30,
+        1e300,
+        3.4e38,
+        2147483647.0,
+        2147483648.0,
+        2147483904.0,
+        4294967296.0,
+        9.3e18,
+        1e19,
+        8388608.5,
+        4503599627370496.5,
+        f64::INFINITY,
+        f64::NAN,
+        1.00048828125,
+        1.001953125,
+    ];
+    all.extend(all.clone().into_iter().map(|x| -x));
+    all
+}
+
+fn bytes(class: Class, values: &[u64]) -> Vec<u8> {
+    let size = memory(class).size();
+    values
+        .iter()
+        .flat_map(|v| v.to_le_bytes()[..size].to_vec())
+        .collect()
+}
+
+/// Every pair of edge values, padded to a multiple of four by repeating.
+fn pairs(class: Class) -> [Vec<u64>; 2] {
+    let values = edges(class);
+    let mut columns = [Vec::new(), Vec::new()];
+    for &a in &values {
+        for &b in &values {
+            columns[0].push(a);
+            columns[1].push(b);
+        }
+    }
+    columns.map(|c| padded(&c))
+}
+
+fn padded(values: &[u64]) -> Vec<u64> {
+    let len = values.len().next_multiple_of(4);
+    values.iter().copied().cycle().take(len).collect()
+}
+
+/// A function that reads columns of the given classes, applies `op` and writes the result.
+fn lanewise(
+    lanes: u32,
+    inputs: &[Class],
+    output: Class,
+    count: usize,
+    op: impl Fn(&mut Builder, &[Reg]) -> Reg,
+) -> Function {
+    let mut b = Builder::new(4);
+    let (zero, end) = (b.s_const(0), b.s_const(count as i64));
+    b.for_loop(zero, end, i64::from(lanes), |b, i| {
+        let address = |b: &mut Builder, n: usize, class: Class| {
+            let size = b.s_const(memory(class).size() as i64);
+            let (base, offset) = (b.buffer(n as u32), b.s_mul(i, size));
+            b.s_add(base, offset)
+        };
+        let regs: Vec<Reg> = inputs
+            .iter()
+            .enumerate()
+            .map(|(n, &class)| {
+                let at = address(b, n, class);
+                b.load(memory(class), lanes, at, MemAccess::Contiguous, None)
+            })
+            .collect();
+        let r = op(b, &regs);
+        let at = address(b, inputs.len(), output);
+        let width = b.shape(r).1;
+        let r = if width == lanes { r } else { b.splat_lane(r) };
+        b.store(memory(output), at, MemAccess::Contiguous, r, None, false);
+    });
+    b.finish()
+}
+
+fn check_lanewise(
+    what: &str,
+    inputs: &[Class],
+    output: Class,
+    columns: &[Vec<u64>],
+    op: impl Fn(&mut Builder, &[Reg]) -> Reg,
+) {
+    for lanes in [1, 4] {
+        let count = columns[0].len();
+        let f = lanewise(lanes, inputs, output, count, &op);
+        let mut buffers: Vec<Vec<u8>> = inputs
+            .iter()
+            .zip(columns)
+            .map(|(&class, column)| bytes(class, column))
+            .collect();
+        buffers.push(vec![0xab; count * memory(output).size()]);
+        let out = (inputs.len(), memory(output));
+        check(&format!("{what} at {lanes} lanes"), &f, &buffers, &[5], out);
+    }
+}

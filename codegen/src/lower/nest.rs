@@ -1,0 +1,301 @@
+//! The loop nest: outer ranges, stages, the loops along lanes, and accumulators.
+
+use super::analyse::lane_var;
+use super::{LaneLoop, Lowerer, Pack, Result, Slot};
+use crate::CodegenError;
+use crate::vector::{Reg, Scalar, VarId};
+use lazulite_ir::{Combine, DType, Dim, InstOp, ValueId, Var};
+use smallvec::{SmallVec, smallvec};
+
+/// The variables behind one accumulator.
+pub(super) struct Accumulator {
+    kind: Combine,
+    dtype: DType,
+    /// One per copy.
+    wide: SmallVec<[VarId; 4]>,
+    /// For the rest of an inner lane loop; the loops are joined after the stage.
+    rest: Option<VarId>,
+}
+
+impl Lowerer<'_> {
+    /// The whole kernel.
+    pub(super) fn kernel_body(&mut self) -> Result<()> {
+        // Numbered here, they are found from everywhere instead of being reloaded under conditions.
+        for buffer in 0..self.kernel.buffers.len() as u32 {
+            self.b.buffer(buffer);
+        }
+        self.outer_loop(0)
+    }
+
+    /// The loop over outer range `depth` and all within.
+    fn outer_loop(&mut self, depth: usize) -> Result<()> {
+        if depth == self.kernel.outer.len() {
+            return (0..self.kernel.stages.len()).try_for_each(|stage| self.stage(stage));
+        }
+        for stage in 0..self.kernel.stages.len() {
+            self.stage = stage;
+            self.level(stage, depth)?;
+        }
+        let (from, to) = (self.b.box_from(depth as u32), self.b.box_to(depth as u32));
+        let var = Var::Outer(depth as u32);
+        if self.lane_loop == LaneLoop::Outer(depth as u32) {
+            let packs = self.packs(&self.kernel.outer[depth], var, 0);
+            return self.lane_loops(from, to, &packs, &mut |l| l.outer_loop(depth + 1));
+        }
+        let counter = self.b.open_loop(from, to, 1);
+        self.outer.push(counter);
+        self.outer_loop(depth + 1)?;
+        self.outer.pop();
+        self.b.close_loop();
+        Ok(())
+    }
+
+    /// The loops that share the points along the lanes: as few as the extent needs.
+    fn packs(&self, extent: &Dim, var: Var, stage: usize) -> SmallVec<[Pack; 3]> {
+        let copies = self.copies.get(stage).copied().unwrap_or(1);
+        let pack = |lanes, copies| Pack {
+            lanes,
+            copies,
+            var: Some(var),
+        };
+        let mut packs: SmallVec<[Pack; 3]> = smallvec![pack(self.lanes, copies)];
+        if copies > 1 {
+            packs.push(pack(self.lanes, 1));
+        }
+        packs.push(pack(1, 1));
+        if let Some(extent) = extent.as_const() {
+            let mut rest = extent;
+            packs.retain(|p| {
+                let points = i64::from(p.lanes * p.copies);
+                let needed = rest >= points;
+                rest %= points;
+                needed
+            });
+        }
+        packs
+    }
+
+    /// Runs `body` for every pack in turn, over the points that the packs before it have left.
+    fn lane_loops(
+        &mut self,
+        from: Scalar,
+        to: Scalar,
+        packs: &[Pack],
+        body: &mut dyn FnMut(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let mut start = from;
+        let before = self.pack;
+        for &pack in packs {
+            self.pack = pack;
+            let step = i64::from(pack.lanes * pack.copies);
+            let counter = self.b.open_loop(start, to, step);
+            let counters = match pack.var {
+                Some(Var::Inner(_)) => &mut self.inner,
+                Some(Var::Outer(_)) | None => &mut self.outer,
+            };
+            counters.push(counter);
+            body(self)?;
+            let counters = match pack.var {
+                Some(Var::Inner(_)) => &mut self.inner,
+                Some(Var::Outer(_)) | None => &mut self.outer,
+            };
+            counters.pop();
+            start = self.b.close_loop();
+        }
+        self.pack = before;
+        Ok(())
+    }
+
+    /// Everything of a stage that belongs into exactly `depth` loops.
+    fn level(&mut self, stage: usize, depth: usize) -> Result<()> {
+        for inst in 0..self.kernel.stages[stage].insts.len() {
+            if self.analysis.depth(stage, inst) == depth {
+                self.inst(stage, inst)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One stage at one outer point (or pack of them).
+    fn stage(&mut self, number: usize) -> Result<()> {
+        self.stage = number;
+        let stage = &self.kernel.stages[number];
+        let lanes = match lane_var(stage, self.lane_loop) {
+            Some(var @ Var::Inner(i)) => self.packs(&stage.ranges[i as usize], var, number),
+            Some(Var::Outer(_)) | None => SmallVec::new(),
+        };
+        self.open_accumulators(number, &lanes)?;
+        let runs = !stage.ranges.iter().any(|r| r.is(0));
+        if runs {
+            // Loads that left the inner loops must not run where these would not.
+            let mut conditions = 0;
+            for range in &stage.ranges {
+                if range.bounds().0.is_none_or(|lo| lo <= 0) {
+                    let (zero, extent) = (self.b.s_const(0), self.dim(range));
+                    let runs = self.b.s_less(zero, extent);
+                    self.b.open_if_nonzero(runs);
+                    conditions += 1;
+                }
+            }
+            self.inner_loop(number, 0, &lanes)?;
+            for _ in 0..conditions {
+                self.b.close_if();
+            }
+        }
+        self.close_accumulators(number)
+    }
+
+    /// What belongs outside inner range `range`, then the loop over it.
+    fn inner_loop(&mut self, stage: usize, range: usize, lanes: &[Pack]) -> Result<()> {
+        self.level(stage, self.kernel.outer.len() + range)?;
+        let ranges = &self.kernel.stages[stage].ranges;
+        let Some(extent) = ranges.get(range) else {
+            return Ok(());
+        };
+        let (from, to) = (self.b.s_const(0), self.dim(extent));
+        if range + 1 == ranges.len() && !lanes.is_empty() {
+            return self.lane_loops(from, to, lanes, &mut |l| {
+                l.inner_loop(stage, range + 1, &[])
+            });
+        }
+        let counter = self.b.open_loop(from, to, 1);
+        self.inner.push(counter);
+        self.inner_loop(stage, range + 1, lanes)?;
+        self.inner.pop();
+        self.b.close_loop();
+        Ok(())
+    }
+
+    /// Gives every accumulator of a stage its variables, set to the identity.
+    fn open_accumulators(&mut self, number: usize, packs: &[Pack]) -> Result<()> {
+        for (i, inst) in self.kernel.stages[number].insts.iter().enumerate() {
+            let (Some(v), InstOp::Accumulate(kind, _)) = (inst.result, &inst.op) else {
+                continue;
+            };
+            let dtype = self.dtype(v);
+            let widths: (u32, u32, bool) = if packs.is_empty() {
+                match self.analysis.varies(number, i) {
+                    true => (self.pack.copies, self.pack.lanes, false),
+                    false => (1, 1, false),
+                }
+            } else {
+                let copies = packs.iter().filter(|p| p.lanes > 1).map(|p| p.copies).max();
+                let rest = packs.iter().any(|p| p.lanes == 1);
+                (copies.unwrap_or(0), self.lanes, rest)
+            };
+            let (copies, lanes, rest) = widths;
+            let class = self.class(v);
+            let bits = super::ops::identity(*kind, dtype)?;
+            let fresh = |l: &mut Self, lanes: u32| {
+                let var = l.b.var(class, lanes);
+                let identity = l.b.const_bits(class, lanes, bits);
+                l.b.set(var, identity);
+                var
+            };
+            let accumulator = Accumulator {
+                kind: *kind,
+                dtype,
+                wide: (0..copies).map(|_| fresh(self, lanes)).collect(),
+                rest: rest.then(|| fresh(self, 1)),
+            };
+            self.accumulators.insert(v, accumulator);
+        }
+        Ok(())
+    }
+
+    /// One more value into an accumulator; gives the running value.
+    pub(super) fn accumulate(
+        &mut self,
+        result: ValueId,
+        varies: bool,
+        value: ValueId,
+    ) -> Result<Slot> {
+        self.each_copy(varies, |l, copy, lanes| {
+            let Some(a) = l.accumulators.get(&result) else {
+                return Err(CodegenError::Malformed(
+                    "an accumulator without stage".into(),
+                ));
+            };
+            let (kind, dtype) = (a.kind, a.dtype);
+            let var = match a.rest {
+                Some(rest) if lanes == 1 => rest,
+                _ => a.wide[copy],
+            };
+            let old = l.b.get(var);
+            let product = match (kind, dtype.is_float() && l.caps.fma) {
+                (Combine::Sum, true) => l.analysis.factors(l.kernel, value),
+                _ => None,
+            };
+            let new = match product {
+                Some((x, y)) => {
+                    let (x, y) = (l.get(x, copy, lanes)?, l.get(y, copy, lanes)?);
+                    l.b.fma(x, y, old)
+                }
+                None => {
+                    let value = l.get(value, copy, lanes)?;
+                    l.combine(kind, dtype, old, value)?
+                }
+            };
+            l.b.set(var, new);
+            Ok(new)
+        })
+    }
+
+    /// Makes the final values of a stage's accumulators available.
+    fn close_accumulators(&mut self, number: usize) -> Result<()> {
+        let across = matches!(
+            lane_var(&self.kernel.stages[number], self.lane_loop),
+            Some(Var::Inner(_))
+        );
+        for (i, inst) in self.kernel.stages[number].insts.iter().enumerate() {
+            let (Some(v), InstOp::Accumulate(..)) = (inst.result, &inst.op) else {
+                continue;
+            };
+            let Some(a) = self.accumulators.remove(&v) else {
+                continue;
+            };
+            let regs: SmallVec<[Reg; 4]> = a.wide.iter().map(|&var| self.b.get(var)).collect();
+            let slot = match (across, self.analysis.varies(number, i)) {
+                (true, _) => Slot::Uniform(self.join(&a, regs)?),
+                (false, true) => Slot::Lanes(regs),
+                (false, false) => Slot::Uniform(regs[0]),
+            };
+            self.values[v.0 as usize] = slot;
+        }
+        Ok(())
+    }
+
+    /// All copies, all lanes and the rest of an accumulator in one value, in an order that depends on
+    /// nothing but the extent.
+    fn join(&mut self, a: &Accumulator, mut regs: SmallVec<[Reg; 4]>) -> Result<Reg> {
+        while regs.len() > 1 {
+            let half = regs.len().div_ceil(2);
+            let upper: SmallVec<[Reg; 4]> = regs.drain(half..).collect();
+            for (i, high) in upper.into_iter().enumerate() {
+                regs[i] = self.combine(a.kind, a.dtype, regs[i], high)?;
+            }
+        }
+        let wide = match regs.first() {
+            Some(&wide) => {
+                let f = super::ops::combining(a.kind, a.dtype)?;
+                let one = self.b.horizontal(f, wide);
+                Some(self.wrap(a.dtype, one))
+            }
+            None => None,
+        };
+        match (wide, a.rest) {
+            (Some(wide), Some(rest)) => {
+                let rest = self.b.get(rest);
+                self.combine(a.kind, a.dtype, wide, rest)
+            }
+            (Some(wide), None) => Ok(wide),
+            (None, Some(rest)) => Ok(self.b.get(rest)),
+            // A loop without points: the identity.
+            (None, None) => {
+                let class = crate::vector::Class::of(a.dtype);
+                let bits = super::ops::identity(a.kind, a.dtype)?;
+                Ok(self.b.const_bits(class, 1, bits))
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Micro-kernels of matrix products: a few rows of the left operand times one packed panel, sums kept in
+//! registers. One generic body, instantiated for vectors of every level.
+
+use super::Level;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
+use crate::PANEL;
+
+/// A block of rows times one panel.
+pub(crate) struct Block<T> {
+    /// Products per sum; at least 1.
+    pub depth: usize,
+    /// Rows; at least 1 and at most [`Micro::rows`].
+    pub rows: usize,
+    /// Columns of the panel that count; at least 1 and at most [`PANEL`].
+    pub columns: usize,
+    /// First element of the first row.
+    pub lhs: *const T,
+    /// Elements from row to row.
+    pub lhs_row: isize,
+    /// Elements from factor to factor.
+    pub lhs_depth: isize,
+    /// The panel: `depth` times [`PANEL`] elements.
+    pub rhs: *const T,
+    /// First sum of the first row.
+    pub product: *mut T,
+    /// Elements from row to row.
+    pub product_row: usize,
+    /// Whether to add to what is there.
+    pub accumulate: bool,
+}
+
+/// A micro-kernel.
+pub(crate) struct Micro<T> {
+    /// Rows at most.
+    pub rows: usize,
+    /// # Safety
+    /// The machine has the kernel's level; all elements that the block speaks of exist and are
+    /// aligned; those of the product may be written and are read by nobody else.
+    pub run: unsafe fn(&Block<T>),
+}
+
+/// Element types of products.
+pub(crate) trait Number: Copy + 'static {
+    /// 0.
+    const ZERO: Self;
+
+    /// `self * b + c`, rounding after each of the two or wrapping.
+    fn multiply_add(self, b: Self, c: Self) -> Self;
+
+    /// The sum, rounding or wrapping as the type does.
+    fn plus(self, b: Self) -> Self;
+
+    /// The micro-kernel for a level.
+    fn micro(level: Level) -> Micro<Self>;
+}
+
+/// A register of elements.
+pub(super) trait Vector: Copy {
+    type Element: Number;
+    const LANES: usize;
+
+    /// # Safety (all methods)
+    /// The machine has the vector's level, and `n` is at most `LANES`; pointers are good for the lanes
+    /// accessed.
+    unsafe fn zero() -> Self;
+    unsafe fn splat(x: Self::Element) -> Self;
+    unsafe fn load(from: *const Self::Element) -> Self;
+    /// The first `n` lanes; the others are 0 and not accessed.
+    unsafe fn load_first(from: *const Self::Element, n: usize) -> Self;
+    /// Only the first `n` lanes.
+    unsafe fn store_first(self, to: *mut Self::Element, n: usize);
+    unsafe fn multiply_add(self, b: Self, c: Self) -> Self;
+    unsafe fn plus(self, b: Self) -> Self;
+    /// Asks for memory that will be loaded soon; any address will do.
+    #[inline(always)]
+    unsafe fn prefetch(_from: *const Self::Element) {}
+}
+
+/// How many rows of a panel ahead of use it is prefetched.
+const AHEAD: usize = 8;
+
+/// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns.
+///
+/// # Safety
+/// As for [`Micro::run`], with at least `ROWS` rows from `row` on and a column that counts in every vector.
+#[inline(always)]
+unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
+    block: &Block<V::Element>,
+    row: usize,
+    column: usize,
+) {
+    // SAFETY: rows, columns and depth stay within the block.
+    unsafe {
+        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        let mut lhs = block.lhs.offset(row as isize * block.lhs_row);
+        let mut rhs = block.rhs.add(column);
+        for _ in 0..block.depth {
+            let mut panel = [V::zero(); VECTORS];
+            for (v, p) in panel.iter_mut().enumerate() {
+                *p = V::load(rhs.add(v * V::LANES));
+                V::prefetch(rhs.wrapping_add(v * V::LANES + AHEAD * PANEL));
+            }
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let factor = V::splat(*lhs.offset(r as isize * block.lhs_row));
+                for (sum, p) in sums.iter_mut().zip(panel) {
+                    *sum = factor.multiply_add(p, *sum);
+                }
+            }
+            // Wrapping: the pointers behind the last element are not used.
+            lhs = lhs.wrapping_offset(block.lhs_depth);
+            rhs = rhs.wrapping_add(PANEL);
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            let product = block.product.add((row + r) * block.product_row + column);
+            for (v, sum) in sums.iter().enumerate() {
+                let to = product.add(v * V::LANES);
+                let n = (block.columns - column - v * V::LANES).min(V::LANES);
+                let sum = match block.accumulate {
+                    true => sum.plus(V::load_first(to, n)),
+                    false => *sum,
+                };
+                sum.store_first(to, n);
+            }
+        }
+    }
+}
+
+/// `ROWS` rows times all columns, `WIDE` (at most 4) vectors at a time.
+///
+/// # Safety
+/// As for [`Micro::run`], with at least `ROWS` rows from `row` on.
+#[inline(always)]
+pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
+    block: &Block<V::Element>,
+    row: usize,
+) {
+    let mut column = 0;
+    while column < block.columns {
+        let vectors = (block.columns - column).div_ceil(V::LANES).min(WIDE);
+        // SAFETY: every vector begins before the last column.
+        unsafe {
+            match vectors {
+                1 => strip::<V, ROWS, 1>(block, row, column),
+                2 => strip::<V, ROWS, 2>(block, row, column),
+                3 => strip::<V, ROWS, 3>(block, row, column),
+                _ => strip::<V, ROWS, 4>(block, row, column),
+            }
+        }
+        column += vectors * V::LANES;
+    }
+}
+
+/// An array as a vector, for every machine.
+#[derive(Clone, Copy)]
+struct Lanes<T, const N: usize>([T; N]);
+
+impl<T: Number, const N: usize> Vector for Lanes<T, N> {
+    type Element = T;
+    const LANES: usize = N;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Lanes([T::ZERO; N])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: T) -> Self {
+        Lanes([x; N])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const T) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Lanes(from.cast::<[T; N]>().read()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const T, n: usize) -> Self {
+        let mut lanes = [T::ZERO; N];
+        for (i, lane) in lanes.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller's promise.
+            *lane = unsafe { from.add(i).read() };
+        }
+        Lanes(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut T, n: usize) {
+        for (i, lane) in self.0.into_iter().enumerate().take(n) {
+            // SAFETY: the caller's promise.
+            unsafe { to.add(i).write(lane) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(mut self, b: Self, c: Self) -> Self {
+        for i in 0..N {
+            self.0[i] = self.0[i].multiply_add(b.0[i], c.0[i]);
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn plus(mut self, b: Self) -> Self {
+        for i in 0..N {
+            self.0[i] = self.0[i].plus(b.0[i]);
+        }
+        self
+    }
+}
+
+/// # Safety
+/// As for [`Micro::run`], for any machine.
+unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
+    // SAFETY: the caller's promise, and `row` stays below the block's rows.
+    unsafe {
+        let mut row = 0;
+        while block.rows - row >= 4 {
+            rows::<Lanes<T, N>, 4, 2>(block, row);
+            row += 4;
+        }
+        for row in row..block.rows {
+            rows::<Lanes<T, N>, 1, 2>(block, row);
+        }
+    }
+}
+
+macro_rules! number {
+    ($type:ty, $lanes:literal, $avx2:expr, $avx512:expr, $multiply_add:expr, $plus:expr) => {
+        impl Number for $type {
+            const ZERO: Self = 0 as $type;
+
+            #[inline(always)]
+            fn multiply_add(self, b: Self, c: Self) -> Self {
+                $multiply_add(self, b, c)
+            }
+
+            #[inline(always)]
+            fn plus(self, b: Self) -> Self {
+                $plus(self, b)
+            }
+
+            fn micro(level: Level) -> Micro<Self> {
+                let portable = Micro {
+                    rows: 4,
+                    run: portable::<$type, $lanes>,
+                };
+                match level {
+                    Level::Portable => portable,
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => Micro {
+                        rows: 6,
+                        run: $avx2,
+                    },
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => Micro {
+                        rows: 6,
+                        run: $avx512,
+                    },
+                    #[cfg(not(target_arch = "x86_64"))]
+                    Level::Avx2 | Level::Avx512 => portable,
+                }
+            }
+        }
+    };
+}
+
+number!(
+    f32,
+    4,
+    x86::avx2::<x86::F32x8>,
+    x86::avx512::<x86::F32x16>,
+    |a, b, c| a * b + c,
+    |a, b| a + b
+);
+number!(
+    f64,
+    2,
+    x86::avx2::<x86::F64x4>,
+    x86::avx512::<x86::F64x8>,
+    |a, b, c| a * b + c,
+    |a, b| a + b
+);
+number!(
+    i32,
+    4,
+    x86::avx2::<x86::I32x8>,
+    x86::avx512::<x86::I32x16>,
+    |a: i32, b, c| a.wrapping_mul(b).wrapping_add(c),
+    i32::wrapping_add
+);
+// AVX2 has no product of 64-bit integers.
+number!(
+    i64,
+    2,
+    portable::<i64, 2>,
+    x86::avx512::<x86::I64x8>,
+    |a: i64, b, c| a.wrapping_mul(b).wrapping_add(c),
+    i64::wrapping_add
+);

@@ -1,0 +1,227 @@
+//! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
+//! [`avx512`], which enable the instructions.
+
+use super::micro::{Block, Vector, rows};
+use core::arch::x86_64::*;
+
+/// # Safety
+/// As for [`super::micro::Micro::run`]; the machine has AVX2 and FMA, and `V` needs no more.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match block.rows {
+            1 => rows::<V, 1, 2>(block, 0),
+            2 => rows::<V, 2, 2>(block, 0),
+            3 => rows::<V, 3, 2>(block, 0),
+            4 => rows::<V, 4, 2>(block, 0),
+            5 => rows::<V, 5, 2>(block, 0),
+            _ => rows::<V, 6, 2>(block, 0),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::run`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match block.rows {
+            1 => rows::<V, 1, 4>(block, 0),
+            2 => rows::<V, 2, 4>(block, 0),
+            3 => rows::<V, 3, 4>(block, 0),
+            4 => rows::<V, 4, 4>(block, 0),
+            5 => rows::<V, 5, 4>(block, 0),
+            _ => rows::<V, 6, 4>(block, 0),
+        }
+    }
+}
+
+/// Lanes below `n` of eight 32-bit ones.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn first_of_8(n: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
+    }
+}
+
+/// Lanes below `n` of four 64-bit ones.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn first_of_4(n: usize) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let lanes = _mm256_setr_epi64x(0, 1, 2, 3);
+        _mm256_cmpgt_epi64(_mm256_set1_epi64x(n as i64), lanes)
+    }
+}
+
+macro_rules! vector {
+    (
+        $name:ident: [$element:ty; $lanes:literal] = $register:ty,
+        zero: $zero:ident,
+        splat: $splat:ident,
+        plus: $plus:ident,
+        load: |$from:ident| $load:expr,
+        load_first: |$first:ident, $n:ident| $load_first:expr,
+        store_first: |$to:ident, $m:ident, $value:ident| $store_first:expr,
+        multiply_add: |$a:ident, $b:ident, $c:ident| $multiply_add:expr,
+    ) => {
+        #[derive(Clone, Copy)]
+        pub(super) struct $name($register);
+
+        // Everything is forced inline: a vector in registers must not pass through a function
+        // that lacks the instructions.
+        impl Vector for $name {
+            type Element = $element;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: the trait's promise; the instruction belongs to the vector's level.
+                unsafe { $name($zero()) }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(x: $element) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($splat(x)) }
+            }
+
+            #[inline(always)]
+            unsafe fn load($from: *const $element) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($load) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_first($first: *const $element, $n: usize) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($load_first) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_first(self, $to: *mut $element, $m: usize) {
+                let $value = self.0;
+                // SAFETY: as above.
+                unsafe { $store_first }
+            }
+
+            #[inline(always)]
+            unsafe fn multiply_add(self, b: Self, c: Self) -> Self {
+                let ($a, $b, $c) = (self.0, b.0, c.0);
+                // SAFETY: as above.
+                unsafe { $name($multiply_add) }
+            }
+
+            #[inline(always)]
+            unsafe fn plus(self, b: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($plus(self.0, b.0)) }
+            }
+
+            #[inline(always)]
+            unsafe fn prefetch(from: *const $element) {
+                // SAFETY: prefetching never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            }
+        }
+    };
+}
+
+vector! {
+    F32x16: [f32; 16] = __m512,
+    zero: _mm512_setzero_ps,
+    splat: _mm512_set1_ps,
+    plus: _mm512_add_ps,
+    load: |from| _mm512_loadu_ps(from),
+    load_first: |from, n| _mm512_maskz_loadu_ps(mask16(n), from),
+    store_first: |to, n, value| _mm512_mask_storeu_ps(to, mask16(n), value),
+    multiply_add: |a, b, c| _mm512_fmadd_ps(a, b, c),
+}
+
+vector! {
+    F64x8: [f64; 8] = __m512d,
+    zero: _mm512_setzero_pd,
+    splat: _mm512_set1_pd,
+    plus: _mm512_add_pd,
+    load: |from| _mm512_loadu_pd(from),
+    load_first: |from, n| _mm512_maskz_loadu_pd(mask8(n), from),
+    store_first: |to, n, value| _mm512_mask_storeu_pd(to, mask8(n), value),
+    multiply_add: |a, b, c| _mm512_fmadd_pd(a, b, c),
+}
+
+vector! {
+    I32x16: [i32; 16] = __m512i,
+    zero: _mm512_setzero_si512,
+    splat: _mm512_set1_epi32,
+    plus: _mm512_add_epi32,
+    load: |from| _mm512_loadu_epi32(from),
+    load_first: |from, n| _mm512_maskz_loadu_epi32(mask16(n), from),
+    store_first: |to, n, value| _mm512_mask_storeu_epi32(to, mask16(n), value),
+    multiply_add: |a, b, c| _mm512_add_epi32(_mm512_mullo_epi32(a, b), c),
+}
+
+vector! {
+    I64x8: [i64; 8] = __m512i,
+    zero: _mm512_setzero_si512,
+    splat: _mm512_set1_epi64,
+    plus: _mm512_add_epi64,
+    load: |from| _mm512_loadu_epi64(from),
+    load_first: |from, n| _mm512_maskz_loadu_epi64(mask8(n), from),
+    store_first: |to, n, value| _mm512_mask_storeu_epi64(to, mask8(n), value),
+    multiply_add: |a, b, c| _mm512_add_epi64(_mm512_mullo_epi64(a, b), c),
+}
+
+vector! {
+    F32x8: [f32; 8] = __m256,
+    zero: _mm256_setzero_ps,
+    splat: _mm256_set1_ps,
+    plus: _mm256_add_ps,
+    load: |from| _mm256_loadu_ps(from),
+    load_first: |from, n| _mm256_maskload_ps(from, first_of_8(n)),
+    store_first: |to, n, value| _mm256_maskstore_ps(to, first_of_8(n), value),
+    multiply_add: |a, b, c| _mm256_fmadd_ps(a, b, c),
+}
+
+vector! {
+    F64x4: [f64; 4] = __m256d,
+    zero: _mm256_setzero_pd,
+    splat: _mm256_set1_pd,
+    plus: _mm256_add_pd,
+    load: |from| _mm256_loadu_pd(from),
+    load_first: |from, n| _mm256_maskload_pd(from, first_of_4(n)),
+    store_first: |to, n, value| _mm256_maskstore_pd(to, first_of_4(n), value),
+    multiply_add: |a, b, c| _mm256_fmadd_pd(a, b, c),
+}
+
+vector! {
+    I32x8: [i32; 8] = __m256i,
+    zero: _mm256_setzero_si256,
+    splat: _mm256_set1_epi32,
+    plus: _mm256_add_epi32,
+    load: |from| _mm256_loadu_si256(from.cast()),
+    load_first: |from, n| _mm256_maskload_epi32(from, first_of_8(n)),
+    store_first: |to, n, value| _mm256_maskstore_epi32(to, first_of_8(n), value),
+    multiply_add: |a, b, c| _mm256_add_epi32(_mm256_mullo_epi32(a, b), c),
+}
+
+/// The lowest `n` of 16 bits.
+#[inline(always)]
+fn mask16(n: usize) -> __mmask16 {
+    ((1u32 << n) - 1) as __mmask16
+}
+
+/// The lowest `n` of 8 bits.
+#[inline(always)]
+fn mask8(n: usize) -> __mmask8 {
+    ((1u32 << n) - 1) as __mmask8
+}

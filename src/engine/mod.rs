@@ -236,7 +236,7 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
-    lazulite_codegen::compile(&plan, &options.codegen())
+    lazulite_codegen::compile(&plan, &options.codegen(), options.threads)
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
 }
 

@@ -55,7 +55,7 @@ pub use num_complex::Complex;
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, Generator,
     HeadWeights, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, Outside, PadMode, Padding,
-    PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, TripletOptions, Unique,
+    PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, TripletOptions, Unique, Window,
     manual_seed, step,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};

@@ -93,7 +93,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     // What the environment asks for stays asked for.
     options.interpret |= arguments.interpret;
     options.threads = arguments.kernel_threads;
-    lazulite::set_options(options);
+    lazulite::set_options(options).map_err(|e| e.to_string())?;
     // Panics are part of the report.
     std::panic::set_hook(Box::new(|_| {}));
     let folder = folder_of(&arguments.folder, &arguments.kind);

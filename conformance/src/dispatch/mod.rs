@@ -12,6 +12,7 @@ mod movement;
 mod nn;
 mod reduction;
 mod spatial;
+mod special;
 
 use crate::call::{Bound, Outcome, Signature};
 use crate::corpus::Suite;
@@ -66,6 +67,7 @@ const TABLES: &[&[Entry]] = &[
     nn::TABLE,
     reduction::TABLE,
     spatial::TABLE,
+    special::TABLE,
 ];
 
 /// The entry of an operator.

@@ -502,7 +502,10 @@ mod tests {
 
     #[test]
     fn signatures_of_every_style_are_read() {
-        assert_eq!(names("add(input, other, *, alpha=1, out=None) -> Tensor").len(), 4);
+        assert_eq!(
+            names("add(input, other, *, alpha=1, out=None) -> Tensor").len(),
+            4
+        );
         assert_eq!(
             names("aten::slice.Tensor(Tensor(a) self, int dim=0, SymInt? start=None)"),
             ["self", "dim", "start"]
@@ -511,7 +514,10 @@ mod tests {
             names("f(x: Tensor | None = None, d: Callable[[T, T], T] | None = None)"),
             ["x", "d"]
         );
-        assert_eq!(names("meshgrid(*tensors, indexing: str | None = None)"), ["tensors", "indexing"]);
+        assert_eq!(
+            names("meshgrid(*tensors, indexing: str | None = None)"),
+            ["tensors", "indexing"]
+        );
     }
 
     #[test]

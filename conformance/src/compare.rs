@@ -53,7 +53,12 @@ pub struct Ties<'a> {
 
 impl Ties<'_> {
     /// Compares positions, or a list of results of which the last one is positions.
-    pub fn values(&self, got: &Value, expected: &Value, tolerance: Tolerance) -> Result<(), String> {
+    pub fn values(
+        &self,
+        got: &Value,
+        expected: &Value,
+        tolerance: Tolerance,
+    ) -> Result<(), String> {
         match (got, expected) {
             (Value::List(got), Value::List(expected)) if got.len() == expected.len() => {
                 let (Some((got, rest)), Some((expected, wanted))) =
@@ -64,7 +69,9 @@ impl Ties<'_> {
                 lists(rest, wanted, tolerance)?;
                 self.values(got, expected, tolerance)
             }
-            (Value::Tensor(got), Value::Array(expected)) if expected.dtype == lazulite::DType::I64 => {
+            (Value::Tensor(got), Value::Array(expected))
+                if expected.dtype == lazulite::DType::I64 =>
+            {
                 self.positions(got, expected).map_err(|e| e.to_string())?
             }
             (got, expected) => values(got, expected, tolerance),
@@ -78,10 +85,22 @@ impl Ties<'_> {
         }
         // A reduced axis comes back with size 1.
         let reduced = got.rank()? < self.input.rank()?;
-        let along = |t: &Tensor| if reduced { t.unsqueeze(self.axis) } else { t.clone() };
+        let along = |t: &Tensor| {
+            if reduced {
+                t.unsqueeze(self.axis)
+            } else {
+                t.clone()
+            }
+        };
         let read = |t: &Tensor| self.input.gather(self.axis, &along(t));
-        let (ours, theirs) = (Array::of(&read(got))?, Array::of(&read(&expected.tensor()))?);
-        let exact = Tolerance { rtol: 0.0, atol: 0.0 };
+        let (ours, theirs) = (
+            Array::of(&read(got))?,
+            Array::of(&read(&expected.tensor()))?,
+        );
+        let exact = Tolerance {
+            rtol: 0.0,
+            atol: 0.0,
+        };
         if let Err(difference) = arrays(&ours, &theirs, exact) {
             return Ok(Err(format!("at the positions: {difference}")));
         }
@@ -128,7 +147,9 @@ pub fn arrays(got: &Array, expected: &Array, tolerance: Tolerance) -> Result<(),
     let (value, wanted) = pairs[first];
     let at = coordinates(first, &got.dims);
     let all = pairs.len();
-    Err(format!("{wrong} of {all} elements differ, first at {at:?}: got {value}, expected {wanted}"))
+    Err(format!(
+        "{wrong} of {all} elements differ, first at {at:?}: got {value}, expected {wanted}"
+    ))
 }
 
 fn coordinates(flat: usize, dims: &[usize]) -> Vec<usize> {
@@ -146,7 +167,10 @@ fn close(got: Number, expected: Number, tolerance: Tolerance) -> bool {
         (Number::Rounded(a, b), Number::Rounded(c, d)) => ((a, b), (c, d)),
         (got, expected) => return got == expected,
     };
-    if [got.0, got.1, expected.0, expected.1].iter().all(|v| v.is_finite()) {
+    if [got.0, got.1, expected.0, expected.1]
+        .iter()
+        .all(|v| v.is_finite())
+    {
         let distance = (got.0 - expected.0).hypot(got.1 - expected.1);
         return distance <= tolerance.atol + tolerance.rtol * expected.0.hypot(expected.1);
     }
@@ -166,13 +190,20 @@ mod tests {
 
     #[test]
     fn tolerances_are_for_finite_numbers_only() {
-        let tolerance = Tolerance { rtol: 1e-3, atol: 1e-3 };
+        let tolerance = Tolerance {
+            rtol: 1e-3,
+            atol: 1e-3,
+        };
         let real = |v: f64| Number::Rounded(v, 0.0);
         assert!(close(real(1.0015), real(1.0), tolerance));
         assert!(!close(real(1.003), real(1.0), tolerance));
         assert!(close(real(f64::NAN), real(f64::NAN), tolerance));
         assert!(!close(real(f64::NAN), real(1.0), tolerance));
-        assert!(!close(real(f64::INFINITY), real(f64::NEG_INFINITY), tolerance));
+        assert!(!close(
+            real(f64::INFINITY),
+            real(f64::NEG_INFINITY),
+            tolerance
+        ));
         assert!(!close(real(1e300), real(f64::INFINITY), tolerance));
         assert!(!close(Number::Exact(1), Number::Exact(2), tolerance));
         assert!(!close(Number::Exact(1), real(1.0), tolerance));

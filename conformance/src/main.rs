@@ -75,7 +75,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             _ => plain.push(word),
         }
     }
-    let [kind, folder] = <[String; 2]>::try_from(plain).map_err(|_| "a kind and a folder are needed")?;
+    let [kind, folder] =
+        <[String; 2]>::try_from(plain).map_err(|_| "a kind and a folder are needed")?;
     arguments.kind = kind;
     arguments.folder = folder.into();
     Ok(arguments)
@@ -85,7 +86,10 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     match arguments.kind.as_str() {
         "ops" | "errors" => {}
         "modules" | "optim" | "schedulers" | "onnx" => {
-            return Err(format!("corpora of {} are not supported yet", arguments.kind));
+            return Err(format!(
+                "corpora of {} are not supported yet",
+                arguments.kind
+            ));
         }
         other => return Err(format!("there is no kind {other}\n\n{USAGE}")),
     }

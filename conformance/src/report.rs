@@ -105,7 +105,10 @@ impl Report {
             println!("{line}");
         };
         line("values", Counts::of(self.cases().map(|c| &c.values)));
-        line("gradients", Counts::of(self.cases().filter_map(|c| c.gradients.as_ref())));
+        line(
+            "gradients",
+            Counts::of(self.cases().filter_map(|c| c.gradients.as_ref())),
+        );
         let all = Counts::of(self.cases().map(CaseReport::verdict));
         println!(
             "{{\"kind\":\"{}\",\"cases\":{},\"passed\":{},\"failed\":{},\"unsupported\":{}}}",
@@ -137,7 +140,11 @@ fn print_op(op: &OpReport, as_json: bool, verbose: bool) {
     let values = Counts::of(op.cases.iter().map(|c| &c.values));
     let all = Counts::of(op.cases.iter().map(CaseReport::verdict));
     if as_json {
-        let failures: Vec<_> = op.cases.iter().filter_map(|c| failure(c, verbose)).collect();
+        let failures: Vec<_> = op
+            .cases
+            .iter()
+            .filter_map(|c| failure(c, verbose))
+            .collect();
         let line = json!({
             "op": op.name, "passed": all.passed, "failed": all.failed, "unsupported": all.unsupported,
             "values": {

@@ -88,9 +88,9 @@ fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
         Verdict::Failed(format!("panicked: {}", message.unwrap_or("no message")))
     });
     let gradients = match &case.expected {
-        Expected::Values(expected) if !expected.gradients.is_empty() => {
-            Some(Verdict::Unsupported("gradients are not implemented yet".into()))
-        }
+        Expected::Values(expected) if !expected.gradients.is_empty() => Some(Verdict::Unsupported(
+            "gradients are not implemented yet".into(),
+        )),
         _ => None,
     };
     CaseReport {
@@ -133,8 +133,9 @@ fn check_values(suite: &Suite, entry: &Entry, case: &Case, expected: &Values) ->
         rtol: expected.rtol,
         atol: expected.atol,
     };
-    let compared = compare::values(&got, &expected.outputs, tolerance)
-        .or_else(|difference| allowed(suite, &bound, &got, expected, tolerance).unwrap_or(Err(difference)));
+    let compared = compare::values(&got, &expected.outputs, tolerance).or_else(|difference| {
+        allowed(suite, &bound, &got, expected, tolerance).unwrap_or(Err(difference))
+    });
     let changed = bound.into_changed();
     if let Err(difference) = compared.and_then(|()| after(&changed, expected, tolerance)) {
         return Verdict::Failed(difference);

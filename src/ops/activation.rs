@@ -40,7 +40,9 @@ impl Tensor {
                     return Err(error.operand(self.note("self")));
                 }
             };
-            Ok(self.narrow(axis, 0, size).mul(self.narrow(axis, size, size).sigmoid()))
+            Ok(self
+                .narrow(axis, 0, size)
+                .mul(self.narrow(axis, size, size).sigmoid()))
         })
     }
 
@@ -213,13 +215,22 @@ impl Tensor {
         attempt(|| {
             let mut sizes = self.sizes()?;
             let kept = if sizes.len() == spatial + 1 { 1 } else { 2 };
-            sizes.iter_mut().skip(kept).for_each(|size| *size = Dim::from(1i64));
+            sizes
+                .iter_mut()
+                .skip(kept)
+                .for_each(|size| *size = Dim::from(1i64));
             self.drop_parts("feature_dropout", p, training, sizes)
         })
     }
 
     #[track_caller]
-    fn drop_parts(&self, op: &'static str, p: f64, training: bool, sizes: Vec<Dim>) -> Result<Tensor> {
+    fn drop_parts(
+        &self,
+        op: &'static str,
+        p: f64,
+        training: bool,
+        sizes: Vec<Dim>,
+    ) -> Result<Tensor> {
         check_probability(op, p)?;
         if !training || p == 0.0 {
             return Ok(self.clone());
@@ -246,13 +257,22 @@ impl Tensor {
     pub fn feature_alpha_dropout(&self, p: f64, training: bool) -> Tensor {
         attempt(|| {
             let mut sizes = self.sizes()?;
-            sizes.iter_mut().skip(2).for_each(|size| *size = Dim::from(1i64));
+            sizes
+                .iter_mut()
+                .skip(2)
+                .for_each(|size| *size = Dim::from(1i64));
             self.alpha_drop("feature_alpha_dropout", p, training, sizes)
         })
     }
 
     #[track_caller]
-    fn alpha_drop(&self, op: &'static str, p: f64, training: bool, sizes: Vec<Dim>) -> Result<Tensor> {
+    fn alpha_drop(
+        &self,
+        op: &'static str,
+        p: f64,
+        training: bool,
+        sizes: Vec<Dim>,
+    ) -> Result<Tensor> {
         check_probability(op, p)?;
         if !training || p == 0.0 {
             return Ok(self.clone());
@@ -263,7 +283,10 @@ impl Tensor {
         let limit = -SELU_ALPHA * SELU_SCALE;
         let scale = ((1.0 - p) * (1.0 + p * limit * limit)).sqrt().recip();
         let kept = Tensor::rand(sizes).ge(p);
-        Ok(kept.where_(self, self.full_like(limit)).mul(scale).add(-scale * p * limit))
+        Ok(kept
+            .where_(self, self.full_like(limit))
+            .mul(scale)
+            .add(-scale * p * limit))
     }
 }
 

@@ -96,7 +96,9 @@ impl Tensor {
             _ => {
                 let message = format!("{heads} heads do not share {groups} heads of keys");
                 let error = bad_shape("scaled_dot_product_attention", message);
-                Err(error.operand(self.note("query")).operand(shared.note("key")))
+                Err(error
+                    .operand(self.note("query"))
+                    .operand(shared.note("key")))
             }
         }
     }
@@ -111,12 +113,15 @@ impl Tensor {
             let counts = match options.padding {
                 Some(padding) => {
                     let size = self.dim(0).value()?;
-                    flat.remainder(size.max(1)).ne(padding.rem_euclid(size.max(1)))
+                    flat.remainder(size.max(1))
+                        .ne(padding.rem_euclid(size.max(1)))
                 }
                 None => Tensor::full_of([flat.dim(0)], true, DType::Bool),
             };
             let rows = match &options.weights {
-                Some(weights) if options.mode == BagMode::Sum => rows.mul(weights.ravel().unsqueeze(1)),
+                Some(weights) if options.mode == BagMode::Sum => {
+                    rows.mul(weights.ravel().unsqueeze(1))
+                }
                 Some(weights) => {
                     let error = bad_argument("embedding_bag", "only sums take weights");
                     return Err(error.operand(weights.note("weights")));
@@ -153,7 +158,10 @@ impl Tensor {
                     let (low, high) = self.cast(DType::I64).aminmax(..);
                     let low = low.item::<i64>()?;
                     if low < 0 {
-                        return Err(bad_argument("one_hot", format!("the class {low} is negative")));
+                        return Err(bad_argument(
+                            "one_hot",
+                            format!("the class {low} is negative"),
+                        ));
                     }
                     high.item::<i64>()?
                 }
@@ -165,11 +173,17 @@ impl Tensor {
                 }
                 Some(classes) => classes,
                 None if largest < 0 => {
-                    return Err(bad_argument("one_hot", "no elements tell the number of classes"));
+                    return Err(bad_argument(
+                        "one_hot",
+                        "no elements tell the number of classes",
+                    ));
                 }
                 None => largest as usize + 1,
             };
-            Ok(self.unsqueeze(-1).eq(Tensor::iota(classes)).cast(DType::I64))
+            Ok(self
+                .unsqueeze(-1)
+                .eq(Tensor::iota(classes))
+                .cast(DType::I64))
         })
     }
 
@@ -301,14 +315,25 @@ pub struct HeadWeights {
 }
 
 #[track_caller]
-fn heads(query: &Tensor, key: &Tensor, value: &Tensor, w: &HeadWeights) -> Result<(Tensor, Tensor)> {
+fn heads(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    w: &HeadWeights,
+) -> Result<(Tensor, Tensor)> {
     let features = w.projections[0].dims()?[0] as i64;
     let count = w.heads.max(1) as i64;
     if features % count != 0 {
         let message = format!("{features} features do not divide among {count} heads");
         return Err(bad_shape("multi_head_attention", message));
     }
-    let bias = |i: i64| Some(w.projection_bias.as_ref()?.narrow(0, i * features, features));
+    let bias = |i: i64| {
+        Some(
+            w.projection_bias
+                .as_ref()?
+                .narrow(0, i * features, features),
+        )
+    };
     let project = |t: &Tensor, i: usize| t.linear(&w.projections[i], bias(i as i64).as_ref());
     let (query, mut key, mut value) = (project(query, 0), project(key, 1), project(value, 2));
     let batch = query.dims()?[1] as i64;
@@ -378,7 +403,9 @@ fn bags(indices: &Tensor, options: &BagOptions) -> Result<(Tensor, Tensor, usize
     match (indices.rank()?, &options.offsets) {
         (2, None) => {
             let (rows, columns) = (indices.dim(0), indices.dim(1));
-            let bag = Tensor::iota(rows.clone()).unsqueeze(1).expand([rows.clone(), columns]);
+            let bag = Tensor::iota(rows.clone())
+                .unsqueeze(1)
+                .expand([rows.clone(), columns]);
             Ok((indices.ravel(), bag.ravel(), rows.value()? as usize))
         }
         (1, Some(offsets)) => {

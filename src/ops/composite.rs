@@ -94,7 +94,13 @@ pub(crate) fn floating(dtype: DType) -> DType {
 impl Tensor {
     /// The sizes of all axes, known or not.
     pub(crate) fn sizes(&self) -> Result<Vec<Dim>> {
-        Ok(self.node()?.ty.dims.iter().map(|d| Dim(Ok(d.clone()))).collect())
+        Ok(self
+            .node()?
+            .ty
+            .dims
+            .iter()
+            .map(|d| Dim(Ok(d.clone())))
+            .collect())
     }
 
     /// This vector laid along `axis` of `rank` axes, the others of size 1.

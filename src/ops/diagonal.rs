@@ -77,23 +77,36 @@ impl Tensor {
 
     /// This tensor with `source` on a diagonal.
     #[track_caller]
-    pub fn diagonal_scatter(&self, source: &Tensor, offset: i64, first: i64, second: i64) -> Tensor {
+    pub fn diagonal_scatter(
+        &self,
+        source: &Tensor,
+        offset: i64,
+        first: i64,
+        second: i64,
+    ) -> Tensor {
         attempt(|| {
             let own = self.diagonal(offset, first, second).dims()?;
             if source.dims()? != own {
                 let message = format!("the diagonal has sizes {own:?}");
                 let error = bad_shape("diagonal_scatter", message);
-                return Err(error.operand(self.note("self")).operand(source.note("source")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(source.note("source")));
             }
             let moved = self.plane_last("diagonal_scatter", first, second)?;
             let (rows, columns) = plane(&moved)?;
             let line = Diagonal::of(rows, columns, offset);
-            let index = Tensor::iota(line.len).mul(columns as i64 + 1).add(line.start);
+            let index = Tensor::iota(line.len)
+                .mul(columns as i64 + 1)
+                .add(line.start);
             let flat = moved.flatten(-2, -1);
             let written = flat.scatter(-1, &index.expand(own), source);
             let sizes = moved.sizes()?;
             let rank = sizes.len() as i64;
-            let (a, b) = (self.axis("diagonal_scatter", first)?, self.axis("diagonal_scatter", second)?);
+            let (a, b) = (
+                self.axis("diagonal_scatter", first)?,
+                self.axis("diagonal_scatter", second)?,
+            );
             let written = written.reshape(sizes);
             Ok(written.movedim([rank - 2, rank - 1], [a as i64, b as i64]))
         })
@@ -171,7 +184,11 @@ impl Tensor {
                 None => x.dims()?[x.rank()? - 1],
             };
             let exponents = Tensor::iota(columns).cast(self.dtype()?);
-            let exponents = if increasing { exponents } else { exponents.flip([0]) };
+            let exponents = if increasing {
+                exponents
+            } else {
+                exponents.flip([0])
+            };
             Ok(x.unsqueeze(-1).pow(exponents))
         })
     }
@@ -189,7 +206,9 @@ impl Diagonal {
         let right = usize::try_from(offset).unwrap_or(0);
         Diagonal {
             start: (below * columns + right) as i64,
-            len: rows.saturating_sub(below).min(columns.saturating_sub(right)),
+            len: rows
+                .saturating_sub(below)
+                .min(columns.saturating_sub(right)),
         }
     }
 }

@@ -44,7 +44,9 @@ impl Tensor {
                 return Err(mistake(format!("{terms} terms for {tensors} tensors")));
             }
             let pairs = terms.iter().zip(tensors);
-            let operands = pairs.map(|(term, t)| operand(term, t)).collect::<Result<Vec<_>>>()?;
+            let operands = pairs
+                .map(|(term, t)| operand(term, t))
+                .collect::<Result<Vec<_>>>()?;
             let output = match output {
                 Some(output) => {
                     let rest = operands.iter().map(rest_count).max().unwrap_or(0);
@@ -87,7 +89,10 @@ fn labels_of(term: &str, rest: impl Fn(usize) -> Result<usize>) -> Result<Vec<La
 fn operand(term: &str, tensor: &Tensor) -> Result<Operand> {
     let rank = tensor.rank()?;
     let misfit = || {
-        let error = bad_shape("einsum", format!("the term {term:?} does not fit {rank} axes"));
+        let error = bad_shape(
+            "einsum",
+            format!("the term {term:?} does not fit {rank} axes"),
+        );
         error.operand(tensor.note("operand"))
     };
     let mut labels = labels_of(term, |letters| rank.checked_sub(letters).ok_or_else(misfit))?;
@@ -123,7 +128,11 @@ fn rest_count(operand: &Operand) -> usize {
 fn implicit_output(inputs: &str, operands: &[Operand]) -> Vec<Label> {
     let rest = operands.iter().map(rest_count).max().unwrap_or(0);
     let once = |c: &char| inputs.matches(*c).count() == 1;
-    let mut letters: Vec<char> = inputs.chars().filter(char::is_ascii_alphabetic).filter(once).collect();
+    let mut letters: Vec<char> = inputs
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+        .filter(once)
+        .collect();
     letters.sort_unstable();
     let letters = letters.into_iter().map(Label::Letter);
     (0..rest).rev().map(Label::Rest).chain(letters).collect()
@@ -135,7 +144,9 @@ fn check_output(output: &[Label], operands: &[Operand]) -> Result<()> {
             return Err(mistake(format!("{label:?} occurs twice in the result")));
         }
         if !operands.iter().any(|o| o.labels.contains(label)) {
-            return Err(mistake(format!("{label:?} of the result occurs in no term")));
+            return Err(mistake(format!(
+                "{label:?} of the result occurs in no term"
+            )));
         }
     }
     Ok(())
@@ -151,7 +162,9 @@ fn without_broadcast(mut operands: Vec<Operand>) -> Result<Vec<Operand>> {
                 Some((_, known)) if *known == 1 => *known = size,
                 Some((_, known)) if size != 1 && *known != size => {
                     let message = format!("{label:?} has sizes {known} and {size}");
-                    return Err(bad_shape("einsum", message).operand(operand.tensor.note("operand")));
+                    return Err(
+                        bad_shape("einsum", message).operand(operand.tensor.note("operand"))
+                    );
                 }
                 Some(_) => {}
                 None => sizes.push((*label, size)),
@@ -160,7 +173,10 @@ fn without_broadcast(mut operands: Vec<Operand>) -> Result<Vec<Operand>> {
     }
     for operand in &mut operands {
         for i in (0..operand.labels.len()).rev() {
-            let known = sizes.iter().find(|(l, _)| *l == operand.labels[i]).map(|(_, s)| *s);
+            let known = sizes
+                .iter()
+                .find(|(l, _)| *l == operand.labels[i])
+                .map(|(_, s)| *s);
             if operand.tensor.dims()?[i] == 1 && known != Some(1) {
                 operand.tensor = operand.tensor.squeeze(i as i64);
                 operand.labels.remove(i);
@@ -188,7 +204,9 @@ fn reduce_pairs(mut operands: Vec<Operand>, output: &[Label]) -> Result<Operand>
         let product = multiply(&left, &right, &operands, output)?;
         operands.push(product);
     }
-    operands.pop().ok_or_else(|| mistake("there are no tensors".into()))
+    operands
+        .pop()
+        .ok_or_else(|| mistake("there are no tensors".into()))
 }
 
 /// Whether a label is still wanted after two operands are multiplied.
@@ -219,7 +237,12 @@ fn product_size(operands: &[Operand], i: usize, j: usize, output: &[Label]) -> R
 }
 
 #[track_caller]
-fn multiply(left: &Operand, right: &Operand, others: &[Operand], output: &[Label]) -> Result<Operand> {
+fn multiply(
+    left: &Operand,
+    right: &Operand,
+    others: &[Operand],
+    output: &[Label],
+) -> Result<Operand> {
     let keep = |label: &Label| wanted(*label, others, output);
     // What only one side has and nobody wants is summed before.
     let left = summed(left, |l| keep(l) || right.labels.contains(l));
@@ -232,7 +255,10 @@ fn multiply(left: &Operand, right: &Operand, others: &[Operand], output: &[Label
         }
     }
     let tensor = contract_axes("einsum", &left.tensor, &right.tensor, &batch, &sum)?;
-    let mut labels: Vec<Label> = batch.iter().map(|(a, _)| left.labels[*a as usize]).collect();
+    let mut labels: Vec<Label> = batch
+        .iter()
+        .map(|(a, _)| left.labels[*a as usize])
+        .collect();
     let shared = |l: &&Label| left.labels.contains(l) && right.labels.contains(l);
     labels.extend(left.labels.iter().filter(|l| !shared(l)));
     labels.extend(right.labels.iter().filter(|l| !shared(l)));
@@ -242,7 +268,10 @@ fn multiply(left: &Operand, right: &Operand, others: &[Operand], output: &[Label
 #[track_caller]
 fn summed(operand: &Operand, keep: impl Fn(&Label) -> bool) -> Operand {
     let places = operand.labels.iter().enumerate();
-    let over: Vec<i64> = places.filter(|(_, l)| !keep(l)).map(|(i, _)| i as i64).collect();
+    let over: Vec<i64> = places
+        .filter(|(_, l)| !keep(l))
+        .map(|(i, _)| i as i64)
+        .collect();
     if over.is_empty() {
         return operand.clone();
     }

@@ -50,7 +50,9 @@ impl Tensor {
             }
             let mut axes = self.axes("keep_axes", axes)?;
             axes.sort_unstable();
-            let raised = axes.iter().fold(reduced.clone(), |x, &a| x.unsqueeze(i64::from(a)));
+            let raised = axes
+                .iter()
+                .fold(reduced.clone(), |x, &a| x.unsqueeze(i64::from(a)));
             Ok(raised)
         })
     }
@@ -94,7 +96,15 @@ impl Tensor {
             }
             let scan = |x: &Tensor, kind| {
                 let axis = at as u32;
-                primitive(op, Op::Scan { kind, axis, reverse: false }, &[x])
+                primitive(
+                    op,
+                    Op::Scan {
+                        kind,
+                        axis,
+                        reverse: false,
+                    },
+                    &[x],
+                )
             };
             let values = scan(self, kind);
             let hit = self.eq(&values).bitwise_or(self.isnan());
@@ -167,7 +177,11 @@ impl Tensor {
             let (sorted, places, at) = self.sorted_axis("nanmedian", axis)?;
             let axis = at as i64;
             let numbers = sorted.isnan().logical_not().cast(DType::I64).sum(axis);
-            let place = numbers.sub(1).maximum(0).bitwise_right_shift(1).unsqueeze(axis);
+            let place = numbers
+                .sub(1)
+                .maximum(0)
+                .bitwise_right_shift(1)
+                .unsqueeze(axis);
             let pick = |t: &Tensor| t.gather(axis, &place).squeeze(axis);
             Ok((pick(&sorted), pick(&places)))
         })
@@ -191,7 +205,10 @@ impl Tensor {
     pub fn mode(&self, axis: i64) -> (Tensor, Tensor) {
         attempt_pair(|| {
             let (sorted, places, at) = self.sorted_axis("mode", axis)?;
-            let (sorted, places) = (sorted.movedim([at as i64], [-1]), places.movedim([at as i64], [-1]));
+            let (sorted, places) = (
+                sorted.movedim([at as i64], [-1]),
+                places.movedim([at as i64], [-1]),
+            );
             let same = sorted.unsqueeze(-1).eq(sorted.unsqueeze(-2));
             let place = same.cast(DType::I64).sum(-1).argmax(-1).unsqueeze(-1);
             let pick = |t: &Tensor| t.gather(-1, &place).squeeze(-1);
@@ -230,7 +247,11 @@ impl Tensor {
         }
         let (sorted, _, at) = self.sorted_axis(op, axis)?;
         let sorted = sorted.movedim([at as i64], [-1]);
-        let numbers = sorted.isnan().logical_not().cast(self.dtype()?).sum_keepdim(-1);
+        let numbers = sorted
+            .isnan()
+            .logical_not()
+            .cast(self.dtype()?)
+            .sum_keepdim(-1);
         let rank = q.atleast_1d().mul(numbers.sub(1).maximum(0));
         let rank = match interpolation {
             Interpolation::Linear => rank,
@@ -340,7 +361,10 @@ fn groups(sorted: &Tensor, order: &Tensor, rows: &Tensor, like: &Tensor) -> Resu
     let differs = match count {
         0 => Tensor::full_of([0], true, DType::Bool),
         _ => {
-            let (before, after) = (sorted.narrow(0, 0, count - 1), sorted.narrow(0, 1, count - 1));
+            let (before, after) = (
+                sorted.narrow(0, 0, count - 1),
+                sorted.narrow(0, 1, count - 1),
+            );
             before.ne(after).any(1).pad([(1, 0)], true)
         }
     };
@@ -349,10 +373,20 @@ fn groups(sorted: &Tensor, order: &Tensor, rows: &Tensor, like: &Tensor) -> Resu
     let inverse = Tensor::iota(count).scatter(0, order, &group);
     let ends = match starts.dims()?[0] {
         0 => starts.clone(),
-        _ => Tensor::cat(&[&starts.narrow(0, 1, starts.dim(0) - 1), &Tensor::full([1], count)], 0),
+        _ => Tensor::cat(
+            &[
+                &starts.narrow(0, 1, starts.dim(0) - 1),
+                &Tensor::full([1], count),
+            ],
+            0,
+        ),
     };
     let values = sorted.index_select(0, &starts);
-    let values = if values.dims()?[1] == 1 { values.squeeze(1) } else { values };
+    let values = if values.dims()?[1] == 1 {
+        values.squeeze(1)
+    } else {
+        values
+    };
     Ok(Unique {
         values,
         inverse: inverse.reshape_as(like),

@@ -524,7 +524,7 @@ impl Tensor {
     pub fn masked_select(&self, mask: &Tensor) -> Tensor {
         let (x, mask) = (self.broadcast_with(mask), mask.broadcast_with(self));
         // One flat axis, so that 0-d tensors give vectors, too.
-        x.ravel().i(&mask.ravel())
+        x.ravel().i(mask.ravel())
     }
 
     /// Per axis, the positions of the elements that are not zero.

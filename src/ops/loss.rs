@@ -81,7 +81,10 @@ impl Tensor {
             if options.label_smoothing == 0.0 {
                 return Ok(log.nll_loss(target, options));
             }
-            let plain = ClassOptions { label_smoothing: 0.0, ..options.clone() };
+            let plain = ClassOptions {
+                label_smoothing: 0.0,
+                ..options.clone()
+            };
             let hard = log.nll_loss(target, &plain);
             let (kept, counts) = log.class_weights("cross_entropy", target, options)?;
             let weighted = match &options.weight {
@@ -109,7 +112,9 @@ impl Tensor {
     ) -> Result<Tensor> {
         if self.dims()? != target.dims()? {
             let error = bad_shape("cross_entropy", "there is one probability per logit");
-            return Err(error.operand(self.note("self")).operand(target.note("target")));
+            return Err(error
+                .operand(self.note("self"))
+                .operand(target.note("target")));
         }
         let count = self.dim(classes).value()? as f64;
         let eps = options.label_smoothing;
@@ -146,7 +151,9 @@ impl Tensor {
     fn per_class(&self, weight: &Tensor, classes: i64) -> Result<Tensor> {
         if weight.rank()? != 1 || weight.dims()?[0] != self.dims()?[classes as usize] {
             let error = bad_shape("cross_entropy", "there is one weight per class");
-            return Err(error.operand(self.note("self")).operand(weight.note("weight")));
+            return Err(error
+                .operand(self.note("self"))
+                .operand(weight.note("weight")));
         }
         Ok(weight.along(classes as usize, self.rank()?))
     }
@@ -164,7 +171,9 @@ impl Tensor {
         wanted.remove(classes as usize);
         if target.dims()? != wanted || !target.dtype()?.is_int() {
             let error = bad_shape(op, format!("targets are integers with sizes {wanted:?}"));
-            return Err(error.operand(self.note("self")).operand(target.note("target")));
+            return Err(error
+                .operand(self.note("self"))
+                .operand(target.note("target")));
         }
         let kept = target.ne(options.ignore_index);
         let ones = kept.cast(self.dtype()?);
@@ -213,7 +222,10 @@ impl Tensor {
     pub fn smooth_l1_loss(&self, target: &Tensor, beta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
             if beta < 0.0 {
-                return Err(bad_argument("smooth_l1_loss", format!("beta {beta} is negative")));
+                return Err(bad_argument(
+                    "smooth_l1_loss",
+                    format!("beta {beta} is negative"),
+                ));
             }
             let distance = self.sub(target).abs();
             if beta == 0.0 {
@@ -230,7 +242,10 @@ impl Tensor {
     pub fn huber_loss(&self, target: &Tensor, delta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
             if delta <= 0.0 {
-                return Err(bad_argument("huber_loss", format!("delta {delta} is not positive")));
+                return Err(bad_argument(
+                    "huber_loss",
+                    format!("delta {delta} is not positive"),
+                ));
             }
             let distance = self.sub(target).abs();
             let near = distance.square().mul(0.5);
@@ -251,7 +266,9 @@ impl Tensor {
             // Logarithms are kept finite, as PyTorch does.
             let log = |x: &Tensor| x.log().maximum(-100);
             let other = target.neg().add(1);
-            let hit = target.mul(log(self)).add(other.mul(log(&self.neg().add(1))));
+            let hit = target
+                .mul(log(self))
+                .add(other.mul(log(&self.neg().add(1))));
             Ok(reduction.apply(&weighted(hit.neg(), weight)))
         })
     }
@@ -329,22 +346,25 @@ impl Tensor {
             let own = self.dims()?;
             let given = var.dims()?;
             // One variance per row stands for all its elements.
-            let var = if own == given {
-                var.clone()
-            } else if own.split_last().is_some_and(|(_, rows)| rows == given) {
+            let per_row = own.split_last().is_some_and(|(_, rows)| rows == given);
+            let per_axis = given.len() == own.len() && given.last() == Some(&1);
+            let var = if per_row && own != given {
                 var.unsqueeze(-1)
-            } else if given.last() == Some(&1) && given.len() == own.len() || given.is_empty() {
-                var.clone()
-            } else if given.len() < own.len() && own.ends_with(&given) {
+            } else if own.ends_with(&given) || per_axis {
                 var.clone()
             } else {
-                let error = bad_shape("gaussian_nll_loss", "there is one variance per element or row");
-                return Err(error.operand(self.note("self")).operand(var.note("var")));
+                let message = "there is one variance per element or row";
+                let error = bad_shape("gaussian_nll_loss", message).operand(self.note("self"));
+                return Err(error.operand(var.note("var")));
             };
             let var = var.maximum(eps);
             let distance = self.sub(target).square().div(&var);
             let losses = var.log().add(distance).mul(0.5);
-            let losses = if full { losses.add(0.5 * (2.0 * PI).ln()) } else { losses };
+            let losses = if full {
+                losses.add(0.5 * (2.0 * PI).ln())
+            } else {
+                losses
+            };
             Ok(reduction.apply(&losses))
         })
     }
@@ -357,7 +377,12 @@ impl Tensor {
 
     /// x where the target is 1, `max(0, margin - x)` where it is -1.
     #[track_caller]
-    pub fn hinge_embedding_loss(&self, target: &Tensor, margin: f64, reduction: Reduction) -> Tensor {
+    pub fn hinge_embedding_loss(
+        &self,
+        target: &Tensor,
+        margin: f64,
+        reduction: Reduction,
+    ) -> Tensor {
         attempt(|| {
             let far = self.neg().add(margin).maximum(0);
             let (zero, same, other) = (self.zeros_like(), target.eq(1), target.eq(-1));
@@ -379,7 +404,9 @@ impl Tensor {
         attempt(|| {
             if self.rank()? != other.rank()? || self.rank()? != target.rank()? {
                 let error = bad_shape("margin_ranking_loss", "all three have the same rank");
-                let error = error.operand(self.note("self")).operand(other.note("other"));
+                let error = error
+                    .operand(self.note("self"))
+                    .operand(other.note("other"));
                 return Err(error.operand(target.note("target")));
             }
             let losses = self.sub(other).mul(target).neg().add(margin).maximum(0);
@@ -414,7 +441,11 @@ impl Tensor {
             let (x, y) = (self.to_floating(), other.to_floating());
             // Not the clamped cosine: both squared lengths get a small addend.
             let dot = x.mul(&y).sum(-1);
-            let lengths = x.square().sum(-1).add(1e-12).mul(y.square().sum(-1).add(1e-12));
+            let lengths = x
+                .square()
+                .sum(-1)
+                .add(1e-12)
+                .mul(y.square().sum(-1).add(1e-12));
             let cosine = dot.div(lengths.sqrt());
             let (zero, apart) = (cosine.zeros_like(), cosine.sub(margin).maximum(0));
             let same = target.eq(1).where_(cosine.neg().add(1), &zero);
@@ -457,7 +488,9 @@ impl Tensor {
                 let message = "the three have the same rank, and the margin is positive";
                 let error = bad_argument("triplet_margin_loss", message);
                 let error = error.operand(self.note("anchor"));
-                return Err(error.operand(positive.note("positive")).operand(negative.note("negative")));
+                return Err(error
+                    .operand(positive.note("positive"))
+                    .operand(negative.note("negative")));
             }
             let near = distance(self, positive);
             let far = distance(self, negative);
@@ -483,7 +516,10 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             if p != 1 && p != 2 {
-                return Err(bad_argument("multi_margin_loss", format!("p is {p}, not 1 or 2")));
+                return Err(bad_argument(
+                    "multi_margin_loss",
+                    format!("p is {p}, not 1 or 2"),
+                ));
             }
             let (x, target, single) = self.samples("multi_margin_loss", target)?;
             let place = target.unsqueeze(-1);
@@ -518,7 +554,9 @@ impl Tensor {
             && (given == [rows] || (given.is_empty() && own.len() <= 1));
         if !fits || !target.dtype()?.is_int() {
             let error = bad_shape(op, "there is one target class for each row of classes");
-            return Err(error.operand(self.note("self")).operand(target.note("target")));
+            return Err(error
+                .operand(self.note("self"))
+                .operand(target.note("target")));
         }
         let single = given.is_empty();
         Ok((self.atleast_2d(), target.atleast_1d(), single))
@@ -530,20 +568,28 @@ impl Tensor {
     pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| {
             let (own, given) = (self.dims()?, target.dims()?);
-            if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int() {
+            if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()
+            {
                 let error = bad_shape("multilabel_margin_loss", "there is one target per class");
-                return Err(error.operand(self.note("self")).operand(target.note("target")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(target.note("target")));
             }
             let (x, target) = (self.atleast_2d(), target.atleast_2d().cast(DType::I64));
             let listed = target.lt(0).cast(DType::I64).cumsum(1).eq(0);
             let place = listed.where_(&target, 0);
             // Whether class i is among the listed targets.
             let classes = x.positions(1)?.unsqueeze(1);
-            let hits = place.unsqueeze(-1).eq(classes).bitwise_and(listed.unsqueeze(-1));
+            let hits = place
+                .unsqueeze(-1)
+                .eq(classes)
+                .bitwise_and(listed.unsqueeze(-1));
             let is_target = hits.any(1);
             let own = x.gather(1, &place);
             let losses = x.unsqueeze(1).sub(own.unsqueeze(-1)).add(1).maximum(0);
-            let counts = listed.unsqueeze(-1).bitwise_and(is_target.unsqueeze(1).logical_not());
+            let counts = listed
+                .unsqueeze(-1)
+                .bitwise_and(is_target.unsqueeze(1).logical_not());
             let size = x.dim(-1).value()? as f64;
             let losses = counts.where_(losses, 0).sum([1, 2]).div(size);
             let single = self.rank()? < 2;
@@ -561,7 +607,9 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             let other = target.neg().add(1);
-            let hit = target.mul(self.logsigmoid()).add(other.mul(self.neg().logsigmoid()));
+            let hit = target
+                .mul(self.logsigmoid())
+                .add(other.mul(self.neg().logsigmoid()));
             Ok(reduction.apply(&weighted(hit.neg(), weight).mean(-1)))
         })
     }
@@ -586,8 +634,13 @@ impl Tensor {
             let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
             let fits = lengths && targets.rank()? == 2 && targets.dims()?[0] == batch;
             if !fits || input_lengths.iter().any(|l| *l > time) {
-                let error = bad_shape("ctc_loss", "lengths and targets are given for each sequence");
-                return Err(error.operand(self.note("self")).operand(targets.note("targets")));
+                let error = bad_shape(
+                    "ctc_loss",
+                    "lengths and targets are given for each sequence",
+                );
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(targets.note("targets")));
             }
             if !self.is_float() {
                 return Err(bad_dtype("ctc_loss", self));
@@ -599,8 +652,11 @@ impl Tensor {
             };
             Ok(match reduction {
                 Reduction::Mean => {
-                    let counts: Vec<f32> = target_lengths.iter().map(|l| (*l).max(1) as f32).collect();
-                    losses.div(Tensor::from_vec(counts, [batch]).cast(self.dtype()?)).mean(..)
+                    let counts: Vec<f32> =
+                        target_lengths.iter().map(|l| (*l).max(1) as f32).collect();
+                    losses
+                        .div(Tensor::from_vec(counts, [batch]).cast(self.dtype()?))
+                        .mean(..)
                 }
                 other => other.apply(&losses),
             })
@@ -663,7 +719,10 @@ fn ctc_losses(
     let skipped = labels.pad([(0, 0), (2, -2)], blank);
     let may_skip = labels.ne(blank).bitwise_and(labels.ne(skipped));
     let emitted = |t: usize| log.select(0, t as i64).gather(1, &labels);
-    let start = Tensor::iota(states).lt(2).where_(0.0, never).cast(log.dtype()?);
+    let start = Tensor::iota(states)
+        .lt(2)
+        .where_(0.0, never)
+        .cast(log.dtype()?);
     let lengths = |values: &[usize]| {
         let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
         Tensor::from_vec(values, [batch, 1])
@@ -677,6 +736,8 @@ fn ctc_losses(
         alpha = inputs.gt(t).where_(next, alpha);
     }
     let last = alpha.gather(1, &ends);
-    let label = ends.gt(0).where_(alpha.gather(1, &ends.sub(1).maximum(0)), never);
+    let label = ends
+        .gt(0)
+        .where_(alpha.gather(1, &ends.sub(1).maximum(0)), never);
     Ok(last.logaddexp(label).squeeze(1).neg())
 }

@@ -80,7 +80,10 @@ impl Tensor {
         let x = self.to_floating();
         if x.is_complex() {
             // The sum cancels in the left half plane, and the function is odd.
-            let left = x.real().lt(0).bitwise_or(x.real().eq(0).bitwise_and(x.imag().lt(0)));
+            let left = x
+                .real()
+                .lt(0)
+                .bitwise_or(x.real().eq(0).bitwise_and(x.imag().lt(0)));
             let z = left.where_(x.neg(), &x);
             let value = z.square().add(1).sqrt().add(&z).log();
             return left.where_(value.neg(), value);
@@ -287,14 +290,21 @@ impl Tensor {
             let small = self.abs().lt(normal_limit);
             let scaled = small.where_(self.mul(2f64.powi(shift)), self);
             let bits = scaled.bits("frexp")?;
-            let field = bits.bitwise_right_shift(mantissa_bits).bitwise_and(2 * bias + 3);
+            let field = bits
+                .bitwise_right_shift(mantissa_bits)
+                .bitwise_and(2 * bias + 3);
             let exponent = field.sub(bias).cast(DType::I32);
             let exponent = small.where_(exponent.sub(shift), exponent);
             let cleared = bits.bitwise_and(!(i64::from(2 * bias + 3) << mantissa_bits));
-            let mantissa = cleared.bitwise_or(i64::from(bias) << mantissa_bits).bitcast(self.dtype()?);
+            let mantissa = cleared
+                .bitwise_or(i64::from(bias) << mantissa_bits)
+                .bitcast(self.dtype()?);
             // Zero, infinity and NaN are their own mantissa.
             let special = self.eq(0).bitwise_or(self.isfinite().logical_not());
-            Ok((special.where_(self, mantissa), special.where_(exponent.zeros_like(), exponent)))
+            Ok((
+                special.where_(self, mantissa),
+                special.where_(exponent.zeros_like(), exponent),
+            ))
         })
     }
 
@@ -309,7 +319,10 @@ impl Tensor {
                     .operand(angle.note("angle")));
             }
             let (abs, angle) = (abs.broadcast_with(angle), angle.broadcast_with(abs));
-            Ok(Tensor::complex(&abs.mul(angle.cos()), &abs.mul(angle.sin())))
+            Ok(Tensor::complex(
+                &abs.mul(angle.cos()),
+                &abs.mul(angle.sin()),
+            ))
         })
     }
 

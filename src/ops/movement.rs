@@ -377,8 +377,15 @@ impl Tensor {
 #[track_caller]
 fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
     // As in PyTorch, vectors without elements may stand anywhere and count for their type only.
-    let is_placeholder = |t: &&&Tensor| t.0.as_ref().is_ok_and(|n| matches!(&*n.ty.dims, [d] if d.is(0)));
-    let mut joined: Vec<&Tensor> = tensors.iter().filter(|t| !is_placeholder(t)).copied().collect();
+    let is_placeholder = |t: &&&Tensor| {
+        t.0.as_ref()
+            .is_ok_and(|n| matches!(&*n.ty.dims, [d] if d.is(0)))
+    };
+    let mut joined: Vec<&Tensor> = tensors
+        .iter()
+        .filter(|t| !is_placeholder(t))
+        .copied()
+        .collect();
     if joined.is_empty() {
         joined = tensors.to_vec();
     }

@@ -187,8 +187,13 @@ impl Tensor {
         for vector in [weight, bias].into_iter().flatten() {
             let dims = &vector.node()?.ty.dims;
             if dims.len() != 1 || dims[0].compare_eq(&channels) == Some(false) {
-                let error = bad_shape(op, format!("there is one number for each of {channels} channels"));
-                return Err(error.operand(self.note("self")).operand(vector.note("weight")));
+                let error = bad_shape(
+                    op,
+                    format!("there is one number for each of {channels} channels"),
+                );
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(vector.note("weight")));
             }
         }
         Ok(())
@@ -218,7 +223,9 @@ impl Tensor {
             let (mean, variance) = x.channel_statistics()?;
             let normal = x.normalise_channels(&mean, &variance, None, None, eps);
             if let Some(running) = running {
-                let size = self.sizes()?[2..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
+                let size = self.sizes()?[2..]
+                    .iter()
+                    .try_fold(1, |size, d| Ok(size * d.value()?))?;
                 let rows = |t: &Tensor| t.reshape([n.clone(), channels.clone()]).mean(0);
                 let unbiased = rows(&variance).mul(size as f64 / (size - 1).max(1) as f64);
                 if over > 0 {
@@ -254,16 +261,23 @@ impl Tensor {
         let [normal, mean, inverse] = attempt_all(|| {
             self.check_channels("group_norm", weight, bias)?;
             let channels = self.dim(1).value()?;
-            let size = self.sizes()?[1..].iter().try_fold(1, |size, d| Ok(size * d.value()?))?;
+            let size = self.sizes()?[1..]
+                .iter()
+                .try_fold(1, |size, d| Ok(size * d.value()?))?;
             if groups == 0 || channels % groups as i64 != 0 || size == 0 {
-                let message = format!("{channels} channels do not form {groups} groups, or are empty");
+                let message =
+                    format!("{channels} channels do not form {groups} groups, or are empty");
                 return Err(bad_argument("group_norm", message).operand(self.note("self")));
             }
             let x = self.reshape([self.dim(0), groups.into(), (size / groups as i64).into()]);
             let mean = x.mean_keepdim(-1);
             let inverse = x.var_keepdim(-1, 0).add(eps).rsqrt();
             let normal = x.sub(&mean).mul(&inverse).reshape(self.sizes()?);
-            Ok([scaled(normal, weight, bias), mean.squeeze(-1), inverse.squeeze(-1)])
+            Ok([
+                scaled(normal, weight, bias),
+                mean.squeeze(-1),
+                inverse.squeeze(-1),
+            ])
         });
         (normal, mean, inverse)
     }
@@ -315,9 +329,8 @@ impl RunningStats {
     /// Moves towards the statistics of a batch.
     #[track_caller]
     fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
-        let towards = |old: Tensor, new: &Tensor| {
-            old.mul(1.0 - self.momentum).add(new.mul(self.momentum))
-        };
+        let towards =
+            |old: Tensor, new: &Tensor| old.mul(1.0 - self.momentum).add(new.mul(self.momentum));
         self.mean.set(towards(self.mean.get(), mean))?;
         self.var.set(towards(self.var.get(), variance))
     }

@@ -56,8 +56,14 @@ impl Tensor {
             let bits = x.bits("nextafter")?;
             // Away from zero the bits count upwards.
             let outwards = y.gt(&x).bitwise_xor(x.lt(0));
-            let next = outwards.where_(bits.add(1), bits.sub(1)).bitcast(x.dtype()?);
-            let smallest = bits.ones_like().bitcast(x.dtype()?).broadcast_with(&y).copysign(&y);
+            let next = outwards
+                .where_(bits.add(1), bits.sub(1))
+                .bitcast(x.dtype()?);
+            let smallest = bits
+                .ones_like()
+                .bitcast(x.dtype()?)
+                .broadcast_with(&y)
+                .copysign(&y);
             let next = x.eq(0).where_(smallest, next);
             let next = x.eq(&y).where_(&y, next);
             Ok(x.isnan().bitwise_or(y.isnan()).where_(f64::NAN, next))
@@ -96,7 +102,9 @@ impl Tensor {
     pub fn logaddexp2(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (x, y) = common_floating(self.into(), other.into())?;
-            let sum = x.maximum(&y).add(x.sub(&y).abs().neg().exp2().log1p().mul(1.0 / LN_2));
+            let sum = x
+                .maximum(&y)
+                .add(x.sub(&y).abs().neg().exp2().log1p().mul(1.0 / LN_2));
             Ok(x.eq(&y).bitwise_and(x.isinf()).where_(x, sum))
         })
     }
@@ -134,7 +142,10 @@ impl Tensor {
             if !dtype.is_int() {
                 return Err(bad_dtype("gcd", &x));
             }
-            let (mut a, mut b) = (x.abs_int().broadcast_with(&y), y.abs_int().broadcast_with(&x));
+            let (mut a, mut b) = (
+                x.abs_int().broadcast_with(&y),
+                y.abs_int().broadcast_with(&x),
+            );
             // Euclid's algorithm takes most steps for Fibonacci numbers: 1.45 per bit.
             for _ in 0..(dtype.size() * 8 * 3).div_ceil(2) {
                 let done = b.eq(0);
@@ -247,7 +258,9 @@ impl Tensor {
     /// True if all elements are close, as [`Tensor::isclose`] says. Computes both now.
     #[track_caller]
     pub fn allclose(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<bool> {
-        self.isclose(other, rtol, atol, equal_nan).all(..).item::<bool>()
+        self.isclose(other, rtol, atol, equal_nan)
+            .all(..)
+            .item::<bool>()
     }
 
     /// True if sizes and all elements are equal. Computes both now.

@@ -4,7 +4,7 @@
 //! integer and bool tensors to f32 first.
 
 use super::arithmetic;
-use super::composite::{attempt, bad_argument, bad_shape, tensor_of};
+use super::composite::{attempt, bad_argument, bad_dtype, bad_shape, tensor_of};
 use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
@@ -262,14 +262,28 @@ impl Tensor {
                 && dtype.is_int()
                 && !(-(2f64.powi(63))..2f64.powi(63)).contains(&v)
             {
-                return Err(bad_argument("masked_fill", format!("{v} does not fit {dtype}")));
+                return Err(bad_argument(
+                    "masked_fill",
+                    format!("{v} does not fit {dtype}"),
+                ));
+            }
+            if let Argument::Tensor(t) = &value
+                && t.is_complex()
+                && !dtype.is_complex()
+            {
+                return Err(bad_dtype("masked_fill", t).operand(self.note("self")));
             }
             let value = tensor_of(value, dtype);
             if value.rank()? != 0 {
                 let error = bad_shape("masked_fill", "the value is one number");
                 return Err(error.operand(value.note("value")));
             }
-            Ok(select("masked_fill", mask.into(), value.into(), self.into()))
+            Ok(select(
+                "masked_fill",
+                mask.into(),
+                value.into(),
+                self.into(),
+            ))
         })
     }
 

@@ -62,11 +62,15 @@ impl AxisWindows {
         }
         let reach = dilation * (size - 1) + 1;
         if padding * 2 > reach {
-            return Err(format!("padding {padding} is more than half of window {size}"));
+            return Err(format!(
+                "padding {padding} is more than half of window {size}"
+            ));
         }
         let further = if ceil_mode { stride - 1 } else { 0 };
         let Some(room) = (len + 2 * padding + further).checked_sub(reach) else {
-            return Err(format!("a window of {reach} is larger than the axis, {len}"));
+            return Err(format!(
+                "a window of {reach} is larger than the axis, {len}"
+            ));
         };
         let mut count = room / stride + 1;
         // The last window starts inside, or in the padding before.
@@ -101,7 +105,12 @@ impl Tensor {
             let windows = |x: &Tensor, fill: Number| -> Result<Tensor> {
                 let first = x.rank()? - axes.len();
                 let widths = std::iter::repeat_n((0, 0), first);
-                let padded = x.pad(widths.chain(axes.iter().map(AxisWindows::widths)).collect::<Vec<_>>(), fill);
+                let padded = x.pad(
+                    widths
+                        .chain(axes.iter().map(AxisWindows::widths))
+                        .collect::<Vec<_>>(),
+                    fill,
+                );
                 Ok(pool_windows(&padded, first, &axes).flatten(-(axes.len() as i64), -1))
             };
             let elements = windows(self, lowest)?;
@@ -133,11 +142,16 @@ impl Tensor {
                 None => {
                     let spatial: Vec<Dim> = self.sizes()?[first..].to_vec();
                     let ones = Tensor::full_of(spatial, 1, self.dtype()?);
-                    let around: Vec<_> = axes.iter().map(|a| (a.padding as i64, a.padding as i64)).collect();
+                    let around: Vec<_> = axes
+                        .iter()
+                        .map(|a| (a.padding as i64, a.padding as i64))
+                        .collect();
                     let beyond: Vec<_> = axes.iter().map(|a| (0, a.overhang)).collect();
                     let padding = i64::from(options.count_include_pad);
                     let counted = ones.pad(around, padding).pad(beyond, 0);
-                    pool_windows(&counted, 0, &axes).sum(over).cast(self.dtype()?)
+                    pool_windows(&counted, 0, &axes)
+                        .sum(over)
+                        .cast(self.dtype()?)
                 }
             };
             Ok(match self.is_integral() {
@@ -151,7 +165,10 @@ impl Tensor {
     #[track_caller]
     pub fn lp_pool(&self, p: f64, kernel: &[usize], options: &PoolOptions) -> Tensor {
         attempt(|| {
-            let plain = PoolOptions { divisor: Some(1), ..options.clone() };
+            let plain = PoolOptions {
+                divisor: Some(1),
+                ..options.clone()
+            };
             let sums = self.pow(p).avg_pool(kernel, &plain);
             Ok(sums.sign().mul(sums.abs()).relu().pow(1.0 / p))
         })
@@ -168,7 +185,9 @@ impl Tensor {
         let fail = |message: String| Err(bad_argument(op, message).operand(self.note("self")));
         let rank = self.rank()?;
         if axes == 0 || (rank != axes + 1 && rank != axes + 2) {
-            return fail(format!("{rank} axes are not channels (and samples) beside {axes} to pool"));
+            return fail(format!(
+                "{rank} axes are not channels (and samples) beside {axes} to pool"
+            ));
         }
         let stride = match options.stride[..] {
             [] => kernel.to_vec(),
@@ -204,9 +223,13 @@ impl Tensor {
                 let parts = Parts::even(len, *count);
                 let windows = parts.gather(&x, first + i);
                 // The axis of each window's elements follows the axis of windows.
-                let (inside, axis) = (parts.inside(first + i, windows.rank()?), (first + i + 1) as i64);
+                let (inside, axis) = (
+                    parts.inside(first + i, windows.rank()?),
+                    (first + i + 1) as i64,
+                );
                 let sums = inside.where_(windows, 0).sum(axis).cast(self.dtype()?);
-                let sizes = Tensor::from_vec(parts.sizes(), [*count]).along(first + i, sums.rank()?);
+                let sizes =
+                    Tensor::from_vec(parts.sizes(), [*count]).along(first + i, sums.rank()?);
                 let sizes = sizes.cast(floating(self.dtype()?));
                 x = sums.div(sizes);
             }
@@ -233,7 +256,8 @@ impl Tensor {
         let (rank, axes) = (self.rank()?, counts.len());
         let empty = |dims: &[usize]| dims[rank - axes - 1..].contains(&0);
         if axes == 0 || (rank != axes + 1 && rank != axes + 2) || empty(&self.dims()?) {
-            let message = format!("{rank} axes are not channels (and samples) beside {axes} to pool");
+            let message =
+                format!("{rank} axes are not channels (and samples) beside {axes} to pool");
             return Err(bad_shape(op, message).operand(self.note("self")));
         }
         Ok(rank - axes)
@@ -254,13 +278,19 @@ impl Tensor {
             let keep: Vec<Option<usize>> = counts.iter().map(|c| Some(*c)).collect();
             let first = self.adaptive_axes("fractional_max_pool", &keep)?;
             if counts.len() != axes {
-                return Err(bad_argument("fractional_max_pool", "windows and counts differ in number"));
+                return Err(bad_argument(
+                    "fractional_max_pool",
+                    "windows and counts differ in number",
+                ));
             }
             let dims = self.dims()?;
             for (i, (&size, &count)) in kernel.iter().zip(counts).enumerate() {
                 if size == 0 || count == 0 || size + count > dims[first + i] + 1 {
-                    let message = format!("{count} windows of {size} do not fit {}", dims[first + i]);
-                    return Err(bad_shape("fractional_max_pool", message).operand(self.note("self")));
+                    let message =
+                        format!("{count} windows of {size} do not fit {}", dims[first + i]);
+                    return Err(
+                        bad_shape("fractional_max_pool", message).operand(self.note("self"))
+                    );
                 }
             }
             let batch: Vec<usize> = dims[..first].to_vec();
@@ -293,17 +323,28 @@ impl Tensor {
             let sample = samples.select(-1, which as i64).unsqueeze(-1);
             let step = (len - size) as f64 / (count.max(2) - 1) as f64;
             let index = Tensor::iota(count);
-            let moved = index.add(&sample).mul(step).floor().sub(sample.mul(step).floor());
-            let start = index.eq(count as i64 - 1).where_((len - size) as i64, moved.cast(DType::I64));
+            let moved = index
+                .add(&sample)
+                .mul(step)
+                .floor()
+                .sub(sample.mul(step).floor());
+            let start = index
+                .eq(count as i64 - 1)
+                .where_((len - size) as i64, moved.cast(DType::I64));
             let mut shape = vec![Dim::from(1i64); rank];
             shape[..first].clone_from_slice(&samples.sizes()?[..first]);
             shape[first + i] = Dim::from(count);
-            let place = start.reshape(shape).add(Tensor::iota(size).along(first + axes + i, rank));
+            let place = start
+                .reshape(shape)
+                .add(Tensor::iota(size).along(first + axes + i, rank));
             position = position.mul(len).add(place);
         }
         let windows: usize = counts.iter().product();
         let mut shape: Vec<Dim> = self.sizes()?[..first].to_vec();
-        shape.extend([Dim::from(windows), Dim::from(kernel.iter().product::<usize>())]);
+        shape.extend([
+            Dim::from(windows),
+            Dim::from(kernel.iter().product::<usize>()),
+        ]);
         let position = position.reshape(shape.clone());
         let mut one_axis = shape[..first].to_vec();
         one_axis.push(Dim::from(-1i64));
@@ -327,7 +368,9 @@ impl Tensor {
             let first = self.rank()?.checked_sub(sizes.len()).filter(|f| *f > 0);
             let (Some(first), true) = (first, self.dims()? == indices.dims()?) else {
                 let error = bad_shape("max_unpool", "there is one index per element");
-                return Err(error.operand(self.note("self")).operand(indices.note("indices")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(indices.note("indices")));
             };
             let count: usize = sizes.iter().product();
             let mut dims: Vec<Dim> = self.sizes()?[..first].to_vec();
@@ -346,14 +389,19 @@ impl Tensor {
 #[track_caller]
 fn pool_windows(x: &Tensor, first: usize, axes: &[AxisWindows]) -> Tensor {
     let axes = axes.iter().enumerate();
-    axes.fold(x.clone(), |x, (i, a)| x.windows(first + i, a.size, a.stride, a.dilation))
+    axes.fold(x.clone(), |x, (i, a)| {
+        x.windows(first + i, a.size, a.stride, a.dilation)
+    })
 }
 
 /// The first of the largest elements along the last axis, of those inside.
 #[track_caller]
 fn first_largest(elements: &Tensor, inside: &Tensor) -> Tensor {
     let best = elements.amax_keepdim(-1);
-    let hit = elements.eq(best).bitwise_or(elements.isnan()).bitwise_and(inside);
+    let hit = elements
+        .eq(best)
+        .bitwise_or(elements.isnan())
+        .bitwise_and(inside);
     hit.cast(DType::U8).argmax(-1).unsqueeze(-1)
 }
 
@@ -377,7 +425,9 @@ impl Parts {
     fn even(len: usize, count: usize) -> Parts {
         Parts {
             starts: (0..count).map(|i| i * len / count).collect(),
-            ends: (0..count).map(|i| ((i + 1) * len).div_ceil(count)).collect(),
+            ends: (0..count)
+                .map(|i| ((i + 1) * len).div_ceil(count))
+                .collect(),
         }
     }
 
@@ -420,11 +470,16 @@ fn irregular_max_pool(x: &Tensor, first: usize, parts: &[Parts]) -> Result<(Tens
     let windows = |x: &Tensor, first: usize| {
         let axes = parts.len();
         // Axes double from the front, so later ones move by one each.
-        let split = parts.iter().enumerate().fold(x.clone(), |x, (i, p)| p.gather(&x, first + 2 * i));
+        let split = parts
+            .iter()
+            .enumerate()
+            .fold(x.clone(), |x, (i, p)| p.gather(&x, first + 2 * i));
         let order = (0..first as i64)
             .chain((0..axes as i64).map(|i| first as i64 + 2 * i))
             .chain((0..axes as i64).map(|i| first as i64 + 2 * i + 1));
-        split.permute(order.collect::<Vec<_>>()).flatten(-(axes as i64), -1)
+        split
+            .permute(order.collect::<Vec<_>>())
+            .flatten(-(axes as i64), -1)
     };
     let elements = windows(x, first);
     let spatial: Vec<Dim> = x.sizes()?[first..].to_vec();

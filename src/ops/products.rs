@@ -43,7 +43,9 @@ fn expect_ranks(op: &'static str, tensors: &[(&Tensor, usize)]) -> Result<()> {
         }
         if tensor.dtype()? != tensors[0].0.dtype()? {
             let error = bad_argument(op, "the operands have different element types");
-            return Err(error.operand(tensors[0].0.note("first")).operand(tensor.note("other")));
+            return Err(error
+                .operand(tensors[0].0.note("first"))
+                .operand(tensor.note("other")));
         }
     }
     Ok(())
@@ -78,7 +80,9 @@ impl Tensor {
         attempt(|| {
             if (self.rank()?, other.rank()?) != (1, 1) {
                 let error = bad_shape("outer", "both operands are vectors");
-                return Err(error.operand(self.note("self")).operand(other.note("other")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(other.note("other")));
             }
             Ok(self.unsqueeze(1).mul(other.unsqueeze(0)))
         })
@@ -169,7 +173,9 @@ impl Tensor {
         let dtype = product.dtype()?;
         if self.dtype()? != dtype {
             let error = bad_argument("addmm", "sum and product have different element types");
-            return Err(error.operand(self.note("self")).operand(product.note("product")));
+            return Err(error
+                .operand(self.note("self"))
+                .operand(product.note("product")));
         }
         let scaled = product.mul(tensor_of(alpha.into(), dtype));
         let own = self.expand(product.sizes()?);
@@ -237,12 +243,16 @@ impl Tensor {
         attempt(|| {
             if self.rank()? != other.rank()? {
                 let error = bad_shape("cross", "the tensors have different ranks");
-                return Err(error.operand(self.note("self")).operand(other.note("other")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(other.note("other")));
             }
             let at = self.axis("cross", axis)? as i64;
             if !self.dim(at).0?.is(3) || !other.dim(at).0?.is(3) {
                 let error = bad_shape("cross", format!("axis {axis} must have size 3"));
-                return Err(error.operand(self.note("self")).operand(other.note("other")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(other.note("other")));
             }
             let (x, y) = (self.broadcast_with(other), other.broadcast_with(self));
             let turned = |t: &Tensor, by: i64| t.roll([by], [at]);
@@ -256,7 +266,10 @@ impl Tensor {
     pub fn multi_dot(tensors: &[&Tensor]) -> Tensor {
         attempt(|| {
             if tensors.len() < 2 {
-                return Err(bad_argument("multi_dot", "a product has at least two factors"));
+                return Err(bad_argument(
+                    "multi_dot",
+                    "a product has at least two factors",
+                ));
             }
             let last = tensors.len() - 1;
             let mut factors: Vec<Tensor> = tensors.iter().map(|t| (*t).clone()).collect();
@@ -320,8 +333,8 @@ impl Tensor {
 fn chain(mut factors: Vec<Tensor>) -> Result<Tensor> {
     while factors.len() > 1 {
         let mut best = (0, 0);
-        for i in 0..factors.len() - 1 {
-            let inner = factors[i].dims()?[1];
+        for (i, factor) in factors.iter().enumerate().take(factors.len() - 1) {
+            let inner = factor.dims()?[1];
             if inner > best.1 {
                 best = (i, inner);
             }
@@ -329,5 +342,7 @@ fn chain(mut factors: Vec<Tensor>) -> Result<Tensor> {
         let right = factors.remove(best.0 + 1);
         factors[best.0] = factors[best.0].matmul(&right);
     }
-    factors.pop().ok_or_else(|| bad_argument("multi_dot", "there are no factors"))
+    factors
+        .pop()
+        .ok_or_else(|| bad_argument("multi_dot", "there are no factors"))
 }

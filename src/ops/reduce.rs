@@ -177,7 +177,11 @@ impl Tensor {
     pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
         attempt(|| {
             let x = self.to_floating();
-            let axes: Vec<i64> = self.axes("logsumexp", axes)?.into_iter().map(i64::from).collect();
+            let axes: Vec<i64> = self
+                .axes("logsumexp", axes)?
+                .into_iter()
+                .map(i64::from)
+                .collect();
             let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()));
             let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
             let result = sum.log().add(top);
@@ -407,7 +411,10 @@ impl Tensor {
         };
         let axes = axes.as_slice();
         let centred = self.sub(self.mean_of(op, axes, true));
-        let squares = centred.abs().square().reduce(op, Combine::Sum, axes, keepdim);
+        let squares = centred
+            .abs()
+            .square()
+            .reduce(op, Combine::Sum, axes, keepdim);
         let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
         let freedom = self.count_along(op, &axes).sub(correction).maximum(0);
         squares.div(freedom)

@@ -87,7 +87,10 @@ impl Tensor {
             }
         };
         let read = |places: &[i64]| {
-            let clamped = places.iter().map(|p| (*p).clamp(0, len as i64 - 1)).collect();
+            let clamped = places
+                .iter()
+                .map(|p| (*p).clamp(0, len as i64 - 1))
+                .collect();
             self.index_select(axis as i64, &Tensor::from_vec(clamped, [places.len()]))
         };
         let mut sum: Option<Tensor> = None;
@@ -182,7 +185,10 @@ impl Tensor {
             columns.reverse();
             columns.push(Tensor::ones(sizes));
             let base = Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1).cast(self.dtype()?);
-            let points = base.reshape([-1, axes as i64 + 1]).unsqueeze(0).matmul(&self.mt());
+            let points = base
+                .reshape([-1, axes as i64 + 1])
+                .unsqueeze(0)
+                .matmul(&self.mt());
             let mut shape = vec![n];
             shape.extend(sizes.iter().map(|s| Dim::from(*s)));
             shape.push(Dim::from(axes));
@@ -251,7 +257,13 @@ fn cubic_weight(x: f64) -> f64 {
 fn cubic_weights(x: &Tensor, inner: bool) -> Tensor {
     match inner {
         true => x.mul(CUBIC + 2.0).sub(CUBIC + 3.0).mul(x.square()).add(1),
-        false => x.mul(CUBIC).sub(5.0 * CUBIC).mul(x).add(8.0 * CUBIC).mul(x).sub(4.0 * CUBIC),
+        false => x
+            .mul(CUBIC)
+            .sub(5.0 * CUBIC)
+            .mul(x)
+            .add(8.0 * CUBIC)
+            .mul(x)
+            .sub(4.0 * CUBIC),
     }
 }
 
@@ -335,7 +347,11 @@ impl Sampler {
                 let upper = corner >> i & 1 == 1;
                 let floor = position.floor();
                 let fraction = position.sub(&floor);
-                let part = if upper { fraction } else { fraction.neg().add(1) };
+                let part = if upper {
+                    fraction
+                } else {
+                    fraction.neg().add(1)
+                };
                 places.push(if upper { floor.add(1) } else { floor });
                 weight = Some(weight.map_or(part.clone(), |w| w.mul(part)));
             }

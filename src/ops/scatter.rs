@@ -53,7 +53,8 @@ impl Tensor {
                 true => self.clone(),
                 false => self.scatter_value(axis, indices, identity(self.dtype()?, combine)),
             };
-            let combined = base.scatter_with("scatter_reduce", axis, indices, source, Some(combine));
+            let combined =
+                base.scatter_with("scatter_reduce", axis, indices, source, Some(combine));
             if reduce != ScatterReduce::Mean {
                 return Ok(combined);
             }
@@ -62,7 +63,10 @@ impl Tensor {
                 true => ones.clone(),
                 false => ones.scatter_value(axis, indices, 0),
             };
-            let covered = ones.dtype().map(|d| Tensor::full_of((), 1, d))?.expand(indices.sizes()?);
+            let covered = ones
+                .dtype()
+                .map(|d| Tensor::full_of((), 1, d))?
+                .expand(indices.sizes()?);
             let counts = counts.scatter_add(axis, indices, &covered);
             Ok(match self.is_integral() {
                 true => combined.floor_divide(counts),
@@ -82,9 +86,13 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             let source = source.mul(tensor_of(alpha.into().into(), source.dtype()?));
-            self.slices("index_add", axis, indices, &source, |x, axis, indices, source| {
-                x.scatter_add(axis, indices, source)
-            })
+            self.slices(
+                "index_add",
+                axis,
+                indices,
+                &source,
+                |x, axis, indices, source| x.scatter_add(axis, indices, source),
+            )
         })
     }
 
@@ -92,9 +100,13 @@ impl Tensor {
     #[track_caller]
     pub fn index_copy(&self, axis: i64, indices: &Tensor, source: &Tensor) -> Tensor {
         attempt(|| {
-            self.slices("index_copy", axis, indices, source, |x, axis, indices, source| {
-                x.scatter(axis, indices, source)
-            })
+            self.slices(
+                "index_copy",
+                axis,
+                indices,
+                source,
+                |x, axis, indices, source| x.scatter(axis, indices, source),
+            )
         })
     }
 
@@ -110,9 +122,15 @@ impl Tensor {
         include_self: bool,
     ) -> Tensor {
         attempt(|| {
-            self.slices("index_reduce", axis, indices, source, |x, axis, indices, source| {
-                x.scatter_reduce(axis, indices, source, reduce, include_self)
-            })
+            self.slices(
+                "index_reduce",
+                axis,
+                indices,
+                source,
+                |x, axis, indices, source| {
+                    x.scatter_reduce(axis, indices, source, reduce, include_self)
+                },
+            )
         })
     }
 
@@ -154,7 +172,9 @@ impl Tensor {
         if !fits {
             let message = "the source has one slice for each index, of this tensor's sizes";
             let error = bad_shape(op, message).operand(self.note("self"));
-            return Err(error.operand(indices.note("indices")).operand(source.note("source")));
+            return Err(error
+                .operand(indices.note("indices"))
+                .operand(source.note("source")));
         }
         let indices = indices.along(at, own.len()).expand(source.sizes()?);
         Ok(write(&x, at as i64, &indices, &source).reshape(self.sizes()?))
@@ -174,7 +194,9 @@ impl Tensor {
             let (own, given) = (self.sizes()?, indices.sizes()?);
             if own.len() != given.len() {
                 let error = bad_shape("take_along_dim", "tensor and indices have different ranks");
-                return Err(error.operand(self.note("self")).operand(indices.note("indices")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(indices.note("indices")));
             }
             // Broadcasting leaves the axis itself out.
             let without = |dims: &[Dim]| -> Result<Tensor> {
@@ -212,7 +234,9 @@ impl Tensor {
             if source.dtype()? != self.dtype()? || mask.dtype()? != DType::Bool {
                 let message = "the source has the tensor's element type, the mask is bool";
                 let error = bad_argument("masked_scatter", message).operand(self.note("self"));
-                return Err(error.operand(mask.note("mask")).operand(source.note("source")));
+                return Err(error
+                    .operand(mask.note("mask"))
+                    .operand(source.note("source")));
             }
             let (x, mask) = (self.broadcast_with(mask), mask.broadcast_with(self));
             // The n-th true place takes element n.
@@ -252,7 +276,9 @@ impl Tensor {
             let wanted = self.i(indices.clone()).dims()?;
             if source.dims()? != wanted {
                 let error = bad_shape(op, format!("the part has sizes {wanted:?}"));
-                return Err(error.operand(self.note("self")).operand(source.note("source")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(source.note("source")));
             }
             Ok(self.index_put(indices, source, false))
         })

@@ -11,7 +11,14 @@ impl Tensor {
     #[track_caller]
     pub fn squeeze_all(&self) -> Tensor {
         attempt(|| {
-            let dims: Dims = self.node()?.ty.dims.iter().filter(|d| !d.is(1)).cloned().collect();
+            let dims: Dims = self
+                .node()?
+                .ty
+                .dims
+                .iter()
+                .filter(|d| !d.is(1))
+                .cloned()
+                .collect();
             Ok(primitive("squeeze", Op::Reshape { dims }, &[self]))
         })
     }
@@ -101,7 +108,13 @@ impl Tensor {
             };
             let missing = own.len().checked_sub(target.len()).ok_or_else(misfit)?;
             let mut over: Vec<i64> = (0..missing as i64).collect();
-            for (axis, (size, wanted)) in own.iter().enumerate().skip(missing).zip(&target).map(|((i, s), w)| (i, (s, w))) {
+            for (axis, (size, wanted)) in own
+                .iter()
+                .enumerate()
+                .skip(missing)
+                .zip(&target)
+                .map(|((i, s), w)| (i, (s, w)))
+            {
                 match wanted.is(1) && !size.is(1) {
                     true => over.push(axis as i64),
                     false if size.compare_eq(wanted) == Some(false) => return Err(misfit()),
@@ -112,7 +125,11 @@ impl Tensor {
                 return Ok(self.clone());
             }
             let summed = self.sum(over);
-            Ok(primitive("sum_to_size", Op::Reshape { dims: target }, &[&summed]))
+            Ok(primitive(
+                "sum_to_size",
+                Op::Reshape { dims: target },
+                &[&summed],
+            ))
         })
     }
 
@@ -247,7 +264,10 @@ impl Tensor {
                 return Err(error.operand(self.note("self")));
             };
             if let Some(negative) = repeats.iter().find(|r| **r < 0) {
-                return Err(bad_argument("repeat", format!("{negative} repeats are negative")));
+                return Err(bad_argument(
+                    "repeat",
+                    format!("{negative} repeats are negative"),
+                ));
             }
             let mut sizes = vec![Dim::from(1i64); missing];
             sizes.extend(self.sizes()?);
@@ -277,7 +297,11 @@ impl Tensor {
     pub fn repeat_interleave(&self, count: usize, axis: i64) -> Tensor {
         attempt(|| {
             let at = self.axis("repeat_interleave", axis)?;
-            let x = if self.rank()? == 0 { self.unsqueeze(0) } else { self.clone() };
+            let x = if self.rank()? == 0 {
+                self.unsqueeze(0)
+            } else {
+                self.clone()
+            };
             let (mut expanded, mut joined) = (x.sizes()?, x.sizes()?);
             expanded.insert(at + 1, Dim::from(count));
             joined[at] = x.dim(at as i64) * count;
@@ -291,7 +315,10 @@ impl Tensor {
     pub fn repeat_interleave_by(&self, counts: &Tensor, axis: i64) -> Tensor {
         attempt(|| {
             let size = self.dim(axis).value()?;
-            let counts = counts.expand([size]).cast(lazulite_ir::DType::I64).to_vec::<i64>()?;
+            let counts = counts
+                .expand([size])
+                .cast(lazulite_ir::DType::I64)
+                .to_vec::<i64>()?;
             if let Some(negative) = counts.iter().find(|c| **c < 0) {
                 let message = format!("{negative} repeats are negative");
                 return Err(bad_argument("repeat_interleave", message));
@@ -308,7 +335,13 @@ impl Tensor {
     /// At least one axis.
     #[track_caller]
     pub fn atleast_1d(&self) -> Tensor {
-        attempt(|| Ok(if self.rank()? == 0 { self.unsqueeze(0) } else { self.clone() }))
+        attempt(|| {
+            Ok(if self.rank()? == 0 {
+                self.unsqueeze(0)
+            } else {
+                self.clone()
+            })
+        })
     }
 
     /// At least two axes, added in front.

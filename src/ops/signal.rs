@@ -13,7 +13,7 @@ pub struct Window {
     pub len: usize,
     /// One period of an endless repetition, rather than symmetric.
     pub periodic: bool,
-    /// Element type, a float.
+    /// Element type: f32 or f64.
     pub dtype: DType,
 }
 
@@ -29,7 +29,11 @@ impl Window {
 
     /// The number of steps that make a whole.
     fn steps(self) -> f64 {
-        let steps = if self.periodic { self.len } else { self.len.saturating_sub(1) };
+        let steps = if self.periodic {
+            self.len
+        } else {
+            self.len.saturating_sub(1)
+        };
         steps.max(1) as f64
     }
 
@@ -43,8 +47,11 @@ impl Window {
         shape: impl FnOnce(Tensor) -> Result<Tensor>,
     ) -> Tensor {
         attempt(|| {
-            if !self.dtype.is_float() {
-                return Err(bad_argument(op, format!("{} is no float type", self.dtype)));
+            if !matches!(self.dtype, DType::F32 | DType::F64) {
+                return Err(bad_argument(
+                    op,
+                    format!("{} is neither f32 nor f64", self.dtype),
+                ));
             }
             if self.len == 1 {
                 return Ok(Tensor::full_of([1], 1, self.dtype));
@@ -117,24 +124,40 @@ impl Window {
     /// other).
     #[track_caller]
     pub fn exponential(self, center: Option<f64>, tau: f64) -> Tensor {
-        let middle = if self.len > 1 { self.steps() / 2.0 } else { 0.0 };
-        self.points("exponential", -center.unwrap_or(middle) / tau, 1.0 / tau, |x| {
-            if tau <= 0.0 || (center.is_some() && !self.periodic) {
-                let message = format!("tau {tau} is not positive, or the centre is given");
-                return Err(bad_argument("exponential", message));
-            }
-            Ok(x.abs().neg().exp())
-        })
+        let middle = if self.len > 1 {
+            self.steps() / 2.0
+        } else {
+            0.0
+        };
+        self.points(
+            "exponential",
+            -center.unwrap_or(middle) / tau,
+            1.0 / tau,
+            |x| {
+                if tau <= 0.0 || (center.is_some() && !self.periodic) {
+                    let message = format!("tau {tau} is not positive, or the centre is given");
+                    return Err(bad_argument("exponential", message));
+                }
+                Ok(x.abs().neg().exp())
+            },
+        )
     }
 
     /// The bell curve with a standard deviation of so many elements.
     #[track_caller]
     pub fn gaussian(self, std: f64) -> Tensor {
         let step = 1.0 / (std * SQRT_2);
-        let middle = if self.len > 1 { self.steps() / 2.0 } else { 0.0 };
+        let middle = if self.len > 1 {
+            self.steps() / 2.0
+        } else {
+            0.0
+        };
         self.points("gaussian", -middle * step, step, |x| {
             if std <= 0.0 {
-                return Err(bad_argument("gaussian", format!("the deviation {std} is not positive")));
+                return Err(bad_argument(
+                    "gaussian",
+                    format!("the deviation {std} is not positive"),
+                ));
             }
             Ok(x.square().neg().exp())
         })

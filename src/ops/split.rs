@@ -14,7 +14,9 @@ impl Tensor {
                 return Err(bad_argument("split", "parts of size 0 never end"));
             }
             let count = if whole == 0 { 1 } else { whole.div_ceil(size) };
-            let sizes = (0..count).map(|i| size.min(whole - i * size)).collect::<Vec<_>>();
+            let sizes = (0..count)
+                .map(|i| size.min(whole - i * size))
+                .collect::<Vec<_>>();
             Ok(self.parts(axis, &sizes))
         })
     }
@@ -55,7 +57,10 @@ impl Tensor {
         attempt_list(|| {
             let whole = self.extent("tensor_split", axis)?;
             if count == 0 {
-                return Err(bad_argument("tensor_split", "a tensor has at least one part"));
+                return Err(bad_argument(
+                    "tensor_split",
+                    "a tensor has at least one part",
+                ));
             }
             let (size, larger) = (whole / count, whole % count);
             let sizes = (0..count).map(|i| size + usize::from(i < larger));
@@ -68,11 +73,18 @@ impl Tensor {
     pub fn tensor_split_at(&self, positions: &[i64], axis: i64) -> Vec<Tensor> {
         attempt_list(|| {
             let whole = self.extent("tensor_split", axis)? as i64;
-            let resolve = |at: i64| if at < 0 { (at + whole).max(0) } else { at.min(whole) };
+            let resolve = |at: i64| {
+                if at < 0 {
+                    (at + whole).max(0)
+                } else {
+                    at.min(whole)
+                }
+            };
             let mut ends: Vec<i64> = positions.iter().map(|&at| resolve(at)).collect();
             ends.push(whole);
             let starts = std::iter::once(0).chain(ends.iter().copied());
-            let part = |(from, to): (i64, &i64)| self.narrow(axis, from.min(*to), (to - from).max(0));
+            let part =
+                |(from, to): (i64, &i64)| self.narrow(axis, from.min(*to), (to - from).max(0));
             Ok(starts.zip(&ends).map(part).collect())
         })
     }
@@ -155,7 +167,10 @@ impl Tensor {
     pub fn block_diag(tensors: &[&Tensor]) -> Tensor {
         attempt(|| {
             let blocks: Vec<Tensor> = tensors.iter().map(|t| t.atleast_2d()).collect();
-            let sizes = blocks.iter().map(Tensor::dims).collect::<Result<Vec<_>>>()?;
+            let sizes = blocks
+                .iter()
+                .map(Tensor::dims)
+                .collect::<Result<Vec<_>>>()?;
             if let Some((block, _)) = blocks.iter().zip(&sizes).find(|(_, s)| s.len() != 2) {
                 let error = bad_shape("block_diag", "blocks have at most two axes");
                 return Err(error.operand(block.note("block")));
@@ -214,7 +229,10 @@ impl Tensor {
             if let [only] = tensors {
                 return Ok((*only).clone());
             }
-            let columns: Vec<Tensor> = Tensor::meshgrid(tensors).iter().map(Tensor::ravel).collect();
+            let columns: Vec<Tensor> = Tensor::meshgrid(tensors)
+                .iter()
+                .map(Tensor::ravel)
+                .collect();
             Ok(Tensor::stack(&columns.iter().collect::<Vec<_>>(), 1))
         })
     }

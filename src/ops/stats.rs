@@ -1,7 +1,7 @@
 //! Statistics, norms and distances, differences and integrals, histograms.
 
-use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
 use super::IntoAxes;
+use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{Dim, Number, Tensor};
 use lazulite_ir::DType;
@@ -113,7 +113,9 @@ impl Tensor {
                 let message = format!("p = {p} and maxnorm = {maxnorm}, for at least two axes");
                 return Err(bad_argument("renorm", message).operand(self.note("self")));
             }
-            let over: Vec<i64> = (0..self.rank()? as i64).filter(|a| *a != at as i64).collect();
+            let over: Vec<i64> = (0..self.rank()? as i64)
+                .filter(|a| *a != at as i64)
+                .collect();
             let norm = self.keep_axes(&self.vector_norm(p, over.clone()), over);
             let scale = norm.add(1e-7).reciprocal().mul(maxnorm);
             Ok(self.mul(norm.gt(maxnorm).where_(scale, 1.0)))
@@ -127,7 +129,9 @@ impl Tensor {
         attempt(|| {
             if self.rank()? < 2 || other.rank()? < 2 {
                 let error = bad_shape("cdist", "rows are in tensors with at least two axes");
-                return Err(error.operand(self.note("self")).operand(other.note("other")));
+                return Err(error
+                    .operand(self.note("self"))
+                    .operand(other.note("other")));
             }
             let difference = self.unsqueeze(-2).sub(other.unsqueeze(-3));
             match difference.dims()?.last() {
@@ -168,7 +172,10 @@ impl Tensor {
             let mut x = self.clone();
             for _ in 0..n {
                 let count = x.dims()?[at as usize].saturating_sub(1);
-                let (before, after) = (x.narrow(at, 0, count), x.narrow(at, 1.min(x.dims()?[at as usize]), count));
+                let (before, after) = (
+                    x.narrow(at, 0, count),
+                    x.narrow(at, 1.min(x.dims()?[at as usize]), count),
+                );
                 x = match x.dtype()? {
                     DType::Bool => after.bitwise_xor(before),
                     _ => after.sub(before),
@@ -181,7 +188,12 @@ impl Tensor {
     /// The integral along an axis by trapezoids of width `dx`.
     #[track_caller]
     pub fn trapezoid(&self, dx: f64, axis: i64) -> Tensor {
-        attempt(|| Ok(self.neighbour_sums("trapezoid", axis)?.mul(dx * 0.5).sum(axis)))
+        attempt(|| {
+            Ok(self
+                .neighbour_sums("trapezoid", axis)?
+                .mul(dx * 0.5)
+                .sum(axis))
+        })
     }
 
     /// The integral along an axis by trapezoids between the points `x` (1-d, or broadcasting with this).
@@ -202,7 +214,11 @@ impl Tensor {
     /// The running integral along an axis by trapezoids between the points `x`.
     #[track_caller]
     pub fn cumulative_trapezoid_at(&self, x: &Tensor, axis: i64) -> Tensor {
-        attempt(|| Ok(self.trapezoids("cumulative_trapezoid", x, axis)?.cumsum(axis)))
+        attempt(|| {
+            Ok(self
+                .trapezoids("cumulative_trapezoid", x, axis)?
+                .cumsum(axis))
+        })
     }
 
     #[track_caller]
@@ -213,7 +229,9 @@ impl Tensor {
             None => return Err(bad_shape(op, "a 0-d tensor has no neighbours")),
         };
         let later = self.dims()?[at] - count;
-        Ok(self.narrow(axis, 0, count).add(self.narrow(axis, later, count)))
+        Ok(self
+            .narrow(axis, 0, count)
+            .add(self.narrow(axis, later, count)))
     }
 
     #[track_caller]
@@ -235,7 +253,12 @@ impl Tensor {
 
     /// The covariance of the rows' variables, whose observations are in columns.
     #[track_caller]
-    pub fn cov(&self, correction: f64, counts: Option<&Tensor>, weights: Option<&Tensor>) -> Tensor {
+    pub fn cov(
+        &self,
+        correction: f64,
+        counts: Option<&Tensor>,
+        weights: Option<&Tensor>,
+    ) -> Tensor {
         attempt(|| {
             if self.rank()? > 2 {
                 let error = bad_shape("cov", "variables are rows of a matrix");
@@ -310,7 +333,10 @@ impl Tensor {
     ) -> (Tensor, Tensor) {
         attempt_pair(|| {
             let weights = weights.map(Tensor::ravel);
-            let counted = self.ravel().histogram_of(edges, weights.as_ref())?.cast(self.dtype()?);
+            let counted = self
+                .ravel()
+                .histogram_of(edges, weights.as_ref())?
+                .cast(self.dtype()?);
             let counted = match density {
                 true => counted.div(counted.sum(..)).div(edges.diff(1, 0)),
                 false => counted,
@@ -347,7 +373,10 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             if self.dims()?.last() != Some(&edges.len()) || self.rank()? < 2 {
-                let message = format!("edges of {} dimensions do not fit the last axis", edges.len());
+                let message = format!(
+                    "edges of {} dimensions do not fit the last axis",
+                    edges.len()
+                );
                 return Err(bad_shape("histogramdd", message).operand(self.note("self")));
             }
             let points = self.reshape([-1, edges.len() as i64]);
@@ -473,8 +502,7 @@ impl Tensor {
             };
             let leading = |dims: &[Dim]| dims.len().saturating_sub(1);
             let fits = own.len() == 1
-                || (own.len() == given.len()
-                    && own[..leading(&own)].iter().zip(&given).all(equal));
+                || (own.len() == given.len() && own[..leading(&own)].iter().zip(&given).all(equal));
             if own.is_empty() || !fits {
                 let message = "the sorted elements are a vector, or have the values' leading sizes";
                 let error = bad_shape("searchsorted", message).operand(self.note("self"));
@@ -483,7 +511,11 @@ impl Tensor {
             let (sorted, values) = common(self.into(), values.into())?;
             let value = values.unsqueeze(-1);
             // The elements of a vector stand along the last axis already.
-            let sorted = if own.len() == 1 { sorted } else { sorted.unsqueeze(-2) };
+            let sorted = if own.len() == 1 {
+                sorted
+            } else {
+                sorted.unsqueeze(-2)
+            };
             let before = match right {
                 true => sorted.le(value),
                 false => sorted.lt(value),
@@ -505,7 +537,9 @@ impl Tensor {
             self.distinct_axes("gradient", axes)?;
             let x = self.to_floating();
             let pairs = spacings.iter().zip(axes);
-            pairs.map(|(spacing, &axis)| gradient_along(&x, spacing, axis, edge_order)).collect()
+            pairs
+                .map(|(spacing, &axis)| gradient_along(&x, spacing, axis, edge_order))
+                .collect()
         })
     }
 
@@ -515,17 +549,30 @@ impl Tensor {
         attempt(|| {
             let wide = match self.dtype()? {
                 d if d.is_float() => self.cast(DType::F64).bitcast(DType::U64),
-                d if d.is_complex() => return Err(super::composite::bad_dtype("hash_tensor", self)),
+                d if d.is_complex() => {
+                    return Err(super::composite::bad_dtype("hash_tensor", self));
+                }
                 _ => self.cast(DType::I64).cast(DType::U64),
             };
             let rank = self.rank()?;
-            let axes: Vec<i64> = self.axes("hash_tensor", axes)?.into_iter().map(i64::from).collect();
+            let axes: Vec<i64> = self
+                .axes("hash_tensor", axes)?
+                .into_iter()
+                .map(i64::from)
+                .collect();
             // The parity of each bit.
             let shifts = Tensor::iota(64).cast(DType::U64);
-            let bits = wide.unsqueeze(-1).bitwise_right_shift(&shifts).bitwise_and(1);
+            let bits = wide
+                .unsqueeze(-1)
+                .bitwise_right_shift(&shifts)
+                .bitwise_and(1);
             let ones = match rank {
                 0 => bits,
-                _ => bits.cast(DType::I64).sum(axes).cast(DType::U64).bitwise_and(1),
+                _ => bits
+                    .cast(DType::I64)
+                    .sum(axes)
+                    .cast(DType::U64)
+                    .bitwise_and(1),
             };
             let placed = ones.bitwise_left_shift(shifts);
             Ok(placed.cast(DType::I64).sum(-1).cast(DType::U64))
@@ -591,14 +638,21 @@ fn gradient_along(x: &Tensor, spacing: &Spacing, axis: i64, edge_order: usize) -
     // Inside, the slopes on both sides weigh inversely to their widths.
     if size > 2 {
         let (before, after) = (width(0, size - 2), width(1, size - 2));
-        let weighted = slope(0, size - 2).mul(&after).add(slope(1, size - 2).mul(&before));
+        let weighted = slope(0, size - 2)
+            .mul(&after)
+            .add(slope(1, size - 2).mul(&before));
         parts.push(weighted.div(before.add(after)));
     }
     let (first, last) = match edge_order {
         1 => (slope(0, 1), slope(size - 2, 1)),
         _ => (
             edge_slope(&slope(0, 1), &slope(1, 1), &width(0, 1), &width(1, 1)),
-            edge_slope(&slope(size - 2, 1), &slope(size - 3, 1), &width(size - 2, 1), &width(size - 3, 1)),
+            edge_slope(
+                &slope(size - 2, 1),
+                &slope(size - 3, 1),
+                &width(size - 2, 1),
+                &width(size - 3, 1),
+            ),
         ),
     };
     parts.insert(0, first);
@@ -610,7 +664,9 @@ fn gradient_along(x: &Tensor, spacing: &Spacing, axis: i64, edge_order: usize) -
 #[track_caller]
 fn edge_slope(near: &Tensor, far: &Tensor, near_width: &Tensor, far_width: &Tensor) -> Tensor {
     let both = near_width.add(far_width);
-    near.mul(both.add(near_width)).sub(far.mul(near_width)).div(both)
+    near.mul(both.add(near_width))
+        .sub(far.mul(near_width))
+        .div(both)
 }
 
 /// Sums weights by place; what is not inside counts nowhere.

@@ -72,7 +72,13 @@ pub(crate) fn per_axis(op: &'static str, values: &[usize], axes: usize) -> Resul
 impl Tensor {
     /// Windows along an axis, as a new last axis.
     #[track_caller]
-    pub(crate) fn windows(&self, axis: usize, size: usize, stride: usize, dilation: usize) -> Tensor {
+    pub(crate) fn windows(
+        &self,
+        axis: usize,
+        size: usize,
+        stride: usize,
+        dilation: usize,
+    ) -> Tensor {
         let dim = |n: usize| lazulite_ir::Dim::constant(n as i64);
         let window = Op::Window {
             axis: axis as u32,
@@ -89,7 +95,10 @@ impl Tensor {
         let own = self.rank()? - widths.len();
         let side = |values: Vec<i64>| -> Dims {
             let front = std::iter::repeat_n(0, own);
-            front.chain(values).map(lazulite_ir::Dim::constant).collect()
+            front
+                .chain(values)
+                .map(lazulite_ir::Dim::constant)
+                .collect()
         };
         let pad = Op::Pad {
             low: side(widths.iter().map(|w| w.0).collect()),
@@ -145,7 +154,9 @@ impl Tensor {
                 PadMode::Replicate | PadMode::Constant(_) => i64::MAX,
             };
             if before.max(after) > limit || size + before + after < 0 {
-                let message = format!("axis {axis} of size {size} cannot be extended by {before} and {after}");
+                let message = format!(
+                    "axis {axis} of size {size} cannot be extended by {before} and {after}"
+                );
                 return Err(bad_shape("pad", message).operand(self.note("self")));
             }
         }
@@ -168,7 +179,11 @@ impl Tensor {
         attempt(|| {
             let axes = self.check_conv("conv", weight, bias, options, false)?;
             let single = self.rank()? == axes + 1;
-            let x = if single { self.unsqueeze(0) } else { self.clone() };
+            let x = if single {
+                self.unsqueeze(0)
+            } else {
+                self.clone()
+            };
             let stride = per_axis("conv", &options.stride, axes)?;
             let dilation = per_axis("conv", &options.dilation, axes)?;
             let kernel = weight.dims()?[2..].to_vec();
@@ -190,12 +205,19 @@ impl Tensor {
         attempt(|| {
             let axes = self.check_conv("conv_transpose", weight, bias, options, true)?;
             let single = self.rank()? == axes + 1;
-            let x = if single { self.unsqueeze(0) } else { self.clone() };
+            let x = if single {
+                self.unsqueeze(0)
+            } else {
+                self.clone()
+            };
             let stride = per_axis("conv_transpose", &options.stride, axes)?;
             let dilation = per_axis("conv_transpose", &options.dilation, axes)?;
             let further = per_axis("conv_transpose", &options.output_padding, axes)?;
             let Padding::Each(padding) = &options.padding else {
-                return Err(bad_argument("conv_transpose", "the padding must be given in numbers"));
+                return Err(bad_argument(
+                    "conv_transpose",
+                    "the padding must be given in numbers",
+                ));
             };
             let padding = per_axis("conv_transpose", padding, axes)?;
             let kernel = weight.dims()?[2..].to_vec();
@@ -203,7 +225,8 @@ impl Tensor {
             for i in 0..axes {
                 if further[i] >= stride[i].max(dilation[i]) {
                     let further = further[i];
-                    let message = format!("output padding {further} is not below stride or dilation");
+                    let message =
+                        format!("output padding {further} is not below stride or dilation");
                     return Err(bad_argument("conv_transpose", message));
                 }
                 let around = (dilation[i] * (kernel[i] - 1)) as i64 - padding[i] as i64;
@@ -218,7 +241,11 @@ impl Tensor {
             let mut joined = vec![groups * dims[1], dims[0] / groups];
             joined.extend(&dims[2..]);
             let mirrored: Vec<i64> = (2..2 + axes as i64).collect();
-            let weight = weight.flip(mirrored).reshape(split).transpose(1, 2).reshape(joined);
+            let weight = weight
+                .flip(mirrored)
+                .reshape(split)
+                .transpose(1, 2)
+                .reshape(joined);
             let result = convolve(&spread, &weight, &vec![1; axes], &dilation, groups)?;
             finish_conv(result, bias, single)
         })
@@ -241,22 +268,38 @@ impl Tensor {
         let (rank, dims) = (self.rank()?, weight.dims()?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
-            return fail(format!("{rank} axes of input do not fit {} of the weight", dims.len()));
+            return fail(format!(
+                "{rank} axes of input do not fit {} of the weight",
+                dims.len()
+            ));
         }
         if self.dtype()? != weight.dtype()? {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
         let channels = self.dims()?[rank - axes - 1];
-        let expected = if transposed { dims[0] } else { dims[1] * groups };
+        let expected = if transposed {
+            dims[0]
+        } else {
+            dims[1] * groups
+        };
         if groups == 0 || channels != expected || !dims[0].is_multiple_of(groups) {
-            return fail(format!("{channels} channels in {groups} groups do not fit the weight"));
+            return fail(format!(
+                "{channels} channels in {groups} groups do not fit the weight"
+            ));
         }
-        let outputs = if transposed { dims[1] * groups } else { dims[0] };
+        let outputs = if transposed {
+            dims[1] * groups
+        } else {
+            dims[0]
+        };
         if let Some(bias) = bias
             && (bias.dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
-            return fail(format!("the bias {} has not {outputs} elements", bias.describe()));
+            return fail(format!(
+                "the bias {} has not {outputs} elements",
+                bias.describe()
+            ));
         }
         if options.stride.contains(&0) || options.dilation.contains(&0) || dims[2..].contains(&0) {
             return fail("strides, dilations and kernels are at least 1".into());
@@ -274,13 +317,20 @@ impl Tensor {
                 let error = bad_shape("patches", "images have axes n, channels, height, width");
                 return Err(error.operand(self.note("self")));
             }
-            let x = if single { self.unsqueeze(0) } else { self.clone() };
+            let x = if single {
+                self.unsqueeze(0)
+            } else {
+                self.clone()
+            };
             let stride = per_axis("patches", &options.stride, 2)?;
             let dilation = per_axis("patches", &options.dilation, 2)?;
             let widths = options.padding.widths(&kernel, &stride, &dilation)?;
             let x = x.spread(&widths, &[0, 0])?;
             let windows = all_windows(&x, &kernel, &stride, &dilation)?;
-            let patches = windows.permute([0, 1, 4, 5, 2, 3]).flatten(1, 3).flatten(2, 3);
+            let patches = windows
+                .permute([0, 1, 4, 5, 2, 3])
+                .flatten(1, 3)
+                .flatten(2, 3);
             Ok(if single { patches.squeeze(0) } else { patches })
         })
     }
@@ -288,14 +338,23 @@ impl Tensor {
 
 impl Padding {
     /// Zeros before and after along each axis.
-    fn widths(&self, kernel: &[usize], stride: &[usize], dilation: &[usize]) -> Result<Vec<(i64, i64)>> {
+    fn widths(
+        &self,
+        kernel: &[usize],
+        stride: &[usize],
+        dilation: &[usize],
+    ) -> Result<Vec<(i64, i64)>> {
         match self {
             Padding::Valid => Ok(vec![(0, 0); kernel.len()]),
-            Padding::Same if stride.iter().any(|s| *s != 1) => {
-                Err(bad_argument("conv", "sizes stay the same with stride 1 only"))
-            }
+            Padding::Same if stride.iter().any(|s| *s != 1) => Err(bad_argument(
+                "conv",
+                "sizes stay the same with stride 1 only",
+            )),
             Padding::Same => {
-                let total = kernel.iter().zip(dilation).map(|(k, d)| (d * (k - 1)) as i64);
+                let total = kernel
+                    .iter()
+                    .zip(dilation)
+                    .map(|(k, d)| (d * (k - 1)) as i64);
                 Ok(total.map(|t| (t / 2, t - t / 2)).collect())
             }
             Padding::Each(each) => {
@@ -308,13 +367,22 @@ impl Padding {
 
 /// Windows over all axes behind the first two: their counts stay in place, their elements come last.
 #[track_caller]
-fn all_windows(x: &Tensor, kernel: &[usize], stride: &[usize], dilation: &[usize]) -> Result<Tensor> {
+fn all_windows(
+    x: &Tensor,
+    kernel: &[usize],
+    stride: &[usize],
+    dilation: &[usize],
+) -> Result<Tensor> {
     let dims = x.dims()?;
     let mut out = x.clone();
     for (i, &size) in kernel.iter().enumerate() {
         let reach = dilation[i] * (size - 1) + 1;
         if dims[i + 2] < reach {
-            let message = format!("a window of {reach} is larger than axis {}, {}", i + 2, dims[i + 2]);
+            let message = format!(
+                "a window of {reach} is larger than axis {}, {}",
+                i + 2,
+                dims[i + 2]
+            );
             return Err(bad_shape("conv", message).operand(x.note("padded input")));
         }
         out = out.windows(i + 2, size, stride[i], dilation[i]);

@@ -15,7 +15,10 @@ pub(super) const TABLE: &[Entry] = &[
     op("fill", |a| {
         let x = a.input()?;
         let dtype = x.dtype()?;
-        a.scalar_or_tensor("value")?.cast(dtype).expand_as(&x).done()
+        a.scalar_or_tensor("value")?
+            .cast(dtype)
+            .expand_as(&x)
+            .done()
     }),
     op("full", |a| {
         let value = a.number("fill_value")?;
@@ -30,10 +33,18 @@ pub(super) const TABLE: &[Entry] = &[
     with("new_full", "self, size, fill_value, *, dtype=None", |a| {
         new(a, a.number("fill_value")?)
     }),
-    with("new_ones", "self, size, *, dtype=None", |a| new(a, 1.into())),
-    with("new_zeros", "self, size, *, dtype=None", |a| new(a, 0.into())),
-    with("ones", "size, *, dtype=None", |a| Tensor::full_of(shape(a)?, 1, dtype(a)?).done()),
-    with("zeros", "size, *, dtype=None", |a| Tensor::full_of(shape(a)?, 0, dtype(a)?).done()),
+    with("new_ones", "self, size, *, dtype=None", |a| {
+        new(a, 1.into())
+    }),
+    with("new_zeros", "self, size, *, dtype=None", |a| {
+        new(a, 0.into())
+    }),
+    with("ones", "size, *, dtype=None", |a| {
+        Tensor::full_of(shape(a)?, 1, dtype(a)?).done()
+    }),
+    with("zeros", "size, *, dtype=None", |a| {
+        Tensor::full_of(shape(a)?, 0, dtype(a)?).done()
+    }),
     with("zero_", "self", |a| {
         let mut x = a.input()?;
         x.fill_(0);
@@ -59,81 +70,142 @@ pub(super) const TABLE: &[Entry] = &[
     with("to", "self, *targets, memory_format=None", to),
     op("item", item),
     op("broadcast_shapes", broadcast_shapes),
-    op("__getitem__", |a| a.input()?.i(indices(a.value("key")?)?).done()),
+    op("__getitem__", |a| {
+        a.input()?.i(indices(a.value("key")?)?).done()
+    }),
     op("argwhere", |a| a.input()?.nonzero().done()),
     op("nonzero", |a| match a.flag("as_tuple")? {
         true => a.input()?.atleast_1d().nonzero().unbind(1).done(),
         false => a.input()?.nonzero().done(),
     }),
     op("nonzero_static", |a| {
-        a.input()?.nonzero_static(a.count("size")?, a.int("fill_value")?).done()
+        a.input()?
+            .nonzero_static(a.count("size")?, a.int("fill_value")?)
+            .done()
     }),
     op("bucketize", |a| {
-        let places = a.scalar_or_tensor("input")?.bucketize(&a.tensor("boundaries")?, a.flag("right")?);
+        let places = a
+            .scalar_or_tensor("input")?
+            .bucketize(&a.tensor("boundaries")?, a.flag("right")?);
         width(a, places)
     }),
     op("searchsorted", searchsorted),
-    op("gather", |a| a.input()?.gather(a.int("dim")?, &a.tensor("index")?).done()),
+    op("gather", |a| {
+        a.input()?.gather(a.int("dim")?, &a.tensor("index")?).done()
+    }),
     op("index_add", |a| {
         let (index, source) = (a.tensor("index")?, a.tensor("source")?);
-        a.input()?.index_add(a.int("dim")?, &index, &source, a.number("alpha")?).done()
+        a.input()?
+            .index_add(a.int("dim")?, &index, &source, a.number("alpha")?)
+            .done()
     }),
     op("index_copy", |a| {
-        a.input()?.index_copy(a.int("dim")?, &a.tensor("index")?, &a.tensor("source")?).done()
+        a.input()?
+            .index_copy(a.int("dim")?, &a.tensor("index")?, &a.tensor("source")?)
+            .done()
     }),
     with("index_fill", "input, dim, index, value", |a| {
-        a.input()?.index_fill(a.int("dim")?, &a.tensor("index")?, a.argument("value")?).done()
+        a.input()?
+            .index_fill(a.int("dim")?, &a.tensor("index")?, a.argument("value")?)
+            .done()
     }),
-    with("index_put", "input, indices, values, accumulate=False", |a| {
-        let indices = indices(&as_tuple(a.value("indices")?))?;
-        a.input()?.index_put(indices, a.tensor("values")?, a.flag("accumulate")?).done()
-    }),
+    with(
+        "index_put",
+        "input, indices, values, accumulate=False",
+        |a| {
+            let indices = indices(&as_tuple(a.value("indices")?))?;
+            a.input()?
+                .index_put(indices, a.tensor("values")?, a.flag("accumulate")?)
+                .done()
+        },
+    ),
     op("index_reduce", |a| {
         let (index, source, reduce) = (a.tensor("index")?, a.tensor("source")?, reduction(a)?);
         let include_self = a.flag("include_self")?;
-        a.input()?.index_reduce(a.int("dim")?, &index, &source, reduce, include_self).done()
+        a.input()?
+            .index_reduce(a.int("dim")?, &index, &source, reduce, include_self)
+            .done()
     }),
-    op("index_select", |a| a.input()?.index_select(a.int("dim")?, &a.tensor("index")?).done()),
+    op("index_select", |a| {
+        a.input()?
+            .index_select(a.int("dim")?, &a.tensor("index")?)
+            .done()
+    }),
     with("masked_fill", "input, mask, value", |a| {
         let (x, value) = (a.input()?, a.argument("value")?);
         x.masked_fill(&a.tensor("mask")?, value).done()
     }),
     with("masked_scatter", "input, mask, source", |a| {
-        a.input()?.masked_scatter(&a.tensor("mask")?, &a.tensor("source")?).done()
+        a.input()?
+            .masked_scatter(&a.tensor("mask")?, &a.tensor("source")?)
+            .done()
     }),
-    op("masked_select", |a| a.input()?.masked_select(&a.tensor("mask")?).done()),
+    op("masked_select", |a| {
+        a.input()?.masked_select(&a.tensor("mask")?).done()
+    }),
     op("put", |a| {
-        a.input()?.put(&a.tensor("index")?, &a.tensor("source")?, a.flag("accumulate")?).done()
+        a.input()?
+            .put(
+                &a.tensor("index")?,
+                &a.tensor("source")?,
+                a.flag("accumulate")?,
+            )
+            .done()
     }),
     with("scatter", "input, dim, index, src, *, reduce=None", scatter),
     op("scatter_add", |a| {
-        a.input()?.scatter_add(a.int("dim")?, &a.tensor("index")?, &a.tensor("src")?).done()
+        a.input()?
+            .scatter_add(a.int("dim")?, &a.tensor("index")?, &a.tensor("src")?)
+            .done()
     }),
     op("scatter_reduce", |a| {
         let (index, source, reduce) = (a.tensor("index")?, a.tensor("src")?, reduction(a)?);
         let include_self = a.flag("include_self")?;
-        a.input()?.scatter_reduce(a.int("dim")?, &index, &source, reduce, include_self).done()
+        a.input()?
+            .scatter_reduce(a.int("dim")?, &index, &source, reduce, include_self)
+            .done()
     }),
-    op("select", |a| a.input()?.select(a.int("dim")?, a.int("index")?).done()),
+    op("select", |a| {
+        a.input()?.select(a.int("dim")?, a.int("index")?).done()
+    }),
     op("select_scatter", |a| {
-        a.input()?.select_scatter(&a.tensor("src")?, a.int("dim")?, a.int("index")?).done()
+        a.input()?
+            .select_scatter(&a.tensor("src")?, a.int("dim")?, a.int("index")?)
+            .done()
     }),
     with("slice", "input, dim=0, start=None, end=None, step=1", |a| {
         let mut entries = vec![Index::Slice(None, None, 1); a.count("dim")?];
-        entries.push(Index::Slice(a.opt_int("start")?, a.opt_int("end")?, a.int("step")?));
+        entries.push(Index::Slice(
+            a.opt_int("start")?,
+            a.opt_int("end")?,
+            a.int("step")?,
+        ));
         a.input()?.i(entries).done()
     }),
     op("slice_scatter", |a| {
         let (from, to, by) = (a.opt_int("start")?, a.opt_int("end")?, a.int("step")?);
-        a.input()?.slice_scatter(&a.tensor("src")?, a.int("dim")?, from, to, by).done()
+        a.input()?
+            .slice_scatter(&a.tensor("src")?, a.int("dim")?, from, to, by)
+            .done()
     }),
     op("take", |a| a.input()?.take(&a.tensor("index")?).done()),
     op("take_along_dim", |a| match a.opt_int("dim")? {
-        Some(axis) => a.input()?.take_along_dim(&a.tensor("indices")?, axis).done(),
-        None => a.input()?.ravel().take_along_dim(&a.tensor("indices")?.ravel(), 0).done(),
+        Some(axis) => a
+            .input()?
+            .take_along_dim(&a.tensor("indices")?, axis)
+            .done(),
+        None => a
+            .input()?
+            .ravel()
+            .take_along_dim(&a.tensor("indices")?.ravel(), 0)
+            .done(),
     }),
     op("unravel_index", |a| {
-        let dims: Vec<usize> = a.ints("shape")?.into_iter().filter_map(|d| usize::try_from(d).ok()).collect();
+        let dims: Vec<usize> = a
+            .ints("shape")?
+            .into_iter()
+            .filter_map(|d| usize::try_from(d).ok())
+            .collect();
         a.input()?.unravel_index(&dims).done()
     }),
 ];
@@ -244,7 +316,8 @@ fn index(value: &Value) -> Result<Index, Refusal> {
         Value::Slice([from, to, by]) => step(Index::Slice(*from, *to, 1), by.unwrap_or(1)),
         Value::List(items) => {
             let numbers: Option<Vec<i64>> = items.iter().map(to_int).collect::<Result<_, _>>()?;
-            let numbers = numbers.ok_or_else(|| Refusal::Unsupported("nested index lists".into()))?;
+            let numbers =
+                numbers.ok_or_else(|| Refusal::Unsupported("nested index lists".into()))?;
             let count = numbers.len();
             Index::Tensor(Tensor::from_vec(numbers, [count]))
         }
@@ -288,7 +361,9 @@ fn scatter(a: &Bound) -> Outcome {
     let reduce = a.has("reduce").then(|| reduction(a)).transpose()?;
     match (to_tensor(a.value("src")?)?, reduce) {
         (Some(source), None) => x.scatter(axis, &index, &source).done(),
-        (Some(source), Some(reduce)) => x.scatter_reduce(axis, &index, &source, reduce, true).done(),
+        (Some(source), Some(reduce)) => {
+            x.scatter_reduce(axis, &index, &source, reduce, true).done()
+        }
         (None, None) => x.scatter_value(axis, &index, a.number("src")?).done(),
         (None, Some(reduce)) => {
             let source = Tensor::full_of(index.dims()?, a.number("src")?, x.dtype()?);

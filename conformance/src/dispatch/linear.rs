@@ -8,23 +8,33 @@ use lazulite::Tensor;
 pub(super) const TABLE: &[Entry] = &[
     op("addbmm", |a| {
         let [x, y] = [a.tensor("batch1")?, a.tensor("batch2")?];
-        a.input()?.addbmm(&x, &y, a.number("beta")?, a.number("alpha")?).done()
+        a.input()?
+            .addbmm(&x, &y, a.number("beta")?, a.number("alpha")?)
+            .done()
     }),
     op("addmm", |a| {
         let [x, y] = [a.tensor("mat1")?, a.tensor("mat2")?];
-        a.input()?.addmm(&x, &y, a.number("beta")?, a.number("alpha")?).done()
+        a.input()?
+            .addmm(&x, &y, a.number("beta")?, a.number("alpha")?)
+            .done()
     }),
     op("addmv", |a| {
         let [x, y] = [a.tensor("mat")?, a.tensor("vec")?];
-        a.input()?.addmv(&x, &y, a.number("beta")?, a.number("alpha")?).done()
+        a.input()?
+            .addmv(&x, &y, a.number("beta")?, a.number("alpha")?)
+            .done()
     }),
     op("addr", |a| {
         let [x, y] = [a.tensor("vec1")?, a.tensor("vec2")?];
-        a.input()?.addr(&x, &y, a.number("beta")?, a.number("alpha")?).done()
+        a.input()?
+            .addr(&x, &y, a.number("beta")?, a.number("alpha")?)
+            .done()
     }),
     op("baddbmm", |a| {
         let [x, y] = [a.tensor("batch1")?, a.tensor("batch2")?];
-        a.input()?.baddbmm(&x, &y, a.number("beta")?, a.number("alpha")?).done()
+        a.input()?
+            .baddbmm(&x, &y, a.number("beta")?, a.number("alpha")?)
+            .done()
     }),
     op("bmm", |a| a.input()?.bmm(&a.tensor("mat2")?).done()),
     op("cross", |a| cross(a, a.opt_int("dim")?)),
@@ -36,18 +46,26 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("inner", |a| a.input()?.inner(&a.tensor("other")?).done()),
     op("kron", |a| a.input()?.kron(&a.tensor("other")?).done()),
-    op("linalg.matrix_power", |a| a.input()?.matrix_power(a.int("n")?).done()),
+    op("linalg.matrix_power", |a| {
+        a.input()?.matrix_power(a.int("n")?).done()
+    }),
     op("linalg.multi_dot", |a| {
         let tensors = a.tensors("tensors")?;
         Tensor::multi_dot(&tensors.iter().collect::<Vec<_>>()).done()
     }),
-    op("linalg.vecdot", |a| a.input()?.vecdot(&a.tensor("y")?, a.int("dim")?).done()),
+    op("linalg.vecdot", |a| {
+        a.input()?.vecdot(&a.tensor("y")?, a.int("dim")?).done()
+    }),
     op("matmul", |a| a.input()?.matmul(&a.tensor("other")?).done()),
-    op("__rmatmul__", |a| a.tensor("other")?.matmul(&a.input()?).done()),
+    op("__rmatmul__", |a| {
+        a.tensor("other")?.matmul(&a.input()?).done()
+    }),
     op("mm", |a| a.input()?.mm(&a.tensor("mat2")?).done()),
     op("mv", |a| a.input()?.mv(&a.tensor("vec")?).done()),
     op("nn.functional.linear", |a| {
-        a.input()?.linear(&a.tensor("weight")?, a.opt_tensor("bias")?.as_ref()).done()
+        a.input()?
+            .linear(&a.tensor("weight")?, a.opt_tensor("bias")?.as_ref())
+            .done()
     }),
     op("outer", |a| a.input()?.outer(&a.tensor("vec2")?).done()),
     op("tensordot", tensordot),
@@ -59,7 +77,11 @@ fn cross(a: &Bound, axis: Option<i64>) -> Outcome {
     let (x, other) = (a.input()?, a.tensor("other")?);
     let axis = match axis {
         Some(axis) => axis,
-        None => x.dims()?.iter().position(|d| *d == 3).map_or(0, |d| d as i64),
+        None => x
+            .dims()?
+            .iter()
+            .position(|d| *d == 3)
+            .map_or(0, |d| d as i64),
     };
     x.cross(&other, axis).done()
 }

@@ -6,18 +6,41 @@ use crate::call::{Axes, Bound, Done, Outcome, Refusal};
 use lazulite::{DType, Number, Tensor};
 
 pub(super) const TABLE: &[Entry] = &[
-    with("masked.amax", REDUCTION, |a| reduced(a, lowest(a)?, |x, d| x.amax(d))),
-    with("masked.amin", REDUCTION, |a| reduced(a, highest(a)?, |x, d| x.amin(d))),
-    with("masked.argmax", REDUCTION, |a| position(a, lowest(a)?, Tensor::argmax)),
-    with("masked.argmin", REDUCTION, |a| position(a, highest(a)?, Tensor::argmin)),
-    op("masked.cumprod", |a| filled(a, 1.into())?.cumprod(a.int("dim")?).done()),
-    op("masked.cumsum", |a| filled(a, 0.into())?.cumsum(a.int("dim")?).done()),
-    op("masked.log_softmax", |a| filled(a, LEAST)?.log_softmax(a.int("dim")?).done()),
-    op("masked.softmax", |a| filled(a, LEAST)?.softmax(a.int("dim")?).done()),
-    op("masked.softmin", |a| filled(a, MOST)?.softmin(a.int("dim")?).done()),
+    with("masked.amax", REDUCTION, |a| {
+        reduced(a, lowest(a)?, |x, d| x.amax(d))
+    }),
+    with("masked.amin", REDUCTION, |a| {
+        reduced(a, highest(a)?, |x, d| x.amin(d))
+    }),
+    with("masked.argmax", REDUCTION, |a| {
+        position(a, lowest(a)?, Tensor::argmax)
+    }),
+    with("masked.argmin", REDUCTION, |a| {
+        position(a, highest(a)?, Tensor::argmin)
+    }),
+    op("masked.cumprod", |a| {
+        filled(a, 1.into())?.cumprod(a.int("dim")?).done()
+    }),
+    op("masked.cumsum", |a| {
+        filled(a, 0.into())?.cumsum(a.int("dim")?).done()
+    }),
+    op("masked.log_softmax", |a| {
+        filled(a, LEAST)?.log_softmax(a.int("dim")?).done()
+    }),
+    op("masked.softmax", |a| {
+        filled(a, LEAST)?.softmax(a.int("dim")?).done()
+    }),
+    op("masked.softmin", |a| {
+        filled(a, MOST)?.softmin(a.int("dim")?).done()
+    }),
     op("masked.logaddexp", |a| {
         let x = fill(&a.input()?, a.opt_tensor("input_mask")?, LEAST);
-        x.logaddexp(fill(&a.tensor("other")?, a.opt_tensor("other_mask")?, LEAST)).done()
+        x.logaddexp(fill(
+            &a.tensor("other")?,
+            a.opt_tensor("other_mask")?,
+            LEAST,
+        ))
+        .done()
     }),
     with("masked.logsumexp", REDUCTION, |a| {
         let x = a.input()?;
@@ -33,7 +56,10 @@ pub(super) const TABLE: &[Entry] = &[
         kept(a, &sum.div(count))
     }),
     op("masked.median", |a| {
-        filled(a, Number::Float(f64::NAN))?.nanmedian(a.int("dim")?).0.done()
+        filled(a, Number::Float(f64::NAN))?
+            .nanmedian(a.int("dim")?)
+            .0
+            .done()
     }),
     with("masked.norm", NORM, |a| {
         let ord = a.float("ord")?;
@@ -42,10 +68,15 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("masked.normalize", |a| {
         let x = filled(a, 0.into())?;
-        x.normalize(a.float("ord")?, a.int("dim")?, a.float("eps")?).done()
+        x.normalize(a.float("ord")?, a.int("dim")?, a.float("eps")?)
+            .done()
     }),
-    with("masked.prod", REDUCTION, |a| reduced(a, 1.into(), |x, d| x.prod(d))),
-    with("masked.sum", REDUCTION, |a| reduced(a, 0.into(), |x, d| x.sum(d))),
+    with("masked.prod", REDUCTION, |a| {
+        reduced(a, 1.into(), |x, d| x.prod(d))
+    }),
+    with("masked.sum", REDUCTION, |a| {
+        reduced(a, 0.into(), |x, d| x.sum(d))
+    }),
     with("masked.std", VARIANCE, |a| kept(a, &variance(a)?.sqrt())),
     with("masked.var", VARIANCE, |a| kept(a, &variance(a)?)),
 ];

@@ -10,111 +10,190 @@ use lazulite::{
 
 pub(super) const TABLE: &[Entry] = &[
     // Activations.
-    op("nn.functional.celu", |a| a.input()?.celu(a.float("alpha")?).done()),
-    op("nn.functional.elu", |a| a.input()?.elu(a.float("alpha")?).done()),
-    op("nn.functional.gelu", |a| match a.text("approximate")?.as_str() {
-        "tanh" => a.input()?.gelu_tanh().done(),
-        "none" => a.input()?.gelu().done(),
-        other => Err(Refusal::Rejected(format!("there is no approximation {other}"))),
+    op("nn.functional.celu", |a| {
+        a.input()?.celu(a.float("alpha")?).done()
     }),
-    op("nn.functional.glu", |a| a.input()?.glu(a.int("dim")?).done()),
-    op("nn.functional.hardshrink", |a| a.input()?.hardshrink(a.float("lambd")?).done()),
-    op("nn.functional.hardsigmoid", |a| a.input()?.hardsigmoid().done()),
+    op("nn.functional.elu", |a| {
+        a.input()?.elu(a.float("alpha")?).done()
+    }),
+    op("nn.functional.gelu", |a| {
+        match a.text("approximate")?.as_str() {
+            "tanh" => a.input()?.gelu_tanh().done(),
+            "none" => a.input()?.gelu().done(),
+            other => Err(Refusal::Rejected(format!(
+                "there is no approximation {other}"
+            ))),
+        }
+    }),
+    op("nn.functional.glu", |a| {
+        a.input()?.glu(a.int("dim")?).done()
+    }),
+    op("nn.functional.hardshrink", |a| {
+        a.input()?.hardshrink(a.float("lambd")?).done()
+    }),
+    op("nn.functional.hardsigmoid", |a| {
+        a.input()?.hardsigmoid().done()
+    }),
     op("nn.functional.hardswish", |a| a.input()?.hardswish().done()),
     op("nn.functional.hardtanh", |a| {
-        a.input()?.hardtanh(a.number("min_val")?, a.number("max_val")?).done()
+        a.input()?
+            .hardtanh(a.number("min_val")?, a.number("max_val")?)
+            .done()
     }),
-    op("nn.functional.leaky_relu", |a| a.input()?.leaky_relu(a.float("negative_slope")?).done()),
-    op("nn.functional.logsigmoid", |a| a.input()?.logsigmoid().done()),
+    op("nn.functional.leaky_relu", |a| {
+        a.input()?.leaky_relu(a.float("negative_slope")?).done()
+    }),
+    op("nn.functional.logsigmoid", |a| {
+        a.input()?.logsigmoid().done()
+    }),
     op("nn.functional.mish", |a| a.input()?.mish().done()),
-    op("nn.functional.prelu", |a| a.input()?.prelu(&a.tensor("weight")?).done()),
+    op("nn.functional.prelu", |a| {
+        a.input()?.prelu(&a.tensor("weight")?).done()
+    }),
     op("nn.functional.relu", |a| a.input()?.relu().done()),
     op("nn.functional.relu6", |a| a.input()?.relu6().done()),
     op("nn.functional.rrelu", |a| {
-        a.input()?.rrelu(a.float("lower")?, a.float("upper")?, a.flag("training")?).done()
+        a.input()?
+            .rrelu(a.float("lower")?, a.float("upper")?, a.flag("training")?)
+            .done()
     }),
     op("nn.functional.selu", |a| a.input()?.selu().done()),
     op("nn.functional.silu", |a| a.input()?.silu().done()),
-    op("nn.functional.softmin", |a| typed(a)?.softmin(softmax_axis(a)?).done()),
-    op("softmax", |a| typed(a)?.softmax(softmax_axis(a)?).done()),
-    op("log_softmax", |a| typed(a)?.log_softmax(softmax_axis(a)?).done()),
-    op("nn.functional.softplus", |a| {
-        a.input()?.softplus(a.float("beta")?, a.float("threshold")?).done()
+    op("nn.functional.softmin", |a| {
+        typed(a)?.softmin(softmax_axis(a)?).done()
     }),
-    op("nn.functional.softshrink", |a| a.input()?.softshrink(a.float("lambd")?).done()),
+    op("softmax", |a| typed(a)?.softmax(softmax_axis(a)?).done()),
+    op("log_softmax", |a| {
+        typed(a)?.log_softmax(softmax_axis(a)?).done()
+    }),
+    op("nn.functional.softplus", |a| {
+        a.input()?
+            .softplus(a.float("beta")?, a.float("threshold")?)
+            .done()
+    }),
+    op("nn.functional.softshrink", |a| {
+        a.input()?.softshrink(a.float("lambd")?).done()
+    }),
     op("nn.functional.softsign", |a| a.input()?.softsign().done()),
-    op("nn.functional.tanhshrink", |a| a.input()?.tanhshrink().done()),
+    op("nn.functional.tanhshrink", |a| {
+        a.input()?.tanhshrink().done()
+    }),
     op("nn.functional.threshold", |a| {
-        a.input()?.threshold(a.float("threshold")?, a.float("value")?).done()
+        a.input()?
+            .threshold(a.float("threshold")?, a.float("value")?)
+            .done()
     }),
     op("nn.functional.dropout", |a| {
-        a.input()?.dropout(a.float("p")?, a.flag("training")?).done()
+        a.input()?
+            .dropout(a.float("p")?, a.flag("training")?)
+            .done()
     }),
     op("nn.functional.dropout2d", |a| feature_dropout(a, 2)),
     op("nn.functional.dropout3d", |a| feature_dropout(a, 3)),
     op("nn.functional.alpha_dropout", |a| {
-        a.input()?.alpha_dropout(a.float("p")?, a.flag("training")?).done()
+        a.input()?
+            .alpha_dropout(a.float("p")?, a.flag("training")?)
+            .done()
     }),
     op("nn.functional.feature_alpha_dropout", |a| {
-        a.input()?.feature_alpha_dropout(a.float("p")?, a.flag("training")?).done()
+        a.input()?
+            .feature_alpha_dropout(a.float("p")?, a.flag("training")?)
+            .done()
     }),
     // Losses.
     op("nn.functional.binary_cross_entropy", |a| {
         let weight = a.opt_tensor("weight")?;
         let (target, reduction) = (a.tensor("target")?, reduction(a)?);
-        a.input()?.binary_cross_entropy(&target, weight.as_ref(), reduction).done()
+        a.input()?
+            .binary_cross_entropy(&target, weight.as_ref(), reduction)
+            .done()
     }),
     op("nn.functional.binary_cross_entropy_with_logits", |a| {
         let (weight, positive) = (a.opt_tensor("weight")?, a.opt_tensor("pos_weight")?);
         let (x, target) = (a.input()?, a.tensor("target")?);
-        x.binary_cross_entropy_with_logits(&target, weight.as_ref(), positive.as_ref(), reduction(a)?)
-            .done()
+        x.binary_cross_entropy_with_logits(
+            &target,
+            weight.as_ref(),
+            positive.as_ref(),
+            reduction(a)?,
+        )
+        .done()
     }),
     op("nn.functional.cosine_embedding_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
-        a.input()?.cosine_embedding_loss(&other, &target, a.float("margin")?, reduction(a)?).done()
+        a.input()?
+            .cosine_embedding_loss(&other, &target, a.float("margin")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.cosine_similarity", |a| {
-        a.input()?.cosine_similarity(&a.tensor("x2")?, a.int("dim")?, a.float("eps")?).done()
+        a.input()?
+            .cosine_similarity(&a.tensor("x2")?, a.int("dim")?, a.float("eps")?)
+            .done()
     }),
     op("nn.functional.cross_entropy", |a| {
-        a.input()?.cross_entropy_with(&a.tensor("target")?, &classes(a)?).done()
+        a.input()?
+            .cross_entropy_with(&a.tensor("target")?, &classes(a)?)
+            .done()
     }),
     op("nn.functional.nll_loss", |a| {
-        a.input()?.nll_loss(&a.tensor("target")?, &classes(a)?).done()
+        a.input()?
+            .nll_loss(&a.tensor("target")?, &classes(a)?)
+            .done()
     }),
     op("nn.functional.linear_cross_entropy", linear_cross_entropy),
     op("nn.functional.ctc_loss", ctc_loss),
     op("nn.functional.gaussian_nll_loss", |a| {
         let (target, var) = (a.tensor("target")?, a.scalar_or_tensor("var")?);
         let (full, eps) = (a.flag("full")?, a.float("eps")?);
-        a.input()?.gaussian_nll_loss(&target, &var, full, eps, reduction(a)?).done()
+        a.input()?
+            .gaussian_nll_loss(&target, &var, full, eps, reduction(a)?)
+            .done()
     }),
     op("nn.functional.hinge_embedding_loss", |a| {
         let target = a.tensor("target")?;
-        a.input()?.hinge_embedding_loss(&target, a.float("margin")?, reduction(a)?).done()
+        a.input()?
+            .hinge_embedding_loss(&target, a.float("margin")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.huber_loss", |a| {
-        a.input()?.huber_loss(&a.tensor("target")?, a.float("delta")?, reduction(a)?).done()
+        a.input()?
+            .huber_loss(&a.tensor("target")?, a.float("delta")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.kl_div", kl_div),
-    op("nn.functional.l1_loss", |a| a.input()?.l1_loss(&a.tensor("target")?, reduction(a)?).done()),
+    op("nn.functional.l1_loss", |a| {
+        a.input()?
+            .l1_loss(&a.tensor("target")?, reduction(a)?)
+            .done()
+    }),
     op("nn.functional.margin_ranking_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
-        a.input()?.margin_ranking_loss(&other, &target, a.float("margin")?, reduction(a)?).done()
+        a.input()?
+            .margin_ranking_loss(&other, &target, a.float("margin")?, reduction(a)?)
+            .done()
     }),
-    op("nn.functional.mse_loss", |a| a.input()?.mse_loss(&a.tensor("target")?, reduction(a)?).done()),
+    op("nn.functional.mse_loss", |a| {
+        a.input()?
+            .mse_loss(&a.tensor("target")?, reduction(a)?)
+            .done()
+    }),
     op("nn.functional.multi_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
         let (p, margin) = (a.int("p")?, a.float("margin")?);
-        a.input()?.multi_margin_loss(&target, p, margin, weight.as_ref(), reduction(a)?).done()
+        a.input()?
+            .multi_margin_loss(&target, p, margin, weight.as_ref(), reduction(a)?)
+            .done()
     }),
     op("nn.functional.multilabel_margin_loss", |a| {
-        a.input()?.multilabel_margin_loss(&a.tensor("target")?, reduction(a)?).done()
+        a.input()?
+            .multilabel_margin_loss(&a.tensor("target")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.multilabel_soft_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
-        a.input()?.multilabel_soft_margin_loss(&target, weight.as_ref(), reduction(a)?).done()
+        a.input()?
+            .multilabel_soft_margin_loss(&target, weight.as_ref(), reduction(a)?)
+            .done()
     }),
     op("nn.functional.pairwise_distance", |a| {
         let x = a.input()?;
@@ -124,75 +203,112 @@ pub(super) const TABLE: &[Entry] = &[
             false => result.done(),
         }
     }),
-    op("nn.functional.pdist", |a| a.input()?.pdist(a.float("p")?).done()),
+    op("nn.functional.pdist", |a| {
+        a.input()?.pdist(a.float("p")?).done()
+    }),
     op("nn.functional.poisson_nll_loss", |a| {
         let (target, eps) = (a.tensor("target")?, a.float("eps")?);
         let (log, full) = (a.flag("log_input")?, a.flag("full")?);
-        a.input()?.poisson_nll_loss(&target, log, full, eps, reduction(a)?).done()
+        a.input()?
+            .poisson_nll_loss(&target, log, full, eps, reduction(a)?)
+            .done()
     }),
     op("nn.functional.smooth_l1_loss", |a| {
-        a.input()?.smooth_l1_loss(&a.tensor("target")?, a.float("beta")?, reduction(a)?).done()
+        a.input()?
+            .smooth_l1_loss(&a.tensor("target")?, a.float("beta")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.soft_margin_loss", |a| {
-        a.input()?.soft_margin_loss(&a.tensor("target")?, reduction(a)?).done()
+        a.input()?
+            .soft_margin_loss(&a.tensor("target")?, reduction(a)?)
+            .done()
     }),
     op("nn.functional.triplet_margin_loss", |a| {
         let (positive, negative) = (a.tensor("positive")?, a.tensor("negative")?);
-        a.input()?.triplet_margin_loss(&positive, &negative, &triplet(a)?).done()
+        a.input()?
+            .triplet_margin_loss(&positive, &negative, &triplet(a)?)
+            .done()
     }),
-    op("nn.functional.triplet_margin_with_distance_loss", triplet_with_distance),
+    op(
+        "nn.functional.triplet_margin_with_distance_loss",
+        triplet_with_distance,
+    ),
     // Normalisation.
     op("nn.functional.batch_norm", batch_norm),
     op("native_batch_norm", native_batch_norm),
     op("nn.functional.group_norm", |a| {
         let (weight, bias) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?);
         let groups = a.count("num_groups")?;
-        a.input()?.group_norm(groups, weight.as_ref(), bias.as_ref(), a.float("eps")?).done()
+        a.input()?
+            .group_norm(groups, weight.as_ref(), bias.as_ref(), a.float("eps")?)
+            .done()
     }),
     op("native_group_norm", |a| {
         let (weight, bias) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?);
         let groups = a.count("group")?;
-        a.input()?.group_norm_stats(groups, weight.as_ref(), bias.as_ref(), a.float("eps")?).done()
+        a.input()?
+            .group_norm_stats(groups, weight.as_ref(), bias.as_ref(), a.float("eps")?)
+            .done()
     }),
     op("nn.functional.instance_norm", instance_norm),
     op("nn.functional.layer_norm", |a| {
         let (weight, bias) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?);
         let axes = normalised_axes(a)?;
-        a.input()?.layer_norm(axes, weight.as_ref(), bias.as_ref(), a.float("eps")?).done()
+        a.input()?
+            .layer_norm(axes, weight.as_ref(), bias.as_ref(), a.float("eps")?)
+            .done()
     }),
     op("native_layer_norm", |a| {
         let (weight, bias) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?);
         let axes = normalised_axes(a)?;
-        a.input()?.layer_norm_stats(axes, weight.as_ref(), bias.as_ref(), a.float("eps")?).done()
+        a.input()?
+            .layer_norm_stats(axes, weight.as_ref(), bias.as_ref(), a.float("eps")?)
+            .done()
     }),
     op("nn.functional.local_response_norm", |a| {
         let (alpha, beta, k) = (a.float("alpha")?, a.float("beta")?, a.float("k")?);
-        a.input()?.local_response_norm(a.count("size")?, alpha, beta, k).done()
+        a.input()?
+            .local_response_norm(a.count("size")?, alpha, beta, k)
+            .done()
     }),
     op("nn.functional.normalize", |a| {
-        a.input()?.normalize(a.float("p")?, a.int("dim")?, a.float("eps")?).done()
+        a.input()?
+            .normalize(a.float("p")?, a.int("dim")?, a.float("eps")?)
+            .done()
     }),
     op("nn.functional.rms_norm", |a| {
         let weight = a.opt_tensor("weight")?;
-        a.input()?.rms_norm(normalised_axes(a)?, weight.as_ref(), a.opt_float("eps")?).done()
+        a.input()?
+            .rms_norm(normalised_axes(a)?, weight.as_ref(), a.opt_float("eps")?)
+            .done()
     }),
     // Embeddings, channels, attention.
     op("nn.functional.bilinear", |a| {
         let (other, weight) = (a.tensor("input2")?, a.tensor("weight")?);
-        a.input()?.bilinear(&other, &weight, a.opt_tensor("bias")?.as_ref()).done()
+        a.input()?
+            .bilinear(&other, &weight, a.opt_tensor("bias")?.as_ref())
+            .done()
     }),
-    op("nn.functional.channel_shuffle", |a| a.input()?.channel_shuffle(a.count("groups")?).done()),
-    op("nn.functional.embedding", |a| a.tensor("weight")?.embedding(&a.input()?).done()),
+    op("nn.functional.channel_shuffle", |a| {
+        a.input()?.channel_shuffle(a.count("groups")?).done()
+    }),
+    op("nn.functional.embedding", |a| {
+        a.tensor("weight")?.embedding(&a.input()?).done()
+    }),
     op("nn.functional.embedding_bag", embedding_bag),
     op("nn.functional.one_hot", |a| {
         let classes = a.int("num_classes")?;
-        a.input()?.one_hot((classes != -1).then_some(usize::try_from(classes).unwrap_or(0))).done()
+        a.input()?
+            .one_hot((classes != -1).then_some(usize::try_from(classes).unwrap_or(0)))
+            .done()
     }),
     op("nn.functional.pixel_shuffle", |a| {
         a.input()?.pixel_shuffle(a.count("upscale_factor")?).done()
     }),
     op("nn.functional.pixel_unshuffle", |a| {
-        a.input()?.pixel_unshuffle(a.count("downscale_factor")?).done()
+        a.input()?
+            .pixel_unshuffle(a.count("downscale_factor")?)
+            .done()
     }),
     op("nn.functional.scaled_dot_product_attention", |a| {
         let options = AttentionOptions {
@@ -203,9 +319,14 @@ pub(super) const TABLE: &[Entry] = &[
             grouped: a.flag("enable_gqa")?,
         };
         let (key, value) = (a.tensor("key")?, a.tensor("value")?);
-        a.input()?.scaled_dot_product_attention(&key, &value, &options).done()
+        a.input()?
+            .scaled_dot_product_attention(&key, &value, &options)
+            .done()
     }),
-    op("nn.functional.multi_head_attention_forward", multi_head_attention),
+    op(
+        "nn.functional.multi_head_attention_forward",
+        multi_head_attention,
+    ),
 ];
 
 /// The input in the element type asked for.
@@ -226,7 +347,9 @@ fn softmax_axis(a: &Bound) -> Result<i64, Refusal> {
 }
 
 fn feature_dropout(a: &Bound, spatial: usize) -> Outcome {
-    a.input()?.feature_dropout(a.float("p")?, a.flag("training")?, spatial).done()
+    a.input()?
+        .feature_dropout(a.float("p")?, a.flag("training")?, spatial)
+        .done()
 }
 
 fn reduction(a: &Bound) -> Result<Reduction, Refusal> {
@@ -245,7 +368,9 @@ fn classes(a: &Bound) -> Result<ClassOptions, Refusal> {
         ignore_index: a.opt_int("ignore_index")?.unwrap_or(defaults.ignore_index),
         reduction: reduction(a)?,
         // The likelihood loss has no such parameter.
-        label_smoothing: a.float("label_smoothing").unwrap_or(defaults.label_smoothing),
+        label_smoothing: a
+            .float("label_smoothing")
+            .unwrap_or(defaults.label_smoothing),
     })
 }
 
@@ -253,13 +378,18 @@ fn linear_cross_entropy(a: &Bound) -> Outcome {
     let (weight, bias) = (a.tensor("linear_weight")?, a.opt_tensor("linear_bias")?);
     let (x, target) = (a.input()?, a.tensor("target")?);
     if a.has("ignore_index") && !target.dtype()?.is_int() {
-        return Err(Refusal::Rejected("probabilities have no class to ignore".into()));
+        return Err(Refusal::Rejected(
+            "probabilities have no class to ignore".into(),
+        ));
     }
     // Further axes of the weight are axes of the logits behind the classes.
     let rows = weight.dim(0).value()? * (weight.rank()? as i64 - 1).min(1);
     let further: Vec<i64> = weight.dims()?[1..].iter().map(|d| *d as i64).collect();
     let features = further.last().copied().unwrap_or(1);
-    let logits = x.linear(&weight.reshape([-1, features]), bias.map(|b| b.ravel()).as_ref());
+    let logits = x.linear(
+        &weight.reshape([-1, features]),
+        bias.map(|b| b.ravel()).as_ref(),
+    );
     let logits = match further.len() {
         0 | 1 => logits,
         count => {
@@ -276,7 +406,10 @@ fn lengths(a: &Bound, name: &str) -> Result<Vec<usize>, Refusal> {
         Some(tensor) => tensor.cast(lazulite::DType::I64).to_vec::<i64>()?,
         None => a.ints(name)?,
     };
-    let lengths = values.into_iter().map(|v| usize::try_from(v).ok()).collect::<Option<_>>();
+    let lengths = values
+        .into_iter()
+        .map(|v| usize::try_from(v).ok())
+        .collect::<Option<_>>();
     lengths.ok_or_else(|| Refusal::Rejected(format!("{name} holds a negative length")))
 }
 
@@ -284,7 +417,9 @@ fn ctc_loss(a: &Bound) -> Outcome {
     let (inputs, targets) = (lengths(a, "input_lengths")?, lengths(a, "target_lengths")?);
     let labels = a.tensor("targets")?;
     let (blank, zero) = (a.int("blank")?, a.flag("zero_infinity")?);
-    a.input()?.ctc_loss(&labels, &inputs, &targets, blank, reduction(a)?, zero).done()
+    a.input()?
+        .ctc_loss(&labels, &inputs, &targets, blank, reduction(a)?, zero)
+        .done()
 }
 
 fn kl_div(a: &Bound) -> Outcome {
@@ -329,7 +464,9 @@ fn triplet_with_distance(a: &Bound) -> Outcome {
     };
     let distance = |x: &Tensor, y: &Tensor| x.pairwise_distance(y, p, eps);
     let options = triplet(a)?;
-    a.input()?.triplet_margin_with_distance_loss(&positive, &negative, distance, &options).done()
+    a.input()?
+        .triplet_margin_with_distance_loss(&positive, &negative, distance, &options)
+        .done()
 }
 
 /// Running statistics in cells, if there are some.
@@ -356,7 +493,13 @@ fn moved(a: &Bound, running: &Option<RunningStats>) -> Result<(), Refusal> {
 fn batch_norm(a: &Bound) -> Outcome {
     let (weight, bias, running) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?, running(a)?);
     let (training, eps) = (a.flag("training")?, a.float("eps")?);
-    let result = a.input()?.batch_norm(running.as_ref(), weight.as_ref(), bias.as_ref(), training, eps);
+    let result = a.input()?.batch_norm(
+        running.as_ref(),
+        weight.as_ref(),
+        bias.as_ref(),
+        training,
+        eps,
+    );
     moved(a, &running)?;
     result.done()
 }
@@ -377,7 +520,9 @@ fn native_batch_norm(a: &Bound) -> Outcome {
 fn instance_norm(a: &Bound) -> Outcome {
     let (weight, bias, running) = (a.opt_tensor("weight")?, a.opt_tensor("bias")?, running(a)?);
     let (own, eps) = (a.flag("use_input_stats")?, a.float("eps")?);
-    let result = a.input()?.instance_norm(running.as_ref(), weight.as_ref(), bias.as_ref(), own, eps);
+    let result =
+        a.input()?
+            .instance_norm(running.as_ref(), weight.as_ref(), bias.as_ref(), own, eps);
     moved(a, &running)?;
     result.done()
 }
@@ -387,13 +532,20 @@ fn normalised_axes(a: &Bound) -> Result<usize, Refusal> {
     let sizes = a.ints("normalized_shape")?;
     let dims: Vec<i64> = a.input()?.dims()?.into_iter().map(|d| d as i64).collect();
     let fits = |t: &Option<Tensor>| match t {
-        Some(t) => t.dims().is_ok_and(|d| d.iter().map(|d| *d as i64).eq(sizes.iter().copied())),
+        Some(t) => t
+            .dims()
+            .is_ok_and(|d| d.iter().map(|d| *d as i64).eq(sizes.iter().copied())),
         None => true,
     };
-    let parts = [a.opt_tensor("weight")?, a.opt_tensor("bias").unwrap_or(None)];
+    let parts = [
+        a.opt_tensor("weight")?,
+        a.opt_tensor("bias").unwrap_or(None),
+    ];
     match !sizes.is_empty() && dims.ends_with(&sizes) && parts.iter().all(fits) {
         true => Ok(sizes.len()),
-        false => Err(Refusal::Rejected(format!("{dims:?} does not end with {sizes:?}"))),
+        false => Err(Refusal::Rejected(format!(
+            "{dims:?} does not end with {sizes:?}"
+        ))),
     }
 }
 
@@ -410,12 +562,18 @@ fn embedding_bag(a: &Bound) -> Outcome {
         weights: a.opt_tensor("per_sample_weights")?,
         padding: a.opt_int("padding_idx")?,
     };
-    a.tensor("weight")?.embedding_bag(&a.input()?, &options).done()
+    a.tensor("weight")?
+        .embedding_bag(&a.input()?, &options)
+        .done()
 }
 
 fn multi_head_attention(a: &Bound) -> Outcome {
     let projections = match a.flag("use_separate_proj_weight")? {
-        true => [a.tensor("q_proj_weight")?, a.tensor("k_proj_weight")?, a.tensor("v_proj_weight")?],
+        true => [
+            a.tensor("q_proj_weight")?,
+            a.tensor("k_proj_weight")?,
+            a.tensor("v_proj_weight")?,
+        ],
         false => {
             let joined = a.tensor("in_proj_weight")?.chunk(3, 0);
             <[Tensor; 3]>::try_from(joined)
@@ -423,7 +581,9 @@ fn multi_head_attention(a: &Bound) -> Outcome {
         }
     };
     if a.float("dropout_p")? > 0.0 && a.flag("training")? {
-        return Err(Refusal::Unsupported("random results have no expected value".into()));
+        return Err(Refusal::Unsupported(
+            "random results have no expected value".into(),
+        ));
     }
     let weights = HeadWeights {
         heads: a.count("num_heads")?,
@@ -436,5 +596,7 @@ fn multi_head_attention(a: &Bound) -> Outcome {
         key_padding: a.opt_tensor("key_padding_mask")?,
         dropout: 0.0,
     };
-    a.input()?.multi_head_attention(&a.tensor("key")?, &a.tensor("value")?, &weights).done()
+    a.input()?
+        .multi_head_attention(&a.tensor("key")?, &a.tensor("value")?, &weights)
+        .done()
 }

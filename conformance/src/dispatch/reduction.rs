@@ -6,27 +6,48 @@ use crate::value::Value;
 use lazulite::{DType, Interpolation, MatrixNorm, Number, Spacing, Tensor, Unique};
 
 pub(super) const TABLE: &[Entry] = &[
-    with("all", "input, dim=None, keepdim=False", |a| reduced(a, |x, d| x.all(d))),
+    with("all", "input, dim=None, keepdim=False", |a| {
+        reduced(a, |x, d| x.all(d))
+    }),
     op("amax", |a| reduced(a, |x, d| x.amax(d))),
     op("amin", |a| reduced(a, |x, d| x.amin(d))),
     op("aminmax", |a| {
         let (x, axes) = (a.input()?, a.axes("dim")?);
         let (low, high) = x.aminmax(axes);
-        Ok(Value::List(vec![kept(a, low)?.into(), kept(a, high)?.into()]))
+        Ok(Value::List(vec![
+            kept(a, low)?.into(),
+            kept(a, high)?.into(),
+        ]))
     }),
-    with("any", "input, dim=None, keepdim=False", |a| reduced(a, |x, d| x.any(d))),
-    with("argmax", "input, dim=None, keepdim=False", |a| position(a, Tensor::argmax)),
+    with("any", "input, dim=None, keepdim=False", |a| {
+        reduced(a, |x, d| x.any(d))
+    }),
+    with("argmax", "input, dim=None, keepdim=False", |a| {
+        position(a, Tensor::argmax)
+    }),
     op("argmin", |a| position(a, Tensor::argmin)),
-    op("argsort", |a| a.input()?.argsort(a.int("dim")?, a.flag("descending")?).done()),
-    op("bincount", |a| {
-        a.input()?.bincount(a.opt_tensor("weights")?.as_ref(), a.count("minlength")?).done()
+    op("argsort", |a| {
+        a.input()?
+            .argsort(a.int("dim")?, a.flag("descending")?)
+            .done()
     }),
-    op("cdist", |a| a.input()?.cdist(&a.tensor("x2")?, a.float("p")?).done()),
+    op("bincount", |a| {
+        a.input()?
+            .bincount(a.opt_tensor("weights")?.as_ref(), a.count("minlength")?)
+            .done()
+    }),
+    op("cdist", |a| {
+        a.input()?.cdist(&a.tensor("x2")?, a.float("p")?).done()
+    }),
     op("corrcoef", |a| a.input()?.corrcoef().done()),
-    op("count_nonzero", |a| a.input()?.count_nonzero(a.axes("dim")?).done()),
+    op("count_nonzero", |a| {
+        a.input()?.count_nonzero(a.axes("dim")?).done()
+    }),
     op("cov", |a| {
         let (counts, weights) = (a.opt_tensor("fweights")?, a.opt_tensor("aweights")?);
-        a.input()?.cov(a.float("correction")?, counts.as_ref(), weights.as_ref()).done()
+        a.input()?
+            .cov(a.float("correction")?, counts.as_ref(), weights.as_ref())
+            .done()
     }),
     op("cummax", |a| a.input()?.cummax(a.int("dim")?).done()),
     op("cummin", |a| a.input()?.cummin(a.int("dim")?).done()),
@@ -34,7 +55,10 @@ pub(super) const TABLE: &[Entry] = &[
     op("cumsum", |a| typed(a)?.cumsum(a.int("dim")?).done()),
     op("cumulative_trapezoid", |a| match a.opt_tensor("x")? {
         Some(x) => a.input()?.cumulative_trapezoid_at(&x, a.int("dim")?).done(),
-        None => a.input()?.cumulative_trapezoid(width(a)?, a.int("dim")?).done(),
+        None => a
+            .input()?
+            .cumulative_trapezoid(width(a)?, a.int("dim")?)
+            .done(),
     }),
     op("diff", |a| {
         let (mut x, axis) = (a.input()?, a.int("dim")?);
@@ -46,21 +70,34 @@ pub(super) const TABLE: &[Entry] = &[
         }
         x.diff(a.count("n")?, axis).done()
     }),
-    op("dist", |a| a.input()?.dist(&a.tensor("other")?, a.float("p")?).done()),
-    op("gradient", gradient),
-    with("hash_tensor", "input, dim=None, keepdim=False, *, mode=0", |a| {
-        reduced(a, |x, d| x.hash_tensor(d))
+    op("dist", |a| {
+        a.input()?.dist(&a.tensor("other")?, a.float("p")?).done()
     }),
+    op("gradient", gradient),
+    with(
+        "hash_tensor",
+        "input, dim=None, keepdim=False, *, mode=0",
+        |a| reduced(a, |x, d| x.hash_tensor(d)),
+    ),
     op("histc", |a| {
-        a.input()?.histc(a.count("bins")?, a.float("min")?, a.float("max")?).done()
+        a.input()?
+            .histc(a.count("bins")?, a.float("min")?, a.float("max")?)
+            .done()
     }),
     op("histogram", |a| {
         let (weights, density) = (a.opt_tensor("weight")?, a.flag("density")?);
         match to_tensor(a.value("bins")?)? {
-            Some(edges) => a.input()?.histogram_at(&edges, weights.as_ref(), density).done(),
+            Some(edges) => a
+                .input()?
+                .histogram_at(&edges, weights.as_ref(), density)
+                .done(),
             None => {
-                let range = a.opt_floats("range")?.and_then(|r| Some((*r.first()?, *r.get(1)?)));
-                a.input()?.histogram(a.count("bins")?, range, weights.as_ref(), density).done()
+                let range = a
+                    .opt_floats("range")?
+                    .and_then(|r| Some((*r.first()?, *r.get(1)?)));
+                a.input()?
+                    .histogram(a.count("bins")?, range, weights.as_ref(), density)
+                    .done()
             }
         }
     }),
@@ -70,18 +107,40 @@ pub(super) const TABLE: &[Entry] = &[
         let (values, places) = a.input()?.kthvalue(a.count("k")?, axis);
         pair(a, values, places, axis)
     }),
-    with("linalg.matrix_norm", "A, ord='fro', dim=(-2, -1), keepdim=False, *, dtype=None", |a| {
-        matrix_norm(a, a.ints("dim")?)
-    }),
-    with("linalg.norm", "input, ord=None, dim=None, keepdim=False, *, dtype=None", linalg_norm),
+    with(
+        "linalg.matrix_norm",
+        "A, ord='fro', dim=(-2, -1), keepdim=False, *, dtype=None",
+        |a| matrix_norm(a, a.ints("dim")?),
+    ),
+    with(
+        "linalg.norm",
+        "input, ord=None, dim=None, keepdim=False, *, dtype=None",
+        linalg_norm,
+    ),
     op("linalg.vector_norm", |a| vector_norm(a, a.float("ord")?)),
-    op("logcumsumexp", |a| a.input()?.logcumsumexp(a.int("dim")?).done()),
-    with("logsumexp", "input, dim, keepdim=False", |a| reduced(a, |x, d| x.logsumexp(d))),
-    with("max", "input, dim=None, keepdim=False", |a| extreme(a, Tensor::max_dim, Tensor::maximum)),
-    with("min", "input, dim=None, keepdim=False", |a| extreme(a, Tensor::min_dim, Tensor::minimum)),
-    with("mean", "input, dim=None, keepdim=False, *, dtype=None", |a| reduced(a, |x, d| x.mean(d))),
-    with("median", "input, dim=None, keepdim=False", |a| middle(a, Tensor::median)),
-    with("nanmedian", "input, dim=None, keepdim=False", |a| middle(a, Tensor::nanmedian)),
+    op("logcumsumexp", |a| {
+        a.input()?.logcumsumexp(a.int("dim")?).done()
+    }),
+    with("logsumexp", "input, dim, keepdim=False", |a| {
+        reduced(a, |x, d| x.logsumexp(d))
+    }),
+    with("max", "input, dim=None, keepdim=False", |a| {
+        extreme(a, Tensor::max_dim, Tensor::maximum)
+    }),
+    with("min", "input, dim=None, keepdim=False", |a| {
+        extreme(a, Tensor::min_dim, Tensor::minimum)
+    }),
+    with(
+        "mean",
+        "input, dim=None, keepdim=False, *, dtype=None",
+        |a| reduced(a, |x, d| x.mean(d)),
+    ),
+    with("median", "input, dim=None, keepdim=False", |a| {
+        middle(a, Tensor::median)
+    }),
+    with("nanmedian", "input, dim=None, keepdim=False", |a| {
+        middle(a, Tensor::nanmedian)
+    }),
     op("mode", |a| {
         let (values, places) = a.input()?.mode(a.int("dim")?);
         pair(a, values, places, a.int("dim")?)
@@ -89,28 +148,46 @@ pub(super) const TABLE: &[Entry] = &[
     op("msort", |a| a.input()?.sort(0, false).0.done()),
     op("nanmean", |a| reduced(a, |x, d| x.nanmean(d))),
     op("nanquantile", |a| quantile(a, Tensor::nanquantile)),
-    with("nansum", "input, dim=None, keepdim=False, *, dtype=None", |a| {
-        reduced(a, |x, d| x.nansum(d))
-    }),
+    with(
+        "nansum",
+        "input, dim=None, keepdim=False, *, dtype=None",
+        |a| reduced(a, |x, d| x.nansum(d)),
+    ),
     op("norm", norm),
-    with("prod", "input, dim=None, keepdim=False, *, dtype=None", |a| {
-        let result = reduced(a, |x, d| x.prod(d));
-        match (a.opt_dtype("dtype")?, result?) {
-            (Some(dtype), Value::Tensor(t)) => t.cast(dtype).done(),
-            (_, result) => Ok(result),
-        }
-    }),
+    with(
+        "prod",
+        "input, dim=None, keepdim=False, *, dtype=None",
+        |a| {
+            let result = reduced(a, |x, d| x.prod(d));
+            match (a.opt_dtype("dtype")?, result?) {
+                (Some(dtype), Value::Tensor(t)) => t.cast(dtype).done(),
+                (_, result) => Ok(result),
+            }
+        },
+    ),
     op("quantile", |a| quantile(a, Tensor::quantile)),
     op("renorm", |a| {
-        a.input()?.renorm(a.float("p")?, a.int("dim")?, a.float("maxnorm")?).done()
+        a.input()?
+            .renorm(a.float("p")?, a.int("dim")?, a.float("maxnorm")?)
+            .done()
     }),
-    op("sort", |a| a.input()?.sort(a.int("dim")?, a.flag("descending")?).done()),
+    op("sort", |a| {
+        a.input()?.sort(a.int("dim")?, a.flag("descending")?).done()
+    }),
     with("std", VARIANCE, |a| reduced_by(a, |x, d, c| x.std(d, c))),
-    with("std_mean", VARIANCE, |a| with_mean(a, |x, d, c| x.std_mean(d, c))),
-    with("sum", "input, dim=None, keepdim=False, *, dtype=None", |a| reduced(a, |x, d| x.sum(d))),
+    with("std_mean", VARIANCE, |a| {
+        with_mean(a, |x, d, c| x.std_mean(d, c))
+    }),
+    with(
+        "sum",
+        "input, dim=None, keepdim=False, *, dtype=None",
+        |a| reduced(a, |x, d| x.sum(d)),
+    ),
     op("topk", |a| {
         let axis = a.opt_int("dim")?.unwrap_or(-1);
-        a.input()?.topk(a.count("k")?, axis, a.flag("largest")?).done()
+        a.input()?
+            .topk(a.count("k")?, axis, a.flag("largest")?)
+            .done()
     }),
     op("trapezoid", trapezoid),
     with("trapz", "y, x=None, *, dx=None, dim=-1", trapezoid),
@@ -123,7 +200,9 @@ pub(super) const TABLE: &[Entry] = &[
         None => unique(a, a.input()?.unique_consecutive()),
     }),
     with("var", VARIANCE, |a| reduced_by(a, |x, d, c| x.var(d, c))),
-    with("var_mean", VARIANCE, |a| with_mean(a, |x, d, c| x.var_mean(d, c))),
+    with("var_mean", VARIANCE, |a| {
+        with_mean(a, |x, d, c| x.var_mean(d, c))
+    }),
 ];
 
 /// The second parameter is axes, or whether the estimate is unbiased.
@@ -275,13 +354,17 @@ fn step(value: &Value) -> Result<Spacing, Refusal> {
 fn histogramdd(a: &Bound) -> Outcome {
     let (x, weights, density) = (a.input()?, a.opt_tensor("weight")?, a.flag("density")?);
     let edges: Vec<Tensor> = match a.value("bins")? {
-        Value::List(items) if items.iter().all(|v| matches!(v, Value::Array(_))) => a.tensors("bins")?,
+        Value::List(items) if items.iter().all(|v| matches!(v, Value::Array(_))) => {
+            a.tensors("bins")?
+        }
         _ => {
             let columns = x.reshape([-1, x.dim(-1).value()?]);
             let bins = a.ints("bins")?;
             let edges = bins.iter().enumerate().map(|(i, &bins)| {
                 let column = columns.select(1, i as i64);
-                column.histogram(usize::try_from(bins).unwrap_or(0), None, None, false).1
+                column
+                    .histogram(usize::try_from(bins).unwrap_or(0), None, None, false)
+                    .1
             });
             edges.collect()
         }
@@ -352,7 +435,11 @@ fn quantile(a: &Bound, find: fn(&Tensor, &Tensor, i64, Interpolation) -> Tensor)
         "higher" => Interpolation::Higher,
         "midpoint" => Interpolation::Midpoint,
         "nearest" => Interpolation::Nearest,
-        other => return Err(Refusal::Rejected(format!("there is no interpolation {other}"))),
+        other => {
+            return Err(Refusal::Rejected(format!(
+                "there is no interpolation {other}"
+            )));
+        }
     };
     let result = match a.opt_int("dim")? {
         Some(axis) => find(&x, &q, axis, interpolation),

@@ -19,7 +19,9 @@ pub(super) const TABLE: &[Entry] = &[
             dilation: counts(a, "dilation")?,
             ..ConvOptions::default()
         };
-        a.input()?.patches(&counts(a, "kernel_size")?, &options).done()
+        a.input()?
+            .patches(&counts(a, "kernel_size")?, &options)
+            .done()
     }),
     op("nn.functional.avg_pool1d", |a| avg_pool(a, 1)),
     op("nn.functional.avg_pool2d", |a| avg_pool(a, 2)),
@@ -27,24 +29,48 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.max_pool1d", |a| max_pool(a, 1)),
     op("nn.functional.max_pool2d", |a| max_pool(a, 2)),
     op("nn.functional.max_pool3d", |a| max_pool(a, 3)),
-    op("nn.functional.adaptive_avg_pool1d", |a| a.input()?.adaptive_avg_pool(&outputs(a, 1)?).done()),
-    op("nn.functional.adaptive_avg_pool2d", |a| a.input()?.adaptive_avg_pool(&outputs(a, 2)?).done()),
-    op("nn.functional.adaptive_avg_pool3d", |a| a.input()?.adaptive_avg_pool(&outputs(a, 3)?).done()),
-    op("nn.functional.adaptive_max_pool1d", |a| adaptive_max_pool(a, 1)),
-    op("nn.functional.adaptive_max_pool2d", |a| adaptive_max_pool(a, 2)),
-    op("nn.functional.adaptive_max_pool3d", |a| adaptive_max_pool(a, 3)),
-    op("nn.functional.fractional_max_pool2d", |a| fractional_max_pool(a, 2)),
-    op("nn.functional.fractional_max_pool3d", |a| fractional_max_pool(a, 3)),
+    op("nn.functional.adaptive_avg_pool1d", |a| {
+        a.input()?.adaptive_avg_pool(&outputs(a, 1)?).done()
+    }),
+    op("nn.functional.adaptive_avg_pool2d", |a| {
+        a.input()?.adaptive_avg_pool(&outputs(a, 2)?).done()
+    }),
+    op("nn.functional.adaptive_avg_pool3d", |a| {
+        a.input()?.adaptive_avg_pool(&outputs(a, 3)?).done()
+    }),
+    op("nn.functional.adaptive_max_pool1d", |a| {
+        adaptive_max_pool(a, 1)
+    }),
+    op("nn.functional.adaptive_max_pool2d", |a| {
+        adaptive_max_pool(a, 2)
+    }),
+    op("nn.functional.adaptive_max_pool3d", |a| {
+        adaptive_max_pool(a, 3)
+    }),
+    op("nn.functional.fractional_max_pool2d", |a| {
+        fractional_max_pool(a, 2)
+    }),
+    op("nn.functional.fractional_max_pool3d", |a| {
+        fractional_max_pool(a, 3)
+    }),
     op("nn.functional.max_unpool1d", |a| max_unpool(a, 1)),
     op("nn.functional.max_unpool2d", |a| max_unpool(a, 2)),
     op("nn.functional.max_unpool3d", |a| max_unpool(a, 3)),
     op("nn.functional.pad", pad),
     op("constant_pad_nd", |a| {
-        a.input()?.pad_last(&a.ints("pad")?, PadMode::Constant(a.number("value")?)).done()
+        a.input()?
+            .pad_last(&a.ints("pad")?, PadMode::Constant(a.number("value")?))
+            .done()
     }),
-    op("nn.functional.interpolate", |a| interpolate(a, &a.text("mode")?, a.opt_flag("align_corners")?)),
-    with("nn.functional.upsample_nearest", UPSAMPLE, |a| interpolate(a, "nearest", None)),
-    with("nn.functional.upsample_bilinear", UPSAMPLE, |a| interpolate(a, "bilinear", Some(true))),
+    op("nn.functional.interpolate", |a| {
+        interpolate(a, &a.text("mode")?, a.opt_flag("align_corners")?)
+    }),
+    with("nn.functional.upsample_nearest", UPSAMPLE, |a| {
+        interpolate(a, "nearest", None)
+    }),
+    with("nn.functional.upsample_bilinear", UPSAMPLE, |a| {
+        interpolate(a, "bilinear", Some(true))
+    }),
     op("nn.functional.grid_sample", |a| {
         grid_sample(a, &a.text("mode")?, &a.text("padding_mode")?)
     }),
@@ -65,7 +91,10 @@ fn counts(a: &Bound, name: &str) -> Result<Vec<usize>, Refusal> {
 fn expect_axes(a: &Bound, axes: usize) -> Result<(), Refusal> {
     match a.tensor("weight")?.rank()? == axes + 2 {
         true => Ok(()),
-        false => Err(Refusal::Rejected(format!("the weight has not {} axes", axes + 2))),
+        false => Err(Refusal::Rejected(format!(
+            "the weight has not {} axes",
+            axes + 2
+        ))),
     }
 }
 
@@ -83,7 +112,13 @@ fn conv(a: &Bound, axes: usize) -> Outcome {
         groups: a.count("groups")?,
         ..ConvOptions::default()
     };
-    a.input()?.conv(&a.tensor("weight")?, a.opt_tensor("bias")?.as_ref(), &options).done()
+    a.input()?
+        .conv(
+            &a.tensor("weight")?,
+            a.opt_tensor("bias")?.as_ref(),
+            &options,
+        )
+        .done()
 }
 
 fn conv_transpose(a: &Bound, axes: usize) -> Outcome {
@@ -96,7 +131,9 @@ fn conv_transpose(a: &Bound, axes: usize) -> Outcome {
         output_padding: counts(a, "output_padding")?,
     };
     let (weight, bias) = (a.tensor("weight")?, a.opt_tensor("bias")?);
-    a.input()?.conv_transpose(&weight, bias.as_ref(), &options).done()
+    a.input()?
+        .conv_transpose(&weight, bias.as_ref(), &options)
+        .done()
 }
 
 /// One number per axis.
@@ -105,7 +142,9 @@ fn each(a: &Bound, name: &str, axes: usize) -> Result<Vec<usize>, Refusal> {
     match values[..] {
         [one] => Ok(vec![one; axes]),
         _ if values.len() == axes => Ok(values),
-        _ => Err(Refusal::Rejected(format!("{name} is not given for each of {axes} axes"))),
+        _ => Err(Refusal::Rejected(format!(
+            "{name} is not given for each of {axes} axes"
+        ))),
     }
 }
 
@@ -126,7 +165,9 @@ fn avg_pool(a: &Bound, axes: usize) -> Outcome {
         divisor: a.opt_int("divisor_override").unwrap_or(None),
         ..PoolOptions::default()
     };
-    a.input()?.avg_pool(&each(a, "kernel_size", axes)?, &options).done()
+    a.input()?
+        .avg_pool(&each(a, "kernel_size", axes)?, &options)
+        .done()
 }
 
 fn max_pool(a: &Bound, axes: usize) -> Outcome {
@@ -137,7 +178,11 @@ fn max_pool(a: &Bound, axes: usize) -> Outcome {
         ceil_mode: a.flag("ceil_mode")?,
         ..PoolOptions::default()
     };
-    with_indices(a, a.input()?.max_pool(&each(a, "kernel_size", axes)?, &options))
+    with_indices(
+        a,
+        a.input()?
+            .max_pool(&each(a, "kernel_size", axes)?, &options),
+    )
 }
 
 fn with_indices(a: &Bound, (values, indices): (Tensor, Tensor)) -> Outcome {
@@ -153,13 +198,18 @@ fn outputs(a: &Bound, axes: usize) -> Result<Vec<Option<usize>>, Refusal> {
         Value::None => Ok(None),
         Value::Int(v) => match usize::try_from(*v) {
             Ok(v) => Ok(Some(v)),
-            Err(_) => Err(Refusal::Rejected(format!("the output size {v} is negative"))),
+            Err(_) => Err(Refusal::Rejected(format!(
+                "the output size {v} is negative"
+            ))),
         },
         other => Err(Refusal::Rejected(format!("{} is no size", other.kind()))),
     };
     match a.value("output_size")? {
         Value::List(items) if items.len() == axes => items.iter().map(count).collect(),
-        Value::List(items) => Err(Refusal::Rejected(format!("{} sizes for {axes} axes", items.len()))),
+        Value::List(items) => Err(Refusal::Rejected(format!(
+            "{} sizes for {axes} axes",
+            items.len()
+        ))),
         one => Ok(vec![count(one)?; axes]),
     }
 }
@@ -174,7 +224,11 @@ fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
         Some(ratios) => {
             let dims = x.dims()?;
             let spatial = &dims[dims.len().saturating_sub(axes)..];
-            spatial.iter().zip(ratios).map(|(d, r)| (*d as f64 * r) as usize).collect()
+            spatial
+                .iter()
+                .zip(ratios)
+                .map(|(d, r)| (*d as f64 * r) as usize)
+                .collect()
         }
         None => each(a, "output_size", axes)?,
     };
@@ -188,7 +242,9 @@ fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
         *count < 2 || room.is_none_or(|room| room.is_multiple_of(count - 1))
     };
     if samples.is_none() && !sizes.iter().enumerate().all(even) {
-        return Err(Refusal::Unsupported("random results have no expected value".into()));
+        return Err(Refusal::Unsupported(
+            "random results have no expected value".into(),
+        ));
     }
     with_indices(a, x.fractional_max_pool(&kernel, &sizes, samples.as_ref()))
 }
@@ -206,9 +262,11 @@ fn max_unpool(a: &Bound, axes: usize) -> Outcome {
     }
     let dims = x.dims()?;
     let spatial = &dims[dims.len().saturating_sub(axes)..];
-    let natural = |i: usize| ((spatial[i].max(1) - 1) * stride[i] + kernel[i]).checked_sub(2 * padding[i]);
+    let natural =
+        |i: usize| ((spatial[i].max(1) - 1) * stride[i] + kernel[i]).checked_sub(2 * padding[i]);
     let natural: Option<Vec<usize>> = (0..axes.min(spatial.len())).map(natural).collect();
-    let natural = natural.ok_or_else(|| Refusal::Rejected("the padding is larger than the result".into()))?;
+    let natural =
+        natural.ok_or_else(|| Refusal::Rejected("the padding is larger than the result".into()))?;
     let sizes = match a.has("output_size") {
         true => {
             let sizes = counts(a, "output_size")?;
@@ -219,7 +277,9 @@ fn max_unpool(a: &Bound, axes: usize) -> Outcome {
     // A size must be one that pooling could have come from.
     let near = |i: usize| sizes[i].abs_diff(natural[i]) < stride[i];
     if sizes.len() != natural.len() || !(0..natural.len()).all(near) {
-        return Err(Refusal::Rejected(format!("{sizes:?} is not near {natural:?}")));
+        return Err(Refusal::Rejected(format!(
+            "{sizes:?} is not near {natural:?}"
+        )));
     }
     x.max_unpool(&indices, &sizes).done()
 }
@@ -254,12 +314,22 @@ fn interpolate(a: &Bound, mode: &str, align_corners: Option<bool>) -> Outcome {
             if factors.len() == 1 {
                 factors = vec![factors[0]; spatial.len()];
             }
-            let sizes = spatial.iter().zip(&factors).map(|(d, f)| (*d as f64 * f) as usize).collect();
+            let sizes = spatial
+                .iter()
+                .zip(&factors)
+                .map(|(d, f)| (*d as f64 * f) as usize)
+                .collect();
             let recomputed = a.opt_flag("recompute_scale_factor")?.unwrap_or(false);
             (sizes, (!recomputed).then_some(factors))
         }
     };
-    x.interpolate(&sizes, scales.as_deref(), mode, align_corners.unwrap_or(false)).done()
+    x.interpolate(
+        &sizes,
+        scales.as_deref(),
+        mode,
+        align_corners.unwrap_or(false),
+    )
+    .done()
 }
 
 fn grid_sample(a: &Bound, mode: &str, outside: &str) -> Outcome {
@@ -276,7 +346,9 @@ fn grid_sample(a: &Bound, mode: &str, outside: &str) -> Outcome {
         other => return Err(Refusal::Rejected(format!("there is no padding {other}"))),
     };
     let align_corners = a.opt_flag("align_corners")?.unwrap_or(false);
-    a.input()?.grid_sample(&a.tensor("grid")?, mode, outside, align_corners).done()
+    a.input()?
+        .grid_sample(&a.tensor("grid")?, mode, outside, align_corners)
+        .done()
 }
 
 /// The inner operator has numbers for names.

@@ -143,7 +143,9 @@ fn k0e(x: &Tensor) -> Tensor {
 fn k1e(x: &Tensor) -> Tensor {
     let low = x.minimum(2);
     let logarithm = low.mul(0.5).log().mul(i1e(&low)).mul(low.exp());
-    let near = series(&low.square().mul(0.5).sub(1), &table::K1_NEAR).div(&low).add(logarithm);
+    let near = series(&low.square().mul(0.5).sub(1), &table::K1_NEAR)
+        .div(&low)
+        .add(logarithm);
     let far = series(&x.maximum(2).reciprocal().mul(4).sub(1), &table::K1E_FAR);
     x.le(2).where_(near.mul(low.exp()), far.div(x.sqrt()))
 }
@@ -163,7 +165,10 @@ fn airy(x: &Tensor) -> Tensor {
     let z8 = 2.0 / 3.0 * 8f64.powf(1.5);
     let inverse = z.reciprocal().mul(z8);
     let t = inverse.square().mul(2).sub(1);
-    let (p, q) = (series(&t, &table::AIRY_P), series(&t, &table::AIRY_Q).mul(inverse));
+    let (p, q) = (
+        series(&t, &table::AIRY_P),
+        series(&t, &table::AIRY_Q).mul(inverse),
+    );
     let phase = z.sub(FRAC_PI_4);
     let swing = p.mul(phase.cos()).add(q.mul(phase.sin()));
     let wave = swing.div(left.sqrt().sqrt().mul(PI.sqrt()));

@@ -44,7 +44,10 @@ impl Tensor {
     pub fn log_ndtr(&self) -> Tensor {
         in_double("log_ndtr", self, |x| {
             let scaled = x.mul(FRAC_1_SQRT_2);
-            let left = erfcx(&scaled.neg().maximum(0)).log().sub(LN_2).sub(scaled.square());
+            let left = erfcx(&scaled.neg().maximum(0))
+                .log()
+                .sub(LN_2)
+                .sub(scaled.square());
             let right = erfc(&scaled).mul(-0.5).log1p();
             x.lt(-1).where_(left, right)
         })
@@ -96,7 +99,13 @@ fn inverse(y: &Tensor, rest: &Tensor) -> Tensor {
     let a = 0.147;
     let log = rest.mul(y.add(1)).log();
     let half = log.mul(0.5).add(2.0 / (PI * a));
-    let mut x = half.square().sub(log.div(a)).sqrt().sub(half).maximum(0).sqrt();
+    let mut x = half
+        .square()
+        .sub(log.div(a))
+        .sqrt()
+        .sub(half)
+        .maximum(0)
+        .sqrt();
     // Halley's method triples the digits in every round.
     for _ in 0..3 {
         let near = x.erf().sub(y);

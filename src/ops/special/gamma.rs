@@ -47,7 +47,8 @@ impl Tensor {
             let value = x.lt(0.5).where_(left, right);
             let pole = x.lt(0).bitwise_and(x.eq(x.round()));
             let value = pole.where_(f64::NAN, value);
-            x.eq(0).where_(x.neg().copysign(x.neg()).reciprocal(), value)
+            x.eq(0)
+                .where_(x.neg().copysign(x.neg()).reciprocal(), value)
         })
     }
 
@@ -121,10 +122,20 @@ fn lgamma_from_half(x: &Tensor) -> Tensor {
         .map(|k| BERNOULLI[k] / ((2 * k + 1) * (2 * k + 2)) as f64)
         .collect();
     let tail = horner(&y.square().reciprocal(), &coefficients).div(&y);
-    let high = y.sub(0.5).mul(y.log()).sub(&y).add(0.5 * (2.0 * PI).ln()).add(tail);
+    let high = y
+        .sub(0.5)
+        .mul(y.log())
+        .sub(&y)
+        .add(0.5 * (2.0 * PI).ln())
+        .add(tail);
     // Beyond, the product overflows, and nothing has to be moved.
     let plain_tail = horner(&x.square().reciprocal(), &coefficients).div(x);
-    let plain = x.sub(0.5).mul(x.log()).sub(x).add(0.5 * (2.0 * PI).ln()).add(plain_tail);
+    let plain = x
+        .sub(0.5)
+        .mul(x.log())
+        .sub(x)
+        .add(0.5 * (2.0 * PI).ln())
+        .add(plain_tail);
     x.gt(1e6).where_(plain, high.sub(product.log()))
 }
 
@@ -153,8 +164,14 @@ fn hurwitz(s: &Tensor, q: &Tensor) -> Tensor {
     let sum = hurwitz_from_zero(s, &start);
     let value = right.where_(&sum, sum.add(mirrored));
     let whole = q.eq(q.floor());
-    let value = right.logical_not().bitwise_and(&whole).where_(f64::INFINITY, value);
-    let undefined = right.logical_not().bitwise_and(whole.logical_not()).bitwise_and(s.ne(s.floor()));
+    let value = right
+        .logical_not()
+        .bitwise_and(&whole)
+        .where_(f64::INFINITY, value);
+    let undefined = right
+        .logical_not()
+        .bitwise_and(whole.logical_not())
+        .bitwise_and(s.ne(s.floor()));
     let value = undefined.where_(f64::NAN, value);
     let value = s.lt(1).where_(f64::NAN, value);
     s.eq(1).where_(f64::INFINITY, value)
@@ -227,7 +244,10 @@ fn incomplete(a: &Tensor, x: &Tensor, side: Side) -> Result<Tensor> {
     let value = x.eq(0).where_(at_zero, value);
     let value = x.eq(f64::INFINITY).where_(at_infinity, value);
     let value = a.eq(0).bitwise_and(x.gt(0)).where_(at_infinity, value);
-    let outside = a.lt(0).bitwise_or(x.lt(0)).bitwise_or(a.eq(0).bitwise_and(x.eq(0)));
+    let outside = a
+        .lt(0)
+        .bitwise_or(x.lt(0))
+        .bitwise_or(a.eq(0).bitwise_and(x.eq(0)));
     let uncertain = a.gt(LARGEST);
     Ok(outside.bitwise_or(uncertain).where_(f64::NAN, value))
 }

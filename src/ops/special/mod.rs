@@ -63,9 +63,6 @@ fn series(t: &Tensor, coefficients: &[f64]) -> Tensor {
 /// A polynomial, constant term first, by Horner's rule.
 #[track_caller]
 fn horner(x: &Tensor, coefficients: &[f64]) -> Tensor {
-    let sum = coefficients
-        .iter()
-        .rev()
-        .fold(x.zeros_like(), |sum, &c| sum.mul(x).add(c));
-    sum
+    let terms = coefficients.iter().rev();
+    terms.fold(x.zeros_like(), |sum, &c| sum.mul(x).add(c))
 }

@@ -95,7 +95,10 @@ fn recurrence(
         _ => degree.amax(..).item::<f64>()?,
     };
     if highest > HIGHEST {
-        return Err(bad_argument(op, format!("the degree {highest} is above {HIGHEST}")));
+        return Err(bad_argument(
+            op,
+            format!("the degree {highest} is above {HIGHEST}"),
+        ));
     }
     let one = x.ones_like();
     let mut result = degree.eq(0).where_(1.0, degree.mul(x).zeros_like());

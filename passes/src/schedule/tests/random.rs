@@ -92,6 +92,7 @@ pub(super) fn on_a_small_machine() -> ScheduleOptions {
         keep_cost: 3,
         repeat_cost: 40,
         small_product: 0,
+        thin_product: 0,
         reduce_block: 3,
     };
     options
@@ -109,6 +110,7 @@ pub(super) fn on_a_large_machine() -> ScheduleOptions {
         keep_cost: 6,
         repeat_cost: 0,
         small_product: 0,
+        thin_product: 0,
         reduce_block: i64::MAX,
     };
     ScheduleOptions {

@@ -138,17 +138,18 @@ impl Cache {
     }
 }
 
-/// The code of all `kernels`, in order.
+/// The code of all `kernels`, in order, compiled by at most so many threads.
 pub(crate) fn compile_kernels(
     kernels: &[Kernel],
     options: CodegenOptions,
+    threads: usize,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)
         .collect::<Result<_, DimOverflow>>()?;
     let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
-    let codes = compile_canonical(&kernels, options)?;
+    let codes = compile_canonical(&kernels, options, threads)?;
     Ok(codes
         .into_iter()
         .zip(canonical)
@@ -162,6 +163,7 @@ pub(crate) fn compile_kernels(
 fn compile_canonical(
     kernels: &[&Kernel],
     options: CodegenOptions,
+    threads: usize,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
@@ -175,9 +177,7 @@ fn compile_canonical(
     let fill = |i: usize| {
         cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
     };
-    let threads = lazulite_runtime::Pool::global()
-        .threads()
-        .min(missing.len().div_ceil(KERNELS_PER_THREAD));
+    let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -216,7 +216,8 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
-        cost: cost(kernel)?,
+        // The estimate may overflow where the code does not.
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
         can_fault: can_fault(kernel),
     })
 }
@@ -289,8 +290,8 @@ mod tests {
     fn equal_kernels_are_compiled_once() {
         let options = CodegenOptions::default();
         let kernels: Vec<Kernel> = (0..20).map(|i| kernel(1000 + i)).collect();
-        let first = compile_kernels(&kernels, options).unwrap();
-        let second = std::thread::spawn(move || compile_kernels(&kernels, options).unwrap())
+        let first = compile_kernels(&kernels, options, 2).unwrap();
+        let second = std::thread::spawn(move || compile_kernels(&kernels, options, 2).unwrap())
             .join()
             .unwrap();
         for (a, b) in first.iter().zip(&second) {
@@ -329,7 +330,7 @@ mod tests {
         broken.stages[0].insts.remove(0);
         let options = CodegenOptions::default();
         for _ in 0..2 {
-            let error = compile_kernels(std::slice::from_ref(&broken), options).err();
+            let error = compile_kernels(std::slice::from_ref(&broken), options, 1).err();
             assert!(
                 matches!(error, Some(CodegenError::Malformed(_))),
                 "{error:?}"

@@ -286,11 +286,7 @@ impl Imager<'_> {
                 dims,
                 descending,
             } => rt::Step::Sort {
-                columns: inputs
-                    .iter()
-                    .zip(outputs)
-                    .map(|(from, to)| Ok((from.0, to.0, element(self.dtype(*from)?))))
-                    .collect::<Result<_>>()?,
+                columns: self.columns(inputs, outputs)?,
                 dims: self.size_array(dims)?,
                 descending: *descending,
             },
@@ -310,14 +306,23 @@ impl Imager<'_> {
                 to: to.0,
                 bytes: self.bytes(self.dtype(*from)?, len)?,
             },
+            Step::If { .. } | Step::Loop { .. } | Step::While { .. } => {
+                self.control(step, depth + 1)?
+            }
+        })
+    }
+
+    /// A step that holds steps, which are at `depth`.
+    fn control(&mut self, step: &Step, depth: u32) -> Result<rt::Step> {
+        Ok(match step {
             Step::If {
                 condition,
                 then,
                 other,
             } => rt::Step::If {
                 condition: condition.0,
-                then: self.steps(then, depth + 1)?,
-                other: self.steps(other, depth + 1)?,
+                then: self.steps(then, depth)?,
+                other: self.steps(other, depth)?,
             },
             Step::Loop {
                 loop_id,
@@ -330,7 +335,7 @@ impl Imager<'_> {
                 trip: self.size(trip)?,
                 iteration: iteration.0,
                 carries: pairs(carries),
-                body: self.steps(body, depth + 1)?,
+                body: self.steps(body, depth)?,
             },
             Step::While {
                 test,
@@ -338,12 +343,28 @@ impl Imager<'_> {
                 carries,
                 body,
             } => rt::Step::While {
-                test: self.steps(test, depth + 1)?,
+                test: self.steps(test, depth)?,
                 condition: condition.0,
                 carries: pairs(carries),
-                body: self.steps(body, depth + 1)?,
+                body: self.steps(body, depth)?,
             },
+            Step::Kernel(_)
+            | Step::Contract(_)
+            | Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. } => self.step(step, depth)?,
         })
+    }
+
+    fn columns(
+        &self,
+        inputs: &[BufferId],
+        outputs: &[BufferId],
+    ) -> Result<Vec<(u32, u32, rt::Element)>> {
+        let pairs = inputs.iter().zip(outputs);
+        pairs
+            .map(|(from, to)| Ok((from.0, to.0, element(self.dtype(*from)?))))
+            .collect()
     }
 
     fn contract(&self, c: &ContractStep) -> Result<rt::Contract> {

@@ -51,7 +51,10 @@ pub struct LowerOptions {
     pub copies: Option<u32>,
 }
 
-/// Lowers a kernel for a machine.
+/// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
+///
+/// # Errors
+/// When size arithmetic overflows, or the kernel breaks a rule after all.
 pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowered> {
     let lanes = if options.scalar { 1 } else { caps.lanes() };
     let lane_loop = match kernel.lanes {

@@ -2,22 +2,32 @@
 
 use crate::compile::{captured_cell, write_captured_cell};
 use crate::engine::add_pending;
-use crate::tensor::{State, Tensor};
+use crate::tensor::{Node, Tensor};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A shared, mutable place for a tensor. Clones are the same place. Tensors taken out keep their value
 /// when the cell is given another one.
 #[derive(Clone)]
 pub struct TensorCell {
-    content: Arc<Mutex<Tensor>>,
+    content: Arc<Mutex<Content>>,
+}
+
+struct Content {
+    current: Tensor,
+    /// The last content whose value was known (or the first one), to go back to when computing the current
+    /// one fails.
+    settled: Tensor,
 }
 
 impl TensorCell {
     /// A cell holding `tensor`.
     pub fn new(tensor: Tensor) -> TensorCell {
         TensorCell {
-            content: Arc::new(Mutex::new(tensor)),
+            content: Arc::new(Mutex::new(Content {
+                current: tensor.clone(),
+                settled: tensor,
+            })),
         }
     }
 
@@ -31,10 +41,7 @@ impl TensorCell {
 
     /// What the cell holds now.
     pub(crate) fn content(&self) -> Tensor {
-        self.content
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.content).current.clone()
     }
 
     /// True for handles of the same cell.
@@ -43,21 +50,57 @@ impl TensorCell {
     }
 
     /// Gives the cell another tensor. If its value is not known yet, the next realisation on this
-    /// thread computes it, so that cells never collect unbounded unfinished work. An erroneous
-    /// tensor leaves the cell as it was, and the error is returned.
+    /// thread computes it, so that cells never collect unbounded unfinished work; if that fails, the
+    /// cell holds its old value again. An erroneous tensor leaves the cell as it was, and the error
+    /// is returned.
     pub fn set(&self, tensor: Tensor) -> crate::Result<()> {
         tensor.check()?;
         if write_captured_cell(self, &tensor) {
             return Ok(());
         }
-        if let Ok(node) = &tensor.0
-            && matches!(&*node.state(), State::Lazy(_))
-        {
-            add_pending(node);
+        let lazy = !tensor.is_realized();
+        let mut content = lock(&self.content);
+        let before = std::mem::replace(&mut content.current, tensor);
+        if before.is_realized() {
+            content.settled = before;
         }
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = tensor;
+        if lazy {
+            drop(content);
+            add_pending(WeakCell(Arc::downgrade(&self.content)));
+        }
         Ok(())
     }
+}
+
+/// A cell that does not keep itself alive.
+pub(crate) struct WeakCell(Weak<Mutex<Content>>);
+
+impl WeakCell {
+    /// True for the same cell.
+    pub fn is(&self, other: &WeakCell) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
+    /// The node that the cell holds, if it still exists.
+    pub fn node(&self) -> Option<Arc<Node>> {
+        let cell = self.0.upgrade()?;
+        lock(&cell).current.node().ok().cloned()
+    }
+
+    /// The cell goes back to its last settled content, unless its current value is known.
+    pub fn take_back(&self) {
+        let Some(cell) = self.0.upgrade() else {
+            return;
+        };
+        let mut content = lock(&cell);
+        if !content.current.is_realized() {
+            content.current = content.settled.clone();
+        }
+    }
+}
+
+fn lock(content: &Mutex<Content>) -> MutexGuard<'_, Content> {
+    content.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for TensorCell {

@@ -139,9 +139,15 @@ where
     /// Runs the function. The result's values are computed.
     #[track_caller]
     pub fn call(&self, inputs: [&Tensor; N]) -> Result<O> {
+        if engine::capturing() {
+            // Part of a larger program: recorded into it.
+            return self.record(inputs);
+        }
         crate::tensor::realize_all(&inputs)?;
         if engine::interpreting() {
-            return self.interpret(inputs);
+            let results = self.record(inputs)?.into_tensors();
+            crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
+            return rebuilt(results);
         }
         let mut types = InputTypes::new();
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
@@ -154,9 +160,7 @@ where
             Some(found) => found,
             None => self.compile(types, &dims)?,
         };
-        let mut results = version.run(&inputs, &sizes)?.into_iter();
-        O::from_tensors(&mut results)
-            .ok_or_else(|| internal("compile", "a replay returned too few results"))
+        rebuilt(version.run(&inputs, &sizes)?)
     }
 
     /// How many versions are compiled.
@@ -168,12 +172,8 @@ where
     }
 
     /// Calls the function itself.
-    #[track_caller]
-    fn interpret(&self, inputs: [&Tensor; N]) -> Result<O> {
-        let results = (self.function)(inputs.map(Clone::clone)).into_tensors();
-        crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
-        O::from_tensors(&mut results.into_iter())
-            .ok_or_else(|| internal("compile", "the function returned too few results"))
+    fn record(&self, inputs: [&Tensor; N]) -> Result<O> {
+        rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
     }
 
     fn find(&self, types: &InputTypes, dims: &[i64]) -> Option<(Arc<Version>, SmallVec<[i64; 4]>)> {
@@ -203,20 +203,30 @@ where
         let mut version = self.capture(&types, &seen);
         let fits = |v: &Result<Version>| v.as_ref().is_ok_and(|v| v.bind(&types, dims).is_some());
         if seen.len() > 1 && !fits(&version) {
-            // The function asks for known sizes, or for relations between them that do not hold.
+            // The function asks for known sizes, or for relations between them that do not hold. What
+            // was seen before does not help then.
+            history.retain(|(t, _)| *t != types);
             version = self.capture(&types, &seen[seen.len() - 1..]);
         }
         let version = Arc::new(version?);
         let Some(sizes) = version.bind(&types, dims) else {
             return Err(internal("compile", "a program does not fit its own sizes"));
         };
-        history.push((types, sighting));
+        if seen.len() > MAX_VERSIONS
+            && let Some(oldest) = history.iter().position(|(t, _)| *t == types)
+        {
+            history.remove(oldest);
+        }
+        history.push((types.clone(), sighting));
         let mut versions = self
             .versions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if versions.len() == MAX_VERSIONS {
-            versions.remove(0);
+        let same = |v: &Arc<Version>| v.inputs == types;
+        if versions.iter().filter(|v| same(v)).count() == MAX_VERSIONS
+            && let Some(oldest) = versions.iter().position(same)
+        {
+            versions.remove(oldest);
         }
         versions.push(version.clone());
         Ok((version, sizes))
@@ -225,11 +235,13 @@ where
     #[track_caller]
     fn capture(&self, types: &InputTypes, seen: &[Sighting]) -> Result<Version> {
         let (pattern, bindings) = generalise(seen, &[]);
+        let recording = state::begin(N as u32);
         let mut rest = pattern.dims.iter().cloned();
         let mut parameters = Vec::new();
         for &(dtype, rank) in types {
             let ty = TensorType::new(dtype, rest.by_ref().take(rank));
-            parameters.push(Tensor(Ok(state::parameter(parameters.len() as u32, ty))));
+            let index = parameters.len() as u32;
+            parameters.push(Tensor(Ok(state::parameter(recording.id, index, ty))));
         }
         let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
             return Err(internal(
@@ -237,7 +249,6 @@ where
                 "another number of parameters was expected",
             ));
         };
-        let recording = state::begin(N as u32);
         let results = (self.function)(parameters).into_tensors();
         let captured = recording.finish();
         let mut roots = results
@@ -258,10 +269,16 @@ where
     }
 }
 
+/// Results in the form that the function returns.
+fn rebuilt<O: Outputs>(results: Vec<Tensor>) -> Result<O> {
+    O::from_tensors(&mut results.into_iter())
+        .ok_or_else(|| internal("compile", "there are too few results"))
+}
+
 /// Lists the program after computing everything expensive that does not depend on parameters.
 #[track_caller]
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
-    let listed = trace(roots, false)?;
+    let listed = trace(roots, false);
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
@@ -279,7 +296,7 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     }
     drop(listed);
     engine::realize(&constants)?;
-    trace(roots, false)
+    Ok(trace(roots, false))
 }
 
 impl Version {
@@ -301,12 +318,14 @@ impl Version {
             let n = &listed.nodes[leaf as usize];
             sources.push(match (&n.value, &n.node.op) {
                 (Some(value), _) => Source::Constant(value.clone()),
-                (None, Recorded::Parameter(index)) => captured.source(*index, inputs.len())?,
+                (None, Recorded::Parameter(parameter)) => {
+                    captured.source(*parameter, inputs.len())?
+                }
                 (None, _) => return Err(internal("compile", "a leaf has no value")),
             });
         }
         // A tensor returned twice is computed once and handed out twice.
-        let by_root: Vec<TensorType> = roots.iter().map(|r| r.ty.clone()).collect();
+        let by_root: Vec<TensorType> = roots.iter().map(|r| (*r.ty).clone()).collect();
         let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
         let program = engine::compile_graph(&graph, &symbols)?;
         Ok(Version {
@@ -333,7 +352,7 @@ impl Version {
             return None;
         }
         let unchanged = |(cell, ty): &(TensorCell, TensorType)| {
-            cell.content().node().is_ok_and(|node| node.ty == *ty)
+            cell.content().node().is_ok_and(|node| *node.ty == *ty)
         };
         if !self.cells.iter().all(unchanged) {
             return None;

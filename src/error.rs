@@ -1,7 +1,7 @@
 //! The one error type of the facade: what happened, where in the user's program, with which
 //! operands, and what to do about it.
 
-use crate::location::Place;
+use crate::location::{Place, trail};
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,6 +57,10 @@ struct Inner {
     place: Option<Place>,
     operands: Vec<OperandNote>,
     hint: Option<String>,
+    /// The place as text: all that running programs know of it.
+    location: String,
+    /// Composites and modules around the operation.
+    trail: Option<Arc<str>>,
 }
 
 impl Error {
@@ -69,6 +73,8 @@ impl Error {
             place: None,
             operands: Vec::new(),
             hint: None,
+            location: String::new(),
+            trail: trail(),
         }))
     }
 
@@ -76,6 +82,18 @@ impl Error {
     pub(crate) fn at(mut self, place: Place) -> Error {
         Arc::make_mut(&mut self.0).place.get_or_insert(place);
         self
+    }
+
+    /// The same with the place as text.
+    pub(crate) fn located(mut self, location: String) -> Error {
+        Arc::make_mut(&mut self.0).location = location;
+        self
+    }
+
+    /// The place as text, where only that is known.
+    pub(crate) fn location(&self) -> Option<&str> {
+        let unknown = self.0.place.is_none() && !self.0.location.is_empty();
+        unknown.then_some(self.0.location.as_str())
     }
 
     /// The same with an operand to show.
@@ -127,6 +145,11 @@ impl fmt::Display for Error {
         write!(f, "{}: {}", e.op, e.message)?;
         if let Some(place) = &e.place {
             write!(f, "\n  --> {place}")?;
+        } else if let Some(location) = self.location() {
+            write!(f, "\n  --> {location}")?;
+        }
+        if let Some(trail) = &e.trail {
+            write!(f, "\n  in {trail}")?;
         }
         for o in &e.operands {
             write!(f, "\n  {}: {}", o.role, o.ty)?;

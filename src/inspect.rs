@@ -96,7 +96,8 @@ impl Program {
                 .get(i)
                 .map(|id| self.graph.tensor_type(*id));
             let node = input.node()?;
-            let fits = expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&node.ty));
+            let fits =
+                expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&*node.ty));
             let value = node.value().filter(|_| fits).ok_or_else(|| {
                 let message = format!("input {i} does not fit the program's parameter");
                 Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))

@@ -1,7 +1,9 @@
 //! A tour: a small network from recording to result.
 
+use crate::Failure;
 use lazulite::prelude::*;
 use lazulite::{Stage, cache_stats, dump};
+use std::io::Write;
 use std::time::Instant;
 
 const BATCH: usize = 64;
@@ -36,25 +38,36 @@ impl Network {
     }
 }
 
-pub fn run() -> lazulite::Result<()> {
+pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     manual_seed(0);
     let network = Network::new()?;
     let x = Tensor::randn([BATCH, INPUTS]).realize()?;
-    println!("A network {INPUTS} -> {HIDDEN} -> {CLASSES} with GELU and softmax, batch {BATCH}.\n");
+    writeln!(
+        out,
+        "A network {INPUTS} -> {HIDDEN} -> {CLASSES} with GELU and softmax, batch {BATCH}.\n"
+    )?;
 
     let start = Instant::now();
     let y = network.forward(&x);
-    println!(
+    writeln!(
+        out,
         "Recorded in {:.1} us. Nothing has been computed: {y:?}",
         micros(start)
-    );
-    println!("\nThe recorded graph:\n\n{}", dump(&[&y], Stage::Trace)?);
-    println!("The same, scheduled into fused kernels over planned memory:\n");
-    println!("{}", dump(&[&y], Stage::Memory)?);
+    )?;
+    writeln!(
+        out,
+        "\nThe recorded graph:\n\n{}",
+        dump(&[&y], Stage::Trace)?
+    )?;
+    writeln!(
+        out,
+        "The same, scheduled into fused kernels over planned memory:\n"
+    )?;
+    writeln!(out, "{}", dump(&[&y], Stage::Memory)?)?;
 
     let start = Instant::now();
     let first = y.to_vec::<f32>()?;
-    println!("Compiled and run in {:.2} ms.", micros(start) / 1e3);
+    writeln!(out, "Compiled and run in {:.2} ms.", micros(start) / 1e3)?;
     let mut times: Vec<f64> = Vec::new();
     for _ in 0..200 {
         let start = Instant::now();
@@ -62,22 +75,25 @@ pub fn run() -> lazulite::Result<()> {
         times.push(micros(start));
     }
     times.sort_by(f64::total_cmp);
-    println!(
+    writeln!(
+        out,
         "Recorded again, found compiled, and run: {:.1} us (median of 200).",
         times[100]
-    );
+    )?;
     let stats = cache_stats();
-    println!(
+    writeln!(
+        out,
         "{} programs were compiled, {} calls found theirs.\n",
         stats.compilations, stats.hits
-    );
+    )?;
 
-    println!("Probabilities of the first input:\n{}", y.i(0));
+    writeln!(out, "Probabilities of the first input:\n{}", y.i(0))?;
     let total: f32 = first[..CLASSES].iter().sum();
-    println!("They sum to {total:.6}.");
-    println!(
+    writeln!(out, "They sum to {total:.6}.")?;
+    writeln!(
+        out,
         "\nNext: `lazulite dump FILE.lzt --stage schedule`, `lazulite doctor`, and the README."
-    );
+    )?;
     Ok(())
 }
 

@@ -1,21 +1,27 @@
 //! What this machine offers.
 
-pub fn run() {
+use crate::Failure;
+use std::io::Write;
+
+pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     let options = lazulite::options();
-    println!("lazulite {}", env!("CARGO_PKG_VERSION"));
-    println!("processor      {}", processor());
-    println!("instruction sets {}", instruction_sets().join(" "));
-    println!(
+    writeln!(out, "lazulite {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "processor      {}", processor())?;
+    writeln!(out, "instructions   {}", instruction_sets().join(" "))?;
+    writeln!(
+        out,
         "threads        {} (LAZULITE_THREADS changes it)",
         options.threads
-    );
-    println!(
+    )?;
+    writeln!(
+        out,
         "optimise       {} (LAZULITE_OPTIMISE=0 turns it off)",
         options.optimise
-    );
-    println!("kernels        128-bit vectors through Cranelift");
-    println!("contraction    {}", contraction());
-    println!("devices        cpu");
+    )?;
+    writeln!(out, "kernels        128-bit vectors through Cranelift")?;
+    writeln!(out, "contraction    {}", contraction())?;
+    writeln!(out, "devices        cpu")?;
+    Ok(())
 }
 
 fn processor() -> String {

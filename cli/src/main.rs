@@ -44,6 +44,33 @@ enum Command {
     Doctor,
 }
 
+/// Why a command fails.
+enum Failure {
+    Io(std::io::Error),
+    Message(String),
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl From<lazulite::Error> for Failure {
+    fn from(error: lazulite::Error) -> Failure {
+        Failure::Message(error.to_string())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Io(error) => error.fmt(f),
+            Failure::Message(message) => f.write_str(message),
+        }
+    }
+}
+
 /// The stages, as the command line names them.
 #[derive(Clone, Copy, ValueEnum)]
 enum StageName {
@@ -69,19 +96,19 @@ impl From<StageName> for Stage {
 }
 
 fn main() -> ExitCode {
+    let mut screen = std::io::stdout().lock();
     let outcome = match Arguments::parse().command {
-        Command::Demo => demo::run().map_err(|e| e.to_string()),
-        Command::Dump { file, stage } => text::dump(&file, stage.into()),
-        Command::Run { file, dims, seed } => text::run(&file, &dims, seed),
-        Command::Doctor => {
-            doctor::run();
-            Ok(())
-        }
+        Command::Demo => demo::run(&mut screen),
+        Command::Dump { file, stage } => text::dump(&mut screen, &file, stage.into()),
+        Command::Run { file, dims, seed } => text::run(&mut screen, &file, &dims, seed),
+        Command::Doctor => doctor::run(&mut screen),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
+        // Whoever read our output has seen enough.
+        Err(Failure::Io(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
             ExitCode::from(2)
         }
     }

@@ -1,6 +1,8 @@
 //! Graphs as text files: shown after a stage, or compiled and run.
 
+use crate::Failure;
 use lazulite::{Program, Stage, dump_text};
+use std::io::Write;
 use std::path::Path;
 
 /// Parses `name=size`.
@@ -11,30 +13,31 @@ pub fn dim(text: &str) -> Result<(String, i64), String> {
 }
 
 /// Prints the graph in `file` after `stage`.
-pub fn dump(file: &Path, stage: Stage) -> Result<(), String> {
+pub fn dump(out: &mut impl Write, file: &Path, stage: Stage) -> Result<(), Failure> {
     let shown = dump_text(&read(file)?, stage).map_err(|e| at(file, &e))?;
-    print!("{shown}");
+    write!(out, "{shown}")?;
     Ok(())
 }
 
 /// Runs the graph in `file` on random inputs and prints the results.
-pub fn run(file: &Path, dims: &[(String, i64)], seed: u64) -> Result<(), String> {
+pub fn run(
+    out: &mut impl Write,
+    file: &Path,
+    dims: &[(String, i64)],
+    seed: u64,
+) -> Result<(), Failure> {
     let program = Program::from_text(&read(file)?).map_err(|e| at(file, &e))?;
-    for (i, result) in program
-        .run_random(dims, seed)
-        .map_err(|e| at(file, &e))?
-        .iter()
-        .enumerate()
-    {
-        println!("result {i}: {result:?}\n{result}");
+    let results = program.run_random(dims, seed).map_err(|e| at(file, &e))?;
+    for (i, result) in results.iter().enumerate() {
+        writeln!(out, "result {i}: {result:?}\n{result}")?;
     }
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("{}: {e}", file.display())))
 }
 
-fn at(file: &Path, error: &lazulite::Error) -> String {
-    format!("{}: {error}", file.display())
+fn at(file: &Path, error: &lazulite::Error) -> Failure {
+    Failure::Message(format!("{}: {error}", file.display()))
 }

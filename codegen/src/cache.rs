@@ -4,11 +4,12 @@
 //! The cache holds a bounded amount of code. What it lets go of stays in memory as long as a program
 //! uses it.
 
+use crate::canonical::{Canonical, canonical};
 use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -22,7 +23,7 @@ const PAGE: usize = 4096;
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
 
-/// A kernel in executable memory, and what its callers must know.
+/// A kernel in executable memory, and what its callers must know. Sizes are in canonical names.
 #[derive(Clone)]
 pub(crate) struct CompiledKernel {
     pub function: jit::Function,
@@ -33,6 +34,14 @@ pub(crate) struct CompiledKernel {
     /// Cost of one outer point in nanoseconds times 1024.
     pub cost: Dim,
     pub can_fault: bool,
+}
+
+/// A compiled kernel as one plan uses it.
+#[derive(Clone)]
+pub(crate) struct PlanKernel {
+    pub code: Shared,
+    /// The plan's names of the code's sizes.
+    pub symbols: Vec<Symbol>,
 }
 
 type Shared = Arc<CompiledKernel>;
@@ -107,7 +116,8 @@ impl Cache {
     fn trim(&mut self, capacity: usize) {
         let bytes = |e: &Entry| match e.cell.get() {
             Some(Ok(kernel)) => kernel.function.region.bytes().next_multiple_of(PAGE),
-            Some(Err(_)) | None => 0,
+            // What holds no code is bounded too.
+            Some(Err(_)) | None => PAGE,
         };
         let mut total: usize = self.entries.values().map(bytes).sum();
         if total <= capacity {
@@ -128,26 +138,46 @@ impl Cache {
     }
 }
 
-/// The code of all `kernels`, in order.
+/// The code of all `kernels`, in order, compiled by at most so many threads.
 pub(crate) fn compile_kernels(
     kernels: &[Kernel],
     options: CodegenOptions,
+    threads: usize,
+) -> Result<Vec<PlanKernel>, CodegenError> {
+    let canonical: Vec<Canonical<'_>> = kernels
+        .iter()
+        .map(canonical)
+        .collect::<Result<_, DimOverflow>>()?;
+    let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
+    let codes = compile_canonical(&kernels, options, threads)?;
+    Ok(codes
+        .into_iter()
+        .zip(canonical)
+        .map(|(code, canonical)| PlanKernel {
+            code,
+            symbols: canonical.symbols,
+        })
+        .collect())
+}
+
+fn compile_canonical(
+    kernels: &[&Kernel],
+    options: CodegenOptions,
+    threads: usize,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
             .iter()
-            .map(|kernel| cache.cell(KeyRef { kernel, options }))
+            .map(|&kernel| cache.cell(KeyRef { kernel, options }))
             .collect()
     });
     let missing: Vec<usize> = (0..kernels.len())
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        cells[i].get_or_init(|| compile(&kernels[i], options).map(Arc::new));
+        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
     };
-    let threads = lazulite_runtime::Pool::global()
-        .threads()
-        .min(missing.len().div_ceil(KERNELS_PER_THREAD));
+    let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -186,7 +216,8 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
-        cost: cost(kernel)?,
+        // The estimate may overflow where the code does not.
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
         can_fault: can_fault(kernel),
     })
 }
@@ -259,14 +290,14 @@ mod tests {
     fn equal_kernels_are_compiled_once() {
         let options = CodegenOptions::default();
         let kernels: Vec<Kernel> = (0..20).map(|i| kernel(1000 + i)).collect();
-        let first = compile_kernels(&kernels, options).unwrap();
-        let second = std::thread::spawn(move || compile_kernels(&kernels, options).unwrap())
+        let first = compile_kernels(&kernels, options, 2).unwrap();
+        let second = std::thread::spawn(move || compile_kernels(&kernels, options, 2).unwrap())
             .join()
             .unwrap();
         for (a, b) in first.iter().zip(&second) {
-            assert!(Arc::ptr_eq(a, b));
+            assert!(Arc::ptr_eq(&a.code, &b.code));
         }
-        assert!(!Arc::ptr_eq(&first[0], &first[1]));
+        assert!(!Arc::ptr_eq(&first[0].code, &first[1].code));
     }
 
     #[test]
@@ -299,7 +330,7 @@ mod tests {
         broken.stages[0].insts.remove(0);
         let options = CodegenOptions::default();
         for _ in 0..2 {
-            let error = compile_kernels(std::slice::from_ref(&broken), options).err();
+            let error = compile_kernels(std::slice::from_ref(&broken), options, 1).err();
             assert!(
                 matches!(error, Some(CodegenError::Malformed(_))),
                 "{error:?}"

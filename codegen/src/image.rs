@@ -2,7 +2,8 @@
 //! counterparts.
 
 use crate::CodegenError;
-use crate::cache::CompiledKernel;
+use crate::cache::PlanKernel;
+use crate::canonical::original;
 use lazulite_ir::{
     Access, Atom, BufferId, ContractStep, Custom, DType, Dim, HostFn, Kernel, KernelCall, Lanes,
     Place, Plan, PlanBuffer, Relation, Source, Step, Symbol, TensorType,
@@ -21,10 +22,7 @@ pub(crate) struct Imager<'p> {
 type Result<T> = std::result::Result<T, CodegenError>;
 
 /// The image of a plan whose kernels are compiled, and its host functions.
-pub(crate) fn image(
-    plan: &Plan,
-    kernels: &[Arc<CompiledKernel>],
-) -> Result<(rt::Image, Vec<Arc<HostFn>>)> {
+pub(crate) fn image(plan: &Plan, kernels: &[PlanKernel]) -> Result<(rt::Image, Vec<Arc<HostFn>>)> {
     let mut imager = Imager {
         plan,
         symbols: plan.symbols.iter().zip(0..).collect(),
@@ -97,7 +95,7 @@ fn pairs(carries: &[(BufferId, BufferId)]) -> Vec<(u32, u32)> {
 }
 
 impl Imager<'_> {
-    fn image(&mut self, kernels: &[Arc<CompiledKernel>]) -> Result<rt::Image> {
+    fn image(&mut self, kernels: &[PlanKernel]) -> Result<rt::Image> {
         let plan = self.plan;
         let guard = |g: &lazulite_ir::Guard| {
             Ok(rt::SizeGuard {
@@ -245,16 +243,18 @@ impl Imager<'_> {
         &self,
         number: usize,
         kernel: &Kernel,
-        code: &CompiledKernel,
+        compiled: &PlanKernel,
     ) -> Result<rt::KernelSpec> {
+        let code = &compiled.code;
+        let own = |dim: &Dim| self.size(&original(dim, &compiled.symbols)?);
         Ok(rt::KernelSpec {
             name: kernel_name(kernel, number),
             params: kernel.buffers.iter().map(|b| access(b.access)).collect(),
             can_fault: code.can_fault,
             outer: self.sizes(&kernel.outer)?,
-            sizes: self.sizes(&code.sizes)?,
-            cost: self.size(&code.cost)?,
-            scratch: self.size(&code.scratch)?,
+            sizes: code.sizes.iter().map(own).collect::<Result<_>>()?,
+            cost: own(&code.cost)?,
+            scratch: own(&code.scratch)?,
             lane_multiple: code.lane_multiple,
         })
     }
@@ -286,11 +286,7 @@ impl Imager<'_> {
                 dims,
                 descending,
             } => rt::Step::Sort {
-                columns: inputs
-                    .iter()
-                    .zip(outputs)
-                    .map(|(from, to)| Ok((from.0, to.0, element(self.dtype(*from)?))))
-                    .collect::<Result<_>>()?,
+                columns: self.columns(inputs, outputs)?,
                 dims: self.size_array(dims)?,
                 descending: *descending,
             },
@@ -310,14 +306,23 @@ impl Imager<'_> {
                 to: to.0,
                 bytes: self.bytes(self.dtype(*from)?, len)?,
             },
+            Step::If { .. } | Step::Loop { .. } | Step::While { .. } => {
+                self.control(step, depth + 1)?
+            }
+        })
+    }
+
+    /// A step that holds steps, which are at `depth`.
+    fn control(&mut self, step: &Step, depth: u32) -> Result<rt::Step> {
+        Ok(match step {
             Step::If {
                 condition,
                 then,
                 other,
             } => rt::Step::If {
                 condition: condition.0,
-                then: self.steps(then, depth + 1)?,
-                other: self.steps(other, depth + 1)?,
+                then: self.steps(then, depth)?,
+                other: self.steps(other, depth)?,
             },
             Step::Loop {
                 loop_id,
@@ -330,7 +335,7 @@ impl Imager<'_> {
                 trip: self.size(trip)?,
                 iteration: iteration.0,
                 carries: pairs(carries),
-                body: self.steps(body, depth + 1)?,
+                body: self.steps(body, depth)?,
             },
             Step::While {
                 test,
@@ -338,12 +343,28 @@ impl Imager<'_> {
                 carries,
                 body,
             } => rt::Step::While {
-                test: self.steps(test, depth + 1)?,
+                test: self.steps(test, depth)?,
                 condition: condition.0,
                 carries: pairs(carries),
-                body: self.steps(body, depth + 1)?,
+                body: self.steps(body, depth)?,
             },
+            Step::Kernel(_)
+            | Step::Contract(_)
+            | Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. } => self.step(step, depth)?,
         })
+    }
+
+    fn columns(
+        &self,
+        inputs: &[BufferId],
+        outputs: &[BufferId],
+    ) -> Result<Vec<(u32, u32, rt::Element)>> {
+        let pairs = inputs.iter().zip(outputs);
+        pairs
+            .map(|(from, to)| Ok((from.0, to.0, element(self.dtype(*from)?))))
+            .collect()
     }
 
     fn contract(&self, c: &ContractStep) -> Result<rt::Contract> {

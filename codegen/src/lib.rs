@@ -5,6 +5,7 @@
 
 pub mod backend;
 mod cache;
+mod canonical;
 mod cranelift;
 mod error;
 mod image;

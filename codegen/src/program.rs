@@ -8,14 +8,18 @@ use lazulite_runtime::{KernelFn, Program};
 use std::sync::Arc;
 
 /// Compiles a plan for this process. Kernels that were compiled before, for any program, are found
-/// again.
+/// again. At most `threads` threads compile the others.
 ///
 /// # Errors
 /// When the plan is malformed, asks for what cannot be compiled, or memory for code is missing.
-pub fn compile(plan: &Plan, options: &CodegenOptions) -> Result<Program, CodegenError> {
-    let kernels = compile_kernels(&plan.kernels, *options)?;
+pub fn compile(
+    plan: &Plan,
+    options: &CodegenOptions,
+    threads: usize,
+) -> Result<Program, CodegenError> {
+    let kernels = compile_kernels(&plan.kernels, *options, threads)?;
     let (image, hosts) = image(plan, &kernels)?;
-    let code: Vec<KernelFn> = kernels.iter().map(|k| k.function.entry).collect();
+    let code: Vec<KernelFn> = kernels.iter().map(|k| k.code.function.entry).collect();
     // SAFETY: the code was lowered from the kernels that the image describes, and touches what they
     // do; the keep-alive holds every region that an entry lies in.
     unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }

@@ -28,7 +28,7 @@ fn execute(
     options: &CodegenOptions,
     (threads, donate): (usize, bool),
 ) -> Result<Vec<Array>, RunError> {
-    let program = compile(plan, options).unwrap_or_else(|e| panic!("{e}\n{case:?}"));
+    let program = compile(plan, options, 2).unwrap_or_else(|e| panic!("{e}\n{case:?}"));
     let mut inputs: Vec<Input> = case
         .inputs
         .iter()

@@ -75,7 +75,7 @@ fn pointwise_and_reduction_run_end_to_end() {
             level,
             ..CodegenOptions::default()
         };
-        let program = compile(&plan(), &options).unwrap();
+        let program = compile(&plan(), &options, 1).unwrap();
         for threads in [1, 2] {
             let pool = Pool::new(threads).unwrap();
             for (m, n) in [(1, 1), (3, 7), (64, 33), (7, 0), (0, 5), (300, 400)] {
@@ -127,7 +127,7 @@ kernel(b0: f32 read, b1: f32 write) { outer o0 < m lanes outer stage {
         faults: vec![fault("another"), fault("index out of range")],
         ..Plan::default()
     };
-    let program = compile(&plan, &CodegenOptions::default()).unwrap();
+    let program = compile(&plan, &CodegenOptions::default(), 1).unwrap();
     let pool = Pool::new(1).unwrap();
     let run = |values: &[f32]| {
         let input = Input::keep(Buffer::from_slice(values).unwrap());
@@ -145,11 +145,42 @@ kernel(b0: f32 read, b1: f32 write) { outer o0 < m lanes outer stage {
     }
 }
 
+/// A size that has no value does not matter to a kernel that does not run.
+#[test]
+fn sizes_of_kernels_without_points_need_not_make_sense() {
+    let kernel = "\
+kernel(b0: f32 read, b1: f32 write) { outer o0 < m lanes outer stage {
+  v0 = load b0[floordiv(o0, m)*floordiv(8, m)] : f32
+  store b1[o0] = v0
+} }";
+    let m = Dim::symbol("m");
+    let plan = Plan {
+        symbols: vec![Symbol::new("m")],
+        inputs: vec![TensorType::new(DType::F32, [m.clone()])],
+        outputs: vec![(BufferId(1), TensorType::new(DType::F32, [m.clone()]))],
+        buffers: vec![
+            buffer(m.clone(), Place::Input(0), (0, 0)),
+            buffer(m, Place::Output, (0, 0)),
+        ],
+        kernels: vec![parse_kernel(kernel).unwrap()],
+        steps: vec![call(0, &[0, 1])],
+        ..Plan::default()
+    };
+    let program = compile(&plan, &CodegenOptions::default(), 1).unwrap();
+    let pool = Pool::new(1).unwrap();
+    for values in [&[][..], &[2.5; 8]] {
+        let input = Input::keep(Buffer::from_slice(values).unwrap());
+        let sizes = [values.len() as i64];
+        let outputs = program.run(&mut [input], &sizes, &pool).unwrap();
+        assert_eq!(outputs.buffers[0].to_vec::<f32>(), values);
+    }
+}
+
 #[test]
 fn symbols_that_the_plan_does_not_have_are_refused() {
     let mut plan = plan();
     plan.symbols.pop();
-    let error = compile(&plan, &CodegenOptions::default()).unwrap_err();
+    let error = compile(&plan, &CodegenOptions::default(), 1).unwrap_err();
     assert!(matches!(error, CodegenError::Malformed(_)), "{error}");
 }
 

@@ -378,7 +378,8 @@ op_table! {
 }
 
 /// What a host function sees: memory and dims of its operands, memory of its results (all dense,
-/// row-major), and it says what went wrong.
+/// row-major), and it says what went wrong. Complex operands are seen as pairs of real numbers, with
+/// a last axis of 2.
 pub type HostFn =
     dyn Fn(&[&[u8]], &[&[usize]], &mut [&mut [u8]]) -> Result<(), String> + Send + Sync;
 

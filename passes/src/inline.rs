@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 const PASS: &str = "inline";
 
+/// Calls in calls in calls can stand for more operations than any machine holds; beyond this many
+/// a program is refused.
+const MAX_COPIED: u64 = 1 << 24;
+
 /// The graph without calls.
 pub fn inline(graph: &Graph) -> Result<Graph, PassError> {
     inline_with(graph, &mut Bodies::default())
@@ -99,7 +103,13 @@ fn inline_with(graph: &Graph, bodies: &mut Bodies) -> Result<Graph, PassError> {
     let inputs = builder.graph().inputs().to_vec();
     // Calls nest to any depth, so the frames are a list and not the machine's stack.
     let mut frames = vec![Frame::new(graph, &inputs, None)];
+    let mut copied = 0u64;
     loop {
+        copied += 1;
+        if copied > MAX_COPIED {
+            let what = format!("calls stand for more than {MAX_COPIED} operations");
+            return Err(builder.unsupported(what));
+        }
         let depth = frames.len();
         let Some(frame) = frames.last_mut() else {
             unreachable!("the loop ends with the first frame");
@@ -133,9 +143,6 @@ fn step<'g>(
     let value = match &node.op {
         Op::Input { .. } => return Ok(None),
         Op::Call { name, body } => {
-            for guard in body.guards() {
-                builder.guard(guard);
-            }
             let site = CallSite {
                 node: id,
                 name,

@@ -2,10 +2,11 @@
 //! extreme values, and on every operation.
 
 use lazulite_ir::{
-    Array, Binary, DType, Graph, Node, Op, Scalar, TensorType, Tolerance, Unary, interpret,
+    Array, Binary, Custom, DType, Graph, Node, Op, Scalar, TensorType, Tolerance, Unary, interpret,
     parse_graph, print_graph,
 };
 use lazulite_passes::{Numerics, Options, split_complex};
+use std::sync::Arc;
 
 /// The parts of a complex array, as the split program sees it.
 fn interleaved(x: &Array) -> Array {
@@ -196,4 +197,69 @@ fn products_of_many_are_those_of_the_interpreter() {
             ));
         }
     }
+}
+
+#[test]
+fn foreign_functions_see_pairs_in_both_forms() {
+    let conjugate = |x: &[&[u8]], dims: &[&[usize]], out: &mut [&mut [u8]]| {
+        assert_eq!(dims, [[3, 2]]);
+        for (i, byte) in out[0].iter_mut().enumerate() {
+            // The sign is in the last byte of each imaginary part.
+            *byte = x[0][i] ^ if i % 8 == 7 { 0x80 } else { 0 };
+        }
+        Ok(())
+    };
+    let mut graph = Graph::new();
+    let ty = TensorType::new(DType::C64, [3.into()]);
+    let x = graph.input(ty.clone());
+    let op = Op::Custom {
+        target: Custom::Host("conjugate".into(), Arc::new(conjugate)),
+        results: vec![ty],
+    };
+    let tuple = graph.add(op, [x]).unwrap();
+    let result = graph.add(Op::Get { index: 0 }, [tuple]).unwrap();
+    let product = graph
+        .add(Op::Binary { f: Binary::Mul }, [result, x])
+        .unwrap();
+    graph.set_outputs([result, product]);
+    compare(&graph, &[numbers(DType::C64, &[3])], tolerance(DType::C64));
+}
+
+#[test]
+fn control_flow_carries_pairs() {
+    check(
+        "graph(%0: c64[3], %1: c64[4, 3], %2: f32[]) {
+          %3 = loop %0, %1, %0 {trip=4, carries=1, scanned=1,
+            body=graph(%0: i64[], %1: c64[3], %2: c64[3], %3: c64[3]) {
+              %4 = mul %1, %2 : c64[3]
+              %5 = add %4, %3 : c64[3]
+              %6 = real %5 : f32[3]
+              return %5, %6, %4
+            }} : (c64[3], f32[4, 3], c64[4, 3])
+          %4 = get %3 {index=0} : c64[3]
+          %5 = get %3 {index=1} : f32[4, 3]
+          %6 = get %3 {index=2} : c64[4, 3]
+          %7 = compare %2, %2 {predicate=eq} : bool[]
+          %8 = if %7, %4 {then=graph(%0: c64[3]) {
+            return %0
+          }, other=graph(%0: c64[3]) {
+            %1 = neg %0 : c64[3]
+            return %1
+          }} : (c64[3])
+          %9 = get %8 {index=0} : c64[3]
+          return %4, %5, %6, %9
+        }",
+    );
+}
+
+#[test]
+fn products_into_complex_elements_are_refused_with_their_place() {
+    let graph = parse_graph(
+        "graph(%0: c64[3], %1: c64[1], %2: i64[1]) {
+           %3 = scatter %0, %1, %2 {axes=[0], combine=prod} : c64[3] @ \"user.rs\":7:9
+           return %3
+         }",
+    );
+    let error = split_complex(&graph.unwrap(), &Options::default()).unwrap_err();
+    assert!(error.to_string().ends_with("at user.rs:7:9"), "{error}");
 }

@@ -317,13 +317,20 @@ fn kernels(program: &Program, sizes: &[i64]) -> Result<Vec<BoundKernel>, RunErro
             // Checked to be a count, used as a number.
             outer.push(eval_count(size, sizes, of)? as i64);
         }
-        let values: Result<_, RunError> = spec.sizes.iter().map(|s| eval(s, sizes, of)).collect();
-        let cost = eval(&spec.cost, sizes, of)?.max(0);
+        // The sizes of what never runs need not make sense.
+        let idle = outer.contains(&0);
+        let value = |s: &crate::Size| if idle { Ok(0) } else { eval(s, sizes, of) };
+        let values: Result<_, RunError> = spec.sizes.iter().map(value).collect();
+        let cost = value(&spec.cost)?.max(0);
         Ok(BoundKernel {
             code: *code,
             sizes: values?,
             partition: Partition::new(&outer, cost, spec.lane_multiple),
-            scratch: eval_count(&spec.scratch, sizes, of)?,
+            scratch: if idle {
+                0
+            } else {
+                eval_count(&spec.scratch, sizes, of)?
+            },
         })
     };
     let both = program.image.kernels.iter().zip(&program.code);

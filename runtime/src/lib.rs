@@ -31,7 +31,7 @@ pub use error::{LoadError, RunError};
 pub use exec::StepTime;
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};
-pub use pool::{Pool, PoolError, set_threads};
+pub use pool::{Pool, PoolError};
 pub use program::*;
 pub use run::{Input, Outputs, RunReport};
 pub use size::{MAX_DEPTH, SizeError};

@@ -10,8 +10,8 @@
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::thread::{Thread, available_parallelism};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How long a thread looks for something to do before it goes to sleep.
@@ -74,12 +74,6 @@ impl Pool {
         }
     }
 
-    /// The process's pool: as many threads as the machine runs at once, or as [`set_threads`] said.
-    pub fn global() -> Arc<Pool> {
-        let pool = global().read().unwrap_or_else(PoisonError::into_inner);
-        pool.clone()
-    }
-
     /// Number of threads, the caller's included.
     pub fn threads(&self) -> usize {
         self.threads
@@ -92,26 +86,6 @@ impl Pool {
             Some(_) | None => (0..boxes).for_each(|b| task(b, 0)),
         }
     }
-}
-
-fn global() -> &'static RwLock<Arc<Pool>> {
-    static GLOBAL: OnceLock<RwLock<Arc<Pool>>> = OnceLock::new();
-    GLOBAL.get_or_init(|| {
-        let threads = available_parallelism().map_or(1, usize::from);
-        // Without threads the work is still done, by the caller.
-        let pool = Pool::new(threads).unwrap_or(Pool::single());
-        RwLock::new(Arc::new(pool))
-    })
-}
-
-/// Gives the process's pool another number of threads. Runs in progress keep the old one.
-///
-/// # Errors
-/// When the system refuses to start them.
-pub fn set_threads(threads: usize) -> Result<(), PoolError> {
-    let pool = Arc::new(Pool::new(threads)?);
-    *global().write().unwrap_or_else(PoisonError::into_inner) = pool;
-    Ok(())
 }
 
 /// What dispatching threads and helpers share.
@@ -350,13 +324,5 @@ mod tests {
             assert_eq!(sum_of_squares(&pool, 64), expected(64));
             std::thread::sleep(4 * SPIN);
         }
-    }
-
-    #[test]
-    fn the_global_pool_can_be_resized() {
-        let before = Pool::global().threads();
-        set_threads(2).unwrap();
-        assert_eq!(Pool::global().threads(), 2);
-        set_threads(before).unwrap();
     }
 }

@@ -6,14 +6,17 @@
 use super::Source;
 use crate::cell::TensorCell;
 use crate::engine::Capture;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
-use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State, Tensor, internal};
+use crate::tensor::{
+    Literal, Node, Operand, Operands, Parameter, Recorded, State, Tensor, internal,
+};
 use lazulite_ir::{Binary, DType, TensorType};
 use smallvec::smallvec;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What a parameter beyond the function's own stands for.
 enum Extra {
@@ -32,6 +35,8 @@ struct GeneratorUse {
 /// What one capture has met.
 #[derive(Default)]
 pub(crate) struct CaptureState {
+    /// Number of the capture, in the process.
+    id: u64,
     /// The function's own parameters.
     own: u32,
     extras: Vec<Extra>,
@@ -48,19 +53,25 @@ thread_local! {
 
 /// A capture in progress; if it is dropped unfinished (the function panicked), nothing remains.
 pub(super) struct Recording {
+    /// Number of the capture, in the process.
+    pub id: u64,
     finished: bool,
     _capture: Capture,
 }
 
 /// Begins capturing a function with so many parameters.
 pub(super) fn begin(parameters: u32) -> Recording {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = NEXT.fetch_add(1, Relaxed);
     STACK.with_borrow_mut(|stack| {
         stack.push(CaptureState {
+            id,
             own: parameters,
             ..CaptureState::default()
         });
     });
     Recording {
+        id,
         finished: false,
         _capture: Capture::begin(),
     }
@@ -84,9 +95,9 @@ impl Drop for Recording {
 
 /// A node that stands for a parameter.
 #[track_caller]
-pub(super) fn parameter(index: u32, ty: TensorType) -> Arc<Node> {
+pub(super) fn parameter(capture: u64, index: u32, ty: TensorType) -> Arc<Node> {
     Arc::new(Node::new(
-        Recorded::Parameter(index),
+        Recorded::Parameter(Parameter { capture, index }),
         ty,
         Place::here(),
         trail(),
@@ -100,7 +111,7 @@ impl CaptureState {
     fn extra(&mut self, extra: Extra, ty: TensorType) -> Arc<Node> {
         let index = self.own + self.extras.len() as u32;
         self.extras.push(extra);
-        parameter(index, ty)
+        parameter(self.id, index, ty)
     }
 
     #[track_caller]
@@ -125,9 +136,14 @@ impl CaptureState {
         &mut self.generators[position]
     }
 
-    /// Where parameter `index` of the program comes from.
-    pub fn source(&self, index: u32, arguments: usize) -> Result<Source> {
-        let index = index as usize;
+    /// Where a parameter of the program comes from.
+    pub fn source(&self, parameter: Parameter, arguments: usize) -> Result<Source> {
+        let index = parameter.index as usize;
+        if parameter.capture != self.id {
+            let message = "a tensor of another captured function is used in this one";
+            return Err(Error::new(ErrorKind::Capture, "compile", message)
+                .hint("pass the tensor in, or compute it again inside"));
+        }
         if index < arguments {
             return Ok(Source::Argument(index));
         }
@@ -135,8 +151,7 @@ impl CaptureState {
             Some(Extra::Seed(i)) => Ok(Source::Seed(*i)),
             Some(Extra::Stream(i)) => Ok(Source::Stream(*i)),
             Some(Extra::Cell(i)) => Ok(Source::Cell(*i)),
-            None => Err(internal("compile", "an unknown parameter is used")
-                .hint("a tensor of another capture was kept and used in this one")),
+            None => Err(internal("compile", "an unknown parameter is used")),
         }
     }
 
@@ -149,7 +164,7 @@ impl CaptureState {
     /// Cells whose value is an input, with its type.
     pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
         let each = self.read.iter();
-        each.map(|(cell, node)| (cell.clone(), node.ty.clone()))
+        each.map(|(cell, node)| (cell.clone(), (*node.ty).clone()))
             .collect()
     }
 }
@@ -191,7 +206,7 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
         if let Some((_, node)) = state.read.iter().find(|(c, _)| c.is(cell)) {
             return Some(Tensor(Ok(node.clone())));
         }
-        let ty = content.node().ok()?.ty.clone();
+        let ty = (*content.node().ok()?.ty).clone();
         let position = state.read.len();
         let node = state.extra(Extra::Cell(position), ty);
         state.read.push((cell.clone(), node.clone()));

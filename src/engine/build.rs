@@ -97,6 +97,10 @@ impl Builder<'_> {
         }
         let id = match &listed.node.op {
             Recorded::Leaf | Recorded::Parameter(_) => return Err(TypeError::NoSuchNode),
+            Recorded::Constant => match listed.links.first() {
+                Some(link) => self.operand(*link)?,
+                None => return Err(TypeError::NoSuchNode),
+            },
             Recorded::Unary(f) => self.pointwise(listed, Op::Unary { f: *f })?,
             Recorded::Binary(f) => self.pointwise(listed, Op::Binary { f: *f })?,
             Recorded::Compare(predicate) => {

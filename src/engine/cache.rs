@@ -43,6 +43,9 @@ impl Version {
             return None;
         }
         let values: SmallVec<[i64; 4]> = self.bindings.iter().map(|b| dims[b.position]).collect();
+        if values.iter().any(|v| *v < 0) {
+            return None;
+        }
         let value_of = |s: &Symbol| {
             let i = self.bindings.iter().position(|b| b.symbol == *s)?;
             Some(values[i])
@@ -112,7 +115,7 @@ impl Cache {
             literals: trace.literals.clone(),
         };
         self.compilations.fetch_add(1, Relaxed);
-        let version = Arc::new(compile(trace, &history, &sighting)?);
+        let version = Arc::new(compile(trace, &mut history, &sighting)?);
         let Some(values) = version.bind(dims, &trace.literals) else {
             return Err(crate::tensor::internal(
                 "realize",
@@ -169,8 +172,8 @@ impl Entry {
 
 /// Compiles the most specific program that fits this call and all earlier ones; if sizes cannot be
 /// unknown there, one that fits this call.
-fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<Version> {
-    let mut seen = history.to_vec();
+fn compile(trace: &Trace, history: &mut Vec<Sighting>, sighting: &Sighting) -> Result<Version> {
+    let mut seen = history.clone();
     seen.push(sighting.clone());
     let inputs = trace.input_dims();
     let (pattern, bindings) = generalise(&seen, &inputs);
@@ -181,6 +184,8 @@ fn compile(trace: &Trace, history: &[Sighting], sighting: &Sighting) -> Result<V
     match general {
         Ok(version) if version.bind(&sighting.dims, &sighting.literals).is_some() => Ok(version),
         _ => {
+            // What was seen before only misleads.
+            history.clear();
             let (mut pattern, _) = generalise(std::slice::from_ref(sighting), &inputs);
             // Numbers that were seen to change stay run-time values.
             pattern.literals = generalise(&seen, &inputs).0.literals;

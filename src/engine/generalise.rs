@@ -25,7 +25,9 @@ pub(crate) struct Binding {
     pub position: usize,
 }
 
-/// The most specific pattern that fits all sightings (there is at least one), with its symbols.
+/// The most specific pattern that fits all sightings (there is at least one), with its symbols. Symbols
+/// stand for sizes: what was negative once does not become one, and the pattern fits the last
+/// sighting only.
 /// Symbols are made for the sizes at `inputs` first, so that the others are expressed by them.
 pub(crate) fn generalise(sightings: &[Sighting], inputs: &[u32]) -> (Pattern, Vec<Binding>) {
     let mut bindings: Vec<(Binding, SmallVec<[i64; 4]>)> = Vec::new();
@@ -35,6 +37,10 @@ pub(crate) fn generalise(sightings: &[Sighting], inputs: &[u32]) -> (Pattern, Ve
     for position in inputs.chain(0..first.dims.len()) {
         let values: SmallVec<[i64; 4]> = sightings.iter().map(|s| s.dims[position]).collect();
         if values.iter().all(|v| *v == values[0]) {
+            continue;
+        }
+        if values.iter().any(|v| *v < 0) {
+            dims[position] = Dim::constant(values[values.len() - 1]);
             continue;
         }
         let related = |(b, known): &(Binding, SmallVec<[i64; 4]>)| relate(b, known, &values);
@@ -63,10 +69,10 @@ fn relate(binding: &Binding, known: &[i64], values: &[i64]) -> Option<Dim> {
     let (i, j) = differing(known)?;
     let rise = values[j].checked_sub(values[i])?;
     let run = known[j].checked_sub(known[i])?;
-    if rise % run != 0 {
+    if rise.checked_rem(run)? != 0 {
         return None;
     }
-    let factor = rise / run;
+    let factor = rise.checked_div(run)?;
     let offset = values[i].checked_sub(factor.checked_mul(known[i])?)?;
     // A scaled and shifted symbol is more likely chance than a relation.
     if factor == 0 || (factor != 1 && offset != 0) {

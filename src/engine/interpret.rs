@@ -53,9 +53,6 @@ fn interpreter_error(error: InterpError) -> Error {
     else {
         return Error::new(kind, "realize", message);
     };
-    let at = format!(
-        "{message}\n  --> {}:{}:{}",
-        source.file, source.line, source.column
-    );
-    Error::new(kind, "realize", at)
+    let at = format!("{}:{}:{}", source.file, source.line, source.column);
+    Error::new(kind, "realize", message).located(at)
 }

@@ -71,31 +71,60 @@ pub fn cache_stats() -> CacheStats {
 
 /// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held
 /// nearby and expensive.
+///
+/// After an error every node is as it was. If it was met while running, the cells whose writes were
+/// pending hold their old values again; otherwise the writes are still pending.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
-    let mut wanted: SmallVec<[Arc<Node>; 4]> = SmallVec::new();
-    for root in roots.iter().cloned().chain(pending::take()) {
-        match &*root.state() {
-            State::Value(_) => continue,
-            State::Failed(error) => return Err(error.clone()),
-            State::Lazy(_) => {}
-        }
-        wanted.push(root);
-    }
+    let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
+    let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let trace = trace(&wanted, true)?;
+    let writes = pending::take();
+    wanted.extend(writes.nodes().filter(lazy));
+    let mut trace = trace(&wanted, true);
+    trace.key.push(u64::from(options::optimising()));
     drop(wanted);
-    let dims = constant_dims(&trace)?;
-    let outputs = match options::interpreting() {
-        true => interpret::run(&trace),
-        false => {
-            let (version, sizes) = CACHE.version(&trace, &dims)?;
-            run(&trace, &version, &sizes)
+    match compute(&mut trace) {
+        Ok(buffers) => {
+            let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
+            for (root, buffer) in roots.zip(buffers) {
+                root.finish(buffer);
+            }
+            Ok(())
         }
+        Err(e) if matches!(e.kind(), ErrorKind::Fault | ErrorKind::Host) => {
+            writes.take_back();
+            Err(e)
+        }
+        Err(e) => Err(writes.wait(e)),
+    }
+}
+
+/// The values of a trace's roots.
+#[track_caller]
+fn compute(trace: &mut Trace) -> Result<Buffers> {
+    let dims = constant_dims(trace)?;
+    let outcome = if options::interpreting() {
+        interpret::run(trace)
+    } else {
+        let (version, sizes) = CACHE.version(trace, &dims)?;
+        run(trace, &version, &sizes)
     };
-    enter(&trace, outputs)
+    outcome.map_err(|e| placed(e, trace))
+}
+
+/// Gives an error of a running program, which knows its place as text, the place itself.
+fn placed(error: Error, trace: &Trace) -> Error {
+    let Some(text) = error.location() else {
+        return error;
+    };
+    let places = trace.nodes.iter().map(|n| n.node.place);
+    match { places }.find(|p| p.to_string() == text) {
+        Some(place) => error.at(place),
+        None => error,
+    }
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
@@ -119,19 +148,34 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(trace: &Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buffers> {
+fn run(trace: &mut Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buffers> {
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-    for &leaf in &trace.leaves {
-        let Some(value) = &trace.nodes[leaf as usize].value else {
+    let mut given_up: SmallVec<[(usize, u32); 4]> = SmallVec::new();
+    for (i, &leaf) in trace.leaves.iter().enumerate() {
+        let listed = &mut trace.nodes[leaf as usize];
+        let Some(value) = listed.value.take() else {
             return Err(internal("realize", "a parameter has no value"));
         };
-        inputs.push(Input::keep(value.clone()));
+        if trace.expendable.get(i) == Some(&true) && listed.node.give_up() {
+            given_up.push((i, leaf));
+            inputs.push(Input::donate(value));
+        } else {
+            inputs.push(Input::keep(value));
+        }
     }
     let constants = trace.literals.iter().zip(&version.pattern.literals);
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
         inputs.push(Input::keep(literal_buffer(*literal)?));
     }
-    execute(&version.program, &mut inputs, sizes)
+    let outcome = execute(&version.program, &mut inputs, sizes);
+    if outcome.is_err() {
+        // A failed run leaves its inputs as they were.
+        for (input, leaf) in given_up {
+            let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
+            trace.nodes[leaf as usize].node.finish(value);
+        }
+    }
+    outcome
 }
 
 /// Results of a program.
@@ -152,10 +196,24 @@ pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) ->
 }
 
 fn run_error(error: RunError) -> Error {
-    let kind = match &error {
-        RunError::Fault { .. } => ErrorKind::Fault,
-        RunError::Alloc(_) => ErrorKind::Memory,
-        RunError::Custom { .. } => ErrorKind::Host,
+    let new = |kind, message: String| Error::new(kind, "realize", message);
+    match error {
+        RunError::Fault {
+            what,
+            location,
+            value,
+            bound,
+        } => new(
+            ErrorKind::Fault,
+            format!("{what}: found {value}, the bound is {bound}"),
+        )
+        .located(location),
+        RunError::Custom {
+            what,
+            location,
+            message,
+        } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
+        RunError::Alloc(e) => memory_error(&e.to_string()),
         // Checked before the program was chosen.
         RunError::InputCount { .. }
         | RunError::SizeCount { .. }
@@ -163,35 +221,12 @@ fn run_error(error: RunError) -> Error {
         | RunError::InputBytes { .. }
         | RunError::Guard { .. }
         | RunError::Size { .. }
-        | RunError::Inconsistent(_) => ErrorKind::Internal,
-    };
-    Error::new(kind, "realize", error.to_string())
+        | RunError::Inconsistent(_) => new(ErrorKind::Internal, error.to_string()),
+    }
 }
 
 fn memory_error(message: &str) -> Error {
     Error::new(ErrorKind::Memory, "realize", message)
-}
-
-/// Enters the results, or the failure, into the nodes that were asked for.
-fn enter(trace: &Trace, outputs: Result<Buffers>) -> Result<()> {
-    let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
-    match outputs {
-        Ok(buffers) => {
-            for (root, buffer) in roots.zip(buffers) {
-                root.finish(State::Value(buffer));
-            }
-            Ok(())
-        }
-        Err(error) => {
-            // Memory may be there the next time; wrong data stays wrong.
-            if error.kind() != ErrorKind::Memory {
-                for root in roots {
-                    root.finish(State::Failed(error.clone()));
-                }
-            }
-            Err(error)
-        }
-    }
 }
 
 /// Compiles a graph whose sizes are bound in the order of `symbols`.
@@ -201,13 +236,13 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
-    lazulite_codegen::compile(&plan, &options.codegen())
+    lazulite_codegen::compile(&plan, &options.codegen(), options.threads)
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
 }
 
 /// The graph that computing `roots` would compile.
 #[track_caller]
 pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
-    let trace = trace(roots, true)?;
+    let trace = trace(roots, true);
     build(&trace, &Pattern::exact(&trace)).map_err(|e| type_error("dump", e, &[]))
 }

@@ -85,6 +85,12 @@ pub(crate) fn interpreting() -> bool {
     current.options.interpret
 }
 
+/// True if programs are to be optimised: part of the plan cache's key.
+pub(super) fn optimising() -> bool {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.options.optimise
+}
+
 /// The threads that run kernels.
 pub(super) fn pool() -> Arc<Pool> {
     let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);

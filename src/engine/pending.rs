@@ -4,25 +4,48 @@
 //! recorded chain alive and growing if only its readers computed it. So the write is remembered
 //! here, and every realisation on the thread computes what is pending along with what it was asked for.
 
+use crate::cell::WeakCell;
+use crate::error::Error;
 use crate::tensor::Node;
 use std::cell::RefCell;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 thread_local! {
-    static PENDING: RefCell<Vec<Weak<Node>>> = const { RefCell::new(Vec::new()) };
+    static PENDING: RefCell<Vec<WeakCell>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Remembers a lazy value that a cell was given. Values that nobody holds any more by the next
+/// Remembers that a cell was given a lazy value. Cells that nobody holds any more by the next
 /// realisation are forgotten.
-pub(crate) fn add_pending(node: &Arc<Node>) {
-    PENDING.with_borrow_mut(|pending| pending.push(Arc::downgrade(node)));
+pub(crate) fn add_pending(cell: WeakCell) {
+    PENDING.with_borrow_mut(|pending| {
+        if !pending.iter().any(|p| p.is(&cell)) {
+            pending.push(cell);
+        }
+    });
 }
 
-/// The remembered values that still matter.
-pub(super) fn take() -> Vec<Arc<Node>> {
-    PENDING.with_borrow_mut(|pending| {
-        let taken = pending.iter().filter_map(Weak::upgrade).collect();
-        pending.clear();
-        taken
-    })
+/// The writes that were pending when a realisation began.
+pub(super) struct Writes(Vec<WeakCell>);
+
+/// Takes over the pending writes.
+pub(super) fn take() -> Writes {
+    Writes(PENDING.with_borrow_mut(std::mem::take))
+}
+
+impl Writes {
+    /// The nodes that the cells hold.
+    pub fn nodes(&self) -> impl Iterator<Item = Arc<Node>> + '_ {
+        self.0.iter().filter_map(WeakCell::node)
+    }
+
+    /// The cells hold their old values again.
+    pub fn take_back(self) {
+        self.0.iter().for_each(WeakCell::take_back);
+    }
+
+    /// The writes stay pending, because `error` came before they could be computed.
+    pub fn wait(self, error: Error) -> Error {
+        self.0.into_iter().for_each(add_pending);
+        error
+    }
 }

@@ -2,7 +2,6 @@
 //! a traversal that depends on structure only. The listing yields the cache key, the sizes and the
 //! numbers that the key leaves out, and the set of values to be computed.
 
-use crate::error::Result;
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
 use lazulite_ir::{Dim, Structure, TensorType};
 use lazulite_runtime::Buffer;
@@ -24,6 +23,9 @@ pub(crate) struct Trace {
     pub dims: Vec<Dim>,
     /// The numbers, in order of occurrence.
     pub literals: Vec<Literal>,
+    /// Per leaf, whether its value is needed by nobody once the roots are computed. Empty when that
+    /// holds for none.
+    pub expendable: Vec<bool>,
 }
 
 /// A listed node.
@@ -71,26 +73,40 @@ struct Tracer {
     stack: Vec<Frame>,
 }
 
+/// A value is being overwritten in place by another thread, which will enter new ones soon.
+struct Busy;
+
 /// Lists everything that `roots` need. With `held`, expensive values that are held elsewhere become
 /// roots too.
-pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Result<Trace> {
+pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Trace {
+    loop {
+        match try_trace(roots, held) {
+            Ok(trace) => return trace,
+            Err(Busy) => std::thread::yield_now(),
+        }
+    }
+}
+
+fn try_trace(roots: &[Arc<Node>], held: bool) -> Result<Trace, Busy> {
     let mut tracer = Tracer::default();
     for root in roots {
         tracer.list(root)?;
     }
     for root in roots {
-        tracer.trace.roots.push(tracer.position[&Arc::as_ptr(root)]);
+        let position = tracer.position[&Arc::as_ptr(root)];
+        tracer.trace.roots.push(position);
     }
     if held {
         tracer.add_held();
     }
     let Trace { key, roots, .. } = &mut tracer.trace;
+    key.push(ROOTS);
     key.extend(roots.iter().map(|&r| u64::from(r)));
     Ok(tracer.trace)
 }
 
 impl Tracer {
-    fn list(&mut self, root: &Arc<Node>) -> Result<()> {
+    fn list(&mut self, root: &Arc<Node>) -> Result<(), Busy> {
         self.enter(root)?;
         while let Some(frame) = self.stack.last_mut() {
             match frame.operands.get(frame.next) {
@@ -112,19 +128,20 @@ impl Tracer {
     }
 
     /// Starts listing a node unless it is listed; a leaf is done at once.
-    fn enter(&mut self, node: &Arc<Node>) -> Result<()> {
+    fn enter(&mut self, node: &Arc<Node>) -> Result<(), Busy> {
         if self.position.contains_key(&Arc::as_ptr(node)) {
             return Ok(());
         }
         let state = node.state();
         match &*state {
-            State::Failed(error) => Err(error.clone()),
             State::Value(buffer) => {
                 let buffer = buffer.clone();
                 drop(state);
                 self.leaf(node, Some(buffer));
                 Ok(())
             }
+            // Another thread computes from it right now, in place.
+            State::Lazy(_) if matches!(node.op, Recorded::Leaf) => Err(Busy),
             State::Lazy(_) if matches!(node.op, Recorded::Parameter(_)) => {
                 drop(state);
                 self.leaf(node, None);
@@ -146,12 +163,17 @@ impl Tracer {
     fn leaf(&mut self, node: &Arc<Node>, value: Option<Buffer>) {
         let t = &mut self.trace;
         let first_dim = t.dims.len() as u32;
-        t.key.push(LEAF);
-        if let Recorded::Parameter(index) = node.op {
-            t.key.push(u64::from(index));
-        }
         let ty: &TensorType = &node.ty;
+        t.key.push(LEAF);
         ty.structure(&mut t.key);
+        // Axes of size 1 broadcast: with others in their place it is another program.
+        t.key.extend(
+            ty.dims
+                .iter()
+                .enumerate()
+                .filter(|(_, d)| d.is(1))
+                .map(|(i, _)| ONE | i as u64),
+        );
         t.dims.extend(ty.dims.iter().cloned());
         t.leaves.push(t.nodes.len() as u32);
         self.push(node.clone(), SmallVec::new(), value, first_dim);
@@ -166,6 +188,7 @@ impl Tracer {
         let t = &mut self.trace;
         let first_dim = t.dims.len() as u32;
         write_structure(&frame.node, t);
+        t.key.push(frame.operands.len() as u64);
         let mut links = SmallVec::new();
         for operand in &frame.operands {
             let link = match operand {
@@ -206,24 +229,36 @@ impl Tracer {
         });
     }
 
+    /// True if someone besides this listing holds the node.
+    fn is_held(&self, position: usize) -> bool {
+        // One count is the listing's own handle.
+        let handles = Arc::strong_count(&self.trace.nodes[position].node) as u32 - 1;
+        handles > self.uses[position]
+    }
+
     /// Adds the expensive values that someone holds beyond this program: computing them again for
-    /// their holder would repeat the work.
+    /// their holder would repeat the work. What else is held stays lazy and will be computed from the
+    /// leaves again; if there is nothing of that kind, leaves that nobody holds are done with.
     fn add_held(&mut self) {
-        for (position, listed) in self.trace.nodes.iter().enumerate() {
-            let lazy = !matches!(listed.node.op, Recorded::Leaf | Recorded::Parameter(_))
-                && listed.value.is_none();
-            let single = !self.trace.is_tuple(position);
-            // One count is the listing's own handle.
-            let handles = Arc::strong_count(&listed.node) as u32 - 1;
-            let position = position as u32;
-            if lazy
-                && single
-                && listed.node.heavy
-                && handles > self.uses[position as usize]
-                && !self.trace.roots.contains(&position)
-            {
-                self.trace.roots.push(position);
+        let mut is_root = vec![false; self.trace.nodes.len()];
+        for &root in &self.trace.roots {
+            is_root[root as usize] = true;
+        }
+        let mut all_private = true;
+        for (position, is_root) in is_root.into_iter().enumerate() {
+            let listed = &self.trace.nodes[position];
+            if is_root || listed.value.is_some() || !self.is_held(position) {
+                continue;
             }
+            if listed.node.heavy && !self.trace.is_tuple(position) {
+                self.trace.roots.push(position as u32);
+            } else {
+                all_private = false;
+            }
+        }
+        if all_private {
+            let leaves = self.trace.leaves.iter().map(|l| *l as usize);
+            self.trace.expendable = leaves.map(|l| !self.is_held(l)).collect();
         }
     }
 }
@@ -232,6 +267,8 @@ impl Tracer {
 const LEAF: u64 = 1 << 40;
 const LITERAL: u64 = 1 << 41;
 const RECORDED: u64 = 1 << 42;
+const ONE: u64 = 1 << 43;
+const ROOTS: u64 = 1 << 44;
 
 fn write_structure(node: &Node, trace: &mut Trace) {
     let Trace { key, dims, .. } = trace;
@@ -239,13 +276,14 @@ fn write_structure(node: &Node, trace: &mut Trace) {
     match &node.op {
         // Listed by `leaf`; a leaf that is lazy does not exist.
         Recorded::Leaf => key.push(tag(0, 0)),
-        Recorded::Parameter(index) => key.push(tag(1, u64::from(*index))),
+        Recorded::Parameter(p) => key.push(tag(1, u64::from(p.index))),
         Recorded::Unary(f) => key.push(tag(2, *f as u64)),
         Recorded::Binary(f) => key.push(tag(3, *f as u64)),
         Recorded::Compare(p) => key.push(tag(4, *p as u64)),
         Recorded::Select => key.push(tag(5, 0)),
         Recorded::Cast => key.push(tag(6, node.ty.dtype as u64)),
         Recorded::Item(index) => key.push(tag(7, u64::from(*index))),
+        Recorded::Constant => key.push(tag(9, 0)),
         Recorded::Primitive(op) => {
             key.push(tag(8, 0));
             op.structure(key);

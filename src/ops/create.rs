@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
-use crate::tensor::{Dim, IntoDims, Number, Tensor, primitive};
+use crate::tensor::{Dim, IntoDims, Number, Tensor, constant, primitive};
 use lazulite_ir::{DType, Op, Scalar};
 
 impl Tensor {
@@ -29,7 +29,7 @@ impl Tensor {
     #[track_caller]
     pub fn full_of(dims: impl IntoDims, value: impl Into<Number>, dtype: DType) -> Tensor {
         let value: Scalar = value.into().scalar(dtype);
-        let constant = primitive("full", Op::Const { value }, &[]);
+        let constant = constant(value);
         match dims.into_dims() {
             Ok(dims) if dims.is_empty() => constant,
             Ok(dims) => constant.expand_to("full", dims),
@@ -56,7 +56,7 @@ impl Tensor {
             Ok(node) => {
                 let value = value.into().scalar(node.ty.dtype);
                 let dims = node.ty.dims.clone();
-                primitive("full_like", Op::Const { value }, &[]).expand_to("full_like", dims)
+                constant(value).expand_to("full_like", dims)
             }
             Err(e) => Tensor::error(e),
         }

@@ -373,11 +373,16 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
         }
         dtype = dtype.promote(node.ty.dtype);
     }
-    let mut joined = first.cast(dtype);
-    for t in rest {
-        joined = join(&joined, &t.cast(dtype), axis)?;
+    // Neighbours are joined in rounds: an element then goes through few choices.
+    let mut parts: Vec<Tensor> = tensors.iter().map(|t| t.cast(dtype)).collect();
+    while parts.len() > 1 {
+        let pairs = parts.chunks(2).map(|pair| match pair {
+            [a, b] => join(a, b, axis),
+            rest => Ok(rest[0].clone()),
+        });
+        parts = pairs.collect::<Result<_>>()?;
     }
-    Ok(joined)
+    Ok(parts.swap_remove(0))
 }
 
 #[track_caller]

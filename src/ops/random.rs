@@ -53,8 +53,18 @@ impl Generator {
     }
 }
 
+/// Streams between the first ones of two threads' default generators.
+const STREAMS_PER_THREAD: u64 = 1 << 40;
+
 thread_local! {
-    static DEFAULT: RefCell<Generator> = RefCell::new(Generator::new(0));
+    /// Threads start with the same seed and different streams, so that they draw different numbers.
+    static DEFAULT: RefCell<Generator> = RefCell::new({
+        static THREADS: AtomicU64 = AtomicU64::new(0);
+        let generator = Generator::new(0);
+        let first = THREADS.fetch_add(1, Relaxed).wrapping_mul(STREAMS_PER_THREAD);
+        generator.state.next_stream.store(first, Relaxed);
+        generator
+    });
 }
 
 /// This thread's default generator.

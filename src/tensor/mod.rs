@@ -7,11 +7,11 @@ mod record;
 
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
-pub(crate) use node::{Literal, Node, Operand, Operands, Recorded, State};
+pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};
 pub(crate) use record::{
-    Broadcast, binary, binary_as, compare, internal, primitive, primitive_many, promote,
+    Broadcast, binary, binary_as, compare, constant, internal, primitive, primitive_many, promote,
     random_bits, select, type_error,
 };
 
@@ -101,11 +101,7 @@ impl Tensor {
 
     /// `Err` if this tensor carries an error, now, without computing anything.
     pub fn check(&self) -> Result<()> {
-        let node = self.node()?;
-        match &*node.state() {
-            State::Failed(error) => Err(error.clone()),
-            State::Lazy(_) | State::Value(_) => Ok(()),
-        }
+        self.node().map(|_| ())
     }
 
     /// The element type; for erroneous tensors the error.
@@ -140,9 +136,15 @@ impl Tensor {
     /// size travels in the result.
     #[track_caller]
     pub fn dim(&self, axis: i64) -> Dim {
+        let place = Place::here();
         Dim(self.node().and_then(|node| {
             let axis = self.axis("dim", axis)?;
-            Ok(node.ty.dims[axis].clone())
+            let size = node.ty.dims.get(axis).cloned();
+            size.ok_or_else(|| {
+                Error::new(ErrorKind::Shape, "dim", "a 0-d tensor has no axes")
+                    .at(place)
+                    .operand(self.note("self"))
+            })
         }))
     }
 
@@ -182,7 +184,7 @@ impl Tensor {
         } else {
             axis
         };
-        if (0..limit).contains(&resolved) && resolved < rank.max(1) {
+        if (0..limit).contains(&resolved) {
             return Ok(resolved as usize);
         }
         Err(Error::new(

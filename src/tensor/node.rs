@@ -3,7 +3,6 @@
 //! A node holds its operation for good, and its operands until its value is known. Dropping a node
 //! drops its operands iteratively, so chains of any length are fine.
 
-use crate::error::Error;
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use lazulite_runtime::Buffer;
@@ -17,7 +16,9 @@ pub(crate) enum Recorded {
     /// A value from outside; has no operands and is never lazy.
     Leaf,
     /// A parameter of a function being captured.
-    Parameter(u32),
+    Parameter(Parameter),
+    /// A 0-d number, its only operand.
+    Constant,
     Unary(Unary),
     Binary(Binary),
     Compare(Predicate),
@@ -29,6 +30,14 @@ pub(crate) enum Recorded {
     Primitive(Box<Op>),
     /// Result number n of a primitive with several.
     Item(u32),
+}
+
+/// Which parameter of which capture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Parameter {
+    /// Numbers the captures of the process.
+    pub capture: u64,
+    pub index: u32,
 }
 
 /// An operand of a recorded operation.
@@ -84,15 +93,13 @@ pub(crate) enum State {
     Lazy(Operands),
     /// The value, dense and row-major.
     Value(Buffer),
-    /// Computing it failed.
-    Failed(Error),
 }
 
 /// A recorded operation and its value once it has one.
 pub(crate) struct Node {
     pub op: Recorded,
     /// Type of the value; of the first one for operations with several.
-    pub ty: TensorType,
+    pub ty: Arc<TensorType>,
     pub place: Place,
     pub trail: Option<Arc<str>>,
     /// The value needs work that is not repeated lightly (11.4 of the design: a contraction, a
@@ -104,7 +111,7 @@ pub(crate) struct Node {
 impl Node {
     pub fn new(
         op: Recorded,
-        ty: TensorType,
+        ty: impl Into<Arc<TensorType>>,
         place: Place,
         trail: Option<Arc<str>>,
         heavy: bool,
@@ -112,7 +119,7 @@ impl Node {
     ) -> Node {
         Node {
             op,
-            ty,
+            ty: ty.into(),
             place,
             trail,
             heavy,
@@ -129,13 +136,24 @@ impl Node {
     pub fn value(&self) -> Option<Buffer> {
         match &*self.state() {
             State::Value(buffer) => Some(buffer.clone()),
-            State::Lazy(_) | State::Failed(_) => None,
+            State::Lazy(_) => None,
         }
     }
 
-    /// Enters the value or the failure, and lets go of the operands.
-    pub fn finish(&self, state: State) {
-        let before = std::mem::replace(&mut *self.state(), state);
+    /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there
+    /// is none. The node must not be reachable for anyone who might read it.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.state();
+        let known = matches!(&*state, State::Value(_));
+        if known {
+            *state = State::Lazy(Operands::new());
+        }
+        known
+    }
+
+    /// Enters the value, and lets go of the operands.
+    pub fn finish(&self, value: Buffer) {
+        let before = std::mem::replace(&mut *self.state(), State::Value(value));
         release(before);
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
 use lazulite_ir::{
-    Binary, Class, DType, Dims, Op, Predicate, TensorType, Type, TypeError, Unary, infer,
+    Binary, Class, DType, Dims, Op, Predicate, Scalar, TensorType, Type, TypeError, Unary, infer,
 };
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -58,13 +58,13 @@ impl Tensor {
         let Ok(node) = &self.0 else {
             return self.clone();
         };
-        let ty = Type::Tensor(node.ty.clone());
+        if f.accepts(node.ty.dtype) {
+            let operands = smallvec![Operand::Node(node.clone())];
+            return record(Recorded::Unary(f), node.ty.clone(), operands, false);
+        }
+        let ty = Type::Tensor((*node.ty).clone());
         match infer(&Op::Unary { f }, &[&ty], &mut Vec::new()) {
-            Ok(_) => pointwise(
-                Recorded::Unary(f),
-                node.ty.clone(),
-                smallvec![self.operand_node(node)],
-            ),
+            Ok(_) => Tensor::error(internal(op, "a type is refused and accepted")),
             Err(e) => Tensor::error(type_error(op, e, &[self])),
         }
     }
@@ -75,14 +75,11 @@ impl Tensor {
         match &self.0 {
             Ok(node) if node.ty.dtype != dtype => {
                 let ty = TensorType::new(dtype, node.ty.dims.iter().cloned());
-                pointwise(Recorded::Cast, ty, smallvec![self.operand_node(node)])
+                let operands = smallvec![Operand::Node(node.clone())];
+                record(Recorded::Cast, ty, operands, false)
             }
             _ => self.clone(),
         }
-    }
-
-    fn operand_node(&self, node: &Arc<Node>) -> Operand {
-        Operand::Node(node.clone())
     }
 }
 
@@ -165,27 +162,79 @@ fn broadcasting<const N: usize>(
     dtypes: [DType; N],
     primitive: Op,
 ) -> Tensor {
-    let mut broadcast = Broadcast::default();
     let mut operands = Operands::new();
     for (argument, dtype) in arguments.iter().zip(dtypes) {
-        let tensor = match argument {
-            Argument::Tensor(t) => t.record_cast(dtype),
-            Argument::Number(n) => match literal(*n, dtype) {
-                Ok(literal) => {
-                    operands.push(Operand::Literal(literal));
-                    continue;
-                }
-                Err(constant) => constant,
-            },
-        };
-        let node = match tensor.0 {
-            Ok(node) => node,
+        operands.push(match operand(argument, dtype) {
+            Ok(operand) => operand,
             Err(e) => return Tensor::error(e),
-        };
-        if let Err((axis, ours, theirs)) = broadcast.add(&node.ty.dims) {
-            return Tensor::error(broadcast_error(op, axis, &ours, &theirs, arguments));
+        });
+    }
+    let accepted = match recorded {
+        Recorded::Binary(f) => f.accepts(dtypes[0]),
+        Recorded::Compare(p) => p.accepts(dtypes[0]),
+        _ => true,
+    };
+    let result = match recorded {
+        Recorded::Compare(_) => DType::Bool,
+        _ => dtypes[N - 1],
+    };
+    // The common case needs neither broadcasting nor inference.
+    match common_type(&operands, result) {
+        Some(ty) if accepted => record(recorded, ty, operands, false),
+        _ => match broadcast_type(op, &operands, arguments, &dtypes, &primitive) {
+            Ok(ty) => record(recorded, ty, operands, false),
+            Err(e) => Tensor::error(e),
+        },
+    }
+}
+
+#[track_caller]
+fn operand(argument: &Argument, dtype: DType) -> Result<Operand> {
+    let tensor = match argument {
+        Argument::Tensor(t) => t.record_cast(dtype),
+        Argument::Number(n) => match literal(*n, dtype) {
+            Ok(literal) => return Ok(Operand::Literal(literal)),
+            Err(constant) => constant,
+        },
+    };
+    tensor.0.map(Operand::Node)
+}
+
+/// The type of a pointwise result when all operands (but for literals) have the same dims: shared with an
+/// operand where possible.
+fn common_type(operands: &Operands, dtype: DType) -> Option<Arc<TensorType>> {
+    let mut nodes = operands.iter().filter_map(Operand::node);
+    let first = &nodes.next()?.ty;
+    let mut shared = (first.dtype == dtype).then_some(first);
+    for node in nodes {
+        if !Arc::ptr_eq(&node.ty, first) && node.ty.dims != first.dims {
+            return None;
         }
-        operands.push(Operand::Node(node));
+        shared = shared.or((node.ty.dtype == dtype).then_some(&node.ty));
+    }
+    Some(match shared {
+        Some(ty) => ty.clone(),
+        None => Arc::new(TensorType {
+            dtype,
+            dims: first.dims.clone(),
+        }),
+    })
+}
+
+/// The type of a pointwise result by broadcasting and inference.
+#[track_caller]
+fn broadcast_type(
+    op: &'static str,
+    operands: &Operands,
+    arguments: &[Argument],
+    dtypes: &[DType],
+    primitive: &Op,
+) -> Result<Arc<TensorType>> {
+    let mut broadcast = Broadcast::default();
+    for node in operands.iter().filter_map(Operand::node) {
+        if let Err((axis, ours, theirs)) = broadcast.add(&node.ty.dims) {
+            return Err(broadcast_error(op, axis, &ours, &theirs, arguments));
+        }
     }
     let dims = broadcast.dims();
     let types: SmallVec<[Type; 3]> = dtypes
@@ -198,14 +247,12 @@ fn broadcasting<const N: usize>(
         })
         .collect();
     let refs: SmallVec<[&Type; 3]> = types.iter().collect();
-    match infer(&primitive, &refs, &mut Vec::new()) {
-        Ok(Type::Tensor(ty)) => pointwise(recorded, ty, operands),
-        Ok(Type::Tuple(_)) => {
-            Tensor::error(internal(op, "a pointwise operation has several results"))
-        }
+    match infer(primitive, &refs, &mut Vec::new()) {
+        Ok(Type::Tensor(ty)) => Ok(Arc::new(ty)),
+        Ok(Type::Tuple(_)) => Err(internal(op, "a pointwise operation has several results")),
         Err(e) => {
             let tensors: Vec<&Tensor> = arguments.iter().filter_map(as_tensor).collect();
-            Tensor::error(type_error(op, e, &tensors))
+            Err(type_error(op, e, &tensors))
         }
     }
 }
@@ -221,12 +268,21 @@ fn as_tensor(argument: &Argument) -> Option<&Tensor> {
 #[track_caller]
 fn literal(number: Number, dtype: DType) -> Result<Literal, Tensor> {
     let value = number.scalar(dtype);
-    Literal::new(value).ok_or_else(|| primitive("constant", Op::Const { value }, &[]))
+    Literal::new(value).ok_or_else(|| constant(value))
 }
 
+/// Records a 0-d number. Like every number it may change from call to call without recompilation;
+/// only complex128 ones, which are too large for a literal, are part of the program's structure.
 #[track_caller]
-fn pointwise(recorded: Recorded, ty: TensorType, operands: Operands) -> Tensor {
-    record(recorded, ty, operands, false)
+pub(crate) fn constant(value: Scalar) -> Tensor {
+    match Literal::new(value) {
+        Some(literal) => {
+            let ty = TensorType::scalar(value.dtype());
+            let operands = smallvec![Operand::Literal(literal)];
+            record(Recorded::Constant, ty, operands, false)
+        }
+        None => primitive("constant", Op::Const { value }, &[]),
+    }
 }
 
 /// Records a primitive with one result, operands taken as they are.
@@ -271,7 +327,7 @@ fn record_primitive(
     let mut operands = Operands::new();
     for input in inputs {
         let node = input.node()?;
-        types.push(Type::Tensor(node.ty.clone()));
+        types.push(Type::Tensor((*node.ty).clone()));
         operands.push(Operand::Node(node.clone()));
     }
     let refs: SmallVec<[&Type; 3]> = types.iter().collect();
@@ -301,12 +357,22 @@ fn is_heavy(op: &Op) -> bool {
 }
 
 #[track_caller]
-fn record(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bool) -> Tensor {
+fn record(
+    recorded: Recorded,
+    ty: impl Into<Arc<TensorType>>,
+    operands: Operands,
+    heavy: bool,
+) -> Tensor {
     Tensor(Ok(record_node(recorded, ty, operands, heavy)))
 }
 
 #[track_caller]
-fn record_node(recorded: Recorded, ty: TensorType, operands: Operands, heavy: bool) -> Arc<Node> {
+fn record_node(
+    recorded: Recorded,
+    ty: impl Into<Arc<TensorType>>,
+    operands: Operands,
+    heavy: bool,
+) -> Arc<Node> {
     let heavy = heavy
         || operands.iter().any(|o| {
             o.node()

@@ -21,9 +21,9 @@ impl Emitter<'_> {
     pub fn unary(&mut self, kind: Kind, f: Un, a: Val) -> Result<Val, CodegenError> {
         let float = kind.class.is_float();
         Ok(match f {
-            Un::Neg if float => self.map1(a, |e, x| e.b.ins().fneg(x)),
+            Un::Neg if float => self.map1(a, Self::negate),
             Un::Neg => self.map1(a, |e, x| e.b.ins().ineg(x)),
-            Un::Abs if float => self.map1(a, |e, x| e.b.ins().fabs(x)),
+            Un::Abs if float => self.map1(a, Self::magnitude),
             Un::Abs => self.map1(a, |e, x| e.b.ins().iabs(x)),
             Un::Not => self.not(kind, a),
             Un::Floor if float => self.map1(a, |e, x| e.b.ins().floor(x)),
@@ -47,6 +47,26 @@ impl Emitter<'_> {
             | Un::RoundF16
             | Un::RoundBF16 => return Err(no_such(f, kind.class)),
         })
+    }
+
+    /// `-x`; of vectors by a constant in memory, which is one instruction.
+    fn negate(&mut self, x: Value) -> Value {
+        let ty = self.ty(x);
+        if !ty.is_vector() {
+            return self.b.ins().fneg(x);
+        }
+        let sign = self.literal(ty, 1 << (ty.lane_bits() - 1));
+        self.b.ins().bxor(x, sign)
+    }
+
+    /// `|x|`, likewise.
+    fn magnitude(&mut self, x: Value) -> Value {
+        let ty = self.ty(x);
+        if !ty.is_vector() {
+            return self.b.ins().fabs(x);
+        }
+        let rest = self.literal(ty, (1 << (ty.lane_bits() - 1)) - 1);
+        self.b.ins().band(x, rest)
     }
 
     fn not(&mut self, kind: Kind, a: Val) -> Val {

@@ -3,7 +3,6 @@
 
 use super::{LaneLoop, Result};
 use crate::CodegenError;
-use crate::backend::Caps;
 use crate::vector::Class;
 use lazulite_ir::{
     Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId, Var,
@@ -49,6 +48,8 @@ pub(super) struct Analysis {
     forms: Vec<Form>,
     /// Per stage and instruction.
     insts: Vec<Vec<Facts>>,
+    /// Per value: stage and number of the instruction that defines it.
+    places: Vec<Option<(usize, usize)>>,
     /// Half floats that are only stored: storing rounds them.
     stored: Vec<bool>,
     /// Cost of one point of each stage.
@@ -61,18 +62,20 @@ impl Analysis {
             values: vec![NOTHING; kernel.values.len()],
             forms: forms(kernel),
             insts: Vec::with_capacity(kernel.stages.len()),
+            places: vec![None; kernel.values.len()],
             stored: only_stored(kernel),
             costs: Vec::with_capacity(kernel.stages.len()),
         };
-        for stage in &kernel.stages {
+        for (number, stage) in kernel.stages.iter().enumerate() {
             let context = StageContext::new(kernel, stage, lane_loop);
             let mut facts = Vec::with_capacity(stage.insts.len());
-            for inst in &stage.insts {
+            for (i, inst) in stage.insts.iter().enumerate() {
                 let f = analysis.inst(&context, inst);
                 if let Some(v) = inst.result {
                     *analysis.values.get_mut(v.0 as usize).ok_or_else(|| {
                         CodegenError::Malformed(format!("value {} is not declared", v.0))
                     })? = f;
+                    analysis.places[v.0 as usize] = Some((number, i));
                 }
                 facts.push(f);
             }
@@ -112,19 +115,39 @@ impl Analysis {
     }
 
     /// How many vectors one iteration of the lane loop of a stage (of all of them, for `None`) should
-    /// handle: enough to hide latencies and loop overhead in short bodies, few enough to stay
-    /// within the registers and the instruction cache.
-    pub fn copies(&self, caps: &Caps, stage: Option<usize>) -> u32 {
-        let cost = match stage {
+    /// handle: enough to hide latencies and loop overhead in short bodies. In long ones the
+    /// processor overlaps iterations by itself, and each copy costs compile time.
+    pub fn copies(&self, stage: Option<usize>) -> u32 {
+        let cost: u32 = match stage {
             Some(stage) => self.costs[stage],
             None => self.costs.iter().sum(),
         };
         match cost {
             0..=12 => 4,
-            13..=120 => 2,
-            _ if caps.registers >= 32 => 2,
+            13..=24 => 2,
             _ => 1,
         }
+    }
+
+    /// The index expression that a value is, if it is one.
+    pub fn index_of<'k>(&self, kernel: &'k Kernel, v: ValueId) -> Option<&'k IndexExpr> {
+        match self.definition(kernel, v)? {
+            InstOp::Index(e) => Some(e),
+            _ => None,
+        }
+    }
+
+    /// The factors of a value that is a product.
+    pub fn factors(&self, kernel: &Kernel, v: ValueId) -> Option<(ValueId, ValueId)> {
+        match *self.definition(kernel, v)? {
+            InstOp::Binary(Binary::Mul, a, b) => Some((a, b)),
+            _ => None,
+        }
+    }
+
+    fn definition<'k>(&self, kernel: &'k Kernel, v: ValueId) -> Option<&'k InstOp> {
+        let (stage, inst) = (*self.places.get(v.0 as usize)?)?;
+        Some(&kernel.stages[stage].insts[inst].op)
     }
 
     fn inst(&self, context: &StageContext<'_>, inst: &Inst) -> Facts {

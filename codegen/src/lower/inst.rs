@@ -6,7 +6,7 @@ use super::ops::register_bits;
 use super::{Lowerer, Result, Slot, random};
 use crate::CodegenError;
 use crate::vector::{Class, Conv, Reg};
-use lazulite_ir::{Dim, IndexExpr, InstOp, Scalar, ValueId};
+use lazulite_ir::{DType, Dim, IndexExpr, InstOp, Scalar, ValueId};
 
 impl<'k> Lowerer<'k> {
     /// Writes one instruction for the present pack.
@@ -68,37 +68,12 @@ impl<'k> Lowerer<'k> {
                 guard,
             } => self.load(result, varies, *buffer, index, *guard),
             InstOp::LoadLocal { local, index } => self.load_local(result, varies, *local, index),
-            InstOp::Unary(f, x) => self.each_copy(varies, |l, copy, lanes| {
-                let x = l.get(*x, copy, lanes)?;
-                l.unary(*f, dtype, x)
-            }),
-            InstOp::Binary(f, x, y) => self.each_copy(varies, |l, copy, lanes| {
-                let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
-                l.binary(*f, dtype, x, y)
-            }),
-            InstOp::Compare(f, x, y) => {
-                let operand = self.dtype(*x);
-                self.each_copy(varies, |l, copy, lanes| {
-                    let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
-                    Ok(l.compare(*f, operand, x, y))
-                })
-            }
-            InstOp::Select(c, x, y) => self.each_copy(varies, |l, copy, lanes| {
-                let c = l.get(*c, copy, lanes)?;
-                let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
-                Ok(l.b.select(c, x, y))
-            }),
-            InstOp::Cast(x) => {
-                let from = self.dtype(*x);
-                self.each_copy(varies, |l, copy, lanes| {
-                    let x = l.get(*x, copy, lanes)?;
-                    l.cast(result, from, x)
-                })
-            }
-            InstOp::Bitcast(x) => self.each_copy(varies, |l, copy, lanes| {
-                let r = l.get(*x, copy, lanes)?;
-                l.bitcast(result, *x, r)
-            }),
+            InstOp::Unary(..)
+            | InstOp::Binary(..)
+            | InstOp::Compare(..)
+            | InstOp::Select(..)
+            | InstOp::Cast(_)
+            | InstOp::Bitcast(_) => self.function(op, result, varies),
             InstOp::Random {
                 seed,
                 stream,
@@ -128,6 +103,67 @@ impl<'k> Lowerer<'k> {
                 Err(CodegenError::Malformed("a store with a result".into()))
             }
         }
+    }
+
+    /// The value of a function of one element or several.
+    fn function(&mut self, op: &InstOp, result: ValueId, varies: bool) -> Result<Slot> {
+        let dtype = self.dtype(result);
+        match op {
+            InstOp::Unary(f, x) => self.each_copy(varies, |l, copy, lanes| {
+                let x = l.get(*x, copy, lanes)?;
+                l.unary(*f, dtype, x)
+            }),
+            InstOp::Binary(f, x, y) => self.each_copy(varies, |l, copy, lanes| {
+                let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                l.binary(*f, dtype, x, y)
+            }),
+            InstOp::Compare(f, x, y) => {
+                let operand = self.dtype(*x);
+                self.each_copy(varies, |l, copy, lanes| {
+                    let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                    Ok(l.compare(*f, operand, x, y))
+                })
+            }
+            InstOp::Select(c, x, y) => self.each_copy(varies, |l, copy, lanes| {
+                let c = l.get(*c, copy, lanes)?;
+                let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                Ok(l.b.select(c, x, y))
+            }),
+            InstOp::Cast(x) => self.cast_value(result, *x, varies),
+            InstOp::Bitcast(x) => self.each_copy(varies, |l, copy, lanes| {
+                let r = l.get(*x, copy, lanes)?;
+                l.bitcast(result, *x, r)
+            }),
+            InstOp::Const(_)
+            | InstOp::Index(_)
+            | InstOp::InRange { .. }
+            | InstOp::Load { .. }
+            | InstOp::LoadLocal { .. }
+            | InstOp::Store { .. }
+            | InstOp::StoreLocal { .. }
+            | InstOp::Random { .. }
+            | InstOp::CheckIndex { .. }
+            | InstOp::CheckDivisor { .. }
+            | InstOp::Accumulate(..) => {
+                Err(CodegenError::Malformed("not a function of elements".into()))
+            }
+        }
+    }
+
+    /// A conversion; of a small index by way of i32, which vectors convert quickly.
+    fn cast_value(&mut self, result: ValueId, x: ValueId, varies: bool) -> Result<Slot> {
+        let from = self.dtype(x);
+        let index = self.analysis.index_of(self.kernel, x);
+        self.each_copy(varies, |l, copy, lanes| match index {
+            Some(e) if lanes > 1 && l.lane_class(e) == Class::I32 => {
+                let x = l.index_lanes(e, copy, Class::I32)?;
+                l.cast(result, DType::I32, x)
+            }
+            _ => {
+                let x = l.get(x, copy, lanes)?;
+                l.cast(result, from, x)
+            }
+        })
     }
 
     fn const_bits(&self, result: ValueId, c: Scalar) -> u64 {

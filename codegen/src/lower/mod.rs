@@ -51,7 +51,10 @@ pub struct LowerOptions {
     pub copies: Option<u32>,
 }
 
-/// Lowers a kernel for a machine.
+/// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
+///
+/// # Errors
+/// When size arithmetic overflows, or the kernel breaks a rule after all.
 pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowered> {
     let lanes = if options.scalar { 1 } else { caps.lanes() };
     let lane_loop = match kernel.lanes {
@@ -64,12 +67,10 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let analysis = Analysis::new(kernel, lane_loop)?;
     let per_stage = |stage| match lane_loop {
         LaneLoop::None => 1,
-        LaneLoop::Outer(_) => options
-            .copies
-            .unwrap_or_else(|| analysis.copies(caps, None)),
+        LaneLoop::Outer(_) => options.copies.unwrap_or_else(|| analysis.copies(None)),
         LaneLoop::Inner => options
             .copies
-            .unwrap_or_else(|| analysis.copies(caps, Some(stage))),
+            .unwrap_or_else(|| analysis.copies(Some(stage))),
     };
     let copies = (0..kernel.stages.len()).map(per_stage).collect();
     let lowerer = Lowerer {
@@ -77,6 +78,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         kernel,
         analysis,
         lane_loop,
+        caps: *caps,
         lanes,
         copies,
         pack: Pack::SCALAR,
@@ -146,6 +148,7 @@ struct Lowerer<'k> {
     kernel: &'k Kernel,
     analysis: Analysis,
     lane_loop: LaneLoop,
+    caps: Caps,
     /// Lanes of full registers.
     lanes: u32,
     /// Per stage, registers side by side in the lane loop; the same for all with [`LaneLoop::Outer`].

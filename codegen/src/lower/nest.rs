@@ -221,9 +221,21 @@ impl Lowerer<'_> {
                 Some(rest) if lanes == 1 => rest,
                 _ => a.wide[copy],
             };
-            let value = l.get(value, copy, lanes)?;
             let old = l.b.get(var);
-            let new = l.combine(kind, dtype, old, value)?;
+            let product = match (kind, dtype.is_float() && l.caps.fma) {
+                (Combine::Sum, true) => l.analysis.factors(l.kernel, value),
+                _ => None,
+            };
+            let new = match product {
+                Some((x, y)) => {
+                    let (x, y) = (l.get(x, copy, lanes)?, l.get(y, copy, lanes)?);
+                    l.b.fma(x, y, old)
+                }
+                None => {
+                    let value = l.get(value, copy, lanes)?;
+                    l.combine(kind, dtype, old, value)?
+                }
+            };
             l.b.set(var, new);
             Ok(new)
         })

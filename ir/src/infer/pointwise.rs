@@ -74,8 +74,11 @@ pub(super) fn part(cx: &Context<'_>, x: &TensorType) -> Result<TensorType> {
     Ok(with_dtype(x, x.dtype.real()))
 }
 
-pub(super) fn unary(cx: &Context<'_>, f: Unary, x: &TensorType) -> Result<TensorType> {
-    let (allowed, expected): (fn(DType) -> bool, _) = match f {
+/// Whether an operation takes a type, and how to say which types it takes.
+type Domain = (fn(DType) -> bool, &'static str);
+
+fn unary_domain(f: Unary) -> Domain {
+    match f {
         Unary::Neg | Unary::Abs => (|d| d != DType::Bool, NOT_BOOL),
         Unary::Floor | Unary::Round | Unary::Atan | Unary::Erf => (DType::is_float, REAL_FLOAT),
         Unary::Sqrt
@@ -86,20 +89,56 @@ pub(super) fn unary(cx: &Context<'_>, f: Unary, x: &TensorType) -> Result<Tensor
         | Unary::Sin
         | Unary::Cos
         | Unary::Tanh => (|d| d.is_float() || d.is_complex(), FLOAT),
-    };
-    cx.dtype(&[x], 0, allowed, expected)?;
-    Ok(x.clone())
+    }
 }
 
-pub(super) fn binary(cx: &mut Context<'_>, f: Binary, x: &[&TensorType]) -> Result<TensorType> {
-    let (allowed, expected): (fn(DType) -> bool, _) = match f {
+fn binary_domain(f: Binary) -> Domain {
+    match f {
         Binary::Add | Binary::Mul => (|_| true, ""),
         Binary::Div | Binary::Pow => (|d| d != DType::Bool, NOT_BOOL),
         Binary::Rem => (|d| d != DType::Bool && !d.is_complex(), REAL_NUMBER),
         Binary::Max | Binary::Min => (|d| !d.is_complex(), REAL),
         Binary::And | Binary::Or | Binary::Xor => (|d| d.is_int() || d == DType::Bool, BITS),
         Binary::Shl | Binary::Shr => (DType::is_int, INT),
-    };
+    }
+}
+
+fn predicate_domain(predicate: Predicate) -> Domain {
+    match predicate {
+        Predicate::Lt | Predicate::Le => (|d| !d.is_complex(), REAL),
+        Predicate::Eq | Predicate::Ne => (|_| true, ""),
+    }
+}
+
+impl Unary {
+    /// True if the function is defined on elements of this type.
+    pub fn accepts(self, dtype: DType) -> bool {
+        unary_domain(self).0(dtype)
+    }
+}
+
+impl Binary {
+    /// True if the function is defined on elements of this type.
+    pub fn accepts(self, dtype: DType) -> bool {
+        binary_domain(self).0(dtype)
+    }
+}
+
+impl Predicate {
+    /// True if the comparison is defined on elements of this type.
+    pub fn accepts(self, dtype: DType) -> bool {
+        predicate_domain(self).0(dtype)
+    }
+}
+
+pub(super) fn unary(cx: &Context<'_>, f: Unary, x: &TensorType) -> Result<TensorType> {
+    let (allowed, expected) = unary_domain(f);
+    cx.dtype(&[x], 0, allowed, expected)?;
+    Ok(x.clone())
+}
+
+pub(super) fn binary(cx: &mut Context<'_>, f: Binary, x: &[&TensorType]) -> Result<TensorType> {
+    let (allowed, expected) = binary_domain(f);
     cx.dtype(x, 0, allowed, expected)?;
     cx.equal_dtypes(x, 0, 1)?;
     cx.equal_dims(x, 0, 1)?;
@@ -111,10 +150,8 @@ pub(super) fn compare(
     predicate: Predicate,
     x: &[&TensorType],
 ) -> Result<TensorType> {
-    match predicate {
-        Predicate::Lt | Predicate::Le => cx.dtype(x, 0, |d| !d.is_complex(), REAL)?,
-        Predicate::Eq | Predicate::Ne => {}
-    }
+    let (allowed, expected) = predicate_domain(predicate);
+    cx.dtype(x, 0, allowed, expected)?;
     cx.equal_dtypes(x, 0, 1)?;
     cx.equal_dims(x, 0, 1)?;
     Ok(with_dtype(x[0], DType::Bool))

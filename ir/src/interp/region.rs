@@ -129,7 +129,8 @@ impl Environment<'_> {
             results.push(Array::zeros(ty.dtype, &self.dims(ty)?)?);
         }
         let bytes: Vec<&[u8]> = x.iter().map(|a| &*a.bytes).collect();
-        let dims: Vec<&[usize]> = x.iter().map(|a| &*a.dims).collect();
+        let dims: Vec<Vec<usize>> = x.iter().map(|a| dims_seen(a)).collect();
+        let dims: Vec<&[usize]> = dims.iter().map(|d| &**d).collect();
         let mut out: Vec<&mut [u8]> = results.iter_mut().map(|a| &mut *a.bytes).collect();
         function(&bytes, &dims, &mut out).map_err(|message| InterpError::Foreign {
             name: name.clone(),
@@ -137,6 +138,12 @@ impl Environment<'_> {
         })?;
         Ok(results.into_iter().map(normalised).map(Rc::new).collect())
     }
+}
+
+/// The dims under which foreign functions see an operand: complex numbers are pairs.
+fn dims_seen(x: &Array) -> Vec<usize> {
+    let pair = x.dtype.is_complex().then_some(2);
+    x.dims.iter().copied().chain(pair).collect()
 }
 
 /// A foreign function may write any byte as a truth value.

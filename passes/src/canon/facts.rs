@@ -39,18 +39,24 @@ impl<'a> Facts<'a> {
         self.graph.tensor_type(id).dtype
     }
 
-    /// The value that stands at every place of the node, when it is such a constant in its one
-    /// canonical form (see `Emit::splat`).
+    /// The 0-d node whose value stands at every place of the node, in the one canonical form of
+    /// such tensors (see `Emit::broadcast`).
+    pub fn scalar(&self, id: NodeId) -> Option<NodeId> {
+        let mut at = id;
+        if matches!(self.op(at), Op::Expand { .. }) {
+            at = self.operand(at);
+        }
+        if matches!(self.op(at), Op::Reshape { .. }) {
+            at = self.operand(at);
+        }
+        let ty = self.node(at).ty.as_tensor()?;
+        ty.dims.is_empty().then_some(at)
+    }
+
+    /// The value that stands at every place of the node, when that is a constant.
     pub fn splat(&self, id: NodeId) -> Option<Scalar> {
-        let mut node = self.node(id);
-        if matches!(node.op, Op::Expand { .. }) {
-            node = self.node(node.inputs[0]);
-        }
-        if matches!(node.op, Op::Reshape { .. }) {
-            node = self.node(node.inputs[0]);
-        }
-        match node.op {
-            Op::Const { value } => Some(value),
+        match self.op(self.scalar(id)?) {
+            Op::Const { value } => Some(*value),
             _ => None,
         }
     }

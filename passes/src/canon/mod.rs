@@ -258,9 +258,9 @@ impl Canon<'_> {
                 let operands = self.build_all(operands)?;
                 self.emit(op, &operands)
             }
-            // Constants are in their final form: no rule need see them.
+            // Repeated numbers are made in their final form: no rule need see them.
             Expr::Splat(value, dims) => self.builder.splat(value, &dims),
-            Expr::Broadcast(scalar, dims) => self.broadcast(scalar, &dims),
+            Expr::Broadcast(scalar, dims) => self.builder.broadcast(scalar, &dims),
             Expr::Round(x, dtype) => {
                 let x = self.build(*x)?;
                 let rounded = self.cast(x, dtype)?;

@@ -224,41 +224,18 @@ impl<'g, 'b> Split<'g, 'b> {
             | Op::Window { .. }
             | Op::Fold { .. }
             | Op::Gather { .. } => self.each(node),
-            Op::Reduce { kind, axes } => match kind {
-                Combine::Sum => self.each(node),
-                Combine::Prod => {
-                    let z = complex(self)?;
-                    aggregate::product(&mut self.builder, z, axes).map(Value::Complex)
-                }
-                Combine::Max | Combine::Min => Err(self.undefined(&node.op)),
-            },
+            Op::Reduce { kind, axes } => self.reduce(node, *kind, axes),
             Op::Scan {
                 kind,
                 axis,
                 reverse,
-            } => match kind {
-                Combine::Sum => self.each(node),
-                Combine::Prod => {
-                    let z = complex(self)?;
-                    let axis = *axis as usize;
-                    aggregate::scan_product(&mut self.builder, z, axis, *reverse)
-                        .map(Value::Complex)
-                }
-                Combine::Max | Combine::Min => Err(self.undefined(&node.op)),
-            },
+            } => self.scan(node, *kind, *axis as usize, *reverse),
             Op::Contract { acc, .. } => {
                 let (a, b) = (self.complex(node.inputs[0])?, self.complex(node.inputs[1])?);
                 let op = real_contract(&node.op, *acc);
                 aggregate::contract(&mut self.builder, &op, a, b).map(Value::Complex)
             }
-            Op::Scatter { combine, .. } => match combine {
-                None | Some(Combine::Sum) => self.each(node),
-                Some(Combine::Prod) => Err(self.builder.unsupported(
-                    "scatter with combine=prod of complex numbers cannot be compiled: the parts \
-                     of a product depend on each other",
-                )),
-                Some(Combine::Max | Combine::Min) => Err(self.undefined(&node.op)),
-            },
+            Op::Scatter { combine, .. } => self.scatter(node, *combine),
             Op::Input { .. }
             | Op::Size { .. }
             | Op::Iota { .. }
@@ -271,6 +248,45 @@ impl<'g, 'b> Split<'g, 'b> {
             | Op::Loop { .. }
             | Op::Custom { .. }
             | Op::Get { .. } => Err(self.undefined(&node.op)),
+        }
+    }
+
+    fn reduce(&mut self, node: &Node, kind: Combine, axes: &[u32]) -> Result<Value, PassError> {
+        match kind {
+            Combine::Sum => self.each(node),
+            Combine::Prod => {
+                let z = self.complex(node.inputs[0])?;
+                aggregate::product(&mut self.builder, z, axes).map(Value::Complex)
+            }
+            Combine::Max | Combine::Min => Err(self.undefined(&node.op)),
+        }
+    }
+
+    fn scan(
+        &mut self,
+        node: &Node,
+        kind: Combine,
+        axis: usize,
+        reverse: bool,
+    ) -> Result<Value, PassError> {
+        match kind {
+            Combine::Sum => self.each(node),
+            Combine::Prod => {
+                let z = self.complex(node.inputs[0])?;
+                aggregate::scan_product(&mut self.builder, z, axis, reverse).map(Value::Complex)
+            }
+            Combine::Max | Combine::Min => Err(self.undefined(&node.op)),
+        }
+    }
+
+    fn scatter(&mut self, node: &Node, combine: Option<Combine>) -> Result<Value, PassError> {
+        match combine {
+            None | Some(Combine::Sum) => self.each(node),
+            Some(Combine::Prod) => Err(self.builder.unsupported(
+                "scatter with combine=prod of complex numbers cannot be compiled: the parts of a \
+                 product depend on each other",
+            )),
+            Some(Combine::Max | Combine::Min) => Err(self.undefined(&node.op)),
         }
     }
 

@@ -12,8 +12,11 @@ use rustc_hash::FxHashSet;
 struct Class {
     /// First and last touch of all members, loops not considered.
     touched: Option<(u32, u32)>,
-    /// Must stay as it is: exchanged by a loop, or read or written slice by slice.
-    pinned: bool,
+    /// Read or written slice by slice: stays as it is.
+    sliced: bool,
+    /// Exchanged by a loop: may take over the memory that its first value is made in, but is not
+    /// given to others, since after the loop it may be the memory of its partner.
+    carried: bool,
 }
 
 /// Buffers grouped by the memory they lie in (a union-find whose roots own the memory).
@@ -31,7 +34,8 @@ impl Storage {
     pub fn new(plan: &Plan, uses: &Lifetimes) -> Storage {
         let class = |touched: &Option<(u32, u32)>| Class {
             touched: *touched,
-            pinned: false,
+            sliced: false,
+            carried: false,
         };
         let mut storage = Storage {
             parent: (0..plan.buffers.len() as u32).collect(),
@@ -42,7 +46,7 @@ impl Storage {
         for (i, buffer) in plan.buffers.iter().enumerate() {
             if let Some(of) = viewed(&buffer.place) {
                 let slice = matches!(buffer.place, Place::LoopSlice { .. });
-                storage.classes[i].pinned |= slice;
+                storage.classes[i].sliced |= slice;
                 storage.join(of, BufferId(i as u32));
             }
         }
@@ -55,7 +59,7 @@ impl Storage {
         for &(a, b) in &carried {
             for id in [a, b] {
                 let root = storage.root(id);
-                storage.classes[root.0 as usize].pinned = true;
+                storage.classes[root.0 as usize].carried = true;
             }
         }
         storage.find_lifetimes(uses, &carried);
@@ -94,7 +98,8 @@ impl Storage {
         self.parent[member.0 as usize] = owner.0;
         let joined = self.classes[member.0 as usize].clone();
         let class = &mut self.classes[owner.0 as usize];
-        class.pinned |= joined.pinned;
+        class.sliced |= joined.sliced;
+        class.carried |= joined.carried;
         class.touched = match (class.touched, joined.touched) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (a, b) => a.or(b),
@@ -268,7 +273,8 @@ fn merge(
     let (first, last) = uses.loop_around(position).unwrap_or((0, u32::MAX));
     let same_iteration = first <= old.0 && new.1 <= last;
     let dies = old.1 == position && new.0 == position;
-    if from == to || a.pinned || b.pinned || !fits || !same_iteration || !dies {
+    let stays = a.sliced || b.sliced || a.carried;
+    if from == to || stays || !fits || !same_iteration || !dies {
         return false;
     }
     let own = matches!(

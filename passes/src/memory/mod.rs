@@ -6,7 +6,7 @@
 //! it. A loop that touches memory which is also touched outside of it holds that memory during all
 //! its iterations. Results live to the end, which is the number behind the last step.
 //!
-//! Kernels that read an element only where they write one may write over it (see [`in_place`]);
+//! Kernels that read an element only where they write one may write over it;
 //! then the two buffers become one when the first is dead by that. Offsets in the arena are not
 //! decided here: they depend on sizes, so the runtime assigns them when sizes are bound, with the
 //! algorithm of [`arrange`].
@@ -28,6 +28,7 @@ use lifetimes::Lifetimes;
 pub fn memory(plan: &Plan) -> Result<Plan, PassError> {
     let mut plan = plan.clone();
     check(&plan)?;
+    remove_unused(&mut plan);
     let uses = Lifetimes::of(&plan);
     let mut storage = Storage::new(&plan, &uses);
     alias::share(&plan, &uses, &mut storage);
@@ -61,7 +62,9 @@ pub fn peak_bytes(
     for buffer in &plan.buffers {
         let len = buffer.len.eval(size_of).and_then(|n| u64::try_from(n).ok());
         let bytes = len.and_then(|n| n.checked_mul(buffer.dtype.size() as u64));
-        let bytes = bytes.ok_or(PassError::Size)?;
+        let bytes = bytes
+            .filter(|b| *b <= i64::MAX as u64)
+            .ok_or(PassError::Size)?;
         match buffer.place {
             Place::Arena => requests.push(Request {
                 bytes,

@@ -82,6 +82,8 @@ pub(super) trait Memory {
     fn buffer(&self, tensor: Stored) -> Result<BufferId, ScheduleError>;
     /// Its element type and dims.
     fn shape(&self, tensor: Stored) -> (DType, &[Dim]);
+    /// The computation of a tensor that is not in memory because every reader repeats it.
+    fn repeated(&self, tensor: Stored) -> Option<&Member>;
 }
 
 /// Condition, point, stage: what distinguishes two computations of one member.
@@ -342,16 +344,30 @@ impl<'a> Assembler<'a> {
                 Kind::Scan { .. } => {}
             }
         }
-        let (dtype, dims) = self.memory.shape(read.from);
-        let index = linearize(&coords, dims, self.draft.ranges(stage))?;
-        let buffer = self.memory.buffer(read.from)?;
+        let memory = self.memory;
+        if let Some(member) = memory.repeated(read.from) {
+            let at = member.point(coords);
+            let values = self.splice(&member.fragment, stage, &at, guard)?;
+            return Ok(values[member.fragment.root.0 as usize]);
+        }
+        let (dtype, dims) = memory.shape(read.from);
+        let ranges = self.draft.ranges(stage);
+        let index = linearize(&coords, dims, ranges)?;
+        // Where no loop runs there may be no element either, unless the outer loops vouch for it.
+        let certain = |d: &Dim| d.bounds().0.is_some_and(|lo| lo >= 1) || ranges.outer.contains(d);
+        let exists = dims.iter().all(certain) || self.draft.certainly_runs(stage);
+        let buffer = memory.buffer(read.from)?;
         let buffer = self.draft.buffer(buffer, dtype, Access::Read);
         let load = InstOp::Load {
             buffer,
             index,
             guard,
         };
-        Ok(self.draft.emit(stage, dtype, load))
+        Ok(if exists {
+            self.draft.emit(stage, dtype, load)
+        } else {
+            self.draft.emit_inside(stage, dtype, load)
+        })
     }
 
     fn member_value(
@@ -368,12 +384,7 @@ impl<'a> Assembler<'a> {
         if later && expensive && guard.is_none() {
             return self.load_local(m, stage, &coords);
         }
-        let mut at = vec![IndexExpr::constant(Dim::ZERO); member.space.len()];
-        for (own, coord) in member.coords.iter().zip(coords) {
-            if let Some(v) = variable(own) {
-                at[v] = coord;
-            }
-        }
+        let at = member.point(coords);
         self.instance(m, stage, at, guard)
     }
 

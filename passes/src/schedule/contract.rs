@@ -28,7 +28,7 @@ pub(super) struct Contraction {
     /// The left operand.
     pub lhs: Lhs,
     /// The right operand.
-    pub rhs: Pack,
+    pub rhs: Rhs,
     /// Elements of the packed right operand from batch entry to batch entry.
     pub rhs_batch: Dim,
     /// The product's value and what is computed from it tile by tile.
@@ -42,9 +42,13 @@ impl Contraction {
             Lhs::Direct(tensor, _) => (Some(*tensor), None),
             Lhs::Packed(pack) => (None, Some(pack)),
         };
-        let packs = packed.into_iter().chain([&self.rhs]);
+        let (panels, right) = match &self.rhs {
+            Rhs::Direct(tensor) => (Some(*tensor), None),
+            Rhs::Packed(pack) => (None, Some(&**pack)),
+        };
+        let packs = packed.into_iter().chain(right);
         let packed = packs.flat_map(|p| p.fragment.reads().map(|r| r.from));
-        direct.into_iter().chain(packed)
+        direct.into_iter().chain(panels).chain(packed)
     }
 }
 
@@ -57,8 +61,17 @@ pub(super) enum Lhs {
     Packed(Pack),
 }
 
-/// A kernel that computes an operand into the layout of the product.
+/// Where the right operand is.
 #[derive(Debug)]
+pub(super) enum Rhs {
+    /// In memory, where its layout happens to be that of panels.
+    Direct(Stored),
+    /// Packed in panels.
+    Packed(Box<Pack>),
+}
+
+/// A kernel that computes an operand into the layout of the product.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Pack {
     /// Extents of its loops.
     pub space: Vec<Dim>,
@@ -68,6 +81,24 @@ pub(super) struct Pack {
     pub index: IndexExpr,
     /// Size of the packed operand.
     pub len: Dim,
+}
+
+impl Pack {
+    /// The tensor that is copied as it is, if one is.
+    pub fn copied(&self, graph: &Graph) -> Result<Option<Stored>, DimOverflow> {
+        let (_, Code::Read(read)) = &self.fragment.values[self.fragment.root.0 as usize] else {
+            return Ok(None);
+        };
+        let ranges = Ranges {
+            outer: &[],
+            inner: &self.space,
+        };
+        let dims = stored_type(graph, read.from).1;
+        let same = read.guard.is_none()
+            && linearize(&read.coords, dims, ranges)? == self.index
+            && Dim::product(dims)? == self.len;
+        Ok(same.then_some(read.from))
+    }
 }
 
 /// The operands' axes by group.
@@ -316,7 +347,7 @@ impl Source<'_> {
         axes: &Axes,
         element: DType,
         is_shared: bool,
-    ) -> Result<(Pack, Dim), ScheduleError> {
+    ) -> Result<(Rhs, Dim), ScheduleError> {
         let [_, _, n, k] = axes.extents()?;
         let operand = self.graph.node(id).inputs[1];
         let mut space = Space::default();
@@ -364,7 +395,11 @@ impl Source<'_> {
             len,
         };
         let stride = if is_shared { Dim::ZERO } else { batch_len };
-        Ok((pack, stride))
+        let rhs = match pack.copied(self.graph)? {
+            Some(tensor) => Rhs::Direct(tensor),
+            None => Rhs::Packed(Box::new(pack)),
+        };
+        Ok((rhs, stride))
     }
 
     /// True when the right operand is the same for all batch entries.

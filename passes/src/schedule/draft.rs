@@ -13,7 +13,9 @@ use lazulite_ir::{
     Access, BufferDecl, BufferId, BufferRef, Combine, DType, Dim, DimOverflow, Inst, InstOp,
     Kernel, Lanes, LocalDecl, LocalRef, Ranges, Stage, ValueId, Var,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 
 /// A stage by number of creation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -34,7 +36,24 @@ struct StageDraft {
     level: u32,
     ranges: Vec<Dim>,
     ordered: bool,
-    insts: Vec<Inst>,
+    items: Vec<Item>,
+}
+
+/// What a stage does.
+enum Item {
+    /// Defines a value.
+    Define(ValueId),
+    /// Carries out an instruction without a result.
+    Act(Box<InstOp>),
+}
+
+/// A value.
+struct Definition {
+    dtype: DType,
+    home: Home,
+    /// The stage that the instruction stands in, when it may stand in no other.
+    stage: Option<StageRef>,
+    op: InstOp,
 }
 
 /// The draft.
@@ -45,10 +64,10 @@ pub(super) struct Draft {
     refs: FxHashMap<BufferId, BufferRef>,
     /// Locals, and the level from which on they are filled.
     locals: Vec<(LocalDecl, u32)>,
-    values: Vec<(DType, Home)>,
-    constants: FxHashMap<ValueId, InstOp>,
+    values: Vec<Definition>,
     stages: Vec<StageDraft>,
-    known: FxHashMap<(Option<StageRef>, DType, InstOp), ValueId>,
+    /// Values by the hash of their definition.
+    known: FxHashMap<u64, SmallVec<[ValueId; 1]>>,
 }
 
 impl Draft {
@@ -61,7 +80,6 @@ impl Draft {
             refs: FxHashMap::default(),
             locals: Vec::new(),
             values: Vec::new(),
-            constants: FxHashMap::default(),
             stages: Vec::new(),
             known: FxHashMap::default(),
         }
@@ -75,7 +93,7 @@ impl Draft {
                 level,
                 ranges: ranges.to_vec(),
                 ordered,
-                insts: Vec::new(),
+                items: Vec::new(),
             });
             self.stages.len() - 1
         }))
@@ -96,7 +114,7 @@ impl Draft {
 
     /// Type of a value.
     pub fn dtype(&self, value: ValueId) -> DType {
-        self.values[value.0 as usize].0
+        self.values[value.0 as usize].dtype
     }
 
     /// The parameter for a buffer.
@@ -121,36 +139,66 @@ impl Draft {
         LocalRef(self.locals.len() as u32 - 1)
     }
 
-    fn value(&mut self, dtype: DType, home: Home) -> ValueId {
-        self.values.push((dtype, home));
-        ValueId(self.values.len() as u32 - 1)
-    }
-
     /// The value of an instruction wanted in `stage`.
     pub fn emit(&mut self, stage: StageRef, dtype: DType, op: InstOp) -> ValueId {
+        if let Some(value) = self.guarded_zero(&op) {
+            return value;
+        }
         let home = self.home_of(stage, &op);
-        let key = match home {
-            Home::Anywhere | Home::Level(_) => (None, dtype, op),
-            Home::Stage(s) => (Some(s), dtype, op),
+        self.emit_at(home, dtype, op)
+    }
+
+    /// A load under a guard is zero where the guard is false: choosing zero there changes nothing.
+    fn guarded_zero(&self, op: &InstOp) -> Option<ValueId> {
+        let InstOp::Select(condition, value, otherwise) = op else {
+            return None;
         };
-        if let Some(&known) = self.known.get(&key) {
+        let definition = |v: &ValueId| &self.values[v.0 as usize].op;
+        let is_zero = matches!(definition(otherwise), InstOp::Const(c) if c.bits() == 0);
+        let is_guarded =
+            matches!(definition(value), InstOp::Load { guard, .. } if *guard == Some(*condition));
+        (is_zero && is_guarded).then_some(*value)
+    }
+
+    /// The value of an instruction that may run only where the loops of `stage` run.
+    pub fn emit_inside(&mut self, stage: StageRef, dtype: DType, op: InstOp) -> ValueId {
+        self.emit_at(Home::Stage(stage), dtype, op)
+    }
+
+    fn emit_at(&mut self, home: Home, dtype: DType, op: InstOp) -> ValueId {
+        let (stage, target) = match home {
+            Home::Anywhere => (None, None),
+            Home::Level(level) => (None, Some(self.stage(level, &[], false))),
+            Home::Stage(s) => (Some(s), Some(s)),
+        };
+        let definition = Definition {
+            dtype,
+            home,
+            stage,
+            op,
+        };
+        self.define(definition, target)
+    }
+
+    /// The value with this definition, which is added to the stage `target` if there is none yet.
+    fn define(&mut self, new: Definition, target: Option<StageRef>) -> ValueId {
+        let mut hasher = FxHasher::default();
+        (new.stage, new.dtype, &new.op).hash(&mut hasher);
+        let candidates = self.known.entry(hasher.finish()).or_default();
+        let values = &self.values;
+        let same = |v: &ValueId| {
+            let old = &values[v.0 as usize];
+            old.stage == new.stage && old.dtype == new.dtype && old.op == new.op
+        };
+        if let Some(&known) = candidates.iter().find(|v| same(v)) {
             return known;
         }
-        let value = self.value(dtype, home);
-        let op = key.2.clone();
-        self.known.insert(key, value);
-        let target = match home {
-            Home::Anywhere => {
-                self.constants.insert(value, op);
-                return value;
-            }
-            Home::Level(level) => self.stage(level, &[], false),
-            Home::Stage(s) => s,
-        };
-        self.stages[target.0].insts.push(Inst {
-            result: Some(value),
-            op,
-        });
+        let value = ValueId(self.values.len() as u32);
+        candidates.push(value);
+        self.values.push(new);
+        if let Some(target) = target {
+            self.stages[target.0].items.push(Item::Define(value));
+        }
         value
     }
 
@@ -164,7 +212,7 @@ impl Draft {
             _ => 0,
         };
         let mut is_bound = false;
-        let mut note = |v: ValueId| match self.values[v.0 as usize].1 {
+        let mut note = |v: ValueId| match self.values[v.0 as usize].home {
             Home::Anywhere => {}
             Home::Level(l) => level = level.max(l),
             Home::Stage(_) => is_bound = true,
@@ -174,14 +222,17 @@ impl Draft {
             index.visit_values(&mut note);
             index.visit_vars(&mut |v| is_bound |= matches!(v, Var::Inner(_)));
         }
-        let draft = &self.stages[stage.0];
-        let records = matches!(op, InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. });
-        let runs = |d: &Dim| d.bounds().0.is_some_and(|lo| lo >= 1);
         // A fault must not be recorded for a loop that does not run.
-        if is_bound || (records && !draft.ranges.iter().all(runs)) {
+        if is_bound || (records_faults(op) && !self.certainly_runs(stage)) {
             return Home::Stage(stage);
         }
         Home::Level(level)
+    }
+
+    /// True when the loops of a stage run at least once, whatever the sizes.
+    pub fn certainly_runs(&self, stage: StageRef) -> bool {
+        let runs = |d: &Dim| d.bounds().0.is_some_and(|lo| lo >= 1);
+        self.stages[stage.0].ranges.iter().all(runs)
     }
 
     /// `value` converted to `dtype`.
@@ -210,30 +261,24 @@ impl Draft {
         value: ValueId,
         home: Home,
     ) -> ValueId {
-        let op = InstOp::Accumulate(combine, value);
-        let dtype = self.dtype(value);
-        let key = (Some(stage), dtype, op.clone());
-        if let Some(&known) = self.known.get(&key) {
-            return known;
-        }
-        let result = self.value(dtype, home);
-        self.known.insert(key, result);
-        self.stages[stage.0].insts.push(Inst {
-            result: Some(result),
-            op,
-        });
-        result
+        let definition = Definition {
+            dtype: self.dtype(value),
+            home,
+            stage: Some(stage),
+            op: InstOp::Accumulate(combine, value),
+        };
+        self.define(definition, Some(stage))
     }
 
     /// Adds an instruction without a result.
     pub fn act(&mut self, stage: StageRef, op: InstOp) {
-        self.stages[stage.0].insts.push(Inst { result: None, op });
+        self.stages[stage.0].items.push(Item::Act(Box::new(op)));
     }
 
     /// True when nothing would be written.
     pub fn is_idle(&self) -> bool {
-        let stores = |i: &Inst| matches!(i.op, InstOp::Store { .. });
-        !self.stages.iter().any(|s| s.insts.iter().any(stores))
+        let stores = |i: &Item| matches!(i, Item::Act(op) if matches!(**op, InstOp::Store { .. }));
+        !self.stages.iter().any(|s| s.items.iter().any(stores))
     }
 
     /// The kernel (still without a choice of lanes) and its arguments, in the order of their use.
@@ -241,8 +286,8 @@ impl Draft {
         let mut drafts = std::mem::take(&mut self.stages);
         // Stable: stages of a level keep their order of creation.
         drafts.sort_by_key(|s| (s.level, !s.ranges.is_empty()));
-        drop_unused(&mut drafts, self.values.len());
-        drafts.retain(|s| !s.insts.is_empty());
+        self.drop_unused(&mut drafts);
+        drafts.retain(|s| !s.items.is_empty());
         let mut numbering = Numbering {
             draft: &self,
             names: FxHashMap::default(),
@@ -253,7 +298,7 @@ impl Draft {
         let mut stages = Vec::with_capacity(drafts.len());
         for draft in drafts {
             stages.push(Stage {
-                insts: numbering.stage(draft.insts)?,
+                insts: numbering.stage(draft.items)?,
                 ranges: draft.ranges,
                 ordered: draft.ordered,
             });
@@ -277,29 +322,37 @@ impl Draft {
         let args = buffers.iter().map(|r| self.args[r.0 as usize]).collect();
         Ok((kernel, args))
     }
-}
 
-/// Removes instructions whose results nobody uses; stages are in order of execution.
-fn drop_unused(stages: &mut [StageDraft], values: usize) {
-    let mut used = vec![false; values];
-    for stage in stages.iter_mut().rev() {
-        let mut kept = Vec::with_capacity(stage.insts.len());
-        for inst in stage.insts.drain(..).rev() {
-            let acts = matches!(
-                inst.op,
-                InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
-            );
-            if acts || inst.result.is_none_or(|v| used[v.0 as usize]) {
-                inst.op.visit_operands(&mut |v| used[v.0 as usize] = true);
-                if let Some(index) = inst.op.index() {
+    /// Removes instructions whose results nobody uses; stages are in order of execution.
+    fn drop_unused(&self, stages: &mut [StageDraft]) {
+        let mut used = vec![false; self.values.len()];
+        for stage in stages.iter_mut().rev() {
+            let mut kept = Vec::with_capacity(stage.items.len());
+            for item in stage.items.drain(..).rev() {
+                let op = match &item {
+                    Item::Define(v) => {
+                        let op = &self.values[v.0 as usize].op;
+                        if !used[v.0 as usize] && !records_faults(op) {
+                            continue;
+                        }
+                        op
+                    }
+                    Item::Act(op) => op,
+                };
+                op.visit_operands(&mut |v| used[v.0 as usize] = true);
+                if let Some(index) = op.index() {
                     index.visit_values(&mut |v| used[v.0 as usize] = true);
                 }
-                kept.push(inst);
+                kept.push(item);
             }
+            kept.reverse();
+            stage.items = kept;
         }
-        kept.reverse();
-        stage.insts = kept;
     }
+}
+
+fn records_faults(op: &InstOp) -> bool {
+    matches!(op, InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. })
 }
 
 /// Gives values, buffers and locals their final numbers, in the order of their appearance: equal
@@ -318,36 +371,42 @@ impl Numbering<'_> {
         ValueId(self.values.len() as u32 - 1)
     }
 
-    fn stage(&mut self, insts: Vec<Inst>) -> Result<Vec<Inst>, DimOverflow> {
+    fn stage(&mut self, items: Vec<Item>) -> Result<Vec<Inst>, DimOverflow> {
+        let draft = self.draft;
         let mut constants: FxHashMap<ValueId, ValueId> = FxHashMap::default();
-        let mut out = Vec::with_capacity(insts.len());
-        for mut inst in insts {
-            inst.op.visit_operands_mut(&mut |v| {
-                let Some(op) = self.draft.constants.get(v) else {
+        let mut out = Vec::with_capacity(items.len());
+        for item in items {
+            let (old, mut op) = match item {
+                Item::Define(v) => (Some(v), draft.values[v.0 as usize].op.clone()),
+                Item::Act(op) => (None, *op),
+            };
+            op.visit_operands_mut(&mut |v| {
+                let definition = &draft.values[v.0 as usize];
+                if definition.home != Home::Anywhere {
                     *v = self.names[v];
                     return;
-                };
+                }
                 let known = constants.get(v).copied();
                 *v = known.unwrap_or_else(|| {
                     let result = self.define(*v);
                     constants.insert(*v, result);
                     out.push(Inst {
                         result: Some(result),
-                        op: op.clone(),
+                        op: definition.op.clone(),
                     });
                     result
                 });
             });
-            if let Some(index) = inst.op.index_mut() {
+            if let Some(index) = op.index_mut() {
                 *index = index.rename_values(&|v| self.names[&v])?;
             }
-            self.rename_memory(&mut inst.op);
-            inst.result = inst.result.map(|old| {
+            self.rename_memory(&mut op);
+            let result = old.map(|old| {
                 let new = self.define(old);
                 self.names.insert(old, new);
                 new
             });
-            out.push(inst);
+            out.push(Inst { result, op });
         }
         Ok(out)
     }

@@ -3,9 +3,11 @@
 use super::ScheduleError;
 use super::assemble::{Assembler, Memory};
 use super::context::Context;
-use super::contract::{Contraction, Lhs, Pack};
+use super::contract::{Contraction, Lhs, Pack, Rhs};
 use super::group::Group;
-use super::lower::{Code, Stored};
+use super::lower::{Read, Stored};
+use super::member::Member;
+use super::places::Places;
 use super::policy::{Policy, Residence, storage_of, stored_type};
 use super::prepare;
 use super::scatter::Scattering;
@@ -14,7 +16,7 @@ use lazulite_ir::{
     Access, BufferId, ContractStep, DType, Dim, Graph, IndexExpr, InstOp, KernelCall, Lanes,
     NodeId, Place, Ranges, Step, Var, linearize,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// How deep regions may be nested.
 const MAX_DEPTH: usize = 64;
@@ -29,14 +31,39 @@ pub(super) enum Results<'a> {
     Into(&'a [BufferId]),
 }
 
-/// The steps of a graph whose parameters are in `inputs`, and the buffers of its results.
+/// The steps of a graph.
+pub(super) struct Scheduled {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Steps that come before, and once even if the graph is run repeatedly.
+    pub hoisted: Vec<Step>,
+    /// The buffers of its results.
+    pub outputs: Vec<BufferId>,
+}
+
+/// A graph and where its parameters are.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
+    pub graph: &'a Graph,
+    pub inputs: &'a [BufferId],
+    /// The inputs that are the same in every turn of a loop around the graph; empty without one.
+    pub invariant: &'a [BufferId],
+    /// How many graphs are around.
+    pub depth: usize,
+}
+
+/// Makes the steps of a graph.
 pub(super) fn schedule_graph(
     cx: &mut Context<'_>,
-    graph: &Graph,
-    inputs: &[BufferId],
+    instance: Instance<'_>,
     results: Results<'_>,
-    depth: usize,
-) -> Result<(Vec<Step>, Vec<BufferId>), ScheduleError> {
+) -> Result<Scheduled, ScheduleError> {
+    let Instance {
+        graph,
+        inputs,
+        invariant,
+        depth,
+    } = instance;
     if depth > MAX_DEPTH {
         return Err(ScheduleError::TooDeep { limit: MAX_DEPTH });
     }
@@ -46,19 +73,22 @@ pub(super) fn schedule_graph(
     let policy = Policy::decide(graph, cx.options)?;
     let tasks = tasks::arrange(graph, &policy, &mut cx.faults, cx.options)?;
     let mut emitter = Emitter {
-        cx,
         graph,
         buffers: FxHashMap::default(),
-        in_memory: tasks.in_memory,
+        places: Places::decide(graph, &policy, &tasks, cx.options),
         steps: Vec::new(),
+        hoisted: Vec::new(),
+        packed: FxHashMap::default(),
+        invariant,
         depth,
+        cx,
     };
     for (&node, &buffer) in graph.inputs().iter().zip(inputs) {
         emitter.buffers.insert(Stored::of(node), buffer);
     }
     let copies = emitter.assign_results(results)?;
     emitter.assign_others(&policy)?;
-    for task in &tasks.list {
+    for task in &tasks {
         emitter.task(task)?;
     }
     for (from, to) in copies {
@@ -66,14 +96,18 @@ pub(super) fn schedule_graph(
     }
     let outputs = graph.outputs().iter();
     let outputs = outputs.map(|&o| emitter.buffer_of(storage_of(graph, o)));
-    let outputs = outputs.collect::<Result<_, _>>()?;
-    Ok((emitter.steps, outputs))
+    Ok(Scheduled {
+        outputs: outputs.collect::<Result<_, _>>()?,
+        steps: emitter.steps,
+        hoisted: emitter.hoisted,
+    })
 }
 
 /// The tensors of a graph, as kernels see them.
 struct Tensors<'a> {
     graph: &'a Graph,
     buffers: &'a FxHashMap<Stored, BufferId>,
+    repeated: &'a FxHashMap<Stored, &'a Member>,
 }
 
 impl Memory for Tensors<'_> {
@@ -83,6 +117,10 @@ impl Memory for Tensors<'_> {
 
     fn shape(&self, tensor: Stored) -> (DType, &[Dim]) {
         stored_type(self.graph, tensor)
+    }
+
+    fn repeated(&self, tensor: Stored) -> Option<&Member> {
+        self.repeated.get(&tensor).copied()
     }
 }
 
@@ -104,12 +142,24 @@ pub(super) struct Emitter<'a, 'cx> {
     pub cx: &'a mut Context<'cx>,
     pub graph: &'a Graph,
     buffers: FxHashMap<Stored, BufferId>,
-    in_memory: FxHashSet<Stored>,
+    places: Places<'a>,
     pub steps: Vec<Step>,
+    hoisted: Vec<Step>,
+    /// Operands that have been packed.
+    packed: FxHashMap<Pack, BufferId>,
+    invariant: &'a [BufferId],
     pub depth: usize,
 }
 
 impl Emitter<'_, '_> {
+    fn tensors(&self) -> Tensors<'_> {
+        Tensors {
+            graph: self.graph,
+            buffers: &self.buffers,
+            repeated: &self.places.repeated,
+        }
+    }
+
     /// Gives results their buffers; what remains to be copied at the end is returned.
     fn assign_results(
         &mut self,
@@ -147,7 +197,7 @@ impl Emitter<'_, '_> {
             };
             for result in 0..results {
                 let tensor = Stored { node: id, result };
-                let needed = results > 1 || self.in_memory.contains(&tensor);
+                let needed = results > 1 || self.places.in_memory.contains(&tensor);
                 if needed && !self.buffers.contains_key(&tensor) {
                     let (dtype, dims) = stored_type(self.graph, tensor);
                     let buffer = self.cx.scratch(dtype, dims)?;
@@ -199,15 +249,12 @@ impl Emitter<'_, '_> {
     }
 
     fn kernel(&mut self, group: &Group) -> Result<(), ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let outer = group.outer.clone();
         let keep_cost = self.cx.options.machine.keep_cost;
         let mut assembler = Assembler::new(outer, &group.members, &memory, keep_cost);
         assembler.add_members(&|tensor| {
-            let needed = self.in_memory.contains(&tensor);
+            let needed = self.places.in_memory.contains(&tensor);
             needed.then(|| self.buffers.get(&tensor).copied()).flatten()
         })?;
         if assembler.draft.is_idle() {
@@ -219,12 +266,33 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
-    /// A kernel that computes one operand into a layout of its own.
-    fn pack(&mut self, pack: &Pack, dtype: DType, buffer: BufferId) -> Result<(), ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
+    /// The buffer of a packed operand, which is packed unless it has been. What is the same in every
+    /// turn of a loop is packed before it.
+    fn packed(&mut self, pack: &Pack, dtype: DType) -> Result<BufferId, ScheduleError> {
+        if let Some(&known) = self.packed.get(pack) {
+            return Ok(known);
+        }
+        let buffer = self.cx.buffer(dtype, pack.len.clone(), Place::Arena);
+        self.packed.insert(pack.clone(), buffer);
+        let step = self.pack(pack, dtype, buffer)?;
+        let is_invariant = |read: &Read| {
+            let buffer = self.buffers.get(&read.from);
+            buffer.is_some_and(|b| self.invariant.contains(b))
         };
+        if pack.fragment.reads().all(is_invariant)
+            && !self.invariant.is_empty()
+            && !pack.fragment.may_fault()
+        {
+            self.hoisted.push(step);
+        } else {
+            self.steps.push(step);
+        }
+        Ok(buffer)
+    }
+
+    /// A kernel that computes one operand into a layout of its own.
+    fn pack(&mut self, pack: &Pack, dtype: DType, buffer: BufferId) -> Result<Step, ScheduleError> {
+        let memory = self.tensors();
         let mut assembler = Assembler::new(pack.space.clone(), &[], &memory, u32::MAX);
         let stage = assembler.draft.stage(0, &[], false);
         let at = outer_vars(pack.space.len());
@@ -242,9 +310,7 @@ impl Emitter<'_, '_> {
             },
         );
         let (kernel, args) = assembler.draft.finish()?;
-        let step = self.cx.kernel_step(kernel, args)?;
-        self.steps.push(step);
-        Ok(())
+        self.cx.kernel_step(kernel, args)
     }
 
     fn product(&mut self, c: &Contraction) -> Result<(), ScheduleError> {
@@ -252,17 +318,18 @@ impl Emitter<'_, '_> {
         let (lhs, lhs_strides) = match &c.lhs {
             Lhs::Direct(tensor, strides) => (self.buffer_of(*tensor)?, strides.clone()),
             Lhs::Packed(pack) => {
-                let buffer = self.cx.buffer(c.element, pack.len.clone(), Place::Arena);
-                self.pack(pack, c.element, buffer)?;
+                let buffer = self.packed(pack, c.element)?;
                 let strides = [Dim::ZERO, m.mul(k)?, k.clone(), Dim::ONE];
                 (buffer, strides)
             }
         };
-        let rhs = self.cx.buffer(c.element, c.rhs.len.clone(), Place::Arena);
-        self.pack(&c.rhs, c.element, rhs)?;
+        let rhs = match &c.rhs {
+            Rhs::Direct(tensor) => self.buffer_of(*tensor)?,
+            Rhs::Packed(pack) => self.packed(pack, c.element)?,
+        };
         let own = Stored::of(c.node);
         let is_own_type = stored_type(self.graph, own).0 == c.element;
-        let product = if is_own_type && self.in_memory.contains(&own) {
+        let product = if is_own_type && self.places.in_memory.contains(&own) {
             self.buffer_of(own)?
         } else {
             self.cx.scratch(c.element, &c.dims[..3])?
@@ -290,10 +357,7 @@ impl Emitter<'_, '_> {
         product: BufferId,
         skip: Option<Stored>,
     ) -> Result<Option<KernelCall>, ScheduleError> {
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let outer = group.outer.clone();
         let mut assembler = Assembler::new(outer, &group.members, &memory, u32::MAX);
         let ranges = Ranges {
@@ -303,7 +367,7 @@ impl Emitter<'_, '_> {
         let index = linearize(&outer_vars(3), &group.outer, ranges)?;
         assembler.set_product(product, element, index);
         assembler.add_members(&|tensor| {
-            let needed = self.in_memory.contains(&tensor) && skip != Some(tensor);
+            let needed = self.places.in_memory.contains(&tensor) && skip != Some(tensor);
             needed.then(|| self.buffers.get(&tensor).copied()).flatten()
         })?;
         if assembler.draft.is_idle() {
@@ -319,15 +383,15 @@ impl Emitter<'_, '_> {
         let (dtype, dims) = stored_type(self.graph, own);
         let target = self.buffer_of(own)?;
         if !dims.iter().any(|d| d.is(0)) {
-            match plain_copy(self.graph, &s.copy)? {
+            match s.copy.copied(self.graph)? {
                 Some(from) => self.copy(from, target)?,
-                None => self.pack(&s.copy, dtype, target)?,
+                None => {
+                    let step = self.pack(&s.copy, dtype, target)?;
+                    self.steps.push(step);
+                }
             }
         }
-        let memory = Tensors {
-            graph: self.graph,
-            buffers: &self.buffers,
-        };
+        let memory = self.tensors();
         let (outer, places) = s.space.split_at(s.parallel);
         let mut assembler = Assembler::new(outer.to_vec(), &[], &memory, u32::MAX);
         let stage = assembler.draft.stage(0, places, !places.is_empty());
@@ -363,20 +427,4 @@ fn outer_vars(count: usize) -> Vec<IndexExpr> {
     (0..count as u32)
         .map(|o| IndexExpr::var(Var::Outer(o)))
         .collect()
-}
-
-/// The tensor that a pack copies as it is, if it does.
-fn plain_copy(graph: &Graph, pack: &Pack) -> Result<Option<Stored>, ScheduleError> {
-    let (_, Code::Read(read)) = &pack.fragment.values[pack.fragment.root.0 as usize] else {
-        return Ok(None);
-    };
-    let ranges = Ranges {
-        outer: &[],
-        inner: &pack.space,
-    };
-    let dims = stored_type(graph, read.from).1;
-    let same = read.guard.is_none()
-        && linearize(&read.coords, dims, ranges)? == pack.index
-        && Dim::product(dims)? == pack.len;
-    Ok(same.then_some(read.from))
 }

@@ -14,11 +14,14 @@
 use super::ScheduleError;
 use super::faults::Faults;
 use super::policy::{Policy, Residence};
+use super::views::operand_coords;
 use lazulite_ir::{
     Binary, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Predicate, Ranges, Scalar,
     Unary, ValueId, linearize,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A tensor in memory (or between the stages of one kernel): result `result` of a node.
@@ -58,7 +61,7 @@ pub(super) enum Code {
 }
 
 /// A computation; values refer to earlier ones by position.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fragment {
     /// Type and code of each value.
     pub values: Vec<(DType, Code)>,
@@ -67,6 +70,14 @@ pub(super) struct Fragment {
 }
 
 impl Fragment {
+    /// True when it may record a fault.
+    pub fn may_fault(&self) -> bool {
+        let records =
+            |op: &InstOp| matches!(op, InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. });
+        let mut codes = self.values.iter().map(|(_, code)| code);
+        codes.any(|code| matches!(code, Code::Inst(op) if records(op)))
+    }
+
     /// All reads, in order.
     pub fn reads(&self) -> impl Iterator<Item = &Read> {
         self.values.iter().filter_map(|(_, code)| match code {
@@ -93,7 +104,8 @@ pub(super) struct Lowerer<'a> {
     defined: Option<NodeId>,
     space: &'a [Dim],
     values: Vec<(DType, Code)>,
-    numbers: FxHashMap<(DType, Code), ValueId>,
+    /// Values by the hash of type and code.
+    numbers: FxHashMap<u64, SmallVec<[ValueId; 1]>>,
     points: Vec<Rc<[IndexExpr]>>,
     point_numbers: FxHashMap<Rc<[IndexExpr]>, u32>,
     done: FxHashMap<Wanted, ValueId>,
@@ -146,14 +158,20 @@ impl<'a> Lowerer<'a> {
     }
 
     fn number(&mut self, dtype: DType, code: Code) -> ValueId {
-        let next = ValueId(self.values.len() as u32);
-        let key = (dtype, code);
-        if let Some(&known) = self.numbers.get(&key) {
+        let mut hasher = FxHasher::default();
+        (dtype, &code).hash(&mut hasher);
+        let candidates = self.numbers.entry(hasher.finish()).or_default();
+        let same = |v: &ValueId| {
+            let (known_dtype, known) = &self.values[v.0 as usize];
+            *known_dtype == dtype && *known == code
+        };
+        if let Some(&known) = candidates.iter().find(|v| same(v)) {
             return known;
         }
-        self.values.push(key.clone());
-        self.numbers.insert(key, next);
-        next
+        let value = ValueId(self.values.len() as u32);
+        candidates.push(value);
+        self.values.push((dtype, code));
+        value
     }
 
     /// Type of a value.
@@ -285,6 +303,11 @@ impl<'a> Lowerer<'a> {
     /// ones made.
     fn attempt(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
         let node = self.graph.node(w.node);
+        let ty = self.graph.tensor_type(w.node);
+        if ty.dims.iter().any(|d| d.is(0)) {
+            // No loop runs here.
+            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
+        }
         let kept = self.policy.residence(w.node) != Residence::Inline;
         if let Op::Get { index } = node.op {
             let from = Stored {
@@ -296,23 +319,19 @@ impl<'a> Lowerer<'a> {
         if kept && self.defined != Some(w.node) {
             return Ok(Some(self.read(w, Stored::of(w.node))));
         }
-        let ty = self.graph.tensor_type(w.node);
-        if ty.dims.iter().any(|d| d.is(0)) {
-            // No loop runs here.
-            return Ok(Some(self.constant(Scalar::from_bits(ty.dtype, 0))));
-        }
+        self.attempt_inline(w)
+    }
+
+    /// The same for a node that is computed in place.
+    fn attempt_inline(&mut self, w: Wanted) -> Result<Option<ValueId>, ScheduleError> {
+        let node = self.graph.node(w.node);
         let coords = self.points[w.point as usize].clone();
         match &node.op {
             Op::Const { value } => Ok(Some(self.constant(*value))),
             Op::Size { value, dtype } => {
-                let index = IndexExpr::constant(value.clone());
-                let size = self.emit(DType::I64, InstOp::Index(index));
-                Ok(Some(self.cast(size, *dtype)))
+                Ok(Some(self.index(IndexExpr::constant(value.clone()), *dtype)))
             }
-            Op::Iota { dtype, .. } => {
-                let index = self.emit(DType::I64, InstOp::Index(coords[0].clone()));
-                Ok(Some(self.cast(index, *dtype)))
-            }
+            Op::Iota { dtype, .. } => Ok(Some(self.index(coords[0].clone(), *dtype))),
             Op::Random { dims, dtype } => self.random(w.node, &coords, dims, *dtype),
             Op::Cast { .. }
             | Op::Bitcast { .. }
@@ -327,7 +346,7 @@ impl<'a> Lowerer<'a> {
             | Op::Window { .. } => {
                 let operand = node.inputs[0];
                 let dims = [self.dims(w.node), self.dims(operand)];
-                let inside = super::views::operand_coords(&node.op, &coords, dims, self.ranges())?;
+                let inside = operand_coords(&node.op, &coords, dims, self.ranges())?;
                 Ok(self.need(operand, inside, w.guard))
             }
             Op::Pad {
@@ -356,6 +375,12 @@ impl<'a> Lowerer<'a> {
             | Op::Custom { .. }
             | Op::Get { .. } => Ok(Some(self.read(w, Stored::of(w.node)))),
         }
+    }
+
+    /// An index as a value of a type.
+    fn index(&mut self, index: IndexExpr, dtype: DType) -> ValueId {
+        let index = self.emit(DType::I64, InstOp::Index(index));
+        self.cast(index, dtype)
     }
 
     fn read(&mut self, w: Wanted, from: Stored) -> ValueId {

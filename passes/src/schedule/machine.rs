@@ -21,6 +21,13 @@ pub struct Machine {
     pub serial_elements: i64,
     /// Cost of an element (see `op_cost`) from which on it is kept rather than computed twice.
     pub keep_cost: u32,
+    /// Cost of an element, over all its readers, up to which kernels compute it again rather than
+    /// pass it through memory.
+    pub repeat_cost: u32,
+    /// Multiplications of a matrix product up to which it is not worth packing.
+    pub small_product: i64,
+    /// Rows or columns of a matrix product up to which it is not worth packing.
+    pub thin_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
 }
@@ -35,6 +42,9 @@ impl Default for Machine {
             parallel_points: 32,
             serial_elements: 1 << 14,
             keep_cost: 14,
+            repeat_cost: 40,
+            small_product: 1 << 12,
+            thin_product: 3,
             reduce_block: 1 << 13,
         }
     }

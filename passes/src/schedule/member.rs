@@ -6,7 +6,8 @@ use super::faults::Faults;
 use super::lower::{Fragment, Lowerer, Stored};
 use super::policy::Policy;
 use lazulite_ir::{
-    Combine, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Ranges, Var, scalar_ops,
+    Binary, Combine, DType, Dim, Dims, Graph, IndexExpr, InstOp, NodeId, Op, Ranges, Scalar,
+    ValueId, Var, scalar_ops,
 };
 
 /// How the points of the space make up the elements of the value.
@@ -71,6 +72,17 @@ impl Member {
         }
     }
 
+    /// The variables' values at the element with these coordinates, if one point makes it up.
+    pub fn point(&self, coords: Vec<IndexExpr>) -> Vec<IndexExpr> {
+        let mut at = vec![IndexExpr::constant(Dim::ZERO); self.space.len()];
+        for (own, coord) in self.coords.iter().zip(coords) {
+            if let Some(v) = variable(own) {
+                at[v] = coord;
+            }
+        }
+        at
+    }
+
     /// True when there is nothing to compute.
     pub fn is_empty(&self) -> bool {
         self.dims.iter().any(|d| d.is(0))
@@ -128,69 +140,14 @@ pub(super) fn define(
     faults: &mut Faults,
     id: NodeId,
 ) -> Result<Member, ScheduleError> {
-    let node = graph.node(id);
     let ty = graph.tensor_type(id);
     let mut space = Space::default();
-    let coords;
-    let mut combined = None;
-    match &node.op {
-        Op::Reduce { kind, axes } => {
-            let operand = node.inputs[0];
-            let dims = &graph.tensor_type(operand).dims;
-            let is_of_nothing = axes.iter().any(|&a| dims[a as usize].is(0));
-            let is_kept = |i: usize| !axes.contains(&(i as u32));
-            let at: Vec<IndexExpr> = dims
-                .iter()
-                .enumerate()
-                .map(|(i, d)| {
-                    let d = if is_of_nothing && !is_kept(i) {
-                        &Dim::ONE
-                    } else {
-                        d
-                    };
-                    space.axis(d)
-                })
-                .collect();
-            let kept = at.iter().enumerate().filter(|(i, _)| is_kept(*i));
-            coords = kept.map(|(_, c)| c.clone()).collect();
-            let over = axes
-                .iter()
-                .filter_map(|&a| variable(&at[a as usize]))
-                .collect();
-            combined = Some(Combined {
-                combine: *kind,
-                operand,
-                at,
-                over,
-                is_scan: false,
-                is_of_nothing,
-            });
-        }
-        Op::Scan {
-            kind,
-            axis,
-            reverse,
-        } => {
-            let axis = *axis as usize;
-            let mut at = space.axes(&ty.dims);
-            let over = variable(&at[axis]).into_iter().collect();
-            if *reverse {
-                let last = ty.dims[axis].sub(&Dim::ONE)?;
-                at[axis] = at[axis].scale(&Dim::constant(-1))?.offset(&last)?;
-            }
-            coords = at.clone();
-            combined = Some(Combined {
-                combine: *kind,
-                operand: node.inputs[0],
-                at,
-                over,
-                is_scan: true,
-                is_of_nothing: false,
-            });
-        }
+    let (coords, combined) = match &graph.node(id).op {
+        Op::Reduce { .. } => reduction(graph, id, &mut space),
+        Op::Scan { .. } => scan(graph, id, &mut space)?,
         Op::Fold { .. } => return fold(graph, policy, faults, id),
-        _ => coords = space.axes(&ty.dims),
-    }
+        _ => (space.axes(&ty.dims), None),
+    };
     let mut lowerer = Lowerer::new(graph, policy, faults, Some(id), &space.dims);
     let (root, kind) = match combined {
         Some(c) => combine(&mut lowerer, c, ty.dtype)?,
@@ -208,13 +165,76 @@ pub(super) fn define(
     })
 }
 
+/// The space of a reduction: the operand's axes, of which the kept ones are the result's coordinates.
+fn reduction(graph: &Graph, id: NodeId, space: &mut Space) -> (Vec<IndexExpr>, Option<Combined>) {
+    let node = graph.node(id);
+    let Op::Reduce { kind, axes } = &node.op else {
+        return (Vec::new(), None);
+    };
+    let operand = node.inputs[0];
+    let dims = &graph.tensor_type(operand).dims;
+    let is_of_nothing = axes.iter().any(|&a| dims[a as usize].is(0));
+    let is_kept = |i: usize| !axes.contains(&(i as u32));
+    let mut at = Vec::with_capacity(dims.len());
+    for (i, d) in dims.iter().enumerate() {
+        let needs_loop = is_kept(i) || !is_of_nothing;
+        at.push(space.axis(if needs_loop { d } else { &Dim::ONE }));
+    }
+    let kept = at.iter().enumerate().filter(|(i, _)| is_kept(*i));
+    let coords = kept.map(|(_, c)| c.clone()).collect();
+    let over = axes.iter().filter_map(|&a| variable(&at[a as usize]));
+    let combined = Combined {
+        combine: *kind,
+        operand,
+        over: over.collect(),
+        at,
+        is_scan: false,
+        is_of_nothing,
+    };
+    (coords, Some(combined))
+}
+
+/// The space of a scan, in the order of the scan.
+fn scan(
+    graph: &Graph,
+    id: NodeId,
+    space: &mut Space,
+) -> Result<(Vec<IndexExpr>, Option<Combined>), ScheduleError> {
+    let node = graph.node(id);
+    let Op::Scan {
+        kind,
+        axis,
+        reverse,
+    } = &node.op
+    else {
+        return Ok((Vec::new(), None));
+    };
+    let axis = *axis as usize;
+    let dims = &graph.tensor_type(id).dims;
+    let mut at = space.axes(dims);
+    let over = variable(&at[axis]).into_iter().collect();
+    if *reverse {
+        let last = dims[axis].sub(&Dim::ONE)?;
+        at[axis] = at[axis].scale(&Dim::constant(-1))?.offset(&last)?;
+    }
+    let combined = Combined {
+        combine: *kind,
+        operand: node.inputs[0],
+        at: at.clone(),
+        over,
+        is_scan: true,
+        is_of_nothing: false,
+    };
+    Ok((at, Some(combined)))
+}
+
 /// The value that is combined, and how. Combinations of nothing and of single elements need no
 /// loop.
 fn combine(
     lowerer: &mut Lowerer<'_>,
     c: Combined,
     dtype: DType,
-) -> Result<(lazulite_ir::ValueId, Kind), ScheduleError> {
+) -> Result<(ValueId, Kind), ScheduleError> {
     let identity = scalar_ops::identity(c.combine, dtype.compute());
     let Some(identity) = identity else {
         return Err(ScheduleError::Unsupported {
@@ -233,7 +253,7 @@ fn combine(
         let mut value = wide;
         if c.combine == Combine::Sum && dtype.is_float() {
             let start = lowerer.constant(identity);
-            let sum = InstOp::Binary(lazulite_ir::Binary::Add, start, wide);
+            let sum = InstOp::Binary(Binary::Add, start, wide);
             value = lowerer.emit(dtype.compute(), sum);
         }
         return Ok((lowerer.cast(value, dtype), Kind::Map));
@@ -250,54 +270,21 @@ fn combine(
     Ok((wide, kind))
 }
 
-/// Overlap-add as a sum over places: place `k` of window `w` belongs to element `a` when
-/// `w * stride = a - k * dilation`.
+/// Overlap-add as a sum over places.
 fn fold(
     graph: &Graph,
     policy: &Policy,
     faults: &mut Faults,
     id: NodeId,
 ) -> Result<Member, ScheduleError> {
-    let node = graph.node(id);
     let ty = graph.tensor_type(id);
-    let Op::Fold {
-        axis,
-        stride,
-        dilation,
-        ..
-    } = &node.op
-    else {
-        return define(graph, policy, faults, id);
-    };
-    let axis = *axis as usize;
-    let operand = node.inputs[0];
-    let from = &graph.tensor_type(operand).dims;
-    let (windows, places) = (&from[axis], &from[from.len() - 1]);
+    let operand = graph.node(id).inputs[0];
+    let places = graph.tensor_type(operand).dims.last();
     let mut space = Space::default();
     let coords = space.axes(&ty.dims);
-    let place = space.axis(places);
+    let place = space.axis(places.unwrap_or(&Dim::ONE));
     let mut lowerer = Lowerer::new(graph, policy, faults, Some(id), &space.dims);
-    let back = place.scale(&dilation.mul(&Dim::constant(-1))?)?;
-    let start = coords[axis].add(&back)?;
-    let window = start.floor_div(stride, lowerer.ranges())?;
-    let rest = start.modulo(stride, lowerer.ranges())?;
-    let inside = lowerer.in_range(&window, Dim::ZERO, windows.clone());
-    let exact = lowerer.in_range(&rest, Dim::ZERO, Dim::ONE);
-    let valid = lowerer.and(inside, exact);
-    let mut at = coords.clone();
-    at[axis] = window;
-    at.push(place.clone());
-    let wide = ty.dtype.compute();
-    let value = if from.iter().any(|d| d.is(0)) {
-        lowerer.constant(lazulite_ir::Scalar::from_bits(wide, 0))
-    } else {
-        lowerer.value(operand, at, valid)?
-    };
-    let mut value = lowerer.cast(value, wide);
-    if let Some(valid) = valid {
-        let zero = lowerer.constant(lazulite_ir::Scalar::from_bits(wide, 0));
-        value = lowerer.emit(wide, InstOp::Select(valid, value, zero));
-    }
+    let mut value = fold_point(&mut lowerer, id, &coords, &place)?;
     let kind = match variable(&place) {
         Some(place) => {
             let mut over = vec![false; space.dims.len()];
@@ -319,5 +306,49 @@ fn fold(
         cost: policy.cost(id),
         fragment: lowerer.finish(value),
         space: space.dims,
+    })
+}
+
+/// What a place adds to the element at `coords`: place `k` of window `w` belongs to element `a` when
+/// `w * stride = a - k * dilation`.
+fn fold_point(
+    lowerer: &mut Lowerer<'_>,
+    id: NodeId,
+    coords: &[IndexExpr],
+    place: &IndexExpr,
+) -> Result<ValueId, ScheduleError> {
+    let node = lowerer.graph.node(id);
+    let operand = node.inputs[0];
+    let from = lowerer.dims(operand);
+    let wide = lowerer.graph.tensor_type(id).dtype.compute();
+    let zero = lowerer.constant(Scalar::from_bits(wide, 0));
+    let Op::Fold {
+        axis,
+        stride,
+        dilation,
+        ..
+    } = &node.op
+    else {
+        return Ok(zero);
+    };
+    if from.iter().any(|d| d.is(0)) {
+        return Ok(zero);
+    }
+    let axis = *axis as usize;
+    let back = place.scale(&dilation.mul(&Dim::constant(-1))?)?;
+    let start = coords[axis].add(&back)?;
+    let window = start.floor_div(stride, lowerer.ranges())?;
+    let rest = start.modulo(stride, lowerer.ranges())?;
+    let inside = lowerer.in_range(&window, Dim::ZERO, from[axis].clone());
+    let exact = lowerer.in_range(&rest, Dim::ZERO, Dim::ONE);
+    let valid = lowerer.and(inside, exact);
+    let mut at = coords.to_vec();
+    at[axis] = window;
+    at.push(place.clone());
+    let value = lowerer.value(operand, at, valid)?;
+    let value = lowerer.cast(value, wide);
+    Ok(match valid {
+        Some(valid) => lowerer.emit(wide, InstOp::Select(valid, value, zero)),
+        None => value,
     })
 }

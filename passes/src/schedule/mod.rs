@@ -6,6 +6,7 @@
 //! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
 //!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
 //!   node is lowered ([`lower`], [`views`]) over the node's own coordinates;
+//! - [`places`] decides which of the values that cross from kernel to kernel go through memory;
 //! - [`emit`] gives tensors their buffers and makes steps of the tasks, [`assemble`] puts the members of a
 //!   group together in a [`draft`] of a kernel, [`loops`] gives it its last touches. Graphs inside of
 //!   operations are scheduled into the same plan ([`regions`]).
@@ -29,6 +30,7 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod places;
 mod policy;
 mod prepare;
 mod regions;
@@ -42,7 +44,7 @@ pub use error::ScheduleError;
 pub use machine::{Machine, SizeHints};
 
 use context::Context;
-use emit::{Results, schedule_graph};
+use emit::{Instance, Results, schedule_graph};
 use lazulite_ir::{BufferId, Graph, Plan};
 
 /// What scheduling may do and what it may assume.
@@ -71,6 +73,12 @@ impl Default for ScheduleOptions {
 pub fn schedule(graph: &Graph, options: &ScheduleOptions) -> Result<Plan, ScheduleError> {
     let mut cx = Context::new(graph, options)?;
     let inputs: Vec<BufferId> = (0..graph.inputs().len() as u32).map(BufferId).collect();
-    let (steps, outputs) = schedule_graph(&mut cx, graph, &inputs, Results::Outputs, 0)?;
-    Ok(cx.finish(steps, outputs, graph))
+    let instance = Instance {
+        graph,
+        inputs: &inputs,
+        invariant: &[],
+        depth: 0,
+    };
+    let scheduled = schedule_graph(&mut cx, instance, Results::Outputs)?;
+    Ok(cx.finish(scheduled.steps, scheduled.outputs, graph))
 }

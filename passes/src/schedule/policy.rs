@@ -38,12 +38,15 @@ const READ_COST: u32 = 4;
 /// index expressions.
 const MAX_REINDEXED: u32 = 4;
 
-/// Cost of a windowed value from which on it is kept: windows read each element several times.
-const WINDOW_COST: u32 = READ_COST + 1;
+/// Cost of a windowed value from which on it is kept: windows read each element several times. A
+/// padded tensor is not yet worth it.
+const WINDOW_COST: u32 = READ_COST + 3;
 
 /// The residence of every node.
 pub(super) struct Policy {
     residence: Vec<Residence>,
+    /// Nodes that are kept for no other reason than having several users.
+    shared: Vec<bool>,
     live: Vec<NodeId>,
     cost: Vec<Estimate>,
 }
@@ -90,6 +93,11 @@ impl Policy {
         &self.live
     }
 
+    /// True when `node` is kept only because it has several users.
+    pub fn is_only_shared(&self, node: NodeId) -> bool {
+        self.shared[node.index()]
+    }
+
     /// Cost of one element of `node` computed from its inputs in memory.
     pub fn cost(&self, node: NodeId) -> u32 {
         self.cost[node.index()].cost
@@ -105,6 +113,7 @@ impl Policy {
             users: count_users(graph, &live),
             policy: Policy {
                 residence: vec![Residence::Inline; graph.nodes().len()],
+                shared: vec![false; graph.nodes().len()],
                 cost: vec![Estimate::default(); graph.nodes().len()],
                 live: Vec::new(),
             },
@@ -183,6 +192,7 @@ struct Decision<'a> {
 
 impl Decision<'_> {
     fn raise(&mut self, node: NodeId, to: Residence) {
+        self.policy.shared[node.index()] = false;
         let residence = &mut self.policy.residence[node.index()];
         *residence = (*residence).max(to);
     }
@@ -300,11 +310,13 @@ impl Decision<'_> {
         }
         self.policy.cost[id.index()] = estimate;
         let is_view = node.op.class() == Class::View && !matches!(node.op, Op::Pad { .. });
-        if self.users[id.index()] >= 2
+        if self.policy.residence(id) == Residence::Inline
+            && self.users[id.index()] >= 2
             && !is_view
             && estimate.cost >= self.options.machine.keep_cost
         {
             self.raise(id, Residence::Kept);
+            self.policy.shared[id.index()] = true;
         }
         Ok(())
     }

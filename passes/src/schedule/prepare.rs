@@ -13,12 +13,6 @@ use lazulite_ir::{Binary, Combine, Dim, Dims, Graph, NodeId, Op, scalar_ops};
 
 const PASS: &str = "schedule";
 
-/// Multiplications of a product that is tiny.
-const TINY: i64 = 4096;
-
-/// Longest sums of products that are computed without packing.
-const SHORT: i64 = 2;
-
 /// The rewritten graph; `None` when there is nothing to rewrite.
 pub(super) fn prepare(
     graph: &Graph,
@@ -30,7 +24,7 @@ pub(super) fn prepare(
     let live = live_nodes(graph);
     let mut found = false;
     for &id in &live {
-        found |= is_small_product(graph, id)? || split_of(graph, id, options).is_some();
+        found |= is_small_product(graph, id, options)? || split_of(graph, id, options).is_some();
     }
     if !found {
         return Ok(None);
@@ -47,7 +41,7 @@ pub(super) fn prepare(
         }
         builder.at(graph.source(id));
         let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
-        new_of[id.index()] = if is_small_product(graph, id)? {
+        new_of[id.index()] = if is_small_product(graph, id, options)? {
             sum_of_products(&mut builder, graph, id, &inputs)?
         } else if let Some(split) = split_of(graph, id, options) {
             in_parts(&mut builder, &split, inputs[0])?
@@ -59,15 +53,24 @@ pub(super) fn prepare(
     Ok(Some(builder.finish(outputs, graph)))
 }
 
-fn is_small_product(graph: &Graph, id: NodeId) -> Result<bool, ScheduleError> {
+/// True when packing the operands costs more than it gains: each element is used about once, or
+/// there are few.
+fn is_small_product(
+    graph: &Graph,
+    id: NodeId,
+    options: &ScheduleOptions,
+) -> Result<bool, ScheduleError> {
     let Some(axes) = Axes::of(graph, id) else {
         return Ok(false);
     };
     let [b, m, n, k] = axes.extents()?;
-    let is_short = k.as_const().is_some_and(|k| k <= SHORT);
-    let all = Dim::product([&b, &m, &n, &k])?;
-    let is_tiny = all.as_const().is_some_and(|all| all <= TINY);
-    Ok(m.is(1) || n.is(1) || is_short || is_tiny)
+    let all = Dim::product([&b, &m, &n, &k])?.as_const();
+    let is_small = all.is_some_and(|all| all <= options.machine.small_product);
+    let is_thin = |d: &Dim| {
+        d.as_const()
+            .is_some_and(|d| d <= options.machine.thin_product)
+    };
+    Ok(is_thin(&m) || is_thin(&n) || k.is(1) || is_small)
 }
 
 /// The product as a multiplication of repeated operands and a sum.

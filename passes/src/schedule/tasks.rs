@@ -11,10 +11,10 @@ use super::faults::Faults;
 use super::group::Group;
 use super::lower::Stored;
 use super::member::{self, Member};
-use super::policy::{Policy, Residence, storage_of};
+use super::policy::{Policy, Residence};
 use super::scatter::{self, Scattering};
 use lazulite_ir::{Graph, NodeId, Op};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// A unit of work.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) enum Task {
 
 impl Task {
     /// The group that members can join.
-    fn group(&self) -> Option<&Group> {
+    pub fn group(&self) -> Option<&Group> {
         match self {
             Task::Kernel(group) => Some(group),
             Task::Product(contraction) => Some(&contraction.epilogue),
@@ -48,21 +48,13 @@ impl Task {
     }
 }
 
-/// All tasks of a graph.
-pub(super) struct Tasks {
-    /// In order.
-    pub list: Vec<Task>,
-    /// Tensors that have to be in memory.
-    pub in_memory: FxHashSet<Stored>,
-}
-
 /// Orders the work of a graph.
 pub(super) fn arrange(
     graph: &Graph,
     policy: &Policy,
     faults: &mut Faults,
     options: &ScheduleOptions,
-) -> Result<Tasks, ScheduleError> {
+) -> Result<Vec<Task>, ScheduleError> {
     let mut arranger = Arranger {
         graph,
         policy,
@@ -77,9 +69,7 @@ pub(super) fn arrange(
             arranger.place(id)?;
         }
     }
-    let list = arranger.list;
-    let in_memory = in_memory(graph, policy, &list);
-    Ok(Tasks { list, in_memory })
+    Ok(arranger.list)
 }
 
 struct Arranger<'a> {
@@ -185,37 +175,5 @@ impl Arranger<'_> {
                 self.last_reader.insert(read.from, position);
             }
         }
-    }
-}
-
-/// Values that outlive their kernel: those that must be in memory, and those that other tasks read.
-fn in_memory(graph: &Graph, policy: &Policy, list: &[Task]) -> FxHashSet<Stored> {
-    let mut found = FxHashSet::default();
-    for &id in policy.live() {
-        if policy.residence(id) == Residence::Stored {
-            found.insert(Stored::of(id));
-        }
-    }
-    for task in list {
-        match task {
-            Task::Kernel(group) => note_outside(group, &mut found),
-            Task::Product(contraction) => {
-                found.extend(contraction.operand_reads());
-                note_outside(&contraction.epilogue, &mut found);
-            }
-            Task::Scatter(scattering) => found.extend(scattering.reads()),
-            Task::Step(id) => {
-                let inputs = graph.node(*id).inputs.iter();
-                found.extend(inputs.map(|&i| storage_of(graph, i)));
-            }
-        }
-    }
-    found
-}
-
-fn note_outside(group: &Group, found: &mut FxHashSet<Stored>) {
-    for placed in &group.members {
-        let reads = placed.member.fragment.reads().map(|r| r.from);
-        found.extend(reads.filter(|r| !group.defines(*r)));
     }
 }

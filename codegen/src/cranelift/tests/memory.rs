@@ -191,8 +191,7 @@ fn half_floats_round_to_nearest_even() {
 }
 
 /// Sums over nested loops with remainders, into variables of every class.
-#[test]
-fn loops_variables_and_conditions() {
+fn sums() -> Function {
     let mut b = Builder::new(4);
     let classes = [Class::F32, Class::F64, Class::I32, Class::I64, Class::Mask];
     let vars = classes.map(|class| {
@@ -249,7 +248,12 @@ fn loops_variables_and_conditions() {
         let address = b.s_add(out, offset);
         b.store(dtype, address, MemAccess::Contiguous, value, None, false);
     }
-    let f = b.finish();
+    b.finish()
+}
+
+#[test]
+fn loops_variables_and_conditions() {
+    let f = sums();
     for sizes in [[0, 9], [1, 3], [1, 4], [3, 13], [6, 0], [5, 8]] {
         check(
             &format!("{sizes:?}"),

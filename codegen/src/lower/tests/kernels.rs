@@ -457,83 +457,71 @@ fn half_floats_are_computed_with() {
     }
 }
 
+/// All real types.
+const TYPES: &[DType] = DType::ALL.split_at(13).0;
+
+/// Numbers at the edges of the types.
+const EDGES: &[f64] = &[
+    0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -1.5,
+    127.0,
+    128.0,
+    255.0,
+    256.0,
+    -128.0,
+    -129.0,
+    32767.0,
+    32768.0,
+    65535.0,
+    65536.0,
+    2147483647.0,
+    2147483648.0,
+    -2147483648.0,
+    -2147483649.0,
+    4294967295.0,
+    4294967296.0,
+    9.2e18,
+    9.3e18,
+    1.8e19,
+    1.9e19,
+    -9.3e18,
+    1e30,
+    -1e30,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    16777217.0,
+    9007199254740993.0,
+    1e-42,
+    70000.0,
+    1.0009765625,
+];
+
+/// The number as bytes of an element.
+fn element(dtype: DType, x: f64) -> Vec<u8> {
+    let bits = lazulite_ir::Scalar::from_f64(dtype, x).bits();
+    bits.to_le_bytes()[..dtype.size()].to_vec()
+}
+
 /// Every cast between real types, on values at the edges of all of them.
 #[test]
 fn casts() {
-    let types = [
-        DType::Bool,
-        DType::U8,
-        DType::U16,
-        DType::U32,
-        DType::U64,
-        DType::I8,
-        DType::I16,
-        DType::I32,
-        DType::I64,
-        DType::F16,
-        DType::BF16,
-        DType::F32,
-        DType::F64,
-    ];
-    let edges = [
-        0.0,
-        1.0,
-        -1.0,
-        0.5,
-        -1.5,
-        127.0,
-        128.0,
-        255.0,
-        256.0,
-        -128.0,
-        -129.0,
-        32767.0,
-        32768.0,
-        65535.0,
-        65536.0,
-        2147483647.0,
-        2147483648.0,
-        -2147483648.0,
-        -2147483649.0,
-        4294967295.0,
-        4294967296.0,
-        9.2e18,
-        9.3e18,
-        1.8e19,
-        1.9e19,
-        -9.3e18,
-        1e30,
-        -1e30,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::NAN,
-        16777217.0,
-        9007199254740993.0,
-        1e-42,
-        70000.0,
-        1.0009765625,
-    ];
-    for from in types {
-        let values: Vec<u8> = edges
-            .iter()
-            .flat_map(|&x| {
-                lazulite_ir::Scalar::from_f64(from, x).bits().to_le_bytes()[..from.size()].to_vec()
-            })
-            .collect();
-        for to in types {
+    for &from in TYPES {
+        let values: Vec<u8> = EDGES.iter().flat_map(|&x| element(from, x)).collect();
+        for &to in TYPES {
             let text = format!(
                 "kernel(b0: {from} read, b1: {to} write) {{ outer o0 < {} lanes outer stage {{
                 v0 = load b0[o0] : {from}
                 v1 = cast v0 : {to}
                 store b1[o0] = v1
             }} }}",
-                edges.len()
+                EDGES.len()
             );
-            check(
-                &text,
-                &[values.clone(), vec![0; edges.len() * to.size()]],
-                &[],
-            );
+            let out = vec![0; EDGES.len() * to.size()];
+            check(&text, &[values.clone(), out], &[]);
         }
     }
 }
@@ -541,22 +529,9 @@ fn casts() {
 /// Every bitcast between types of a size.
 #[test]
 fn bitcasts() {
-    let types = [
-        DType::U8,
-        DType::U16,
-        DType::U32,
-        DType::U64,
-        DType::I8,
-        DType::I16,
-        DType::I32,
-        DType::I64,
-        DType::F16,
-        DType::BF16,
-        DType::F32,
-        DType::F64,
-    ];
+    let types = &TYPES[1..];
     for from in types {
-        for to in types.into_iter().filter(|t| t.size() == from.size()) {
+        for to in types.iter().filter(|t| t.size() == from.size()) {
             let text = format!(
                 "kernel(b0: {from} read, b1: {to} write) {{ outer o0 < 21 lanes outer stage {{
                 v0 = load b0[o0] : {from}

@@ -89,19 +89,23 @@ pub(super) const BINARY: &[Rule] = &[
         },
     ),
     exact(
-        "mul-neg-neg",
-        "two signs cancel in a product or quotient of floats, and modulo 2^n in a product of \
-         integers",
+        "mul-neg",
+        "the sign of a float product or quotient, and of an integer product modulo 2^n, goes \
+         outside: there it meets others and cancels",
         |f, n| {
-            let (g, dtype) = (function(n)?, f.dtype(n.inputs[0]));
-            let a = f.of_unary(Unary::Neg, n.inputs[0])?;
-            let b = f.of_unary(Unary::Neg, n.inputs[1])?;
-            let cancels = match g {
-                Binary::Mul => is_real_number(dtype),
-                Binary::Div => dtype.is_float(),
+            let (g, [a, b]) = (function(n)?, [n.inputs[0], n.inputs[1]]);
+            let sign_is_free = match g {
+                Binary::Mul => is_real_number(f.dtype(a)),
+                Binary::Div => f.dtype(a).is_float(),
                 _ => false,
             };
-            cancels.then(|| Expr::binary(g, a, b))
+            let positive = |x| f.of_unary(Unary::Neg, x);
+            let (x, y) = match (positive(a), positive(b)) {
+                (Some(a), _) => (a, b),
+                (None, Some(b)) => (a, b),
+                (None, None) => return None,
+            };
+            sign_is_free.then(|| Expr::unary(Unary::Neg, Expr::binary(g, x, y)))
         },
     ),
     exact(

@@ -39,12 +39,11 @@ pub(super) const PAD: &[Rule] = &[
         (all_zero(low) && all_zero(high) && all_zero(interior)).then(|| n.inputs[0].into())
     }),
     exact(
-        "pad-constant",
-        "a constant padded with itself is a larger constant",
+        "pad-scalar",
+        "a number repeated and padded with itself is repeated more often",
         |f, n| {
-            let value = f.splat(n.inputs[0])?;
-            (f.splat(n.inputs[1]) == Some(value))
-                .then(|| Some(Expr::Splat(value, tensor(n)?.0.clone())))?
+            let same = f.scalar(n.inputs[0]) == Some(n.inputs[1]);
+            same.then(|| Some(Expr::Broadcast(n.inputs[1], tensor(n)?.0.clone())))?
         },
     ),
     exact(

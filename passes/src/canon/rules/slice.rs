@@ -68,11 +68,11 @@ pub(super) const SLICE: &[Rule] = &[
         whole.then(|| n.inputs[0].into())
     }),
     exact(
-        "slice-of-constant",
-        "a part of a constant is a smaller constant",
+        "slice-of-scalar",
+        "a part of a number repeated is that number repeated less often",
         |f, n| {
-            let value = f.splat(n.inputs[0])?;
-            Some(Expr::Splat(value, tensor(n)?.0.clone()))
+            let value = f.scalar(n.inputs[0])?;
+            Some(Expr::Broadcast(value, tensor(n)?.0.clone()))
         },
     ),
     exact("slice-one", "one element has no step", |_, n| {

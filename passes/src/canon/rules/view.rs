@@ -20,11 +20,11 @@ pub(super) const VIEWS: &[Rule] = &[
         },
     ),
     exact(
-        "view-of-constant",
-        "a constant looks the same from everywhere",
+        "view-of-scalar",
+        "a number repeated everywhere looks the same from everywhere",
         |f, n| {
-            let value = f.splat(n.inputs[0])?;
-            Some(Expr::Splat(value, tensor(n)?.0.clone()))
+            let value = f.scalar(n.inputs[0])?;
+            Some(Expr::Broadcast(value, tensor(n)?.0.clone()))
         },
     ),
     exact(
@@ -76,11 +76,11 @@ pub(super) const VIEWS: &[Rule] = &[
 
 pub(super) const WINDOW: &[Rule] = &[
     exact(
-        "window-of-constant",
-        "a constant looks the same through every window",
+        "window-of-scalar",
+        "a number repeated everywhere looks the same through every window",
         |f, n| {
-            let value = f.splat(n.inputs[0])?;
-            Some(Expr::Splat(value, tensor(n)?.0.clone()))
+            let value = f.scalar(n.inputs[0])?;
+            Some(Expr::Broadcast(value, tensor(n)?.0.clone()))
         },
     ),
     exact(

@@ -1,10 +1,12 @@
 //! Plans against the graph interpreter.
 
+mod compose;
 mod fusion;
+mod models;
 mod ops;
 mod random;
 
-use super::{ScheduleOptions, schedule};
+use super::{Machine, ScheduleOptions, schedule};
 use crate::build::{Builder, Emit};
 use lazulite_ir::{
     Array, DType, Dim, Environment, EvalMode, Graph, Kernel, NodeId, Op, Plan, Scalar, Step,

@@ -74,11 +74,49 @@ fn compare_all(case: &Case) -> Result<(), TestCaseError> {
     compare(case, &reference(), false)?;
     compare(case, &ScheduleOptions::default(), false)?;
     compare(case, &ScheduleOptions::default(), true)?;
-    // Small limits cut kernels everywhere.
-    let mut small = ScheduleOptions::default();
-    small.machine.kernel_insts = 24;
-    small.machine.keep_cost = 3;
-    compare(case, &small, true)
+    compare(case, &on_a_small_machine(), true)?;
+    compare(case, &on_a_large_machine(), false)
+}
+
+/// Limits are met everywhere: kernels are cut, rows are long, sums are split, products are packed.
+pub(super) fn on_a_small_machine() -> ScheduleOptions {
+    let mut options = ScheduleOptions::default();
+    options.sizes.other = 3;
+    options.machine = Machine {
+        kernel_insts: 24,
+        kernel_buffers: 4,
+        row_elements: 8,
+        column_elements: 5,
+        parallel_points: 2,
+        serial_elements: 4,
+        keep_cost: 3,
+        repeat_cost: 40,
+        small_product: 0,
+        thin_product: 0,
+        reduce_block: 3,
+    };
+    options
+}
+
+/// No limit is met: what can be in one kernel is.
+pub(super) fn on_a_large_machine() -> ScheduleOptions {
+    let machine = Machine {
+        kernel_insts: 4096,
+        kernel_buffers: 4096,
+        row_elements: i64::MAX,
+        column_elements: i64::MAX,
+        parallel_points: 0,
+        serial_elements: i64::MAX,
+        keep_cost: 6,
+        repeat_cost: 0,
+        small_product: 0,
+        thin_product: 0,
+        reduce_block: i64::MAX,
+    };
+    ScheduleOptions {
+        machine,
+        ..ScheduleOptions::default()
+    }
 }
 
 proptest! {

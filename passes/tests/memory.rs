@@ -1,0 +1,223 @@
+//! Sharing memory changes no results: plans of random programs give the same before and after
+//! planning, also when dead memory is overwritten and parameters are given up.
+
+use lazulite_ir::arbitrary::{Case, Config, cases};
+use lazulite_ir::{
+    Array, Environment, EvalError, EvalMode, Place, Plan, Step, Symbol, eval_plan, parse_graph,
+    print_plan, verify_plan,
+};
+use lazulite_passes::memory::{ALIGN, Peak, Request, arrange, memory, peak_bytes};
+use lazulite_passes::{Artifact, Options, PassError, ScheduleOptions, Stage, compile_to_plan, run};
+use proptest::prelude::*;
+
+fn any_case() -> impl Strategy<Value = Case> {
+    let flags = any::<[bool; 3]>();
+    let config = (flags, 1..24usize).prop_map(|([symbolic, foreign, faults], steps)| Config {
+        symbolic,
+        foreign,
+        faults,
+        steps,
+        elements: 60,
+        ..Config::default()
+    });
+    config.prop_flat_map(cases)
+}
+
+/// The plan before memory planning; `None` for what cannot be compiled.
+fn scheduled(case: &Case, fuse: bool) -> Option<Plan> {
+    let options = Options {
+        schedule: ScheduleOptions {
+            fuse,
+            ..ScheduleOptions::default()
+        },
+        ..Options::default()
+    };
+    let start = Artifact::Graph(case.graph.clone());
+    match run(
+        start,
+        Stage::Trace,
+        Stage::Schedule,
+        &options,
+        &mut |_, _| {},
+    ) {
+        Ok(Artifact::Plan(plan)) => Some(plan),
+        Ok(Artifact::Graph(_)) => panic!("scheduling gives a plan"),
+        // Products scattered into complex numbers, the one form that cannot be split.
+        Err(PassError::Unsupported { what, .. }) if what.contains("combine=prod") => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn results(plan: &Plan, case: &Case, mode: EvalMode) -> Result<Vec<Array>, EvalError> {
+    let sizes = case.sizes();
+    let environment = Environment {
+        sizes: &|s| sizes.get(s).copied(),
+        foreign: &|_| None,
+    };
+    eval_plan(plan, &case.inputs, environment, mode)
+}
+
+fn check(case: &Case, plan: &Plan) {
+    let planned = memory(plan).unwrap();
+    let text = || format!("{}\n{}", print_plan(plan), print_plan(&planned));
+    if let Err(findings) = verify_plan(&planned) {
+        panic!("{findings}\n{}", text());
+    }
+    for mode in EvalMode::all() {
+        // The order of summation differs between modes, so only the memory is different here.
+        let plain = EvalMode {
+            packed: false,
+            donate: false,
+            ..mode
+        };
+        let expected = results(plan, case, plain);
+        let got = results(&planned, case, mode);
+        match (&expected, &got) {
+            (Ok(expected), Ok(got)) => assert_eq!(got, expected, "{mode:?}\n{}", text()),
+            (Err(EvalError::Fault { .. }), Err(EvalError::Fault { .. })) => {}
+            _ => panic!("{mode:?}: {got:?}, expected {expected:?}\n{}", text()),
+        }
+    }
+    let again = memory(&planned).unwrap();
+    assert_eq!(print_plan(&again), print_plan(&planned));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn planning_memory_changes_nothing(case in any_case(), fuse in any::<bool>()) {
+        if let Some(plan) = scheduled(&case, fuse) {
+            check(&case, &plan);
+        }
+    }
+}
+
+/// The plan of a graph, every operation a kernel of its own if `fuse` is false.
+fn compiled(text: &str, fuse: bool) -> Plan {
+    let options = Options {
+        schedule: ScheduleOptions {
+            fuse,
+            ..ScheduleOptions::default()
+        },
+        ..Options::default()
+    };
+    compile_to_plan(&parse_graph(text).unwrap(), &options).unwrap()
+}
+
+fn sizes(symbol: &Symbol) -> Option<i64> {
+    (*symbol == Symbol::new("n")).then_some(1000)
+}
+
+#[test]
+fn chains_are_computed_in_the_memory_of_their_result() {
+    let text = "graph(%0: f32[n], %1: f32[n]) {
+        %2 = add %0, %1 : f32[n]
+        %3 = exp %2 : f32[n]
+        %4 = tanh %3 : f32[n]
+        return %4
+    }";
+    let plan = compiled(text, false);
+    assert_eq!(plan.steps.len(), 3);
+    let peak = peak_bytes(&plan, &sizes).unwrap();
+    assert_eq!(
+        peak,
+        Peak {
+            arena: 0,
+            outputs: 4000
+        }
+    );
+    // The parameters die as well in the step that first writes this memory; one can be given up.
+    assert_eq!(plan.donations.len(), 1);
+}
+
+#[test]
+fn parameters_are_donated_to_their_updates() {
+    let text = "graph(%0: f32[n], %1: f32[n], %2: f32[]) {
+        %3 = reshape %2 {dims=[1]} : f32[1]
+        %4 = expand %3 {dims=[n]} : f32[n]
+        %5 = mul %1, %4 : f32[n]
+        %6 = add %0, %5 : f32[n]
+        return %6
+    }";
+    let plan = compiled(text, true);
+    assert_eq!(plan.steps.len(), 1);
+    let [(input, output)] = plan.donations[..] else {
+        panic!("{:?}", plan.donations);
+    };
+    assert!(input < 2, "the scalar is too small");
+    assert_eq!(plan.buffers[output.0 as usize].place, Place::Output);
+}
+
+#[test]
+fn what_is_read_elsewhere_is_not_overwritten() {
+    // Every row of the result needs all of the parameter.
+    let text = "graph(%0: f32[4, 4]) {
+        %1 = permute %0 {perm=[1, 0]} : f32[4, 4]
+        %2 = add %0, %1 : f32[4, 4]
+        return %2
+    }";
+    assert_eq!(compiled(text, true).donations, []);
+}
+
+#[test]
+fn results_are_not_donated() {
+    let text = "graph(%0: f32[4]) {
+        %1 = exp %0 : f32[4]
+        return %1, %0
+    }";
+    assert_eq!(compiled(text, true).donations, []);
+}
+
+#[test]
+fn epilogues_write_over_the_product() {
+    let text = "graph(%0: f32[64, 64], %1: f32[64, 64]) {
+        %2 = contract %0, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[64, 64]
+        %3 = tanh %2 : f32[64, 64]
+        return %3
+    }";
+    let plan = compiled(text, true);
+    let peak = peak_bytes(&plan, &sizes).unwrap();
+    assert_eq!(peak.outputs, 64 * 64 * 4);
+    let products = plan.steps.iter().filter_map(|step| match step {
+        Step::Contract(contract) => Some(contract.product),
+        _ => None,
+    });
+    let result = plan.outputs[0].0;
+    for product in products {
+        let place = &plan.buffers[product.0 as usize].place;
+        assert_eq!(*place, Place::Alias(result), "{}", print_plan(&plan));
+    }
+}
+
+#[test]
+fn sizes_that_overflow_are_an_error() {
+    let plan = compiled(
+        "graph(%0: f32[n]) {\n %1 = exp %0 : f32[n]\n return %1\n}",
+        true,
+    );
+    let huge = |_: &Symbol| Some(i64::MAX / 2);
+    assert_eq!(peak_bytes(&plan, &huge), Err(PassError::Size));
+    assert_eq!(peak_bytes(&plan, &|_| None), Err(PassError::Size));
+}
+
+proptest! {
+    #[test]
+    fn living_buffers_never_overlap(
+        raw in prop::collection::vec((0u64..3000, 0u32..30, 0u32..10), 0..40)
+    ) {
+        let request = |&(bytes, first, more)| Request { bytes, live: (first, first + more) };
+        let requests: Vec<Request> = raw.iter().map(request).collect();
+        let arrangement = arrange(&requests).unwrap();
+        let places: Vec<_> = requests.iter().zip(arrangement.offsets).collect();
+        for (i, &(a, at)) in places.iter().enumerate() {
+            prop_assert_eq!(at % ALIGN, 0);
+            prop_assert!(at + a.bytes <= arrangement.total || a.bytes == 0);
+            for &(b, other) in &places[i + 1..] {
+                let meet = a.live.0 <= b.live.1 && b.live.0 <= a.live.1;
+                let apart = at + a.bytes <= other || other + b.bytes <= at;
+                prop_assert!(!meet || apart || a.bytes == 0 || b.bytes == 0);
+            }
+        }
+    }
+}

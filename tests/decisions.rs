@@ -341,3 +341,48 @@ fn d11_4_temporaries_of_one_expression_keep_only_what_was_expensive() {
         "the product and the sum: {results}"
     );
 }
+
+#[test]
+fn captured_functions_that_call_themselves_are_an_error() {
+    let _turn = alone();
+    type Function = Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
+    static SELF: std::sync::OnceLock<Function> = std::sync::OnceLock::new();
+    let f = compile(|[x]: [Tensor; 1]| match SELF.get().map(|f| f(&x)) {
+        Some(Ok(y)) => y,
+        Some(Err(e)) => Tensor::full((), i64::from(e.kind() == ErrorKind::Capture)),
+        None => x,
+    });
+    assert!(SELF.set(Box::new(move |x| f.call([x]))).is_ok());
+    let y = SELF.get().unwrap()(&Tensor::ones([2])).unwrap();
+    assert_eq!(y.item::<i64>().unwrap(), 1);
+}
+
+#[test]
+fn d11_2_nothing_has_no_extremum_in_a_general_program_either() {
+    let _turn = alone();
+    let f = compile(|[x]: [Tensor; 1]| x.amax(0));
+    for n in [2usize, 3, 4] {
+        assert_eq!(
+            f.call([&Tensor::ones([n])]).unwrap().item::<f32>().unwrap(),
+            1.0
+        );
+    }
+    assert_eq!(
+        f.call([&Tensor::ones([0usize])]).unwrap_err().kind(),
+        ErrorKind::Shape
+    );
+}
+
+#[test]
+fn half_floats_are_averaged_and_normalised_in_f32() {
+    let x = Tensor::full_of([2000], 100.0, DType::F16);
+    assert_eq!(x.mean(0).cast(DType::F32).item::<f32>().unwrap(), 100.0);
+    assert_eq!(x.var(0, 1).dtype().unwrap(), DType::F16);
+    let y = Tensor::from_vec(vec![0.0f32, 300.0, 600.0, 900.0], [4]).cast(DType::F16);
+    let z = y
+        .layer_norm(1, None, None, 1e-5)
+        .cast(DType::F32)
+        .to_vec::<f32>()
+        .unwrap();
+    assert!((z[3] - 1.3416).abs() < 1e-2, "{z:?}");
+}

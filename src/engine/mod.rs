@@ -183,7 +183,7 @@ pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
 
 /// The number as the value of a 0-d parameter.
 pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
-    let bytes = literal.bits.to_le_bytes();
+    let bytes = u128::from(literal.bits).to_le_bytes();
     Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
 }
 

@@ -166,14 +166,13 @@ impl Tracer {
         let ty: &TensorType = &node.ty;
         t.key.push(LEAF);
         ty.structure(&mut t.key);
-        // Axes of size 1 broadcast: with others in their place it is another program.
-        t.key.extend(
-            ty.dims
-                .iter()
-                .enumerate()
-                .filter(|(_, d)| d.is(1))
-                .map(|(i, _)| ONE | i as u64),
-        );
+        // Axes of size 1 broadcast and those of size 0 have no extrema: with others in their place it
+        // is another program.
+        let special = |(axis, d): (usize, &Dim)| {
+            let size = d.as_const().filter(|size| matches!(size, 0 | 1))?;
+            Some(SPECIAL | (size as u64) << 32 | axis as u64)
+        };
+        t.key.extend(ty.dims.iter().enumerate().filter_map(special));
         t.dims.extend(ty.dims.iter().cloned());
         t.leaves.push(t.nodes.len() as u32);
         self.push(node.clone(), SmallVec::new(), value, first_dim);
@@ -276,7 +275,7 @@ impl Tracer {
 const LEAF: u64 = 1 << 40;
 const LITERAL: u64 = 1 << 41;
 const RECORDED: u64 = 1 << 42;
-const ONE: u64 = 1 << 43;
+const SPECIAL: u64 = 1 << 43;
 const ROOTS: u64 = 1 << 44;
 
 fn write_structure(node: &Node, trace: &mut Trace) {

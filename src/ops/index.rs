@@ -580,8 +580,8 @@ impl Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
         let written = (|| {
-            let count = self.dims()?.iter().product::<usize>();
             let dims: Vec<Dim> = (0..self.rank()?).map(|i| self.dim(i as i64)).collect();
+            let count = dims.iter().fold(Dim::from(1i64), |n, d| n * d);
             // The flat positions of the part, found by indexing a tensor of positions.
             let positions = index(
                 &Tensor::iota(count).reshape(dims.clone()),

@@ -4,6 +4,7 @@
 //! integer and bool tensors to f32 first.
 
 use super::arithmetic;
+use crate::location::Scope;
 use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
@@ -328,6 +329,17 @@ impl Tensor {
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         self.record_cast(dtype)
+    }
+
+    /// Applies `f`, for half floats in f32 with one rounding at the end: sums of squares and
+    /// exponentials leave their range long before the result does.
+    #[track_caller]
+    pub(crate) fn in_single(&self, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+        let _pinned = Scope::pin();
+        match self.dtype() {
+            Ok(dtype @ (DType::F16 | DType::BF16)) => f(&self.cast(DType::F32)).cast(dtype),
+            _ => f(self),
+        }
     }
 
     /// Integers and bools as f32, everything else as it is.

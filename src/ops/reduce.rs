@@ -158,26 +158,29 @@ impl Tensor {
     /// Logarithm of the sum of exponentials, without overflow.
     #[track_caller]
     pub fn logsumexp(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let top = finite_or_zero(&x.amax_keepdim(axis));
-        let sum = x.sub(&top).exp().sum(axis);
-        sum.log().add(top.squeeze(axis))
+        self.to_floating().in_single(|x| {
+            let top = finite_or_zero(&x.amax_keepdim(axis));
+            let sum = x.sub(&top).exp().sum(axis);
+            sum.log().add(top.squeeze(axis))
+        })
     }
 
     /// Exponentials divided by their sum along an axis, without overflow.
     #[track_caller]
     pub fn softmax(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let e = x.sub(x.amax_keepdim(axis)).exp();
-        e.div(e.sum_keepdim(axis))
+        self.to_floating().in_single(|x| {
+            let e = x.sub(x.amax_keepdim(axis)).exp();
+            e.div(e.sum_keepdim(axis))
+        })
     }
 
     /// Logarithm of [`Tensor::softmax`], accurate where that is small.
     #[track_caller]
     pub fn log_softmax(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let shifted = x.sub(x.amax_keepdim(axis));
-        shifted.sub(shifted.exp().sum_keepdim(axis).log())
+        self.to_floating().in_single(|x| {
+            let shifted = x.sub(x.amax_keepdim(axis));
+            shifted.sub(shifted.exp().sum_keepdim(axis).log())
+        })
     }
 
     /// Running sum along an axis. Integers and bools are summed as i64.
@@ -348,15 +351,15 @@ impl Tensor {
                 .operand(self.note("self"))
                 .hint("cast to a floating-point type first"),
             ),
-            (Ok(dtype), Ok(axes)) => {
-                let count = self.count_along(op, &axes);
-                let sum = if self.rank().is_ok_and(|r| r == 0) {
-                    self.clone()
+            (Ok(_), Ok(axes)) => self.in_single(|x| {
+                let count = x.count_along(op, &axes);
+                let sum = if x.rank().is_ok_and(|r| r == 0) {
+                    x.clone()
                 } else {
-                    self.reduce_axes(op, Combine::Sum, axes, keepdim)
+                    x.reduce_axes(op, Combine::Sum, axes, keepdim)
                 };
-                sum.div(count).cast(dtype)
-            }
+                sum.div(count)
+            }),
             (Err(e), _) | (_, Err(e)) => Tensor::error(e.at(place)),
         }
     }
@@ -376,11 +379,13 @@ impl Tensor {
             Err(e) => return Tensor::error(e.at(place)),
         };
         let axes = axes.as_slice();
-        let centred = self.sub(self.mean_of(op, axes, true));
-        let squares = centred.square().reduce(op, Combine::Sum, axes, keepdim);
-        let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
-        let freedom = self.count_along(op, &axes).sub(correction).maximum(0);
-        squares.div(freedom)
+        self.in_single(|x| {
+            let centred = x.sub(x.mean_of(op, axes, true));
+            let squares = centred.square().reduce(op, Combine::Sum, axes, keepdim);
+            let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
+            let freedom = x.count_along(op, &axes).sub(correction).maximum(0);
+            squares.div(freedom)
+        })
     }
 
     #[track_caller]

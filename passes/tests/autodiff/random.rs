@@ -3,10 +3,11 @@
 use crate::check::{differentiable, filled, parts};
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{
-    Array, DType, Graph, NodeId, Op, Scalar, Symbol, TensorType, interpret, print_graph,
-    verify_graph,
+    Array, DType, Environment, EvalMode, Graph, NodeId, Op, Scalar, Symbol, TensorType, Tolerance,
+    eval_plan, interpret, print_graph, verify_graph,
 };
 use lazulite_passes::autodiff::{AutodiffError, NoRules, Seed, jvp, vjp};
+use lazulite_passes::{Options, PassError, compile_to_plan};
 use proptest::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -151,9 +152,50 @@ fn check_modes(
         print_graph(graph),
         print_graph(&reverse.graph)
     );
+    let inputs = [inputs, &cotangents].concat();
+    if tame {
+        compiles(&reverse.graph, &inputs, &pulled, sizes, 1e-9 * (1.0 + size))?;
+    }
     if order > 1 {
-        let inputs = [inputs, &cotangents].concat();
         return check_modes(&reverse.graph, &inputs, sizes, order - 1);
+    }
+    Ok(())
+}
+
+/// The compiled program gives the same, up to a difference of `absolute`.
+fn compiles(
+    graph: &Graph,
+    inputs: &[Array],
+    expected: &[Array],
+    sizes: &FxHashMap<Symbol, i64>,
+    absolute: f64,
+) -> Result<(), TestCaseError> {
+    let plan = match compile_to_plan(graph, &Options::default()) {
+        // Products scattered into complex numbers, the one form that cannot be split.
+        Err(PassError::Unsupported { what, .. }) if what.contains("combine=prod") => return Ok(()),
+        other => other.unwrap(),
+    };
+    let environment = Environment {
+        sizes: &|s| sizes.get(s).copied(),
+        foreign: &|_| None,
+    };
+    let results = eval_plan(&plan, inputs, environment, EvalMode::default()).unwrap();
+    let tolerance = Tolerance {
+        absolute,
+        ..Tolerance::EXACT
+    };
+    for (k, (got, expected)) in results.iter().zip(expected).enumerate() {
+        let mut got = got.clone();
+        if expected.dtype.is_complex() {
+            got.dtype = expected.dtype;
+            got.dims.pop();
+        }
+        let difference = got.difference(expected, tolerance);
+        prop_assert!(
+            difference.is_none(),
+            "result {k}: {difference:?}\n{}",
+            print_graph(graph)
+        );
     }
     Ok(())
 }

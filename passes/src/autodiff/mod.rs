@@ -105,6 +105,7 @@ pub fn vjp(graph: &Graph, seeds: &[Seed], wrt: &[NodeId], rules: &dyn Rules) -> 
     let tape = Tape::record(&mut cx, graph, &inputs, wrt, &targets, kept)?;
     let mut cotangents = Vec::with_capacity(ends.len());
     for (output, seed, parameter) in ends {
+        cx.at_derivative_of(graph.source(output));
         let cotangent = match seed.node() {
             Some(node) => tape.value(node)?,
             None => seed_value(&mut cx, parameter, graph.tensor_type(output))?,

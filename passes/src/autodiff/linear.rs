@@ -3,7 +3,7 @@
 
 use super::Result;
 use super::context::Cx;
-use crate::build::Emit;
+use crate::build::{Emit, is_identity};
 use lazulite_ir::{Binary, Combine, DType, Dim, Dims, NodeId, Op, TensorType, Unary};
 
 /// A linear map of one tensor. Nodes in it are constants of the map.
@@ -85,7 +85,24 @@ pub(super) struct Pads {
 }
 
 impl Pads {
-    pub fn op(&self) -> Op {
+    /// The widths of a Pad; `None` for others.
+    pub fn of(op: &Op) -> Option<Pads> {
+        let Op::Pad {
+            low,
+            high,
+            interior,
+        } = op.clone()
+        else {
+            return None;
+        };
+        Some(Pads {
+            low,
+            high,
+            interior,
+        })
+    }
+
+    fn op(&self) -> Op {
         Op::Pad {
             low: self.low.clone(),
             high: self.high.clone(),
@@ -99,6 +116,15 @@ impl Pads {
 pub(super) struct Indices {
     pub axes: Vec<u32>,
     pub nodes: Vec<NodeId>,
+}
+
+impl Indices {
+    pub fn new(axes: &[u32], nodes: &[NodeId]) -> Indices {
+        Indices {
+            axes: axes.to_vec(),
+            nodes: nodes.to_vec(),
+        }
+    }
 }
 
 /// A contraction seen from one side.
@@ -182,6 +208,51 @@ impl Map {
 }
 
 impl Linear {
+    /// The operation as one of these; `None` if it is none.
+    pub fn of(op: &Op) -> Option<Linear> {
+        Some(match op.clone() {
+            Op::Cast { dtype } => Linear::Cast(dtype),
+            Op::Real {} => Linear::Real,
+            Op::Imag {} => Linear::Imag,
+            Op::Reshape { dims } => Linear::Reshape(dims),
+            Op::Permute { perm } => Linear::Permute(perm),
+            Op::Expand { dims } => Linear::Expand(dims),
+            Op::Slice { start, len, step } => Linear::Slice { start, len, step },
+            Op::Window {
+                axis,
+                size,
+                stride,
+                dilation,
+            } => Linear::Window {
+                axis,
+                size,
+                stride,
+                dilation,
+            },
+            Op::Fold {
+                axis,
+                len,
+                stride,
+                dilation,
+            } => Linear::Fold {
+                axis,
+                len,
+                stride,
+                dilation,
+            },
+            Op::Reduce {
+                kind: Combine::Sum,
+                axes,
+            } => Linear::Sum(axes),
+            Op::Scan {
+                kind: Combine::Sum,
+                axis,
+                reverse,
+            } => Linear::Running { axis, reverse },
+            _ => return None,
+        })
+    }
+
     fn primitive(&self) -> Op {
         match self.clone() {
             Linear::Cast(dtype) => Op::Cast { dtype },
@@ -374,22 +445,40 @@ fn unfolded(
     axis: u32,
     [stride, dilation]: [&Dim; 2],
 ) -> Result<NodeId> {
-    let places = &from.dims[from.rank() - 1];
-    if places.is(0) || from.dims[axis as usize].is(0) {
+    let axis_index = axis as usize;
+    let (count, places) = (&from.dims[axis_index], &from.dims[from.rank() - 1]);
+    if places.is(0) || count.is(0) {
         return cx.zeros(from);
+    }
+    let (mut g, mut size) = (g, places.clone());
+    if Dim::ONE.compare_le(places) != Some(true) {
+        // Windows without places reach nowhere, but those with one must find room.
+        size = places.maximum(&Dim::ONE);
+        let last = count.sub(&Dim::ONE)?.mul(stride)?;
+        let needed = last.add(&size.sub(&Dim::ONE)?.mul(dilation)?)?;
+        let missing = needed.add(&Dim::ONE)?.sub(&cx.dims(g)[axis_index])?;
+        let none: Dims = cx.dims(g).iter().map(|_| Dim::ZERO).collect();
+        let mut high = none.clone();
+        high[axis_index] = missing.maximum(&Dim::ZERO);
+        let pads = Pads {
+            low: none.clone(),
+            high,
+            interior: none,
+        };
+        g = padded(cx, g, &pads)?;
     }
     let op = Op::Window {
         axis,
-        size: places.clone(),
+        size,
         stride: stride.clone(),
         dilation: dilation.clone(),
     };
     let windows = cx.emit(op, &[g])?;
-    let count = from.dims[axis as usize].clone();
-    if cx.dims(windows)[axis as usize] == count {
+    if cx.dims(windows) == from.dims {
         return Ok(windows);
     }
-    Ok(cx.slice_axis(windows, axis as usize, Dim::ZERO, count)?)
+    let windows = cx.slice_axis(windows, axis_index, Dim::ZERO, count.clone())?;
+    Ok(cx.slice_axis(windows, from.rank() - 1, Dim::ZERO, places.clone())?)
 }
 
 pub(super) fn gather(cx: &mut Cx<'_, '_>, x: NodeId, at: &Indices) -> Result<NodeId> {
@@ -435,31 +524,45 @@ impl Contracted {
         };
         let other = cx.cast(self.other, *acc)?;
         let other = cx.conj(other)?;
-        let free = |[batch, sum]: [&Vec<u32>; 2], rank: usize| -> Vec<u32> {
-            let paired = |a: &u32| batch.contains(a) || sum.contains(a);
-            (0..rank as u32).filter(|a| !paired(a)).collect()
-        };
-        let my_free = free(mine, self.from.rank());
-        let other_free = free(others, cx.dims(other).len());
+        let my_free = free_axes(mine, self.from.rank());
+        let other_free = free_axes(others, cx.dims(other).len());
+        // The cotangent's axes are batch, free axes of lhs, free axes of rhs.
         let batches = mine[0].len() as u32;
-        // The result's axes are batch, free axes of lhs, free axes of rhs.
-        let before = if self.right { 0 } else { my_free.len() };
-        let first = batches + before as u32;
+        let first = batches + if self.right { 0 } else { my_free.len() as u32 };
+        let of_g = [
+            (0..batches).collect(),
+            (first..first + other_free.len() as u32).collect(),
+        ];
+        let of_other = [others[0].clone(), other_free];
+        // The product has these axes of mine: batch, then the free ones from the cotangent, and
+        // the summed ones in the order of `other`. The cotangent goes where that saves a permutation.
+        let mut summed: Vec<(u32, u32)> = others[1].iter().copied().zip(mine[1].clone()).collect();
+        summed.sort_unstable();
+        let summed: Vec<u32> = summed.into_iter().map(|(_, mine)| mine).collect();
+        let other_first = [&mine[0][..], &summed, &my_free].concat();
+        let (axes, operands, [lhs, rhs]) = if is_identity(&other_first) {
+            (other_first, [other, g], [of_other, of_g])
+        } else {
+            let g_first = [&mine[0][..], &my_free, &summed].concat();
+            (g_first, [g, other], [of_g, of_other])
+        };
+        let ([lhs_batch, lhs_sum], [rhs_batch, rhs_sum]) = (lhs, rhs);
         let op = Op::Contract {
-            lhs_batch: (0..batches).collect(),
-            rhs_batch: others[0].clone(),
-            lhs_sum: (first..first + other_free.len() as u32).collect(),
-            rhs_sum: other_free,
+            lhs_batch,
+            rhs_batch,
+            lhs_sum,
+            rhs_sum,
             acc: *acc,
         };
-        let product = cx.emit(op, &[g, other])?;
-        // Its axes: batch, my free axes, and the summed axes in the order of `other`.
-        let mut summed: Vec<usize> = (0..others[1].len()).collect();
-        summed.sort_by_key(|&i| others[1][i]);
-        let axes = mine[0].iter().chain(&my_free).copied();
-        let axes: Vec<u32> = axes.chain(summed.iter().map(|&i| mine[1][i])).collect();
+        let product = cx.emit(op, &operands)?;
         let ordered = cx.permute(product, inverse(&axes))?;
         let ordered = cx.cast(ordered, self.from.dtype)?;
         cx.conform(ordered, &self.from.dims)
     }
+}
+
+/// The axes of an operand that are neither batch nor summed.
+fn free_axes([batch, sum]: [&Vec<u32>; 2], rank: usize) -> Vec<u32> {
+    let paired = |a: &u32| batch.contains(a) || sum.contains(a);
+    (0..rank as u32).filter(|a| !paired(a)).collect()
 }

@@ -7,7 +7,7 @@ use super::context::Cx;
 use super::linear::{Contracted, Indices, Linear, Map, Pads};
 use super::{ordered, pointwise, product};
 use crate::build::Emit;
-use lazulite_ir::{Combine, DType, Dim, Dims, NodeId, Op, Scalar, TensorType};
+use lazulite_ir::{Combine, DType, Dim, Dims, NodeId, Op, Scalar};
 
 /// An operation in the graph under construction.
 #[derive(Clone, Copy)]
@@ -28,8 +28,6 @@ pub(super) fn linearise(
     result: usize,
 ) -> Result<Option<Vec<Map>>> {
     let x = at.operands[operand];
-    let only = |op: Linear, from: TensorType| Some(vec![Map::Primitive { op, from }]);
-    let from = cx.ty(x).clone();
     Ok(match at.op {
         Op::Input { .. }
         | Op::Const { .. }
@@ -38,12 +36,18 @@ pub(super) fn linearise(
         | Op::Random { .. }
         | Op::Bitcast { .. }
         | Op::Compare { .. } => None,
-        Op::Cast { dtype } => only(Linear::Cast(*dtype), from),
+        Op::Cast { .. }
+        | Op::Real {}
+        | Op::Imag {}
+        | Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Expand { .. }
+        | Op::Slice { .. }
+        | Op::Window { .. }
+        | Op::Fold { .. } => linear(cx, at),
         Op::Complex {} => Some(vec![Map::Part {
             imaginary: operand == 1,
         }]),
-        Op::Real {} => only(Linear::Real, from),
-        Op::Imag {} => only(Linear::Imag, from),
         Op::Unary { f } => Some(pointwise::unary(cx, *f, x, at.value)?),
         Op::Binary { f } => {
             let operands = [at.operands[0], at.operands[1]];
@@ -53,55 +57,9 @@ pub(super) fn linearise(
             mask: at.operands[0],
             when: operand == 1,
         }]),
-        Op::Reshape { dims } => only(Linear::Reshape(dims.clone()), from),
-        Op::Permute { perm } => only(Linear::Permute(perm.clone()), from),
-        Op::Expand { dims } => only(Linear::Expand(dims.clone()), from),
-        Op::Pad {
-            low,
-            high,
-            interior,
-        } => {
-            let pads = Pads {
-                low: low.clone(),
-                high: high.clone(),
-                interior: interior.clone(),
-            };
-            Some(vec![pad(cx, at.operands[0], pads, operand)?])
-        }
-        Op::Slice { start, len, step } => {
-            let (start, len, step) = (start.clone(), len.clone(), step.clone());
-            only(Linear::Slice { start, len, step }, from)
-        }
-        Op::Window {
-            axis,
-            size,
-            stride,
-            dilation,
-        } => {
-            let op = Linear::Window {
-                axis: *axis,
-                size: size.clone(),
-                stride: stride.clone(),
-                dilation: dilation.clone(),
-            };
-            only(op, from)
-        }
-        Op::Fold {
-            axis,
-            len,
-            stride,
-            dilation,
-        } => {
-            let op = Linear::Fold {
-                axis: *axis,
-                len: len.clone(),
-                stride: stride.clone(),
-                dilation: dilation.clone(),
-            };
-            only(op, from)
-        }
+        Op::Pad { .. } => Some(vec![pad(cx, at, operand)?]),
         Op::Reduce { kind, axes } => match kind {
-            Combine::Sum => only(Linear::Sum(axes.clone()), from),
+            Combine::Sum => linear(cx, at),
             Combine::Prod => Some(product::reduce(cx, x, axes)?),
             Combine::Max | Combine::Min => Some(ordered::reduce(cx, x, at.value, axes)?),
         },
@@ -109,41 +67,30 @@ pub(super) fn linearise(
             kind,
             axis,
             reverse,
-        } => {
-            let (axis, reverse) = (*axis, *reverse);
-            match kind {
-                Combine::Sum => only(Linear::Running { axis, reverse }, from),
-                Combine::Prod => Some(product::scan(cx, x, axis as usize, reverse)?),
-                Combine::Max | Combine::Min => {
-                    Some(ordered::scan(cx, x, at.value, axis as usize, reverse)?)
-                }
+        } => match kind {
+            Combine::Sum => linear(cx, at),
+            Combine::Prod => Some(product::scan(cx, x, *axis as usize, *reverse)?),
+            Combine::Max | Combine::Min => {
+                Some(ordered::scan(cx, x, at.value, *axis as usize, *reverse)?)
             }
-        }
+        },
         Op::Contract { .. } => Some(vec![Map::Contracted(Contracted {
             op: at.op.clone(),
             other: at.operands[1 - operand],
             right: operand == 1,
-            from,
+            from: cx.ty(x).clone(),
         })]),
         Op::Gather { axes } => Some(vec![Map::Gathered {
-            at: Indices {
-                axes: axes.clone(),
-                nodes: at.operands[1..].to_vec(),
-            },
-            from: from.dims,
+            at: Indices::new(axes, &at.operands[1..]),
+            from: cx.dims(x),
         }]),
         Op::Scatter { axes, combine } => {
-            let indices = Indices {
-                axes: axes.clone(),
-                nodes: at.operands[2..].to_vec(),
-            };
+            let indices = Indices::new(axes, &at.operands[2..]);
             Some(ordered::scatter(cx, at, indices, *combine, operand)?)
         }
         // Results move with the keys: each depends on its own operand alone.
-        Op::Sort { axis, .. } if operand == result => {
-            Some(vec![ordered::sort(cx, at, *axis as usize)?])
-        }
-        Op::Sort { .. } => None,
+        Op::Sort { .. } if operand != result => None,
+        Op::Sort { axis, .. } => Some(vec![ordered::sort(cx, at, *axis as usize)?]),
         Op::Call { .. }
         | Op::If { .. }
         | Op::While { .. }
@@ -156,24 +103,31 @@ pub(super) fn linearise(
     })
 }
 
+/// Linear operations of one operand are their own derivatives.
+fn linear(cx: &Cx<'_, '_>, at: Applied<'_>) -> Option<Vec<Map>> {
+    let from = cx.ty(at.operands[0]).clone();
+    Linear::of(at.op).map(|op| vec![Map::Primitive { op, from }])
+}
+
 /// True for operands that a derivative may go through.
 pub(super) fn is_differentiable(cx: &Cx<'_, '_>, operand: NodeId) -> bool {
     differentiable(cx.ty(operand))
 }
 
-fn pad(cx: &mut Cx<'_, '_>, x: NodeId, pads: Pads, operand: usize) -> Result<Map> {
-    let from = cx.dims(x);
+fn pad(cx: &mut Cx<'_, '_>, at: Applied<'_>, operand: usize) -> Result<Map> {
+    let from = cx.dims(at.operands[0]);
     if operand == 0 {
+        let pads = Pads::of(at.op).ok_or_else(|| cx.none("only `pad` is padded"))?;
         return Ok(Map::Padded { pads, from });
     }
-    let inside = cx.splat(Scalar::from_i64(DType::Bool, 0), &from)?;
-    let value = Scalar::from_i64(DType::Bool, 1);
-    let outside = cx.emit(Op::Const { value }, &[])?;
-    let mask = cx.emit(pads.op(), &[inside, outside])?;
+    let [inside, outside] = [0, 1].map(|truth| Scalar::from_i64(DType::Bool, truth));
+    let inside = cx.splat(inside, &from)?;
+    let outside = cx.emit(Op::Const { value: outside }, &[])?;
+    let mask = cx.emit(at.op.clone(), &[inside, outside])?;
     Ok(Map::Fill { mask })
 }
 
-/// `axes` of `x` put back with size 1 and repeated, for a tensor that lacks them.
+/// A tensor that lacks `axes` with them put back, repeated to the sizes in `dims`.
 pub(super) fn restore(
     cx: &mut Cx<'_, '_>,
     reduced: NodeId,

@@ -3,9 +3,9 @@
 //! [`vjp`] appends the reverse sweep to a graph, [`jvp`] the forward one. The results are ordinary
 //! graphs, to be dumped, optimised and differentiated again.
 //!
-//! Both sweeps share one table ([`linearise`]): the derivative of each primitive with respect to
-//! each operand is a chain of linear maps ([`linear::Map`]), which the forward sweep applies and the
-//! reverse sweep transposes. Operations that hold graphs have rules of their own ([`region`]).
+//! Both sweeps share one table (`linearise`): the derivative of each primitive with respect to
+//! each operand is a chain of linear maps (`linear::Map`), which the forward sweep applies and the
+//! reverse sweep transposes. Operations that hold graphs have rules of their own (`region`).
 //!
 //! Gradients of complex tensors are PyTorch's: for a real loss L and z = x + iy the gradient is
 //! dL/dx + i dL/dy, so transposition is that of the real inner product Re(conj(a) b).
@@ -105,6 +105,7 @@ pub fn vjp(graph: &Graph, seeds: &[Seed], wrt: &[NodeId], rules: &dyn Rules) -> 
     let tape = Tape::record(&mut cx, graph, &inputs, wrt, &targets, kept)?;
     let mut cotangents = Vec::with_capacity(ends.len());
     for (output, seed, parameter) in ends {
+        cx.at_derivative_of(graph.source(output));
         let cotangent = match seed.node() {
             Some(node) => tape.value(node)?,
             None => seed_value(&mut cx, parameter, graph.tensor_type(output))?,

@@ -110,6 +110,22 @@ fn near(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance * (1.0 + a.abs().max(b.abs()))
 }
 
+/// How far inputs are moved for differences.
+const STEP: f64 = 1e-5;
+
+/// The first element in which the tangent is not the difference: number, tangent, difference.
+fn slopes_differ(tangent: &Array, above: &Array, below: &Array) -> Option<(usize, f64, f64)> {
+    let ends = parts(above).into_iter().zip(parts(below));
+    let slopes = ends.map(|(above, below)| match above == below {
+        // The extremum of nothing is infinite, and constant.
+        true => 0.0,
+        false => (above - below) / (2.0 * STEP),
+    });
+    let pairs = parts(tangent).into_iter().zip(slopes).enumerate();
+    let mut wrong = pairs.filter(|(_, (t, slope))| !near(*t, *slope, 1e-5));
+    wrong.next().map(|(i, (t, slope))| (i, t, slope))
+}
+
 /// Checks derivatives up to `order` at random inputs.
 pub fn check(graph: &Graph, order: u32) {
     check_at(graph, &inputs(graph), order);
@@ -161,7 +177,6 @@ pub fn check_at(graph: &Graph, inputs: &[Array], order: u32) {
         }
         run(graph, &inputs)
     };
-    const STEP: f64 = 1e-5;
     let (above, below) = (at(STEP), at(-STEP));
     let mut forward_sum = 0.0;
     let mut next = cotangents.iter();
@@ -170,32 +185,19 @@ pub fn check_at(graph: &Graph, inputs: &[Array], order: u32) {
             continue;
         }
         let cotangent = next.next().unwrap();
-        let Some(at) = forward.tangents[k] else {
-            assert!(
-                below[k] == above[k],
+        match forward.tangents[k] {
+            None => assert!(
+                above[k] == below[k],
                 "result {k} has no tangent\n{}",
                 text()
-            );
-            continue;
-        };
-        let tangent = &pushed[at];
-        let (above, below) = (parts(&above[k]), parts(&below[k]));
-        for (i, t) in parts(tangent).into_iter().enumerate() {
-            // The extremum of nothing is infinite, and constant.
-            let constant = above[i] == below[i];
-            let slope = if constant {
-                0.0
-            } else {
-                (above[i] - below[i]) / (2.0 * STEP)
-            };
-            assert!(
-                near(t, slope, 1e-5),
-                "result {k}, element {i}: tangent {t}, difference {slope}\n{}\n{}",
-                text(),
-                print_graph(&forward.graph)
-            );
+            ),
+            Some(at) => {
+                let wrong = slopes_differ(&pushed[at], &above[k], &below[k]);
+                let gradient = || print_graph(&forward.graph);
+                assert_eq!(wrong, None, "result {k}\n{}\n{}", text(), gradient());
+                forward_sum += dot(cotangent, &pushed[at]);
+            }
         }
-        forward_sum += dot(cotangent, tangent);
     }
     let mut reverse_sum = 0.0;
     for (gradient, t) in reverse.gradients.iter().zip(&tangents) {

@@ -4,5 +4,6 @@
 mod check;
 mod primitives;
 mod pytorch;
+mod random;
 mod regions;
 mod requests;

@@ -241,3 +241,21 @@ fn rules_of_composites() {
     assert!(error.contains("gives 0 results instead of 1"), "{error}");
     check(&composite("plain"), 2);
 }
+
+#[test]
+fn gradients_have_the_types_of_their_tensors() {
+    let text = "graph(%0: f16[2, n], %1: f16[n, 3], %2: c64[2, 3], %3: bf16[2, 3]) {
+        %4 = contract %0, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[2, 3]
+        %5 = cast %4 {dtype=c64} : c64[2, 3]
+        %6 = mul %5, %2 : c64[2, 3]
+        %7 = cast %6 {dtype=bf16} : bf16[2, 3]
+        %8 = mul %7, %3 : bf16[2, 3]
+        %9 = reduce %8 {kind=max, axes=[0, 1]} : bf16[]
+        return %9
+    }";
+    let graph = parse_graph(text).unwrap();
+    let reverse = vjp(&graph, &[Seed::One], graph.inputs(), &NoRules).unwrap();
+    verify_graph(&reverse.graph).unwrap();
+    let types: Vec<TensorType> = (0..4).map(|i| types_of(&graph, i)).collect();
+    assert_eq!(reverse.graph.output_types()[1..], types);
+}

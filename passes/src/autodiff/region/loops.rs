@@ -160,14 +160,7 @@ fn backward(
     let unchanged = inputs(chosen(carry_types, &fixed));
 
     let mut values = vec![mirrored(&mut inner, shape.trip, iteration)?];
-    let (mut saved, mut unchanged) = (saved.into_iter(), unchanged.into_iter());
-    for &changes in &changing {
-        values.extend(if changes {
-            saved.next()
-        } else {
-            unchanged.next()
-        });
-    }
+    values.extend(merged(&changing, saved, unchanged));
     values.extend(scanned.iter().chain(&constants));
     let (last, slices) = body.outputs().split_at(shape.carries);
     let ends = chosen(last, carried).into_iter().zip(cotangents);
@@ -199,6 +192,13 @@ fn backward(
         graph: inner.builder.finish(results, body),
         reached: shape.parts(&reached).map(<[bool]>::to_vec),
     })
+}
+
+/// One entry per mark, from the first list where it is set, from the second where it is not.
+fn merged(marks: &[bool], set: Vec<NodeId>, unset: Vec<NodeId>) -> Vec<NodeId> {
+    let (mut set, mut unset) = (set.into_iter(), unset.into_iter());
+    let next = |&mark: &bool| if mark { set.next() } else { unset.next() };
+    marks.iter().filter_map(next).collect()
 }
 
 /// `trip - 1 - i`.
@@ -279,42 +279,7 @@ pub(in crate::autodiff) fn push(
 ) -> Result<Vec<Dual>> {
     let moving = operands.iter().map(|d| d.tangent.is_some()).collect();
     let shape = Shape::new(cx, op, moving)?;
-    let types = shape.types();
-    let mut inner = cx.inner()?;
-    let mut values = vec![inner.builder.input(TensorType::scalar(DType::I64))];
-    let mut starts = BTreeMap::new();
-    let inputs = &shape.body.inputs()[1..];
-    let marked = inputs.iter().zip(&types).zip(&shape.active);
-    let marked: Vec<_> = marked.map(|((&i, ty), &active)| (i, ty, active)).collect();
-    for part in shape.parts(&marked) {
-        values.extend(
-            part.iter()
-                .map(|(_, ty, _)| inner.builder.input((*ty).clone())),
-        );
-        for (input, ty, _) in part.iter().filter(|(_, _, active)| *active) {
-            let tangent = inner.builder.input((*ty).clone());
-            starts.insert(*input, Start::Value(tangent));
-        }
-    }
-    let (results, tangents) = forward::sweep(&mut inner, shape.body, &values, &starts)?;
-    let mut outputs = results[..shape.carries].to_vec();
-    for k in 0..shape.carries {
-        if shape.active[k] {
-            outputs.push(match tangents[k] {
-                Some(t) => t,
-                None => inner.zeros(&types[k])?,
-            });
-        }
-    }
-    let carries = outputs.len();
-    outputs.extend_from_slice(&results[shape.carries..]);
-    let stacked: Vec<bool> = tangents[shape.carries..]
-        .iter()
-        .map(Option::is_some)
-        .collect();
-    outputs.extend(tangents[shape.carries..].iter().flatten());
-    let body = inner.builder.finish(outputs, shape.body);
-
+    let (body, carries, stacked) = moving_body(cx, &shape)?;
     let mut inputs = Vec::new();
     for (part, active) in shape
         .parts(operands)
@@ -335,6 +300,37 @@ pub(in crate::autodiff) fn push(
     let mut duals = duals_of(cx, tuple, 0, &shape.active[..shape.carries])?;
     duals.extend(duals_of(cx, tuple, carries, &stacked)?);
     Ok(duals)
+}
+
+/// The body with tangents, the number of its carries, and which of the stacked results have one.
+fn moving_body(cx: &mut Cx<'_, '_>, shape: &Shape<'_>) -> Result<(Graph, usize, Vec<bool>)> {
+    let types = shape.types();
+    let mut inner = cx.inner()?;
+    let mut values = vec![inner.builder.input(TensorType::scalar(DType::I64))];
+    let mut starts = BTreeMap::new();
+    let parameters: Vec<usize> = (0..types.len()).collect();
+    for part in shape.parts(&parameters) {
+        let mut input = |&k: &usize| inner.builder.input(types[k].clone());
+        values.extend(part.iter().map(&mut input));
+        for k in part.iter().filter(|k| shape.active[**k]) {
+            starts.insert(shape.body.inputs()[1 + k], Start::Value(input(k)));
+        }
+    }
+    let (results, tangents) = forward::sweep(&mut inner, shape.body, &values, &starts)?;
+    let (last, stacks) = results.split_at(shape.carries);
+    let mut outputs = last.to_vec();
+    for k in (0..shape.carries).filter(|&k| shape.active[k]) {
+        outputs.push(match tangents[k] {
+            Some(t) => t,
+            None => inner.zeros(&types[k])?,
+        });
+    }
+    let carries = outputs.len();
+    let of_stacks = &tangents[shape.carries..];
+    outputs.extend(stacks.iter().chain(of_stacks.iter().flatten()));
+    let body = inner.builder.finish(outputs, shape.body);
+    let stacked = of_stacks.iter().map(Option::is_some).collect();
+    Ok((body, carries, stacked))
 }
 
 /// The tangents of the operands marked, zeros where there are none.

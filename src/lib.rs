@@ -53,7 +53,7 @@ pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    ElementFn, Generator, Index, IntoAxes, IntoIndices, RunningStats, manual_seed, step,
+    ElementFn, Generator, Index, IntoAxes, IntoIndices, RunningStats, manual_seed, strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
@@ -61,6 +61,6 @@ pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 pub mod prelude {
     pub use crate::{
         Complex, DType, Dim, ElementFn, Error, Generator, Index, Result, Tensor, TensorCell, bf16,
-        compile, f16, manual_seed, realize_all, step,
+        compile, f16, manual_seed, realize_all, strided,
     };
 }

@@ -25,34 +25,77 @@ pub enum Index {
     Tensor(Tensor),
 }
 
-/// A slice with a step, which may be negative: `step(.., -1)` reverses.
-pub fn step(range: impl Into<Index>, step: i64) -> Index {
+/// A slice with a step, which may be negative: `strided(.., -1)` reverses.
+pub fn strided(range: impl Into<Index>, step: i64) -> Index {
     match range.into() {
         Index::Slice(from, to, _) => Index::Slice(from, to, step),
         other => other,
     }
 }
 
+/// A position as a signed number. Positions beyond its range are beyond every axis too.
+fn signed(at: impl TryInto<i64>) -> i64 {
+    at.try_into().unwrap_or(i64::MAX)
+}
+
 macro_rules! index_from {
-    ($($ty:ty: $value:ident => $index:expr;)*) => {$(
+    ($($ty:ty),*) => {$(
         impl From<$ty> for Index {
-            fn from($value: $ty) -> Index {
-                $index
+            fn from(at: $ty) -> Index {
+                Index::At(signed(at))
+            }
+        }
+
+        impl From<Range<$ty>> for Index {
+            fn from(r: Range<$ty>) -> Index {
+                Index::Slice(Some(signed(r.start)), Some(signed(r.end)), 1)
+            }
+        }
+
+        impl From<RangeFrom<$ty>> for Index {
+            fn from(r: RangeFrom<$ty>) -> Index {
+                Index::Slice(Some(signed(r.start)), None, 1)
+            }
+        }
+
+        impl From<RangeTo<$ty>> for Index {
+            fn from(r: RangeTo<$ty>) -> Index {
+                Index::Slice(None, Some(signed(r.end)), 1)
+            }
+        }
+
+        impl From<RangeInclusive<$ty>> for Index {
+            fn from(r: RangeInclusive<$ty>) -> Index {
+                Index::Slice(Some(signed(*r.start())), after(signed(*r.end())), 1)
+            }
+        }
+
+        impl From<RangeToInclusive<$ty>> for Index {
+            fn from(r: RangeToInclusive<$ty>) -> Index {
+                Index::Slice(None, after(signed(r.end)), 1)
             }
         }
     )*};
 }
 
-index_from! {
-    i64: at => Index::At(at);
-    RangeFull: _all => Index::Slice(None, None, 1);
-    Range<i64>: r => Index::Slice(Some(r.start), Some(r.end), 1);
-    RangeFrom<i64>: r => Index::Slice(Some(r.start), None, 1);
-    RangeTo<i64>: r => Index::Slice(None, Some(r.end), 1);
-    RangeInclusive<i64>: r => Index::Slice(Some(*r.start()), after(*r.end()), 1);
-    RangeToInclusive<i64>: r => Index::Slice(None, after(r.end), 1);
-    Tensor: t => Index::Tensor(t);
-    &Tensor: t => Index::Tensor(t.clone());
+index_from!(i32, i64, usize);
+
+impl From<RangeFull> for Index {
+    fn from(_: RangeFull) -> Index {
+        Index::Slice(None, None, 1)
+    }
+}
+
+impl From<Tensor> for Index {
+    fn from(tensor: Tensor) -> Index {
+        Index::Tensor(tensor)
+    }
+}
+
+impl From<&Tensor> for Index {
+    fn from(tensor: &Tensor) -> Index {
+        Index::Tensor(tensor.clone())
+    }
 }
 
 /// The end of an inclusive range: behind -1 there is only the end of the axis.
@@ -100,14 +143,14 @@ index_tuples! {
 }
 
 impl Tensor {
-    /// Part of a tensor: integers, ranges, [`step`], [`Index::Ellipsis`], [`Index::NewAxis`] and index
+    /// Part of a tensor: integers, ranges, [`strided`], [`Index::Ellipsis`], [`Index::NewAxis`] and index
     /// tensors, as in Python's brackets.
     ///
     /// ```
     /// use lazulite::prelude::*;
     /// let x = Tensor::iota(24).reshape([2, 3, 4]);
     /// assert_eq!(x.i((.., 1..3, -1)).to_vec::<i64>()?, [7, 11, 19, 23]);
-    /// assert_eq!(x.i((0, 0, step(.., -1))).to_vec::<i64>()?, [3, 2, 1, 0]);
+    /// assert_eq!(x.i((0, 0, strided(.., -1))).to_vec::<i64>()?, [3, 2, 1, 0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     #[track_caller]

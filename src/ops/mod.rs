@@ -16,7 +16,7 @@ mod reduce;
 mod sort;
 
 pub use custom::ElementFn;
-pub use index::{Index, IntoIndices, step};
+pub use index::{Index, IntoIndices, strided};
 pub use normalise::RunningStats;
 pub use random::{Generator, manual_seed};
 pub use reduce::IntoAxes;

@@ -259,7 +259,11 @@ impl NumberFormat {
         let text = if value.is_nan() {
             "nan".into()
         } else if value.is_infinite() {
-            if value > 0.0 { "inf".into() } else { "-inf".into() }
+            if value > 0.0 {
+                "inf".into()
+            } else {
+                "-inf".into()
+            }
         } else {
             match self {
                 NumberFormat::Whole { .. } => format!("{value:.0}."),

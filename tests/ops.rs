@@ -285,15 +285,15 @@ fn movement() {
 
 #[test]
 fn index_syntax() {
-    use lazulite::Index::{Ellipsis, NewAxis};
+    use lazulite::Index::{Ellipsis, NewAxis, Slice};
     let x = Tensor::iota(24).reshape([2, 3, 4]);
     is(&x.i((1, -1)), &[4], &[20i64, 21, 22, 23]);
     is(&x.i((Ellipsis, 0)), &[2, 3], &[0i64, 4, 8, 12, 16, 20]);
     is(&x.i((0, NewAxis, ..2, 3)), &[1, 2], &[3i64, 7]);
-    is(&x.i((0, 0, step(.., -2))), &[2], &[3i64, 1]);
-    is(&x.i((0, 0, step(2..0, -1))), &[2], &[2i64, 1]);
+    is(&x.i((0, 0, strided(.., -2))), &[2], &[3i64, 1]);
+    is(&x.i((0, 0, Slice(Some(2), Some(0), -1))), &[2], &[2i64, 1]);
     is(&x.i((0, 0, -3..100)), &[3], &[1i64, 2, 3]);
-    is(&x.i((0, 0, 3..1)), &[0], &[0i64; 0]);
+    is(&x.i((0, 0, Slice(Some(3), Some(1), 1))), &[0], &[0i64; 0]);
     is(&x.i((0, 0, 1..=2)), &[2], &[1i64, 2]);
     is(
         &x.i((0, .., v([2i64, -4]))),
@@ -309,7 +309,7 @@ fn index_syntax() {
     is(&x.select(1, -1).select(0, 0), &[4], &[8i64, 9, 10, 11]);
     assert!(x.i(2).check().is_err());
     let mut y = rows();
-    y.set_item((1, step(.., 2)), v([-1i64, -2]));
+    y.set_item((1, strided(.., 2)), v([-1i64, -2]));
     is(&y, &[2, 3], &[0i64, 1, 2, -1, 4, -2]);
 }
 

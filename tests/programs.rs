@@ -100,7 +100,11 @@ fn leaf(leaf: &Leaf) -> Tensor {
     };
     let dtype = DType::ALL[usize::from(leaf.dtype) % 14];
     // Every other tensor has no special values.
-    let choices = if leaf.seed.is_multiple_of(2) { FLOATS.len() } else { 10 };
+    let choices = if leaf.seed.is_multiple_of(2) {
+        FLOATS.len()
+    } else {
+        10
+    };
     let make = |next: &mut dyn FnMut(usize) -> usize| {
         let values: Vec<f64> = (0..count).map(|_| FLOATS[next(choices)]).collect();
         Tensor::from_vec(values, dims.as_slice())
@@ -197,8 +201,8 @@ fn movement(op: u8, line: &Line, [a, b]: [&Tensor; 2]) -> (Tensor, Spread) {
         33 => a.squeeze(axis),
         34 => a.flatten(0, -1),
         35 => a.flip([axis]),
-        36 => a.i(step(.., if number == 0 { -1 } else { number })),
-        37 => a.i(step(number.., -2)),
+        36 => a.i(strided(.., if number == 0 { -1 } else { number })),
+        37 => a.i(strided(number.., -2)),
         38 => a.i((lazulite::Index::Ellipsis, -number..)),
         39 => a.select(axis, number),
         40 => a.narrow(axis, 1, number.abs()),

@@ -296,3 +296,48 @@ fn d11_7_results_do_not_depend_on_the_number_of_threads() {
     lazulite::set_options(before).unwrap();
     assert!(results.windows(2).all(|r| r[0] == r[1]));
 }
+
+#[test]
+fn d11_2_sizes_and_positions_of_every_kind_become_symbols() {
+    let _turn = alone();
+    let x = Tensor::from_vec((0..256).map(|i| i as f32).collect(), [16, 16]);
+    let programs: [(&str, &dyn Fn(i64) -> Tensor); 7] = [
+        ("zeros", &|n| Tensor::zeros([n, 3]) + 1.0),
+        ("rand", &|n| Tensor::rand([n, 3])),
+        ("eye", &|n| Tensor::eye(n)),
+        ("select", &|n| x.i(n).sum(..)),
+        ("slice", &|n| x.i((n..n + 2, ..)).mean(0)),
+        ("unfold", &|n| x.unfold(0, n, 1).sum(..)),
+        ("set_item", &|n| {
+            let mut y = x.clone();
+            y.set_item((n, ..), 9.0);
+            y
+        }),
+    ];
+    for (name, program) in programs {
+        let n = compilations(|| {
+            for size in 2..10 {
+                program(size).realize().unwrap();
+            }
+        });
+        assert!(n <= 3, "{name}: {n} compilations");
+    }
+}
+
+#[test]
+fn d11_4_temporaries_of_one_expression_keep_only_what_was_expensive() {
+    let _turn = alone();
+    let x = Tensor::from_vec(vec![1.0f32; 64], [8, 8]);
+    // While this is one expression, every step of it is still held by a temporary.
+    let plan = lazulite::dump(
+        &[&x.matmul(&x).relu().unfold(0, 3, 1).sum(..)],
+        lazulite::Stage::Trace,
+    )
+    .unwrap();
+    let results = plan.lines().find(|l| l.contains("return")).unwrap();
+    assert_eq!(
+        results.matches('%').count(),
+        2,
+        "the product and the sum: {results}"
+    );
+}

@@ -198,6 +198,13 @@ pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) ->
 fn run_error(error: RunError) -> Error {
     let new = |kind, message: String| Error::new(kind, "realize", message);
     match error {
+        // A division by zero has no bound.
+        RunError::Fault {
+            what,
+            location,
+            value: 0,
+            bound: 0,
+        } => new(ErrorKind::Fault, what).located(location),
         RunError::Fault {
             what,
             location,

@@ -405,7 +405,7 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
                 axis += 1;
             }
             Index::Tensor(t) => {
-                for one in index_tensors(&t)? {
+                for one in index_tensors(&out, axis as usize, &t)? {
                     gathered.push((axis as usize, one));
                     axis += 1;
                 }
@@ -425,13 +425,25 @@ fn axes_consumed(entry: &Index) -> Result<usize> {
     })
 }
 
-/// A bool tensor stands for the positions where it is true, which are computed now.
+/// A bool tensor, which has the sizes of the axes of `x` from `axis` on, stands for the positions where it
+/// is true; these are computed now.
 #[track_caller]
-fn index_tensors(t: &Tensor) -> Result<Vec<Tensor>> {
-    match t.dtype()? {
-        DType::Bool => t.nonzero_coordinates(),
-        _ => Ok(vec![t.clone()]),
+fn index_tensors(x: &Tensor, axis: usize, t: &Tensor) -> Result<Vec<Tensor>> {
+    if t.dtype()? != DType::Bool {
+        return Ok(vec![t.clone()]);
     }
+    let (whole, mask) = (&x.node()?.ty.dims, &t.node()?.ty.dims);
+    let covered = whole.iter().skip(axis);
+    if covered
+        .zip(mask)
+        .any(|(a, b)| a.compare_eq(b) == Some(false))
+    {
+        let message = "the mask has not the sizes of the axes that it selects from";
+        return Err(Error::new(ErrorKind::Index, "index", message)
+            .operand(x.note("self"))
+            .operand(t.note("mask")));
+    }
+    t.nonzero_coordinates()
 }
 
 /// Gathers with index tensors for some axes. When those axes are adjacent the result's axes stand in

@@ -323,7 +323,8 @@ impl Tensor {
     }
 
     /// Converted to another element type, as PyTorch's `to`: floats to integers truncate, anything
-    /// to bool is `!= 0`.
+    /// to bool is `!= 0`. Floats beyond the range are defined as well: they saturate as i64 (NaN is 0),
+    /// which then wraps to the width.
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         self.record_cast(dtype)

@@ -67,7 +67,7 @@ pub(super) fn schedule_graph(
     if depth > MAX_DEPTH {
         return Err(ScheduleError::TooDeep { limit: MAX_DEPTH });
     }
-    cx.check_symbols(graph)?;
+    cx.bind_symbols(graph);
     let prepared = prepare::prepare(graph, cx.options)?;
     let graph = prepared.as_ref().unwrap_or(graph);
     let policy = Policy::decide(graph, cx.options)?;

@@ -13,7 +13,8 @@ use crate::cell::TensorCell;
 use crate::engine::{
     self, Binding, MAX_VERSIONS, Pattern, Sighting, Trace, generalise, literal_buffer, trace,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_ir::{DType, Dim, Guard, Relation, Symbol, TensorType};
@@ -78,8 +79,44 @@ pub struct Compiled<F, const N: usize> {
     history: Mutex<Vec<(InputTypes, Sighting)>>,
 }
 
-/// Element types and axis counts of inputs.
-type InputTypes = SmallVec<[(DType, usize); 4]>;
+/// How often a call tries to find a version for what the cells hold.
+const MAX_ATTEMPTS: usize = 16;
+
+/// Calls of captured functions inside of captured functions, at most.
+const MAX_NESTING: usize = 100;
+
+/// What makes inputs take the same versions.
+type InputTypes = SmallVec<[InputType; 4]>;
+
+/// Sizes 0 and 1 count as structure: 1 broadcasts, and there is no extremum of nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct InputType {
+    dtype: DType,
+    rank: usize,
+    /// Bits of the axes of size 0, then of those of size 1.
+    special: [u64; 2],
+}
+
+impl InputType {
+    fn of(ty: &TensorType) -> InputType {
+        let bits = |size: i64| {
+            let axes = ty.dims.iter().enumerate().filter(|(_, d)| d.is(size));
+            axes.fold(0, |bits, (axis, _)| bits | 1 << (axis % 64))
+        };
+        InputType {
+            dtype: ty.dtype,
+            rank: ty.rank(),
+            special: [bits(0), bits(1)],
+        }
+    }
+}
+
+/// A version that fits, with the values of its symbols and of the cells it reads.
+struct Fitting {
+    version: Arc<Version>,
+    sizes: SmallVec<[i64; 4]>,
+    cells: SmallVec<[Tensor; 2]>,
+}
 
 /// Captures `function`, which must compute its result from its inputs by tensor operations alone.
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
@@ -153,14 +190,18 @@ where
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
         for input in inputs {
             let ty = &input.node()?.ty;
-            types.push((ty.dtype, ty.rank()));
+            types.push(InputType::of(ty));
             dims.extend(ty.dims.iter().filter_map(Dim::as_const));
         }
-        let (version, sizes) = match self.find(&types, &dims) {
-            Some(found) => found,
-            None => self.compile(types, &dims)?,
-        };
-        rebuilt(version.run(&inputs, &sizes)?)
+        // Between compiling and running, another thread may give a cell another type.
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(fitting) = self.find(&types, &dims) {
+                return rebuilt(fitting.run(&inputs)?);
+            }
+            self.compile(&types, &dims)?;
+        }
+        let message = "the cells that the function reads change their types all the time";
+        Err(Error::new(ErrorKind::Capture, "compile", message).at(Place::here()))
     }
 
     /// How many versions are compiled.
@@ -172,48 +213,51 @@ where
     }
 
     /// Calls the function itself.
+    #[track_caller]
     fn record(&self, inputs: [&Tensor; N]) -> Result<O> {
+        if state::depth() > MAX_NESTING {
+            let message = "captured functions call each other without end";
+            return Err(Error::new(ErrorKind::Capture, "compile", message).at(Place::here()));
+        }
+        let _nested = state::Nested::enter();
         rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
     }
 
-    fn find(&self, types: &InputTypes, dims: &[i64]) -> Option<(Arc<Version>, SmallVec<[i64; 4]>)> {
+    fn find(&self, types: &InputTypes, dims: &[i64]) -> Option<Fitting> {
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         versions
             .iter()
-            .find_map(|v| Some((v.clone(), v.bind(types, dims)?)))
+            .find_map(|version| Version::fit(version, types, dims))
     }
 
+    /// Adds a version for inputs of these types and sizes, and for what the cells hold now.
     #[track_caller]
-    fn compile(
-        &self,
-        types: InputTypes,
-        dims: &[i64],
-    ) -> Result<(Arc<Version>, SmallVec<[i64; 4]>)> {
+    fn compile(&self, types: &InputTypes, dims: &[i64]) -> Result<()> {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.find(&types, dims) {
-            return Ok(found);
+        if self.find(types, dims).is_some() {
+            return Ok(());
         }
         let sighting = Sighting {
             dims: dims.to_vec(),
             literals: Vec::new(),
         };
-        let same_types = history.iter().filter(|(t, _)| *t == types);
+        let same_types = history.iter().filter(|(t, _)| t == types);
         let mut seen: Vec<Sighting> = same_types.map(|(_, s)| s.clone()).collect();
         seen.push(sighting.clone());
-        let mut version = self.capture(&types, &seen);
-        let fits = |v: &Result<Version>| v.as_ref().is_ok_and(|v| v.bind(&types, dims).is_some());
+        let mut version = self.capture(types, &seen);
+        let fits = |v: &Result<Version>| v.as_ref().is_ok_and(|v| v.bind(types, dims).is_some());
         if seen.len() > 1 && !fits(&version) {
             // The function asks for known sizes, or for relations between them that do not hold. What
             // was seen before does not help then.
-            history.retain(|(t, _)| *t != types);
-            version = self.capture(&types, &seen[seen.len() - 1..]);
+            history.retain(|(t, _)| t != types);
+            version = self.capture(types, &seen[seen.len() - 1..]);
         }
         let version = Arc::new(version?);
-        let Some(sizes) = version.bind(&types, dims) else {
+        if version.bind(types, dims).is_none() {
             return Err(internal("compile", "a program does not fit its own sizes"));
-        };
+        }
         if seen.len() > MAX_VERSIONS
-            && let Some(oldest) = history.iter().position(|(t, _)| *t == types)
+            && let Some(oldest) = history.iter().position(|(t, _)| t == types)
         {
             history.remove(oldest);
         }
@@ -222,14 +266,14 @@ where
             .versions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let same = |v: &Arc<Version>| v.inputs == types;
+        let same = |v: &Arc<Version>| v.inputs == *types;
         if versions.iter().filter(|v| same(v)).count() == MAX_VERSIONS
             && let Some(oldest) = versions.iter().position(same)
         {
             versions.remove(oldest);
         }
-        versions.push(version.clone());
-        Ok((version, sizes))
+        versions.push(version);
+        Ok(())
     }
 
     #[track_caller]
@@ -238,8 +282,8 @@ where
         let recording = state::begin(N as u32);
         let mut rest = pattern.dims.iter().cloned();
         let mut parameters = Vec::new();
-        for &(dtype, rank) in types {
-            let ty = TensorType::new(dtype, rest.by_ref().take(rank));
+        for input in types {
+            let ty = TensorType::new(input.dtype, rest.by_ref().take(input.rank));
             let index = parameters.len() as u32;
             parameters.push(Tensor(Ok(state::parameter(recording.id, index, ty))));
         }
@@ -346,15 +390,28 @@ impl Version {
         })
     }
 
+    /// A version with all it needs to run on inputs with these types and sizes, if it fits them and what the
+    /// cells hold now. The cells are read here and not again: another thread may write them.
+    fn fit(version: &Arc<Version>, types: &InputTypes, dims: &[i64]) -> Option<Fitting> {
+        let sizes = version.bind(types, dims)?;
+        let mut cells = SmallVec::new();
+        for (cell, ty) in &version.cells {
+            let content = cell.content();
+            if *content.node().ok()?.ty != *ty {
+                return None;
+            }
+            cells.push(content);
+        }
+        Some(Fitting {
+            version: version.clone(),
+            sizes,
+            cells,
+        })
+    }
+
     /// The values of the symbols, if inputs with these types and sizes fit.
     fn bind(&self, types: &InputTypes, dims: &[i64]) -> Option<SmallVec<[i64; 4]>> {
         if self.inputs != *types {
-            return None;
-        }
-        let unchanged = |(cell, ty): &(TensorCell, TensorType)| {
-            cell.content().node().is_ok_and(|node| *node.ty == *ty)
-        };
-        if !self.cells.iter().all(unchanged) {
             return None;
         }
         let values: SmallVec<[i64; 4]> = self.bindings.iter().map(|b| dims[b.position]).collect();
@@ -377,28 +434,35 @@ impl Version {
         let i = self.bindings.iter().position(|b| b.symbol == *symbol)?;
         values.get(i).copied()
     }
+}
 
+impl Fitting {
     #[track_caller]
-    fn run(&self, arguments: &[&Tensor], sizes: &[i64]) -> Result<Vec<Tensor>> {
-        let streams: SmallVec<[(u64, u64); 2]> = self
+    fn run(&self, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let Fitting {
+            version,
+            sizes,
+            cells,
+        } = self;
+        let streams: SmallVec<[(u64, u64); 2]> = version
             .generators
             .iter()
             .map(|(generator, draws)| generator.take_streams(*draws))
             .collect();
         let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-        for source in &self.sources {
+        for source in &version.sources {
             inputs.push(Input::keep(match source {
                 Source::Argument(i) => value_of(arguments[*i])?,
                 Source::Constant(value) => value.clone(),
                 Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
                 Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
-                Source::Cell(i) => value_of(&self.cells[*i].0.content().realize()?)?,
+                Source::Cell(i) => value_of(&cells[*i].realize()?)?,
             }));
         }
-        let buffers = engine::execute(&self.program, &mut inputs, sizes)?;
-        let known = |d: &Dim| d.eval(&|s| self.value_of(s, sizes));
+        let buffers = engine::execute(&version.program, &mut inputs, sizes)?;
+        let known = |d: &Dim| d.eval(&|s| version.value_of(s, sizes));
         let mut tensors = Vec::with_capacity(buffers.len());
-        for (ty, buffer) in self.outputs.iter().zip(buffers) {
+        for (ty, buffer) in version.outputs.iter().zip(buffers) {
             let dims: Option<SmallVec<[Dim; 4]>> = ty
                 .dims
                 .iter()
@@ -415,8 +479,8 @@ impl Version {
                 buffer,
             ));
         }
-        let results = tensors.len() - self.written.len();
-        for (cell, tensor) in self.written.iter().zip(tensors.drain(results..)) {
+        let results = tensors.len() - version.written.len();
+        for (cell, tensor) in version.written.iter().zip(tensors.drain(results..)) {
             cell.set(tensor)?;
         }
         Ok(tensors)

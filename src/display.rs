@@ -40,7 +40,8 @@ fn render(tensor: &Tensor) -> crate::Result<String> {
     let mut out = String::from("tensor(");
     layout.write(&mut out, 0, 0, "tensor(".len());
     if layout.values.is_empty() && layout.dims != [0] {
-        out.push_str(&format!(", size={:?}", layout.dims));
+        let dims: Vec<String> = layout.dims.iter().map(usize::to_string).collect();
+        out.push_str(&format!(", size=({})", dims.join(", ")));
     }
     let implied = matches!(dtype, DType::F32 | DType::I64 | DType::Bool | DType::C64);
     if !implied || layout.values.is_empty() && dtype != DType::F32 {
@@ -110,7 +111,7 @@ impl Layout {
         }
         out.push('[');
         if axis + 1 == rank {
-            self.write_row(out, axis, offset, indent + 1);
+            self.write_row(out, axis, offset, indent);
         } else {
             // One blank line more for every axis between.
             let gap = format!(
@@ -134,34 +135,27 @@ impl Layout {
         out.push(']');
     }
 
+    /// As many numbers on a line as fit after the innermost bracket's `indent`.
     fn write_row(&self, out: &mut String, axis: usize, offset: usize, indent: usize) {
-        let mut column = indent;
+        let per_line = ((LINE_WIDTH - indent.min(LINE_WIDTH)) / (self.format.width() + 2)).max(1);
+        let gap = format!(",\n{}", " ".repeat(indent + 1));
         for (n, i) in self.shown(axis).into_iter().enumerate() {
-            let text = match i {
-                Some(i) => self.format.number(self.values[offset + i]),
-                None => " ...".into(),
-            };
             if n > 0 {
-                out.push(',');
-                column += 1;
-                if column + text.len() + 1 > LINE_WIDTH {
-                    out.push('\n');
-                    out.push_str(&" ".repeat(indent));
-                    column = indent;
-                } else {
-                    out.push(' ');
-                    column += 1;
-                }
+                out.push_str(if n % per_line == 0 { &gap } else { ", " });
             }
-            column += text.len();
-            out.push_str(&text);
+            match i {
+                Some(i) => out.push_str(&self.format.number(self.values[offset + i])),
+                None => out.push_str(" ..."),
+            }
         }
     }
 }
 
 /// How the numbers of one tensor are written.
 enum NumberFormat {
-    Bool,
+    Bool {
+        width: usize,
+    },
     Integer {
         width: usize,
     },
@@ -184,7 +178,8 @@ enum NumberFormat {
 impl NumberFormat {
     fn of(dtype: DType, shown: &[Scalar]) -> NumberFormat {
         if dtype == DType::Bool {
-            return NumberFormat::Bool;
+            let width = shown.iter().map(|s| boolean(*s).len()).max().unwrap_or(0);
+            return NumberFormat::Bool { width };
         }
         if dtype.is_complex() {
             let part = |pick: fn((f64, f64)) -> f64| {
@@ -214,13 +209,11 @@ impl NumberFormat {
         let smallest = magnitudes.iter().copied().fold(f64::INFINITY, f64::min);
         let ratio = largest / smallest;
         let whole = magnitudes.iter().all(|v| v.fract() == 0.0);
-        let scientific = if whole {
-            largest > 1e8
-        } else {
-            ratio > 1e3 || largest > 1e8 || smallest < 1e-4
-        };
+        let scientific = ratio > 1e3 || largest > 1e8 || (!whole && smallest < 1e-4);
+        // Zeros and what is not finite do not widen the columns.
         let with_width = |make: fn(usize) -> NumberFormat| {
-            let width = values.iter().map(|v| make(0).float(*v).len()).max();
+            let counted = values.iter().filter(|v| v.is_finite() && **v != 0.0);
+            let width = counted.map(|v| make(0).float(*v).len()).max();
             make(width.unwrap_or(0))
         };
         if scientific && !magnitudes.is_empty() {
@@ -232,46 +225,56 @@ impl NumberFormat {
         }
     }
 
-    fn number(&self, value: Scalar) -> String {
+    /// Columns of a number; numbers that are not finite may need more.
+    fn width(&self) -> usize {
         match self {
-            NumberFormat::Bool => {
-                let name = if value.as_i64() != 0 { "true" } else { "false" };
-                format!("{name:>5}")
-            }
-            NumberFormat::Integer { width } => format!("{:>width$}", integer(value)),
+            NumberFormat::Bool { width }
+            | NumberFormat::Integer { width }
+            | NumberFormat::Whole { width }
+            | NumberFormat::Decimal { width }
+            | NumberFormat::Scientific { width } => *width,
+            NumberFormat::Complex { re, im } => re.width() + im.width() + 1,
+        }
+    }
+
+    fn number(&self, value: Scalar) -> String {
+        let width = self.width();
+        match self {
+            NumberFormat::Bool { .. } => format!("{:>width$}", boolean(value)),
+            NumberFormat::Integer { .. } => format!("{:>width$}", integer(value)),
             NumberFormat::Complex { re, im } => {
                 let (r, i) = value.as_complex();
-                let sign = if i.is_sign_negative() { '-' } else { '+' };
-                format!("{}{sign}{}j", re.float(r), im.float(i.abs()).trim_start())
+                let imaginary = im.float(i);
+                let imaginary = imaginary.trim_start();
+                let sign = if imaginary.starts_with('-') { "" } else { "+" };
+                format!("{}{sign}{imaginary}j", re.float(r))
             }
-            _ => self.float(value.as_f64()),
+            NumberFormat::Whole { .. }
+            | NumberFormat::Decimal { .. }
+            | NumberFormat::Scientific { .. } => self.float(value.as_f64()),
         }
     }
 
     fn float(&self, value: f64) -> String {
-        let plain = |text: String, width: usize| format!("{text:>width$}");
-        if !value.is_finite() {
-            let width = match self {
-                NumberFormat::Whole { width }
-                | NumberFormat::Decimal { width }
-                | NumberFormat::Scientific { width } => *width,
-                _ => 0,
-            };
-            let name = match value {
-                v if v.is_nan() => "nan",
-                v if v > 0.0 => "inf",
-                _ => "-inf",
-            };
-            return plain(name.into(), width);
-        }
-        match self {
-            NumberFormat::Whole { width } => plain(format!("{value:.0}."), *width),
-            NumberFormat::Scientific { width } => plain(scientific(value), *width),
-            NumberFormat::Decimal { width } => plain(format!("{value:.PRECISION$}"), *width),
-            NumberFormat::Bool | NumberFormat::Integer { .. } | NumberFormat::Complex { .. } => {
-                value.to_string()
+        let text = if value.is_nan() {
+            "nan".into()
+        } else if value.is_infinite() {
+            if value > 0.0 {
+                "inf".into()
+            } else {
+                "-inf".into()
             }
-        }
+        } else {
+            match self {
+                NumberFormat::Whole { .. } => format!("{value:.0}."),
+                NumberFormat::Scientific { .. } => scientific(value),
+                NumberFormat::Decimal { .. } => format!("{value:.PRECISION$}"),
+                NumberFormat::Bool { .. }
+                | NumberFormat::Integer { .. }
+                | NumberFormat::Complex { .. } => value.to_string(),
+            }
+        };
+        format!("{text:>width$}", width = self.width())
     }
 }
 
@@ -288,6 +291,10 @@ fn scientific(value: f64) -> String {
         }
         None => text,
     }
+}
+
+fn boolean(value: Scalar) -> &'static str {
+    if value.as_i64() != 0 { "true" } else { "false" }
 }
 
 fn integer(value: Scalar) -> String {

@@ -56,7 +56,7 @@ pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, Generator,
     HeadWeights, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, Outside, PadMode,
     Padding, PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
-    TripletOptions, Unique, Window, manual_seed, step,
+    TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
@@ -64,6 +64,6 @@ pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 pub mod prelude {
     pub use crate::{
         Complex, DType, Dim, ElementFn, Error, Generator, Index, Result, Tensor, TensorCell, bf16,
-        compile, f16, manual_seed, realize_all, step,
+        compile, f16, manual_seed, realize_all, strided,
     };
 }

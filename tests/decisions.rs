@@ -296,3 +296,93 @@ fn d11_7_results_do_not_depend_on_the_number_of_threads() {
     lazulite::set_options(before).unwrap();
     assert!(results.windows(2).all(|r| r[0] == r[1]));
 }
+
+#[test]
+fn d11_2_sizes_and_positions_of_every_kind_become_symbols() {
+    let _turn = alone();
+    let x = Tensor::from_vec((0..256).map(|i| i as f32).collect(), [16, 16]);
+    let programs: [(&str, &dyn Fn(i64) -> Tensor); 7] = [
+        ("zeros", &|n| Tensor::zeros([n, 3]) + 1.0),
+        ("rand", &|n| Tensor::rand([n, 3])),
+        ("eye", &|n| Tensor::eye(n)),
+        ("select", &|n| x.i(n).sum(..)),
+        ("slice", &|n| x.i((n..n + 2, ..)).mean(0)),
+        ("unfold", &|n| x.unfold(0, n, 1).sum(..)),
+        ("set_item", &|n| {
+            let mut y = x.clone();
+            y.set_item((n, ..), 9.0);
+            y
+        }),
+    ];
+    for (name, program) in programs {
+        let n = compilations(|| {
+            for size in 2..10 {
+                program(size).realize().unwrap();
+            }
+        });
+        assert!(n <= 3, "{name}: {n} compilations");
+    }
+}
+
+#[test]
+fn d11_4_temporaries_of_one_expression_keep_only_what_was_expensive() {
+    let _turn = alone();
+    let x = Tensor::from_vec(vec![1.0f32; 64], [8, 8]);
+    // While this is one expression, every step of it is still held by a temporary.
+    let plan = lazulite::dump(
+        &[&x.matmul(&x).relu().unfold(0, 3, 1).sum(..)],
+        lazulite::Stage::Trace,
+    )
+    .unwrap();
+    let results = plan.lines().find(|l| l.contains("return")).unwrap();
+    assert_eq!(
+        results.matches('%').count(),
+        2,
+        "the product and the sum: {results}"
+    );
+}
+
+#[test]
+fn captured_functions_that_call_themselves_are_an_error() {
+    let _turn = alone();
+    type Function = Box<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
+    static SELF: std::sync::OnceLock<Function> = std::sync::OnceLock::new();
+    let f = compile(|[x]: [Tensor; 1]| match SELF.get().map(|f| f(&x)) {
+        Some(Ok(y)) => y,
+        Some(Err(e)) => Tensor::full((), i64::from(e.kind() == ErrorKind::Capture)),
+        None => x,
+    });
+    assert!(SELF.set(Box::new(move |x| f.call([x]))).is_ok());
+    let y = SELF.get().unwrap()(&Tensor::ones([2])).unwrap();
+    assert_eq!(y.item::<i64>().unwrap(), 1);
+}
+
+#[test]
+fn d11_2_nothing_has_no_extremum_in_a_general_program_either() {
+    let _turn = alone();
+    let f = compile(|[x]: [Tensor; 1]| x.amax(0));
+    for n in [2usize, 3, 4] {
+        assert_eq!(
+            f.call([&Tensor::ones([n])]).unwrap().item::<f32>().unwrap(),
+            1.0
+        );
+    }
+    assert_eq!(
+        f.call([&Tensor::ones([0usize])]).unwrap_err().kind(),
+        ErrorKind::Shape
+    );
+}
+
+#[test]
+fn half_floats_are_averaged_and_normalised_in_f32() {
+    let x = Tensor::full_of([2000], 100.0, DType::F16);
+    assert_eq!(x.mean(0).cast(DType::F32).item::<f32>().unwrap(), 100.0);
+    assert_eq!(x.var(0, 1).dtype().unwrap(), DType::F16);
+    let y = Tensor::from_vec(vec![0.0f32, 300.0, 600.0, 900.0], [4]).cast(DType::F16);
+    let z = y
+        .layer_norm(1, None, None, 1e-5)
+        .cast(DType::F32)
+        .to_vec::<f32>()
+        .unwrap();
+    assert!((z[3] - 1.3416).abs() < 1e-2, "{z:?}");
+}

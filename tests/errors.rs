@@ -168,3 +168,15 @@ fn values_cannot_be_read_inside_a_capture() {
         1
     );
 }
+
+#[test]
+fn masks_and_windows_must_fit() {
+    let x = Tensor::iota(6).reshape([3, 2]);
+    let mask = Tensor::from_vec(vec![true, false], [2]);
+    assert_eq!(error_of(x.i(&mask)).kind(), ErrorKind::Index);
+    let mut y = Tensor::iota(3);
+    y.set_item(&mask, 9);
+    assert!(y.check().is_err());
+    let e = error_of(Tensor::ones([2, 3]).unfold(0, 5, 1));
+    assert!(e.message().contains("size 5"), "{e}");
+}

@@ -3,6 +3,7 @@
 use crate::{cold, memory};
 use lazulite::prelude::*;
 use lazulite::{RunningStats, cache_stats};
+use lazulite_ir::{Symbol, parse_graph};
 use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,6 +15,7 @@ pub fn run() -> Result<(), Box<dyn Error>> {
     recording();
     dispatch()?;
     first_calls()?;
+    traffic()?;
     recompilation()?;
     endurance()?;
     threads()?;
@@ -97,6 +99,25 @@ fn first_calls() -> Result<(), Box<dyn Error>> {
         let what = format!("first call, chain of {length}, per operation");
         line(&what, format!("{:.2} us", seconds / length * 1e6), "flat");
     }
+    Ok(())
+}
+
+/// What fused softmax moves, as its schedule says.
+fn traffic() -> Result<(), Box<dyn Error>> {
+    let graph = parse_graph(include_str!("../../examples/softmax.lzt"))?;
+    let plan = lazulite_passes::compile_to_plan(&graph, &lazulite_passes::Options::default())?;
+    let rows = |_: &Symbol| Some(4096);
+    let (mut read, mut written) = (0, 0);
+    for kernel in &plan.kernels {
+        let work = kernel.work()?;
+        read += work.bytes_read()?.eval(&rows).ok_or("unknown size")?;
+        written += work.bytes_written()?.eval(&rows).ok_or("unknown size")?;
+    }
+    let mib = |bytes: i64| format!("{} MiB", bytes >> 20);
+    let kernels = plan.kernels.len();
+    line("softmax [4096,1024]: kernels", kernels.to_string(), "1");
+    line("softmax [4096,1024]: read", mib(read), "16 MiB, once");
+    line("softmax [4096,1024]: written", mib(written), "16 MiB, once");
     Ok(())
 }
 

@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 /// A small closed set of names, printable and parseable.
 macro_rules! names {
-    ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)? }) => {
-        $(#[$meta])*
+    ($(#[doc = $about:literal])* $enum:ident {
+        $($(#[doc = $doc:literal])* $variant:ident = $name:literal),* $(,)?
+    }) => {
+        $(#[doc = $about])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-        pub enum $enum { $($(#[$doc])* $variant),* }
+        pub enum $enum { $($(#[doc = $doc])* $variant),* }
 
         impl $enum {
             /// Every member, in order of the table.
@@ -24,6 +26,14 @@ macro_rules! names {
             /// The name in text.
             pub const fn name(self) -> &'static str {
                 match self { $($enum::$variant => $name),* }
+            }
+
+            /// What all members have in common.
+            pub const ABOUT: &str = concat!($($about),*);
+
+            /// What this member means.
+            pub const fn doc(self) -> &'static str {
+                match self { $($enum::$variant => concat!($($doc),*)),* }
             }
 
             /// The member called `name`.
@@ -163,7 +173,7 @@ pub struct OpInfo {
     pub mnemonic: &'static str,
     /// Operand count.
     pub arity: Arity,
-    /// The first line of its documentation.
+    /// Its documentation, lines joined; each begins with a space.
     pub doc: &'static str,
     /// Attribute names.
     pub attrs: &'static [&'static str],
@@ -206,7 +216,7 @@ macro_rules! op_table {
             pub const TABLE: &[OpInfo] = &[$(OpInfo {
                 mnemonic: $mnemonic,
                 arity: $arity,
-                doc: $doc,
+                doc: concat!($doc $(, $more)*),
                 attrs: &[$(stringify!($field)),*],
                 class: Class::$class,
             }),*];

@@ -11,7 +11,7 @@ pub struct BufferId(pub u32);
 /// A scheduled program.
 #[derive(Clone, Default, Debug)]
 pub struct Plan {
-    /// The sizes to be bound: every symbol occurring in the inputs' types.
+    /// The sizes to be bound: every symbol that occurs, those of the inputs' types first.
     pub symbols: Vec<Symbol>,
     /// Types of the parameters.
     pub inputs: Vec<TensorType>,

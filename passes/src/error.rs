@@ -59,7 +59,7 @@ impl PassError {
 }
 
 /// Writes ` at file:line:column (trail)`, when known.
-fn write_place(f: &mut fmt::Formatter<'_>, source: &Option<Arc<Source>>) -> fmt::Result {
+pub(crate) fn write_place(f: &mut fmt::Formatter<'_>, source: &Option<Arc<Source>>) -> fmt::Result {
     let Some(s) = source else { return Ok(()) };
     write!(f, " at {}:{}:{}", s.file, s.line, s.column)?;
     if !s.trail.is_empty() {

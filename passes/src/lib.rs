@@ -4,6 +4,7 @@
 //! builds a new one, node by node, with the same parameters and result types, and keeps sources and
 //! guards.
 
+pub mod autodiff;
 mod build;
 pub mod canon;
 mod complex;

@@ -21,10 +21,11 @@
 //! What comes out of any stage must print, parse and print to the same text.
 
 use lazulite_ir::{
-    Array, Binary, Environment, EvalMode, Graph, Kernel, Op, Plan, Scalar, Symbol, TensorType,
-    Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources, verify_graph,
-    verify_kernel, verify_plan,
+    Array, Binary, Environment, EvalMode, Graph, Kernel, NodeId, Op, Plan, Scalar, Symbol,
+    TensorType, Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources,
+    verify_graph, verify_kernel, verify_plan,
 };
+use lazulite_passes::autodiff::{AutodiffError, NoRules, Seed, jvp, vjp};
 use lazulite_passes::{Options, pipeline};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -47,6 +48,8 @@ const STAGES: &[(&str, Stage)] = &[
     ("verify", |artifact, _| verified(artifact.copy())),
     ("sources", sources),
     ("interp", interp),
+    ("vjp", |artifact, _| differentiated(artifact, reverse)),
+    ("jvp", |artifact, _| differentiated(artifact, forward)),
     ("schedule-unfused", |artifact, _| {
         let mut options = Options::default();
         options.schedule.fuse = false;
@@ -92,6 +95,42 @@ fn verified(artifact: Artifact) -> Result<Artifact, String> {
     };
     found.map_err(|e| e.to_string())?;
     Ok(artifact)
+}
+
+fn differentiated(
+    artifact: &Artifact,
+    mode: fn(&Graph) -> Result<Graph, AutodiffError>,
+) -> Result<Artifact, String> {
+    let Artifact::Graph(graph) = artifact else {
+        panic!("derivatives are taken of graphs");
+    };
+    let derivative = mode(graph).map_err(|e| e.to_string())?;
+    verified(Artifact::Graph(derivative))
+}
+
+fn has_derivative(graph: &Graph, id: NodeId) -> bool {
+    let dtype = graph.tensor_type(id).dtype;
+    dtype.is_float() || dtype.is_complex()
+}
+
+/// The graph with the gradients of the sum of all results, for all parameters.
+fn reverse(graph: &Graph) -> Result<Graph, AutodiffError> {
+    let seed = |&id: &NodeId| match has_derivative(graph, id) {
+        true => Seed::One,
+        false => Seed::None,
+    };
+    let seeds: Vec<Seed> = graph.outputs().iter().map(seed).collect();
+    let inputs = graph.inputs().iter().copied();
+    let wrt: Vec<NodeId> = inputs.filter(|&i| has_derivative(graph, i)).collect();
+    Ok(vjp(graph, &seeds, &wrt, &NoRules)?.graph)
+}
+
+/// The graph with the tangents of all results, along ones for all parameters.
+fn forward(graph: &Graph) -> Result<Graph, AutodiffError> {
+    let inputs = graph.inputs().iter().copied();
+    let moving = inputs.filter(|&i| has_derivative(graph, i));
+    let along: Vec<(NodeId, Seed)> = moving.map(|i| (i, Seed::One)).collect();
+    Ok(jvp(graph, &along, &NoRules)?.graph)
 }
 
 fn sources(artifact: &Artifact, _: &Case) -> Result<Artifact, String> {

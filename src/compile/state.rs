@@ -14,7 +14,7 @@ use crate::tensor::{
 };
 use lazulite_ir::{Binary, DType, TensorType};
 use smallvec::smallvec;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -49,6 +49,32 @@ pub(crate) struct CaptureState {
 thread_local! {
     /// Captures in progress on this thread, the innermost last.
     static STACK: RefCell<Vec<CaptureState>> = const { RefCell::new(Vec::new()) };
+}
+
+thread_local! {
+    /// Calls of captured functions on this thread that record into a capture in progress.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many captured functions are being recorded into a capture, each called by the one before.
+pub(super) fn depth() -> usize {
+    DEPTH.get()
+}
+
+/// While it lives, one more captured function is being recorded.
+pub(super) struct Nested;
+
+impl Nested {
+    pub fn enter() -> Nested {
+        DEPTH.set(DEPTH.get() + 1);
+        Nested
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
 }
 
 /// A capture in progress; if it is dropped unfinished (the function panicked), nothing remains.

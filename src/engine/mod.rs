@@ -183,7 +183,7 @@ pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
 
 /// The number as the value of a 0-d parameter.
 pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
-    let bytes = literal.bits.to_le_bytes();
+    let bytes = u128::from(literal.bits).to_le_bytes();
     Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
 }
 
@@ -198,6 +198,13 @@ pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) ->
 fn run_error(error: RunError) -> Error {
     let new = |kind, message: String| Error::new(kind, "realize", message);
     match error {
+        // A division by zero has no bound.
+        RunError::Fault {
+            what,
+            location,
+            value: 0,
+            bound: 0,
+        } => new(ErrorKind::Fault, what).located(location),
         RunError::Fault {
             what,
             location,

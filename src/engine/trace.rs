@@ -166,14 +166,13 @@ impl Tracer {
         let ty: &TensorType = &node.ty;
         t.key.push(LEAF);
         ty.structure(&mut t.key);
-        // Axes of size 1 broadcast: with others in their place it is another program.
-        t.key.extend(
-            ty.dims
-                .iter()
-                .enumerate()
-                .filter(|(_, d)| d.is(1))
-                .map(|(i, _)| ONE | i as u64),
-        );
+        // Axes of size 1 broadcast and those of size 0 have no extrema: with others in their place it
+        // is another program.
+        let special = |(axis, d): (usize, &Dim)| {
+            let size = d.as_const().filter(|size| matches!(size, 0 | 1))?;
+            Some(SPECIAL | (size as u64) << 32 | axis as u64)
+        };
+        t.key.extend(ty.dims.iter().enumerate().filter_map(special));
         t.dims.extend(ty.dims.iter().cloned());
         t.leaves.push(t.nodes.len() as u32);
         self.push(node.clone(), SmallVec::new(), value, first_dim);
@@ -236,22 +235,31 @@ impl Tracer {
         handles > self.uses[position]
     }
 
-    /// Adds the expensive values that someone holds beyond this program: computing them again for
-    /// their holder would repeat the work. What else is held stays lazy and will be computed from the
-    /// leaves again; if there is nothing of that kind, leaves that nobody holds are done with.
+    /// Adds the values that someone holds beyond this program and that need expensive work not
+    /// kept otherwise: computing them again for their holder would repeat it. What else is held stays
+    /// lazy and will be computed from leaves and kept values again; if there is nothing of that kind,
+    /// leaves that nobody holds are done with.
     fn add_held(&mut self) {
-        let mut is_root = vec![false; self.trace.nodes.len()];
+        let count = self.trace.nodes.len();
+        let mut is_root = vec![false; count];
         for &root in &self.trace.roots {
             is_root[root as usize] = true;
         }
+        let mut needs_work = vec![false; count];
         let mut all_private = true;
-        for (position, is_root) in is_root.into_iter().enumerate() {
+        for position in 0..count {
             let listed = &self.trace.nodes[position];
-            if is_root || listed.value.is_some() || !self.is_held(position) {
+            if listed.value.is_some() || is_root[position] {
                 continue;
             }
-            if listed.node.heavy && !self.trace.is_tuple(position) {
+            let mut operands = listed.links.iter().filter_map(|l| l.node());
+            needs_work[position] = listed.node.heavy || operands.any(|o| needs_work[o as usize]);
+            if !self.is_held(position) {
+                continue;
+            }
+            if needs_work[position] && !self.trace.is_tuple(position) {
                 self.trace.roots.push(position as u32);
+                needs_work[position] = false;
             } else {
                 all_private = false;
             }
@@ -267,7 +275,7 @@ impl Tracer {
 const LEAF: u64 = 1 << 40;
 const LITERAL: u64 = 1 << 41;
 const RECORDED: u64 = 1 << 42;
-const ONE: u64 = 1 << 43;
+const SPECIAL: u64 = 1 << 43;
 const ROOTS: u64 = 1 << 44;
 
 fn write_structure(node: &Node, trace: &mut Trace) {

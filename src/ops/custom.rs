@@ -8,7 +8,7 @@ use std::any::TypeId;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 impl Tensor {
-    /// Applies `f` to every element. The tensor must hold elements of type `T`.
+    /// Applies `f` to every element, converted to `T`.
     ///
     /// A closure that captures nothing is one operation however often it is applied; others are
     /// compiled anew each time this is called, so apply them through one [`ElementFn`].

@@ -26,34 +26,77 @@ pub enum Index {
     Tensor(Tensor),
 }
 
-/// A slice with a step, which may be negative: `step(.., -1)` reverses.
-pub fn step(range: impl Into<Index>, step: i64) -> Index {
+/// A slice with a step, which may be negative: `strided(.., -1)` reverses.
+pub fn strided(range: impl Into<Index>, step: i64) -> Index {
     match range.into() {
         Index::Slice(from, to, _) => Index::Slice(from, to, step),
         other => other,
     }
 }
 
+/// A position as a signed number. Positions beyond its range are beyond every axis too.
+fn signed(at: impl TryInto<i64>) -> i64 {
+    at.try_into().unwrap_or(i64::MAX)
+}
+
 macro_rules! index_from {
-    ($($ty:ty: $value:ident => $index:expr;)*) => {$(
+    ($($ty:ty),*) => {$(
         impl From<$ty> for Index {
-            fn from($value: $ty) -> Index {
-                $index
+            fn from(at: $ty) -> Index {
+                Index::At(signed(at))
+            }
+        }
+
+        impl From<Range<$ty>> for Index {
+            fn from(r: Range<$ty>) -> Index {
+                Index::Slice(Some(signed(r.start)), Some(signed(r.end)), 1)
+            }
+        }
+
+        impl From<RangeFrom<$ty>> for Index {
+            fn from(r: RangeFrom<$ty>) -> Index {
+                Index::Slice(Some(signed(r.start)), None, 1)
+            }
+        }
+
+        impl From<RangeTo<$ty>> for Index {
+            fn from(r: RangeTo<$ty>) -> Index {
+                Index::Slice(None, Some(signed(r.end)), 1)
+            }
+        }
+
+        impl From<RangeInclusive<$ty>> for Index {
+            fn from(r: RangeInclusive<$ty>) -> Index {
+                Index::Slice(Some(signed(*r.start())), after(signed(*r.end())), 1)
+            }
+        }
+
+        impl From<RangeToInclusive<$ty>> for Index {
+            fn from(r: RangeToInclusive<$ty>) -> Index {
+                Index::Slice(None, after(signed(r.end)), 1)
             }
         }
     )*};
 }
 
-index_from! {
-    i64: at => Index::At(at);
-    RangeFull: _all => Index::Slice(None, None, 1);
-    Range<i64>: r => Index::Slice(Some(r.start), Some(r.end), 1);
-    RangeFrom<i64>: r => Index::Slice(Some(r.start), None, 1);
-    RangeTo<i64>: r => Index::Slice(None, Some(r.end), 1);
-    RangeInclusive<i64>: r => Index::Slice(Some(*r.start()), after(*r.end()), 1);
-    RangeToInclusive<i64>: r => Index::Slice(None, after(r.end), 1);
-    Tensor: t => Index::Tensor(t);
-    &Tensor: t => Index::Tensor(t.clone());
+index_from!(i32, i64, usize);
+
+impl From<RangeFull> for Index {
+    fn from(_: RangeFull) -> Index {
+        Index::Slice(None, None, 1)
+    }
+}
+
+impl From<Tensor> for Index {
+    fn from(tensor: Tensor) -> Index {
+        Index::Tensor(tensor)
+    }
+}
+
+impl From<&Tensor> for Index {
+    fn from(tensor: &Tensor) -> Index {
+        Index::Tensor(tensor.clone())
+    }
 }
 
 /// The end of an inclusive range: behind -1 there is only the end of the axis.
@@ -101,14 +144,14 @@ index_tuples! {
 }
 
 impl Tensor {
-    /// Part of a tensor: integers, ranges, [`step`], [`Index::Ellipsis`], [`Index::NewAxis`] and index
+    /// Part of a tensor: integers, ranges, [`strided`], [`Index::Ellipsis`], [`Index::NewAxis`] and index
     /// tensors, as in Python's brackets.
     ///
     /// ```
     /// use lazulite::prelude::*;
     /// let x = Tensor::iota(24).reshape([2, 3, 4]);
     /// assert_eq!(x.i((.., 1..3, -1)).to_vec::<i64>()?, [7, 11, 19, 23]);
-    /// assert_eq!(x.i((0, 0, step(.., -1))).to_vec::<i64>()?, [3, 2, 1, 0]);
+    /// assert_eq!(x.i((0, 0, strided(.., -1))).to_vec::<i64>()?, [3, 2, 1, 0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     #[track_caller]
@@ -397,7 +440,7 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
                 axis += 1;
             }
             Index::Tensor(t) => {
-                for one in index_tensors(&t)? {
+                for one in index_tensors(&out, axis as usize, &t)? {
                     gathered.push((axis as usize, one));
                     axis += 1;
                 }
@@ -417,13 +460,25 @@ fn axes_consumed(entry: &Index) -> Result<usize> {
     })
 }
 
-/// A bool tensor stands for the positions where it is true, which are computed now.
+/// A bool tensor, which has the sizes of the axes of `x` from `axis` on, stands for the positions where it
+/// is true; these are computed now.
 #[track_caller]
-fn index_tensors(t: &Tensor) -> Result<Vec<Tensor>> {
-    match t.dtype()? {
-        DType::Bool => t.nonzero_coordinates(),
-        _ => Ok(vec![t.clone()]),
+fn index_tensors(x: &Tensor, axis: usize, t: &Tensor) -> Result<Vec<Tensor>> {
+    if t.dtype()? != DType::Bool {
+        return Ok(vec![t.clone()]);
     }
+    let (whole, mask) = (&x.node()?.ty.dims, &t.node()?.ty.dims);
+    let covered = whole.iter().skip(axis);
+    if covered
+        .zip(mask)
+        .any(|(a, b)| a.compare_eq(b) == Some(false))
+    {
+        let message = "the mask has not the sizes of the axes that it selects from";
+        return Err(Error::new(ErrorKind::Index, "index", message)
+            .operand(x.note("self"))
+            .operand(t.note("mask")));
+    }
+    t.nonzero_coordinates()
 }
 
 /// Gathers with index tensors for some axes. When those axes are adjacent the result's axes stand in
@@ -573,10 +628,11 @@ impl Tensor {
         accumulate: bool,
     ) -> Tensor {
         attempt(|| {
-            let count = self.dims()?.iter().product::<usize>();
+            let sizes = self.sizes()?;
+            let count = sizes.iter().fold(Dim::from(1i64), |n, d| n * d);
             // The flat positions of the part, found by indexing a tensor of positions.
             let positions = index(
-                &Tensor::iota(count).reshape(self.sizes()?),
+                &Tensor::iota(count).reshape(sizes.clone()),
                 indices.into_indices(),
             )?;
             let value = match value.into() {
@@ -589,7 +645,7 @@ impl Tensor {
                 true => flat.scatter_add(0, &positions, &updates),
                 false => flat.scatter(0, &positions, &updates),
             };
-            Ok(written.reshape(self.sizes()?))
+            Ok(written.reshape(sizes))
         })
     }
 }

@@ -37,7 +37,7 @@ mod window;
 pub use attention::{AttentionOptions, BagMode, BagOptions, HeadWeights};
 pub use custom::ElementFn;
 pub use extremes::{Interpolation, Unique};
-pub use index::{Index, IntoIndices, step};
+pub use index::{Index, IntoIndices, strided};
 pub use loss::{ClassOptions, Reduction, TripletOptions};
 pub use normalise::RunningStats;
 pub use pool::PoolOptions;

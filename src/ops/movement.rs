@@ -39,8 +39,13 @@ impl Tensor {
             .enumerate()
             .filter(|(_, d)| d.is(-1))
             .map(|(i, _)| i);
-        let (Some(axis), None) = (missing.next(), missing.next()) else {
-            return Ok(dims);
+        let axis = match (missing.next(), missing.next()) {
+            (None, _) => return Ok(dims),
+            (Some(axis), None) => axis,
+            (Some(_), Some(_)) => {
+                let error = Error::new(ErrorKind::Argument, "reshape", "only one size may be -1");
+                return Err(error.operand(self.note("self")));
+            }
         };
         let overflow = |e| size_overflow("reshape", e);
         let total = lazulite_ir::Dim::product(&node.ty.dims).map_err(overflow)?;
@@ -336,9 +341,15 @@ impl Tensor {
         }
         let _pinned = Scope::pin();
         let attributes = self.axis("unfold", axis).and_then(|axis| {
+            let (size, extent) = (size.into().0?, self.dim(axis as i64).0?);
+            if size.compare_le(&extent) == Some(false) {
+                let message = format!("windows of size {size} do not fit an axis of size {extent}");
+                let error = Error::new(ErrorKind::Shape, "unfold", message);
+                return Err(error.operand(self.note("self")));
+            }
             Ok(Op::Window {
                 axis: axis as u32,
-                size: size.into().0?,
+                size,
                 stride: step.into().0?,
                 dilation: lazulite_ir::Dim::ONE,
             })

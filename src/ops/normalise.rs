@@ -39,16 +39,18 @@ impl Tensor {
         eps: f64,
     ) -> Tensor {
         let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
-        let centred = self.sub(self.mean_keepdim(over.as_slice()));
-        let variance = centred.square().mean_keepdim(over.as_slice());
-        let mut out = centred.mul(variance.add(eps).rsqrt());
-        if let Some(weight) = weight {
-            out = out.mul(weight);
-        }
-        match bias {
-            Some(bias) => out.add(bias),
-            None => out,
-        }
+        self.in_single(|x| {
+            let centred = x.sub(x.mean_keepdim(over.as_slice()));
+            let variance = centred.square().mean_keepdim(over.as_slice());
+            let mut out = centred.mul(variance.add(eps).rsqrt());
+            if let Some(weight) = weight {
+                out = out.mul(weight);
+            }
+            match bias {
+                Some(bias) => out.add(bias),
+                None => out,
+            }
+        })
     }
 
     /// Normalises each channel (axis 1) with the statistics of this batch, and moves the running

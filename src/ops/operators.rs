@@ -22,7 +22,8 @@ macro_rules! operators {
             }
         }
 
-        operators!(@number $trait $method $op f32 f64 i32 i64 u8 usize bool);
+        // One type per kind of number: with several, `1.0 - &x` could not be followed by a method.
+        operators!(@number $trait $method $op f64 i32 bool);
     )*};
     (@number $trait:ident $method:ident $op:ident $($ty:ty)*) => {$(
         impl ops::$trait<Tensor> for $ty {

@@ -5,6 +5,7 @@
 
 use super::arithmetic;
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape, tensor_of};
+use crate::location::Scope;
 use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
@@ -346,10 +347,22 @@ impl Tensor {
     }
 
     /// Converted to another element type, as PyTorch's `to`: floats to integers truncate, anything
-    /// to bool is `!= 0`.
+    /// to bool is `!= 0`. Floats beyond the range are defined as well: they saturate as i64 (NaN is 0),
+    /// which then wraps to the width.
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         self.record_cast(dtype)
+    }
+
+    /// Applies `f`, for half floats in f32 with one rounding at the end: sums of squares and
+    /// exponentials leave their range long before the result does.
+    #[track_caller]
+    pub(crate) fn in_single(&self, f: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+        let _pinned = Scope::pin();
+        match self.dtype() {
+            Ok(dtype @ (DType::F16 | DType::BF16)) => f(&self.cast(DType::F32)).cast(dtype),
+            _ => f(self),
+        }
     }
 
     /// Integers and bools as f32, everything else as it is.

@@ -175,9 +175,8 @@ impl Tensor {
     /// Logarithm of the sum of exponentials over axes, without overflow.
     #[track_caller]
     pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
-        attempt(|| {
-            let x = self.to_floating();
-            let axes: Vec<i64> = self
+        let reduced = |x: &Tensor| -> Result<Tensor> {
+            let axes: Vec<i64> = x
                 .axes("logsumexp", axes)?
                 .into_iter()
                 .map(i64::from)
@@ -185,27 +184,34 @@ impl Tensor {
             let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()));
             let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
             let result = sum.log().add(top);
-            if self.rank()? == 0 {
+            if x.rank()? == 0 {
                 return Ok(result);
             }
             Ok(axes.iter().rev().fold(result, |r, &axis| r.squeeze(axis)))
+        };
+        attempt(|| {
+            Ok(self
+                .to_floating()
+                .in_single(|x| reduced(x).unwrap_or_else(Tensor::error)))
         })
     }
 
     /// Exponentials divided by their sum along an axis, without overflow.
     #[track_caller]
     pub fn softmax(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let e = x.sub(x.top("softmax", axis)).exp();
-        e.div(e.sum_keepdim(axis))
+        self.to_floating().in_single(|x| {
+            let e = x.sub(x.top("softmax", axis)).exp();
+            e.div(e.sum_keepdim(axis))
+        })
     }
 
     /// Logarithm of [`Tensor::softmax`], accurate where that is small.
     #[track_caller]
     pub fn log_softmax(&self, axis: i64) -> Tensor {
-        let x = self.to_floating();
-        let shifted = x.sub(x.top("log_softmax", axis));
-        shifted.sub(shifted.exp().sum_keepdim(axis).log())
+        self.to_floating().in_single(|x| {
+            let shifted = x.sub(x.top("log_softmax", axis));
+            shifted.sub(shifted.exp().sum_keepdim(axis).log())
+        })
     }
 
     /// The largest (real part) along an axis, which may be empty.
@@ -382,15 +388,15 @@ impl Tensor {
                 .operand(self.note("self"))
                 .hint("cast to a floating-point type first"),
             ),
-            (Ok(dtype), Ok(axes)) => {
-                let count = self.count_along(op, &axes);
-                let sum = if self.rank().is_ok_and(|r| r == 0) {
-                    self.clone()
+            (Ok(_), Ok(axes)) => self.in_single(|x| {
+                let count = x.count_along(op, &axes);
+                let sum = if x.rank().is_ok_and(|r| r == 0) {
+                    x.clone()
                 } else {
-                    self.reduce_axes(op, Combine::Sum, axes, keepdim)
+                    x.reduce_axes(op, Combine::Sum, axes, keepdim)
                 };
-                sum.div(count).cast(dtype)
-            }
+                sum.div(count)
+            }),
             (Err(e), _) | (_, Err(e)) => Tensor::error(e.at(place)),
         }
     }
@@ -410,14 +416,14 @@ impl Tensor {
             Err(e) => return Tensor::error(e.at(place)),
         };
         let axes = axes.as_slice();
-        let centred = self.sub(self.mean_of(op, axes, true));
-        let squares = centred
-            .abs()
-            .square()
-            .reduce(op, Combine::Sum, axes, keepdim);
-        let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
-        let freedom = self.count_along(op, &axes).sub(correction).maximum(0);
-        squares.div(freedom)
+        self.in_single(|x| {
+            let centred = x.sub(x.mean_of(op, axes, true));
+            let squares = centred.abs().square();
+            let squares = squares.reduce(op, Combine::Sum, axes, keepdim);
+            let axes: Vec<u32> = axes.iter().map(|&a| a as u32).collect();
+            let freedom = x.count_along(op, &axes).sub(correction).maximum(0);
+            squares.div(freedom)
+        })
     }
 
     #[track_caller]

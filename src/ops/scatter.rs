@@ -1,7 +1,7 @@
 //! Writing by index: along an axis, to flat positions, under masks, to slices.
 
 use super::composite::{attempt, attempt_list, bad_argument, bad_shape, tensor_of};
-use super::index::{Index, step};
+use super::index::{Index, strided};
 use crate::error::Result;
 use crate::tensor::{Argument, Dim, Number, Tensor};
 use lazulite_ir::{Combine, DType};
@@ -263,7 +263,7 @@ impl Tensor {
         to: Option<i64>,
         by: i64,
     ) -> Tensor {
-        let slice = step(Index::Slice(from, to, 1), by);
+        let slice = strided(Index::Slice(from, to, 1), by);
         self.part_scatter("slice_scatter", source, axis, slice)
     }
 

@@ -16,13 +16,14 @@ impl Dim {
     #[track_caller]
     pub fn value(&self) -> Result<i64> {
         let dim = self.0.as_ref().map_err(Clone::clone)?;
+        let place = Place::here();
         dim.as_const().ok_or_else(|| {
             Error::new(
                 ErrorKind::Capture,
                 "dim",
                 format!("the size {dim} is not known inside a captured function"),
             )
-            .at(Place::here())
+            .at(place)
             .hint("compute with the Dim itself: it has arithmetic and is accepted as a size")
         })
     }

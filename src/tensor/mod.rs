@@ -119,6 +119,7 @@ impl Tensor {
     #[track_caller]
     pub fn dims(&self) -> Result<Vec<usize>> {
         let node = self.node()?;
+        let place = Place::here();
         let known = node.ty.const_dims().filter(|_| !engine::capturing());
         known.map(|d| d.to_vec()).ok_or_else(|| {
             Error::new(
@@ -126,7 +127,7 @@ impl Tensor {
                 "dims",
                 "sizes are not numbers inside a captured function: it may be replayed with others",
             )
-            .at(Place::here())
+            .at(place)
             .operand(self.note("self"))
             .hint("use x.dim(i), which has arithmetic and is accepted wherever sizes are taken")
         })

@@ -102,8 +102,8 @@ pub(crate) struct Node {
     pub ty: Arc<TensorType>,
     pub place: Place,
     pub trail: Option<Arc<str>>,
-    /// The value needs work that is not repeated lightly (11.4 of the design: a contraction, a
-    /// reduction, random bits or foreign code), so realising anything near computes it for good.
+    /// The operation itself is work that is not repeated lightly: a contraction, a reduction, random
+    /// bits, foreign code.
     pub heavy: bool,
     state: Mutex<State>,
 }

@@ -61,6 +61,29 @@ numbers! {
     Float(f32, f64) as f64;
 }
 
+macro_rules! converted_numbers {
+    ($($ty:ty: $value:ident => $number:expr;)*) => {$(
+        impl From<$ty> for Number {
+            fn from($value: $ty) -> Number {
+                $number
+            }
+        }
+
+        impl From<$ty> for Argument {
+            fn from($value: $ty) -> Argument {
+                Argument::Number($value.into())
+            }
+        }
+    )*};
+}
+
+converted_numbers! {
+    half::f16: v => Number::Float(v.to_f64());
+    half::bf16: v => Number::Float(v.to_f64());
+    num_complex::Complex<f32>: v => Number::Complex(v.re.into(), v.im.into());
+    num_complex::Complex<f64>: v => Number::Complex(v.re, v.im);
+}
+
 /// What may stand beside a tensor: another tensor, or a number.
 #[derive(Clone, Debug)]
 pub enum Argument {

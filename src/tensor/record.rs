@@ -373,11 +373,6 @@ fn record_node(
     operands: Operands,
     heavy: bool,
 ) -> Arc<Node> {
-    let heavy = heavy
-        || operands.iter().any(|o| {
-            o.node()
-                .is_some_and(|n| n.heavy && matches!(&*n.state(), State::Lazy(_)))
-        });
     let state = State::Lazy(operands);
     Arc::new(Node::new(
         recorded,

@@ -3,7 +3,7 @@
 use super::{Entry, op, with};
 use crate::call::{Bound, Done, Outcome, Refusal, to_int, to_ints, to_tensor};
 use crate::value::Value;
-use lazulite::{DType, Index, Number, ScatterReduce, Tensor, step};
+use lazulite::{DType, Index, Number, ScatterReduce, Tensor, strided};
 
 pub(super) const TABLE: &[Entry] = &[
     with("arange", "start, end=None, step=1, *, dtype=None", arange),
@@ -313,7 +313,7 @@ fn index(value: &Value) -> Result<Index, Refusal> {
         Value::Int(at) => Index::At(*at),
         Value::Ellipsis => Index::Ellipsis,
         Value::None => Index::NewAxis,
-        Value::Slice([from, to, by]) => step(Index::Slice(*from, *to, 1), by.unwrap_or(1)),
+        Value::Slice([from, to, by]) => strided(Index::Slice(*from, *to, 1), by.unwrap_or(1)),
         Value::List(items) => {
             let numbers: Option<Vec<i64>> = items.iter().map(to_int).collect::<Result<_, _>>()?;
             let numbers =

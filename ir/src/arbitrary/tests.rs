@@ -1,3 +1,5 @@
+//! The generator makes well-typed graphs and reaches every operation.
+
 use super::*;
 use crate::{DType, Op, infer, parse_graph};
 use std::collections::BTreeSet;

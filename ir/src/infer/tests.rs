@@ -1,3 +1,5 @@
+//! Types that are inferred, and operands that are refused.
+
 use super::*;
 use crate::{Binary, Combine, Graph, NodeId, Scalar, Unary};
 

@@ -1,3 +1,5 @@
+//! Values that the interpreter gives, operation by operation.
+
 use super::*;
 use crate::{Binary, Combine, Custom, DType, Dims, Predicate, Scalar, Unary};
 

@@ -1,3 +1,5 @@
+//! Edge cases of functions of elements.
+
 use super::*;
 use crate::{Op, TensorType, Type, infer};
 use DType::*;

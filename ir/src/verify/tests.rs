@@ -1,3 +1,5 @@
+//! Every broken graph, kernel and plan is named by the verifier.
+
 use super::*;
 use crate::{
     BufferId, ContractStep, Custom, DType, Dim, FaultInfo, Graph, Kernel, KernelCall, Op, Place,

@@ -111,25 +111,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Checks that every size of a graph can be known from the parameters.
-    pub fn check_symbols(&self, graph: &Graph) -> Result<(), ScheduleError> {
-        let mut unbound = None;
-        let mut check = |dim: &Dim| {
+    /// Takes the symbols that occur in a graph, but in no parameter's type, into the plan: whoever runs
+    /// it binds them like all others.
+    pub fn bind_symbols(&mut self, graph: &Graph) {
+        let Context { plan, bound, .. } = self;
+        let mut bind = |dim: &Dim| {
             dim.visit_symbols(&mut |s| {
-                if !self.bound.contains(s) {
-                    unbound.get_or_insert_with(|| s.clone());
+                if bound.insert(s.clone()) {
+                    plan.symbols.push(s.clone());
                 }
             });
         };
         for node in graph.nodes() {
-            node.op.visit_dims(&mut check);
-            if let Some(ty) = node.ty.as_tensor() {
-                ty.dims.iter().for_each(&mut check);
-            }
-        }
-        match unbound {
-            Some(symbol) => Err(ScheduleError::UnboundSymbol { symbol }),
-            None => Ok(()),
+            node.op.visit_dims(&mut bind);
         }
     }
 

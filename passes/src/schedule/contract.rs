@@ -71,7 +71,7 @@ pub(super) enum Rhs {
 }
 
 /// A kernel that computes an operand into the layout of the product.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Pack {
     /// Extents of its loops.
     pub space: Vec<Dim>,

@@ -5,7 +5,7 @@ use super::assemble::{Assembler, Memory};
 use super::context::Context;
 use super::contract::{Contraction, Lhs, Pack, Rhs};
 use super::group::Group;
-use super::lower::Stored;
+use super::lower::{Read, Stored};
 use super::member::Member;
 use super::places::Places;
 use super::policy::{Policy, Residence, storage_of, stored_type};
@@ -31,18 +31,43 @@ pub(super) enum Results<'a> {
     Into(&'a [BufferId]),
 }
 
-/// The steps of a graph whose parameters are in `inputs`, and the buffers of its results.
+/// The steps of a graph.
+pub(super) struct Scheduled {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// Steps that come before, and once even if the graph is run repeatedly.
+    pub hoisted: Vec<Step>,
+    /// The buffers of its results.
+    pub outputs: Vec<BufferId>,
+}
+
+/// A graph and where its parameters are.
+#[derive(Clone, Copy)]
+pub(super) struct Instance<'a> {
+    pub graph: &'a Graph,
+    pub inputs: &'a [BufferId],
+    /// The inputs that are the same in every turn of a loop around the graph; empty without one.
+    pub invariant: &'a [BufferId],
+    /// How many graphs are around.
+    pub depth: usize,
+}
+
+/// Makes the steps of a graph.
 pub(super) fn schedule_graph(
     cx: &mut Context<'_>,
-    graph: &Graph,
-    inputs: &[BufferId],
+    instance: Instance<'_>,
     results: Results<'_>,
-    depth: usize,
-) -> Result<(Vec<Step>, Vec<BufferId>), ScheduleError> {
+) -> Result<Scheduled, ScheduleError> {
+    let Instance {
+        graph,
+        inputs,
+        invariant,
+        depth,
+    } = instance;
     if depth > MAX_DEPTH {
         return Err(ScheduleError::TooDeep { limit: MAX_DEPTH });
     }
-    cx.check_symbols(graph)?;
+    cx.bind_symbols(graph);
     let prepared = prepare::prepare(graph, cx.options)?;
     let graph = prepared.as_ref().unwrap_or(graph);
     let policy = Policy::decide(graph, cx.options)?;
@@ -52,6 +77,9 @@ pub(super) fn schedule_graph(
         buffers: FxHashMap::default(),
         places: Places::decide(graph, &policy, &tasks, cx.options),
         steps: Vec::new(),
+        hoisted: Vec::new(),
+        packed: FxHashMap::default(),
+        invariant,
         depth,
         cx,
     };
@@ -68,8 +96,11 @@ pub(super) fn schedule_graph(
     }
     let outputs = graph.outputs().iter();
     let outputs = outputs.map(|&o| emitter.buffer_of(storage_of(graph, o)));
-    let outputs = outputs.collect::<Result<_, _>>()?;
-    Ok((emitter.steps, outputs))
+    Ok(Scheduled {
+        outputs: outputs.collect::<Result<_, _>>()?,
+        steps: emitter.steps,
+        hoisted: emitter.hoisted,
+    })
 }
 
 /// The tensors of a graph, as kernels see them.
@@ -113,6 +144,10 @@ pub(super) struct Emitter<'a, 'cx> {
     buffers: FxHashMap<Stored, BufferId>,
     places: Places<'a>,
     pub steps: Vec<Step>,
+    hoisted: Vec<Step>,
+    /// Operands that have been packed.
+    packed: FxHashMap<Pack, BufferId>,
+    invariant: &'a [BufferId],
     pub depth: usize,
 }
 
@@ -231,8 +266,32 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    /// The buffer of a packed operand, which is packed unless it has been. What is the same in every
+    /// turn of a loop is packed before it.
+    fn packed(&mut self, pack: &Pack, dtype: DType) -> Result<BufferId, ScheduleError> {
+        if let Some(&known) = self.packed.get(pack) {
+            return Ok(known);
+        }
+        let buffer = self.cx.buffer(dtype, pack.len.clone(), Place::Arena);
+        self.packed.insert(pack.clone(), buffer);
+        let step = self.pack(pack, dtype, buffer)?;
+        let is_invariant = |read: &Read| {
+            let buffer = self.buffers.get(&read.from);
+            buffer.is_some_and(|b| self.invariant.contains(b))
+        };
+        if pack.fragment.reads().all(is_invariant)
+            && !self.invariant.is_empty()
+            && !pack.fragment.may_fault()
+        {
+            self.hoisted.push(step);
+        } else {
+            self.steps.push(step);
+        }
+        Ok(buffer)
+    }
+
     /// A kernel that computes one operand into a layout of its own.
-    fn pack(&mut self, pack: &Pack, dtype: DType, buffer: BufferId) -> Result<(), ScheduleError> {
+    fn pack(&mut self, pack: &Pack, dtype: DType, buffer: BufferId) -> Result<Step, ScheduleError> {
         let memory = self.tensors();
         let mut assembler = Assembler::new(pack.space.clone(), &[], &memory, u32::MAX);
         let stage = assembler.draft.stage(0, &[], false);
@@ -251,9 +310,7 @@ impl Emitter<'_, '_> {
             },
         );
         let (kernel, args) = assembler.draft.finish()?;
-        let step = self.cx.kernel_step(kernel, args)?;
-        self.steps.push(step);
-        Ok(())
+        self.cx.kernel_step(kernel, args)
     }
 
     fn product(&mut self, c: &Contraction) -> Result<(), ScheduleError> {
@@ -261,19 +318,14 @@ impl Emitter<'_, '_> {
         let (lhs, lhs_strides) = match &c.lhs {
             Lhs::Direct(tensor, strides) => (self.buffer_of(*tensor)?, strides.clone()),
             Lhs::Packed(pack) => {
-                let buffer = self.cx.buffer(c.element, pack.len.clone(), Place::Arena);
-                self.pack(pack, c.element, buffer)?;
+                let buffer = self.packed(pack, c.element)?;
                 let strides = [Dim::ZERO, m.mul(k)?, k.clone(), Dim::ONE];
                 (buffer, strides)
             }
         };
         let rhs = match &c.rhs {
             Rhs::Direct(tensor) => self.buffer_of(*tensor)?,
-            Rhs::Packed(pack) => {
-                let buffer = self.cx.buffer(c.element, pack.len.clone(), Place::Arena);
-                self.pack(pack, c.element, buffer)?;
-                buffer
-            }
+            Rhs::Packed(pack) => self.packed(pack, c.element)?,
         };
         let own = Stored::of(c.node);
         let is_own_type = stored_type(self.graph, own).0 == c.element;
@@ -333,7 +385,10 @@ impl Emitter<'_, '_> {
         if !dims.iter().any(|d| d.is(0)) {
             match s.copy.copied(self.graph)? {
                 Some(from) => self.copy(from, target)?,
-                None => self.pack(&s.copy, dtype, target)?,
+                None => {
+                    let step = self.pack(&s.copy, dtype, target)?;
+                    self.steps.push(step);
+                }
             }
         }
         let memory = self.tensors();

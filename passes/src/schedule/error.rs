@@ -1,7 +1,7 @@
 //! Why a graph could not be scheduled.
 
 use crate::PassError;
-use lazulite_ir::{DimOverflow, Source, Symbol, TypeError};
+use lazulite_ir::{DimOverflow, Source, TypeError};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,11 +25,6 @@ pub enum ScheduleError {
         /// Where it comes from.
         source: Option<Arc<Source>>,
     },
-    /// A size occurs that no parameter's type has.
-    UnboundSymbol {
-        /// The size.
-        symbol: Symbol,
-    },
     /// Regions are nested deeper than plans allow.
     TooDeep {
         /// The allowed depth.
@@ -48,12 +43,6 @@ impl fmt::Display for ScheduleError {
                     Some(s) => write!(f, " at {}:{}:{}", s.file, s.line, s.column),
                     None => Ok(()),
                 }
-            }
-            ScheduleError::UnboundSymbol { symbol } => {
-                write!(
-                    f,
-                    "the size {symbol} occurs in the program but in no parameter's type"
-                )
             }
             ScheduleError::TooDeep { limit } => {
                 write!(

@@ -88,7 +88,7 @@ impl Group {
     }
 
     fn add(&mut self, member: Member, assign: &[Option<IndexExpr>]) -> Result<(), DimOverflow> {
-        self.insts += member.fragment.values.len() + 1;
+        self.insts += self.added_insts(&member);
         self.numbers.insert(member.value, self.members.len());
         self.touched.insert(member.value);
         self.touched.extend(member.fragment.reads().map(|r| r.from));
@@ -101,6 +101,12 @@ impl Group {
         }
         self.members.push(placed);
         Ok(())
+    }
+
+    /// Instructions that a member adds: what it reads in the group is there already.
+    fn added_insts(&self, member: &Member) -> usize {
+        let inside = member.fragment.reads().filter(|r| self.defines(r.from));
+        1 + member.fragment.values.len() - inside.count()
     }
 
     /// How `member` fits in, if it may join.
@@ -321,7 +327,7 @@ impl Group {
             || tied != Dim::product(loops.map(|(_, d)| d))?
             || tied_and_demoted
             || (reduces && !(0..member.space.len()).all(free_are_tied))
-            || self.insts + member.fragment.values.len() + 1 > machine.kernel_insts
+            || self.insts + self.added_insts(member) > machine.kernel_insts
             || self.touched.len() + member.fragment.reads().count() + 1 > machine.kernel_buffers
         {
             return Ok(false);

@@ -61,7 +61,7 @@ pub(super) enum Code {
 }
 
 /// A computation; values refer to earlier ones by position.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Fragment {
     /// Type and code of each value.
     pub values: Vec<(DType, Code)>,
@@ -70,6 +70,14 @@ pub(super) struct Fragment {
 }
 
 impl Fragment {
+    /// True when it may record a fault.
+    pub fn may_fault(&self) -> bool {
+        let records =
+            |op: &InstOp| matches!(op, InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. });
+        let mut codes = self.values.iter().map(|(_, code)| code);
+        codes.any(|code| matches!(code, Code::Inst(op) if records(op)))
+    }
+
     /// All reads, in order.
     pub fn reads(&self) -> impl Iterator<Item = &Read> {
         self.values.iter().filter_map(|(_, code)| match code {

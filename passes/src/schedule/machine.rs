@@ -26,6 +26,8 @@ pub struct Machine {
     pub repeat_cost: u32,
     /// Multiplications of a matrix product up to which it is not worth packing.
     pub small_product: i64,
+    /// Rows or columns of a matrix product up to which it is not worth packing.
+    pub thin_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
 }
@@ -42,6 +44,7 @@ impl Default for Machine {
             keep_cost: 14,
             repeat_cost: 40,
             small_product: 1 << 12,
+            thin_product: 3,
             reduce_block: 1 << 13,
         }
     }

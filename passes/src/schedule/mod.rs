@@ -44,7 +44,7 @@ pub use error::ScheduleError;
 pub use machine::{Machine, SizeHints};
 
 use context::Context;
-use emit::{Results, schedule_graph};
+use emit::{Instance, Results, schedule_graph};
 use lazulite_ir::{BufferId, Graph, Plan};
 
 /// What scheduling may do and what it may assume.
@@ -73,6 +73,12 @@ impl Default for ScheduleOptions {
 pub fn schedule(graph: &Graph, options: &ScheduleOptions) -> Result<Plan, ScheduleError> {
     let mut cx = Context::new(graph, options)?;
     let inputs: Vec<BufferId> = (0..graph.inputs().len() as u32).map(BufferId).collect();
-    let (steps, outputs) = schedule_graph(&mut cx, graph, &inputs, Results::Outputs, 0)?;
-    Ok(cx.finish(steps, outputs, graph))
+    let instance = Instance {
+        graph,
+        inputs: &inputs,
+        invariant: &[],
+        depth: 0,
+    };
+    let scheduled = schedule_graph(&mut cx, instance, Results::Outputs)?;
+    Ok(cx.finish(scheduled.steps, scheduled.outputs, graph))
 }

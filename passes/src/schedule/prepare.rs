@@ -66,7 +66,11 @@ fn is_small_product(
     let [b, m, n, k] = axes.extents()?;
     let all = Dim::product([&b, &m, &n, &k])?.as_const();
     let is_small = all.is_some_and(|all| all <= options.machine.small_product);
-    Ok(m.is(1) || n.is(1) || k.is(1) || is_small)
+    let is_thin = |d: &Dim| {
+        d.as_const()
+            .is_some_and(|d| d <= options.machine.thin_product)
+    };
+    Ok(is_thin(&m) || is_thin(&n) || k.is(1) || is_small)
 }
 
 /// The product as a multiplication of repeated operands and a sum.

@@ -2,7 +2,7 @@
 //! are scheduled into the same plan.
 
 use super::ScheduleError;
-use super::emit::{Emitter, Results, schedule_graph};
+use super::emit::{Emitter, Instance, Results, schedule_graph};
 use super::policy::{storage_of, stored_type};
 use lazulite_ir::{BufferId, DType, Dim, Graph, NodeId, Op, Place, Step, TensorType};
 
@@ -41,8 +41,8 @@ impl Emitter<'_, '_> {
             }
             Op::If { then, other } => Step::If {
                 condition: inputs[0],
-                then: self.region(then, &inputs[1..], &outputs)?,
-                other: self.region(other, &inputs[1..], &outputs)?,
+                then: self.region(then, &inputs[1..], &[], &outputs)?,
+                other: self.region(other, &inputs[1..], &[], &outputs)?,
             },
             Op::While { cond, body, .. } => self.while_step(id, inputs, outputs, cond, body)?,
             Op::Loop {
@@ -68,15 +68,24 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    /// The steps of a graph inside of this one. What can be done before all of its turns stands among
+    /// this graph's steps.
     fn region(
         &mut self,
         graph: &Graph,
         inputs: &[BufferId],
+        invariant: &[BufferId],
         results: &[BufferId],
     ) -> Result<Vec<Step>, ScheduleError> {
-        let results = Results::Into(results);
-        let (steps, _) = schedule_graph(self.cx, graph, inputs, results, self.depth + 1)?;
-        Ok(steps)
+        let instance = Instance {
+            graph,
+            inputs,
+            invariant,
+            depth: self.depth + 1,
+        };
+        let scheduled = schedule_graph(self.cx, instance, Results::Into(results))?;
+        self.steps.extend(scheduled.hoisted);
+        Ok(scheduled.steps)
     }
 
     /// Starts carries from the operands; gives the buffers for the next values.
@@ -108,8 +117,8 @@ impl Emitter<'_, '_> {
         let condition = self.cx.scratch(DType::Bool, &[])?;
         let constants = &inputs[outputs.len()..];
         let parameters = [&*outputs, constants].concat();
-        let test = self.region(cond, &parameters, &[condition])?;
-        let body = self.region(body, &parameters, &next)?;
+        let test = self.region(cond, &parameters, constants, &[condition])?;
+        let body = self.region(body, &parameters, constants, &next)?;
         Ok(Step::While {
             test,
             condition,
@@ -142,12 +151,13 @@ impl Emitter<'_, '_> {
             let ty = body.tensor_type(slice);
             parameters.push(self.slice(of, ty, loop_id)?);
         }
-        parameters.extend(&inputs[carries + scanned..]);
+        let constants = &inputs[carries + scanned..];
+        parameters.extend(constants);
         let mut results = next.clone();
         for (&of, &result) in stacks.iter().zip(&body.outputs()[carries..]) {
             results.push(self.slice(of, body.tensor_type(result), loop_id)?);
         }
-        let body = self.region(body, &parameters, &results)?;
+        let body = self.region(body, &parameters, constants, &results)?;
         Ok(Some(Step::Loop {
             loop_id,
             trip: trip.clone(),

@@ -314,3 +314,38 @@ fn repeated_expensive_values_are_computed_once() {
     assert_eq!(made.len(), 1, "{}", print_plan(&plan));
     assert!(made[0].outer.is_empty(), "{}", print_plan(&plan));
 }
+
+#[test]
+fn operands_are_packed_once_and_before_loops() {
+    let mut m = Make::new();
+    let x = m.input(f32s(&[20, 30]));
+    let y = m.input(f32s(&[20, 30]));
+    let w = m.input(f32s(&[30, 90]));
+    let (a, b) = (m.matmul(x, w), m.matmul(y, w));
+    let plan = check(&m.finish(&[a, b]));
+    assert_eq!(plan.steps.len(), 3, "{}", print_plan(&plan));
+    let mut body = Make::new();
+    body.input(TensorType::scalar(DType::I64));
+    let h = body.input(f32s(&[20, 30]));
+    let w = body.input(f32s(&[30, 30]));
+    let next = body.matmul(h, w);
+    let next = body.unary(Unary::Tanh, next);
+    let body = std::sync::Arc::new(body.finish(&[next]));
+    let mut m = Make::new();
+    let h = m.input(f32s(&[20, 30]));
+    let w = m.input(f32s(&[30, 30]));
+    let op = Op::Loop {
+        trip: Dim::constant(4),
+        carries: 1,
+        scanned: 0,
+        body,
+    };
+    let turns = m.op(op, &[h, w]);
+    let last = m.op(Op::Get { index: 0 }, &[turns]);
+    let plan = check(&m.finish(&[last]));
+    let in_loop = plan.steps.iter().find_map(|s| match s {
+        Step::Loop { body, .. } => Some(body.len()),
+        _ => None,
+    });
+    assert_eq!(in_loop, Some(1), "{}", print_plan(&plan));
+}

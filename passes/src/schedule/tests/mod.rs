@@ -1,5 +1,6 @@
 //! Plans against the graph interpreter.
 
+mod compose;
 mod fusion;
 mod models;
 mod ops;

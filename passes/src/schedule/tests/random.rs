@@ -79,7 +79,7 @@ fn compare_all(case: &Case) -> Result<(), TestCaseError> {
 }
 
 /// Limits are met everywhere: kernels are cut, rows are long, sums are split, products are packed.
-fn on_a_small_machine() -> ScheduleOptions {
+pub(super) fn on_a_small_machine() -> ScheduleOptions {
     let mut options = ScheduleOptions::default();
     options.sizes.other = 3;
     options.machine = Machine {
@@ -92,13 +92,14 @@ fn on_a_small_machine() -> ScheduleOptions {
         keep_cost: 3,
         repeat_cost: 40,
         small_product: 0,
+        thin_product: 0,
         reduce_block: 3,
     };
     options
 }
 
 /// No limit is met: what can be in one kernel is.
-fn on_a_large_machine() -> ScheduleOptions {
+pub(super) fn on_a_large_machine() -> ScheduleOptions {
     let machine = Machine {
         kernel_insts: 4096,
         kernel_buffers: 4096,
@@ -109,6 +110,7 @@ fn on_a_large_machine() -> ScheduleOptions {
         keep_cost: 6,
         repeat_cost: 0,
         small_product: 0,
+        thin_product: 0,
         reduce_block: i64::MAX,
     };
     ScheduleOptions {

@@ -1,0 +1,150 @@
+//! The reverse sweep: cotangents from the results to what they are computed from.
+
+use super::Result;
+use super::context::Cx;
+use super::linearise::{Applied, linearise};
+use super::region;
+use super::tape::Tape;
+use crate::build::Emit;
+use lazulite_ir::{Binary, NodeId, Op, Type};
+use rustc_hash::FxHashMap;
+
+/// Cotangents of all nodes of the tape's graph, by node; `None` where nothing came.
+pub(super) fn sweep(
+    cx: &mut Cx<'_, '_>,
+    tape: &Tape<'_>,
+    seeds: &[(NodeId, NodeId)],
+) -> Result<Vec<Option<NodeId>>> {
+    let graph = tape.graph;
+    let mut found: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
+    // Per tuple, by result.
+    let mut tuples: FxHashMap<NodeId, Vec<Option<NodeId>>> = FxHashMap::default();
+    for &(node, cotangent) in seeds {
+        if tape.active[node.index()] {
+            add(cx, &mut found[node.index()], cotangent)?;
+        }
+    }
+    for id in graph.ids().rev() {
+        let node = graph.node(id);
+        let wanted: Vec<bool> = node.inputs.iter().map(|x| tape.active[x.index()]).collect();
+        if !tape.active[id.index()] || !wanted.contains(&true) {
+            continue;
+        }
+        cx.at_derivative_of(graph.source(id));
+        if let Op::Get { index } = node.op {
+            let tuple = node.inputs[0];
+            if let Some(g) = found[id.index()] {
+                let Type::Tuple(results) = &graph.node(tuple).ty else {
+                    continue;
+                };
+                let slots = tuples.entry(tuple);
+                let slots = slots.or_insert_with(|| vec![None; results.len()]);
+                add(cx, &mut slots[index as usize], g)?;
+            }
+            continue;
+        }
+        let results = match &node.ty {
+            Type::Tensor(_) => vec![found[id.index()]],
+            Type::Tuple(_) => tuples.remove(&id).unwrap_or_default(),
+        };
+        if results.iter().all(Option::is_none) {
+            continue;
+        }
+        let operands = tape.values(&node.inputs)?;
+        let at = Applied {
+            op: &node.op,
+            operands: &operands,
+            value: tape.value(id)?,
+        };
+        let cotangents = pull(cx, at, &results, &wanted)?;
+        for (&input, cotangent) in node.inputs.iter().zip(cotangents) {
+            let Some(g) = cotangent.filter(|_| tape.active[input.index()]) else {
+                continue;
+            };
+            let dims = cx.dims(tape.value(input)?);
+            let g = cx.conform(g, &dims)?;
+            add(cx, &mut found[input.index()], g)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Cotangents of the wanted operands from those of the results.
+fn pull(
+    cx: &mut Cx<'_, '_>,
+    at: Applied<'_>,
+    results: &[Option<NodeId>],
+    wanted: &[bool],
+) -> Result<Vec<Option<NodeId>>> {
+    match at.op {
+        Op::Call { .. } | Op::Custom { .. } => region::call::pull(cx, at, results, wanted),
+        Op::If { .. } => region::branch::pull(cx, at, results, wanted),
+        Op::Loop { .. } => region::loops::pull(cx, at, results, wanted),
+        Op::While { .. } => Err(cx.none(
+            "while has no reverse mode, since its number of iterations is unknown: use loop",
+        )),
+        Op::Input { .. }
+        | Op::Const { .. }
+        | Op::Size { .. }
+        | Op::Iota { .. }
+        | Op::Random { .. }
+        | Op::Cast { .. }
+        | Op::Bitcast { .. }
+        | Op::Complex {}
+        | Op::Real {}
+        | Op::Imag {}
+        | Op::Unary { .. }
+        | Op::Binary { .. }
+        | Op::Compare { .. }
+        | Op::Select {}
+        | Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Expand { .. }
+        | Op::Pad { .. }
+        | Op::Slice { .. }
+        | Op::Window { .. }
+        | Op::Reduce { .. }
+        | Op::Contract { .. }
+        | Op::Scan { .. }
+        | Op::Fold { .. }
+        | Op::Gather { .. }
+        | Op::Scatter { .. }
+        | Op::Sort { .. }
+        | Op::Get { .. } => primitive(cx, at, results, wanted),
+    }
+}
+
+fn primitive(
+    cx: &mut Cx<'_, '_>,
+    at: Applied<'_>,
+    results: &[Option<NodeId>],
+    wanted: &[bool],
+) -> Result<Vec<Option<NodeId>>> {
+    let mut cotangents = vec![None; wanted.len()];
+    for (operand, cotangent) in cotangents.iter_mut().enumerate() {
+        if !wanted[operand] {
+            continue;
+        }
+        for (result, g) in results.iter().enumerate() {
+            let Some(g) = g else { continue };
+            let Some(maps) = linearise(cx, at, operand, result)? else {
+                continue;
+            };
+            let mut g = *g;
+            for map in maps.iter().rev() {
+                g = map.transpose(cx, g)?;
+            }
+            add(cx, cotangent, g)?;
+        }
+    }
+    Ok(cotangents)
+}
+
+/// Adds a contribution to what is there.
+pub(super) fn add(cx: &mut Cx<'_, '_>, to: &mut Option<NodeId>, more: NodeId) -> Result<()> {
+    *to = Some(match *to {
+        None => more,
+        Some(sum) => cx.binary(Binary::Add, sum, more)?,
+    });
+    Ok(())
+}

@@ -44,6 +44,21 @@ fn cotangents_may_be_nodes_of_the_graph() {
 }
 
 #[test]
+fn tangents_of_intermediate_tensors_add_to_what_flows_in() {
+    let (graph, [a, b, unused, square]) = product();
+    let inputs = [array(&[2.0, 3.0]), array(&[5.0, 7.0]), array(&[0.0, 0.0])];
+    let along = [(a, Seed::One), (square, Seed::Node(b))];
+    let forward = jvp(&graph, &along, &NoRules).unwrap();
+    // (2a + b) * b
+    let tangent = run(&forward.graph, &inputs).remove(forward.tangents[0].unwrap());
+    assert_eq!(tangent, array(&[45.0, 91.0]));
+    let forward = jvp(&graph, &[(unused, Seed::One)], &NoRules).unwrap();
+    assert_eq!(forward.tangents, [None]);
+    let late = jvp(&graph, &[(a, Seed::Node(square))], &NoRules).unwrap_err();
+    assert_eq!(late, AutodiffError::LateTangent { node: a });
+}
+
+#[test]
 fn integers_and_wrong_seeds_are_refused() {
     let mut w = Writer::default();
     let x = w.x(&[2]);

@@ -121,6 +121,18 @@ impl Tensor {
             if self.rank()? == 0 {
                 return Ok(self.to_floating());
             }
+            if self.is_complex() {
+                // One after the other: which branch of the logarithm comes out depends on the order.
+                let parts = self.unbind(at as i64);
+                let mut sums: Vec<Tensor> = Vec::with_capacity(parts.len());
+                for part in parts {
+                    sums.push(sums.last().map_or(part.clone(), |sum| part.logaddexp(sum)));
+                }
+                return Ok(match sums.is_empty() {
+                    true => self.clone(),
+                    false => Tensor::stack(&sums.iter().collect::<Vec<_>>(), at as i64),
+                });
+            }
             // Doubling: after step k every place covers the 2^k elements up to it. A scan over
             // differences to one maximum would underflow where elements are far apart.
             let (mut x, size) = (self.to_floating(), self.dims()?[at] as i64);

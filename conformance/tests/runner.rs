@@ -1,0 +1,129 @@
+//! The runner on a corpus of its own: right, wrong, unknown and rejected calls are told apart.
+
+use lazulite_conformance::report::{Counts, Verdict};
+use lazulite_conformance::run::{Settings, run};
+use safetensors::{Dtype, tensor::TensorView};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Writes a suite with the given cases and one tensor `out`, `[0, 1, 2]` as i64.
+fn write(folder: &Path, op: &str, call: &str, signature: &str, cases: &[&str]) {
+    let bytes: Vec<u8> = (0..3i64).flat_map(i64::to_le_bytes).collect();
+    let out = TensorView::new(Dtype::I64, vec![3], &bytes).unwrap();
+    let stored = safetensors::serialize([("out", out)], None).unwrap();
+    fs::write(folder.join(format!("{op}.safetensors")), stored).unwrap();
+    let text = format!(
+        r#"{{"op": "{op}", "call": "{call}", "signature": "{signature}",
+            "tensors": "{op}.safetensors", "cases": [{}]}}"#,
+        cases.join(",")
+    );
+    fs::write(folder.join(format!("{op}.json")), text).unwrap();
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn settings() -> Settings {
+    Settings {
+        filter: None,
+        threads: 1,
+    }
+}
+
+const OUT: &str =
+    r#""outputs": {"tensor": "out", "dtype": "int64", "shape": [3]}, "rtol": 0, "atol": 0"#;
+
+#[test]
+fn values_are_compared() {
+    let folder = folder("values");
+    let case = |id: &str, args: &str| {
+        format!(r#"{{"id": "{id}", "args": [{args}], "kwargs": {{}}, {OUT}}}"#)
+    };
+    let tensor = r#"{"tensor": "out", "dtype": "int64", "shape": [3], "grad": true}"#;
+    let right = case("right", "0, 3");
+    let (wrong, misfit) = (case("wrong", "1, 4"), case("misfit", "0, 4"));
+    let arange = [&*right, &wrong, &misfit];
+    write(
+        &folder,
+        "arange",
+        "torch.arange(*args)",
+        "arange(start, end)",
+        &arange,
+    );
+    let unknown = case("unknown", tensor);
+    write(
+        &folder,
+        "no_such_op",
+        "torch.no_such_op(*args)",
+        "no_such_op(input)",
+        &[&unknown],
+    );
+    let report = run("ops", &folder, &settings()).unwrap();
+    let verdicts: Vec<&Verdict> = report
+        .ops
+        .iter()
+        .flat_map(|op| &op.cases)
+        .map(|c| &c.values)
+        .collect();
+    assert_eq!(verdicts[0], &Verdict::Passed);
+    let Verdict::Failed(difference) = verdicts[1] else {
+        panic!("{:?}", verdicts[1]);
+    };
+    assert!(difference.contains("3 of 3 elements differ, first at [0]: got 1, expected 0"));
+    assert!(matches!(verdicts[2], Verdict::Failed(how) if how == "got i64[4], expected i64[3]"));
+    assert!(matches!(verdicts[3], Verdict::Unsupported(why) if why.contains("no_such_op")));
+    let counts = Counts::of(verdicts.into_iter());
+    assert_eq!(
+        (counts.passed, counts.failed, counts.unsupported),
+        (1, 2, 1)
+    );
+}
+
+#[test]
+fn missing_gradients_leave_values_visible() {
+    let folder = folder("gradients");
+    let tensor = r#"{"tensor": "out", "dtype": "int64", "shape": [3]}"#;
+    let case = format!(
+        r#"{{"id": "a", "args": [{tensor}], "kwargs": {{}}, {OUT}, "grads": [{{"wrt": "args.0"}}]}}"#
+    );
+    write(
+        &folder,
+        "clone",
+        "torch.clone(*args)",
+        "clone(input)",
+        &[&case],
+    );
+    let report = run("ops", &folder, &settings()).unwrap();
+    let case = &report.ops[0].cases[0];
+    assert_eq!(case.values, Verdict::Passed);
+    assert!(matches!(case.gradients, Some(Verdict::Unsupported(_))));
+    assert_eq!(Some(case.verdict()), case.gradients.as_ref());
+}
+
+#[test]
+fn calls_that_must_fail_are_told_from_those_that_do_not() {
+    let folder = folder("errors");
+    let case = |id: &str, args: &str| {
+        format!(r#"{{"id": "{id}", "args": [{args}], "kwargs": {{}}, "pytorch_message": "no"}}"#)
+    };
+    let cases = [
+        case("rejected", "0, 3, 0"),
+        case("wrong_type", r#""a", 3"#),
+        case("accepted", "0, 3"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    write(
+        &folder,
+        "arange",
+        "torch.arange(*args)",
+        "arange(start, end, step=1)",
+        &cases,
+    );
+    let report = run("errors", &folder, &settings()).unwrap();
+    let verdicts: Vec<&Verdict> = report.ops[0].cases.iter().map(|c| &c.values).collect();
+    assert_eq!(verdicts[..2], [&Verdict::Passed, &Verdict::Passed]);
+    assert!(matches!(verdicts[2], Verdict::Failed(how) if how.starts_with("accepted")));
+}

@@ -252,6 +252,7 @@ fn crates_depend_downwards_only() {
         ("cli", (&["lazulite"], &["lazulite"])),
         ("conformance", (&["lazulite"], &[])),
         ("bench", (&["lazulite", "ir", "passes"], &[])),
+        ("conformance", (&["lazulite"], &["lazulite"])),
     ]);
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let members = workspace

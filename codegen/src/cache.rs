@@ -10,6 +10,7 @@ use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
 use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
+use lazulite_runtime::Artifact;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,10 +24,11 @@ const PAGE: usize = 4096;
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
 
-/// A kernel in executable memory, and what its callers must know. Sizes are in canonical names.
-#[derive(Clone)]
+/// A kernel's code, and what its callers must know. Sizes are in canonical names.
 pub(crate) struct CompiledKernel {
-    pub function: jit::Function,
+    pub artifact: Artifact,
+    /// In this process, once it is to run here.
+    function: OnceLock<Result<jit::Function, CodegenError>>,
     /// See [`crate::lower::Lowered`].
     pub sizes: Vec<Dim>,
     pub scratch: Dim,
@@ -42,6 +44,23 @@ pub(crate) struct PlanKernel {
     pub code: Shared,
     /// The plan's names of the code's sizes.
     pub symbols: Vec<Symbol>,
+}
+
+impl CompiledKernel {
+    /// The code in executable memory.
+    pub fn function(&self) -> Result<&jit::Function, CodegenError> {
+        let linked = self.function.get_or_init(|| jit::link(&self.artifact));
+        linked.as_ref().map_err(Clone::clone)
+    }
+
+    /// Memory held, pages of executable code included.
+    fn bytes(&self) -> usize {
+        let linked = match self.function.get() {
+            Some(Ok(function)) => function.memory.len().next_multiple_of(PAGE),
+            Some(Err(_)) | None => 0,
+        };
+        linked + self.artifact.bytes.len()
+    }
 }
 
 type Shared = Arc<CompiledKernel>;
@@ -115,7 +134,7 @@ impl Cache {
     /// Lets go of what was used least recently until three quarters of the capacity are held.
     fn trim(&mut self, capacity: usize) {
         let bytes = |e: &Entry| match e.cell.get() {
-            Some(Ok(kernel)) => kernel.function.region.bytes().next_multiple_of(PAGE),
+            Some(Ok(kernel)) => kernel.bytes(),
             // What holds no code is bounded too.
             Some(Err(_)) | None => PAGE,
         };
@@ -138,18 +157,28 @@ impl Cache {
     }
 }
 
+/// What code is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To run in this process.
+    Run,
+    /// To be written out.
+    Write,
+}
+
 /// The code of all `kernels`, in order, compiled by at most so many threads.
 pub(crate) fn compile_kernels(
     kernels: &[Kernel],
     options: CodegenOptions,
     threads: usize,
+    purpose: Purpose,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)
         .collect::<Result<_, DimOverflow>>()?;
     let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
-    let codes = compile_canonical(&kernels, options, threads)?;
+    let codes = compile_canonical(&kernels, options, threads, purpose)?;
     Ok(codes
         .into_iter()
         .zip(canonical)
@@ -164,6 +193,7 @@ fn compile_canonical(
     kernels: &[&Kernel],
     options: CodegenOptions,
     threads: usize,
+    purpose: Purpose,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
@@ -175,7 +205,11 @@ fn compile_canonical(
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+        let compiled = cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+        if let (Ok(kernel), Purpose::Run) = (compiled, purpose) {
+            // Done by this thread already; who runs the kernel meets a failure.
+            let _ = kernel.function();
+        }
     };
     let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
@@ -210,9 +244,9 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
     let code = backend.emit(&lowered.function, false)?;
-    let function = jit::link(&code)?;
     Ok(CompiledKernel {
-        function,
+        artifact: code.link()?,
+        function: OnceLock::new(),
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
@@ -290,10 +324,12 @@ mod tests {
     fn equal_kernels_are_compiled_once() {
         let options = CodegenOptions::default();
         let kernels: Vec<Kernel> = (0..20).map(|i| kernel(1000 + i)).collect();
-        let first = compile_kernels(&kernels, options, 2).unwrap();
-        let second = std::thread::spawn(move || compile_kernels(&kernels, options, 2).unwrap())
-            .join()
-            .unwrap();
+        let first = compile_kernels(&kernels, options, 2, Purpose::Run).unwrap();
+        let second = std::thread::spawn(move || {
+            compile_kernels(&kernels, options, 2, Purpose::Run).unwrap()
+        })
+        .join()
+        .unwrap();
         for (a, b) in first.iter().zip(&second) {
             assert!(Arc::ptr_eq(&a.code, &b.code));
         }
@@ -307,20 +343,22 @@ mod tests {
         let kernels: Vec<Kernel> = (0..8).map(kernel).collect();
         for kernel in &kernels {
             let cell = cache.cell(KeyRef { kernel, options });
-            cell.get_or_init(|| compile(kernel, options).map(Arc::new));
+            let compiled = cell.get_or_init(|| compile(kernel, options).map(Arc::new));
+            compiled.as_ref().unwrap().function().unwrap();
         }
         let [oldest, newest] = [&kernels[0], &kernels[7]].map(|kernel| {
             let cell = cache.cell(KeyRef { kernel, options });
             cell.get().unwrap().clone().unwrap()
         });
         // Numbers 0 and 7 were used last.
-        cache.trim(4 * PAGE);
+        // Each holds a page of executable code, and the artifact that it was made of.
+        cache.trim(5 * PAGE);
         assert_eq!(cache.entries.len(), 3);
         let held = |kernel| cache.entries.contains_key(&KeyRef { kernel, options });
         assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));
         drop(cache);
         for used in [oldest, newest] {
-            assert_eq!(Arc::strong_count(&used.function.region), 1);
+            assert_eq!(Arc::strong_count(&used.function().unwrap().memory), 1);
         }
     }
 
@@ -330,7 +368,8 @@ mod tests {
         broken.stages[0].insts.remove(0);
         let options = CodegenOptions::default();
         for _ in 0..2 {
-            let error = compile_kernels(std::slice::from_ref(&broken), options, 1).err();
+            let error =
+                compile_kernels(std::slice::from_ref(&broken), options, 1, Purpose::Run).err();
             assert!(
                 matches!(error, Some(CodegenError::Malformed(_))),
                 "{error:?}"

@@ -18,4 +18,4 @@ pub mod vector;
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
 pub use options::{CodegenOptions, Level};
-pub use program::{KernelText, compile, inspect};
+pub use program::{KernelText, assemble, compile, inspect};

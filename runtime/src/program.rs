@@ -52,6 +52,48 @@ impl Element {
     }
 }
 
+impl Element {
+    /// Every element type.
+    pub const ALL: [Element; 15] = [
+        Element::Bool,
+        Element::U8,
+        Element::U16,
+        Element::U32,
+        Element::U64,
+        Element::I8,
+        Element::I16,
+        Element::I32,
+        Element::I64,
+        Element::F16,
+        Element::BF16,
+        Element::F32,
+        Element::F64,
+        Element::C64,
+        Element::C128,
+    ];
+
+    /// The name in messages and graphs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Element::Bool => "bool",
+            Element::U8 => "u8",
+            Element::U16 => "u16",
+            Element::U32 => "u32",
+            Element::U64 => "u64",
+            Element::I8 => "i8",
+            Element::I16 => "i16",
+            Element::I32 => "i32",
+            Element::I64 => "i64",
+            Element::F16 => "f16",
+            Element::BF16 => "bf16",
+            Element::F32 => "f32",
+            Element::F64 => "f64",
+            Element::C64 => "c64",
+            Element::C128 => "c128",
+        }
+    }
+}
+
 /// An instruction of the postfix size language. Operands are popped, the result is pushed; any
 /// overflow or division by zero makes the evaluation fail.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

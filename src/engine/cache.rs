@@ -195,8 +195,7 @@ fn compile(trace: &Trace, history: &mut Vec<Sighting>, sighting: &Sighting) -> R
 }
 
 fn compile_pattern(trace: &Trace, pattern: Pattern, bindings: Vec<Binding>) -> Result<Version> {
-    let graph =
-        build::build(trace, &pattern).map_err(|e| crate::tensor::type_error("realize", e, &[]))?;
+    let graph = build::build(trace, &pattern, "realize")?;
     let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
     let program = super::compile_graph(&graph, &symbols)?;
     Ok(Version {

@@ -354,6 +354,15 @@ impl Tensor {
         self.record_cast(dtype)
     }
 
+    /// Converts the elements to the type of another tensor's.
+    #[track_caller]
+    pub fn type_as(&self, other: &Tensor) -> Tensor {
+        match other.dtype() {
+            Ok(dtype) => self.cast(dtype),
+            Err(e) => Tensor::error(e),
+        }
+    }
+
     /// Applies `f`, for half floats in f32 with one rounding at the end: sums of squares and
     /// exponentials leave their range long before the result does.
     #[track_caller]

@@ -54,7 +54,7 @@ pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use half::{bf16, f16};
-pub use inspect::{Program, dump, dump_text};
+pub use inspect::{Program, dump, dump_text, explain};
 pub use lazulite_ir::DType;
 pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};

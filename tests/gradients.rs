@@ -45,7 +45,12 @@ fn gradients_know_equal_tensors_apart() {
     let x = vector(&[3.0]).with_grad();
     let (a, b) = (&x * 2.0, &x * 2.0);
     let loss = (&a * 5.0).sum(..);
-    let g = grad_with(&[&loss], &[&a, &b, &x], &GradOptions::new().allow_unused(true)).unwrap();
+    let g = grad_with(
+        &[&loss],
+        &[&a, &b, &x],
+        &GradOptions::new().allow_unused(true),
+    )
+    .unwrap();
     assert_eq!(values(g[0].as_ref().unwrap()), [5.0]);
     assert!(g[1].is_none());
     assert_eq!(values(g[2].as_ref().unwrap()), [10.0]);
@@ -78,7 +83,9 @@ fn a_gradient_without_create_graph_is_a_constant() {
     let second = grad(&[&(g * &x).sum(..)], &[&x]).unwrap();
     assert_eq!(values(&second[0]), [27.0]);
     let options = GradOptions::new().create_graph(true);
-    let g = grad_with(&[&cube], &[&x], &options).unwrap()[0].clone().unwrap();
+    let g = grad_with(&[&cube], &[&x], &options).unwrap()[0]
+        .clone()
+        .unwrap();
     let second = grad(&[&(&g * &x).sum(..)], &[&x]).unwrap();
     assert_eq!(values(&second[0]), [81.0]);
 }
@@ -147,7 +154,11 @@ fn derivatives_of_functions_nest() {
     let h = values(&h);
     assert!((h[0] - expect(0.5)).abs() < 1e-5 && (h[3] - expect(-1.0)).abs() < 1e-5);
     assert_eq!((h[1], h[2]), (0.0, 0.0));
-    let (_, pullback) = vjp(|x| vec![x[0].matmul(&x[1])], &[&Tensor::ones([2, 3]), &Tensor::ones([3, 4])]).unwrap();
+    let (_, pullback) = vjp(
+        |x| vec![x[0].matmul(&x[1])],
+        &[&Tensor::ones([2, 3]), &Tensor::ones([3, 4])],
+    )
+    .unwrap();
     let g = pullback.call(&[&Tensor::ones([2, 4])]).unwrap();
     assert_eq!(g[0].dims().unwrap(), [2, 3]);
     assert_eq!(values(&g[1]), [2.0; 12]);
@@ -164,7 +175,10 @@ fn a_train_step_compiles_once() {
         w = no_grad(|| &w - &g[0] * 0.1).realize().unwrap().with_grad();
         loss.item::<f32>().unwrap();
         let compiled = lazulite::cache_stats().compilations - before;
-        assert!(step < 2 || compiled == 0, "step {step} compiled {compiled} programs");
+        assert!(
+            step < 2 || compiled == 0,
+            "step {step} compiled {compiled} programs"
+        );
     }
 }
 

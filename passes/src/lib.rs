@@ -5,6 +5,7 @@
 //! guards.
 
 pub mod autodiff;
+pub mod batch;
 mod build;
 pub mod canon;
 mod complex;

@@ -89,7 +89,10 @@ impl Tensor {
             return true;
         };
         let operands = node.operands();
-        !node.traits.grad || !operands.iter().any(|o| o.node().is_some_and(|n| n.traits.grad))
+        !node.traits.grad
+            || !operands
+                .iter()
+                .any(|o| o.node().is_some_and(|n| n.traits.grad))
     }
 
     /// The gradient collected by [`backward`](Tensor::backward).
@@ -179,10 +182,12 @@ impl Tensor {
             };
             let gradients = sweep.gradients(&wanted);
             let sums: Vec<Tensor> = { wanted.iter().zip(gradients) }
-                .map(|(node, new)| match node.known_leaf().and_then(|l| l.gradient()) {
-                    Some(before) => before + new,
-                    None => new,
-                })
+                .map(
+                    |(node, new)| match node.known_leaf().and_then(|l| l.gradient()) {
+                        Some(before) => before + new,
+                        None => new,
+                    },
+                )
                 .collect();
             let computed: Vec<&Tensor> = std::iter::once(self).chain(&sums).collect();
             realize_all(&computed)?;

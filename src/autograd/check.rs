@@ -68,7 +68,9 @@ pub fn gradgradcheck(
         let (arguments, cotangents) = all.split_at(count);
         let smooth_results = |x: &[Tensor]| -> Vec<Tensor> {
             let each = function(x).into_iter().zip(&smooth);
-            each.filter(|(_, smooth)| **smooth).map(|(r, _)| r).collect()
+            each.filter(|(_, smooth)| **smooth)
+                .map(|(r, _)| r)
+                .collect()
         };
         let arguments: Vec<&Tensor> = arguments.iter().collect();
         let cotangents: Vec<&Tensor> = cotangents.iter().collect();
@@ -116,7 +118,11 @@ fn check(
         for (result, cotangent) in function(x).iter().zip(&cotangents) {
             if result.is_differentiable() {
                 let product = result.mul(cotangent.conj());
-                let product = if product.is_complex() { product.real() } else { product };
+                let product = if product.is_complex() {
+                    product.real()
+                } else {
+                    product
+                };
                 total += product.sum(..).cast(crate::DType::F64).item::<f64>()?;
             }
         }
@@ -168,7 +174,11 @@ fn differences(
 
 /// All elements as real numbers; complex ones as two.
 fn parts(x: &Tensor) -> Result<Vec<f64>> {
-    let real = if x.is_complex() { x.view_as_real() } else { x.clone() };
+    let real = if x.is_complex() {
+        x.view_as_real()
+    } else {
+        x.clone()
+    };
     real.cast(crate::DType::F64).to_vec::<f64>()
 }
 
@@ -176,7 +186,9 @@ fn from_parts(parts: Vec<f64>, like: &Tensor) -> Result<Tensor> {
     let mut dims = like.dims()?;
     if like.is_complex() {
         dims.push(2);
-        return Ok(Tensor::from_vec(parts, dims).view_as_complex().type_as(like));
+        return Ok(Tensor::from_vec(parts, dims)
+            .view_as_complex()
+            .type_as(like));
     }
     Ok(Tensor::from_vec(parts, dims).type_as(like))
 }

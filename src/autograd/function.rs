@@ -3,7 +3,9 @@
 use super::mode::{grad_enabled, no_grad};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits};
+use crate::tensor::{
+    Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits,
+};
 use lazulite_ir::TensorType;
 use std::sync::Arc;
 
@@ -83,8 +85,7 @@ impl std::fmt::Debug for Function {
 #[track_caller]
 pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
     let _scope = Scope::pin();
-    apply(Box::new(function), inputs)
-        .unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+    apply(Box::new(function), inputs).unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
 }
 
 #[track_caller]

@@ -39,7 +39,9 @@ impl Pullback {
         let arguments: Vec<&Tensor> = self.arguments.iter().collect();
         let found = grad_with(&results, &arguments, &options)?;
         let each = found.into_iter().zip(&self.arguments);
-        Ok(each.map(|(g, x)| g.unwrap_or_else(|| x.zeros_like())).collect())
+        Ok(each
+            .map(|(g, x)| g.unwrap_or_else(|| x.zeros_like()))
+            .collect())
     }
 }
 

@@ -68,7 +68,8 @@ impl Sweep {
         for stop in std::mem::take(&mut self.reach.stops) {
             match stop {
                 Stop::Hooks(node) => {
-                    let Some(mut gradient) = self.gradients(&[node.clone()]).pop() else {
+                    let Some(mut gradient) = self.gradients(std::slice::from_ref(&node)).pop()
+                    else {
                         continue;
                     };
                     let hooks = node.known_leaf().map(|l| l.hooks()).unwrap_or_default();

@@ -87,7 +87,8 @@ impl Reach {
 
     fn leave(&mut self, node: Arc<Node>) {
         if let Recorded::Function(function, _) = &node.op {
-            let same = |stop: &&mut Stop| matches!(stop, Stop::Function(f, _) if Arc::ptr_eq(f, function));
+            let same =
+                |stop: &&mut Stop| matches!(stop, Stop::Function(f, _) if Arc::ptr_eq(f, function));
             match self.stops.iter_mut().find(same) {
                 Some(Stop::Function(_, results)) => results.push(node.clone()),
                 _ => {

@@ -124,13 +124,12 @@ impl Drop for Recording {
     }
 }
 
-/// A node that stands for a parameter.
-#[track_caller]
-pub(super) fn parameter(capture: u64, index: u32, ty: TensorType) -> Arc<Node> {
+/// A node that stands for a parameter, first met at `place`.
+pub(super) fn parameter(capture: u64, index: u32, ty: TensorType, place: Place) -> Arc<Node> {
     Arc::new(Node::new(
         Recorded::Parameter(Parameter { capture, index }),
         ty,
-        Place::here(),
+        place,
         trail(),
         Traits::default(),
         State::Lazy(Operands::new()),
@@ -142,7 +141,7 @@ impl CaptureState {
     fn extra(&mut self, extra: Extra, ty: TensorType) -> Arc<Node> {
         let index = self.own + self.extras.len() as u32;
         self.extras.push(extra);
-        parameter(self.id, index, ty)
+        parameter(self.id, index, ty, Place::here())
     }
 
     #[track_caller]

@@ -168,12 +168,12 @@ impl Builder<'_> {
                 let operands = self.operands(listed)?;
                 self.graph.add(op, operands)?
             }
-            Recorded::Composite(composite, index) => {
+            Recorded::Composite(composite) => {
                 // Inside of the definition it was seen to that nothing flows where it must not.
                 let links = listed.links.iter();
                 let operands: Vec<NodeId> =
                     links.map(|l| self.operand(*l)).collect::<Result<_, _>>()?;
-                self.composite(composite, *index, &operands)?
+                self.composite(composite, &operands)?
             }
             Recorded::Gradient(spec) => self.gradient(position, listed, spec)?,
         })

@@ -131,11 +131,10 @@ impl Builder<'_> {
         self.graph.add(Op::Get { index: 0 }, [call])
     }
 
-    /// A result of a composite. `operands` are its operands and the results of its definition.
+    /// The result of a composite. `operands` are its operands and the result of its definition.
     pub(super) fn composite(
         &mut self,
         composite: &Composite,
-        index: u32,
         operands: &[NodeId],
     ) -> Result<NodeId, TypeError> {
         let (inputs, results) = operands.split_at(composite.operands as usize);
@@ -143,7 +142,7 @@ impl Builder<'_> {
         let numbers_only = extra.iter().all(|e| self.literals.contains(&Some(*e)));
         if !numbers_only && !matches!(composite.derivative, Derivative::Definition) {
             // Its own derivative would miss what its operands do not include.
-            return Ok(results[index as usize]);
+            return Ok(results[0]);
         }
         let call = Op::Call {
             name: remember(composite),
@@ -151,7 +150,7 @@ impl Builder<'_> {
         };
         let operands = inputs.iter().copied().chain(extra);
         let call = self.graph.add(call, operands)?;
-        self.graph.add(Op::Get { index }, [call])
+        self.graph.add(Op::Get { index: 0 }, [call])
     }
 
     /// Appends a reverse sweep. The graph is rebuilt on the way, so all nodes get new names.
@@ -276,6 +275,8 @@ fn cut(
 }
 
 fn gradient_error(error: &AutodiffError) -> Error {
-    let place = error.source().map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
+    let place = error
+        .source()
+        .map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
     Error::new(ErrorKind::Gradient, "grad", error.to_string()).located(place.unwrap_or_default())
 }

@@ -121,7 +121,10 @@ fn pull_graph(
             flow,
         })?;
         let rest = operands[own..].iter();
-        cotangents.extend(rest.filter(|t| t.is_differentiable()).map(Tensor::zeros_like));
+        cotangents.extend(
+            rest.filter(|t| t.is_differentiable())
+                .map(Tensor::zeros_like),
+        );
         Ok(cotangents)
     })
 }

@@ -247,7 +247,8 @@ impl Tracer {
     fn write_leaf(&mut self, node: &Node) {
         let t = &mut self.trace;
         let ty: &TensorType = &node.ty;
-        t.key.push(LEAF | u64::from(t.differentiates && node.traits.grad));
+        t.key
+            .push(LEAF | u64::from(t.differentiates && node.traits.grad));
         ty.structure(&mut t.key);
         // Axes of size 1 broadcast and those of size 0 have no extrema: with others in their place it
         // is another program.
@@ -336,7 +337,8 @@ impl Tracer {
                 continue;
             }
             let mut operands = listed.links.iter().filter_map(|l| l.node());
-            needs_work[position] = listed.node.traits.heavy || operands.any(|o| needs_work[o as usize]);
+            needs_work[position] =
+                listed.node.traits.heavy || operands.any(|o| needs_work[o as usize]);
             if !self.is_held(position) {
                 continue;
             }
@@ -384,8 +386,8 @@ fn write_structure(node: &Node, trace: &mut Trace) {
         }
         // How a function is differentiated was settled when its gradient was recorded.
         Recorded::Same | Recorded::Function(..) => key.push(tag(10, 0)),
-        Recorded::Composite(composite, index) => {
-            key.push(tag(11, u64::from(*index)));
+        Recorded::Composite(composite) => {
+            key.push(tag(11, 0));
             // Names are literals in this crate: equal addresses and lengths mean equal names.
             key.extend([composite.name.as_ptr() as u64, composite.name.len() as u64]);
             key.push(composite.attributes.len() as u64);

@@ -1,8 +1,8 @@
 //! Named composites: operations defined by others that keep their name, and may carry a derivative
 //! of their own.
 //!
-//! A composite is recorded as its definition, with a node on top for each result that knows the
-//! composite's name and operands. When a graph is built, definition and name become an `Op::Call`.
+//! A composite is recorded as its definition, with a node on top that knows the composite's name and
+//! operands. When a graph is built, definition and name become an `Op::Call`.
 
 use super::record::record_node;
 use super::{Node, Operand, Operands, Recorded, State, Tensor, Traits};
@@ -17,7 +17,7 @@ pub(crate) struct Composite {
     pub name: &'static str,
     /// Settings, beyond the operands, that its derivative depends on.
     pub attributes: Vec<i64>,
-    /// How many operands it has; its definition's results follow them.
+    /// How many operands it has; its definition's result follows them.
     pub operands: u32,
     pub derivative: Derivative,
 }
@@ -44,59 +44,37 @@ pub(crate) struct Applied<'a> {
     pub flow: &'a [Tensor],
 }
 
-/// Records a composite with one result.
+/// Records a composite. `define` computes its result from the operands, which must be all it depends
+/// on (but for constants).
 #[track_caller]
-pub(crate) fn composite<const N: usize>(
+pub(crate) fn composite(
     name: &'static str,
     attributes: &[i64],
     derivative: Derivative,
-    operands: [&Tensor; N],
-    define: impl FnOnce([&Tensor; N]) -> Tensor,
+    operands: &[&Tensor],
+    define: impl FnOnce() -> Tensor,
 ) -> Tensor {
-    let [result] = composite_all(name, attributes, derivative, operands, |operands| {
-        [define(operands)]
-    });
-    result
-}
-
-/// Records a composite with several results. `define` computes them from the operands, which must
-/// be all it depends on (but for constants).
-#[track_caller]
-pub(crate) fn composite_all<const N: usize, const M: usize>(
-    name: &'static str,
-    attributes: &[i64],
-    derivative: Derivative,
-    operands: [&Tensor; N],
-    define: impl FnOnce([&Tensor; N]) -> [Tensor; M],
-) -> [Tensor; M] {
     let _scope = Scope::pin();
-    let results = define(operands);
-    let mut nodes = Operands::new();
-    nodes.extend(operands.into_iter().chain(&results).filter_map(|tensor| {
-        let node = tensor.0.as_ref().ok()?;
-        Some(Operand::Node(node.clone()))
-    }));
-    if nodes.len() < N + M {
-        // A wrong definition speaks for itself.
-        return results;
+    let definition = define();
+    let Ok(node) = &definition.0 else {
+        return definition;
+    };
+    let all = operands.iter().copied().chain([&definition]);
+    let nodes: Operands = all
+        .filter_map(|t| Some(Operand::Node(t.0.as_ref().ok()?.clone())))
+        .collect();
+    if nodes.len() <= operands.len() {
+        // The definition made do without an operand that is wrong: it knows better.
+        return definition;
     }
-    let shared = Arc::new(Composite {
+    let recorded = Recorded::Composite(Arc::new(Composite {
         name,
         attributes: attributes.to_vec(),
-        operands: N as u32,
+        operands: operands.len() as u32,
         derivative,
-    });
-    let mut index = 0;
-    results.map(|definition| match definition.0 {
-        Ok(definition) => {
-            let recorded = Recorded::Composite(shared.clone(), index);
-            index += 1;
-            let ty = definition.ty.clone();
-            let node = record_node(recorded, ty, nodes.clone(), false);
-            Tensor(Ok(node))
-        }
-        Err(e) => Tensor::error(e),
-    })
+    }));
+    let ty = node.ty.clone();
+    Tensor(Ok(record_node(recorded, ty, nodes, false)))
 }
 
 impl Tensor {

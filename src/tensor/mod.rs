@@ -6,9 +6,9 @@ mod node;
 mod number;
 mod record;
 
+pub(crate) use composite::{Applied, Composite, Derivative, Pull, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
-pub(crate) use composite::{Applied, Composite, Derivative, Pull, composite, composite_all};
 pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};

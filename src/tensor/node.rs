@@ -37,9 +37,9 @@ pub(crate) enum Recorded {
     /// Result number n of a user's function with a backward of its own. The first operand is its
     /// value; the function's inputs and what it has saved follow.
     Function(Arc<Function>, u32),
-    /// Result number n of a named composite. The operands are those of the composite, then its results
-    /// as its definition computes them.
-    Composite(Arc<Composite>, u32),
+    /// The result of a named composite. The operands are those of the composite, then the result as its
+    /// definition computes it.
+    Composite(Arc<Composite>),
     /// Gradients, one per wanted tensor; like a primitive with several results.
     Gradient(Box<GradientSpec>),
 }

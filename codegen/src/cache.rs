@@ -9,7 +9,7 @@ use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, Kernel, Symbol, verify_kernel};
 use lazulite_runtime::Artifact;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -252,7 +252,7 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         lane_multiple: lowered.lane_multiple,
         // The estimate may overflow where the code does not.
         cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
-        can_fault: can_fault(kernel),
+        can_fault: kernel.can_fault(),
     })
 }
 
@@ -294,16 +294,6 @@ fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
         sum = sum.add(&count.mul(&Dim::constant(price))?)?;
     }
     Ok(sum)
-}
-
-fn can_fault(kernel: &Kernel) -> bool {
-    let mut insts = kernel.stages.iter().flat_map(|s| &s.insts);
-    insts.any(|i| {
-        matches!(
-            i.op,
-            InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
-        )
-    })
 }
 
 #[cfg(test)]

@@ -152,6 +152,36 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The kernel that the step itself calls, if it calls one.
+    pub fn kernel_call(&self) -> Option<&KernelCall> {
+        match self {
+            Step::Kernel(call) => Some(call),
+            Step::Contract(contract) => contract.epilogue.as_ref(),
+            Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. }
+            | Step::If { .. }
+            | Step::Loop { .. }
+            | Step::While { .. } => None,
+        }
+    }
+
+    /// The kernel that the step itself calls, if it calls one.
+    pub fn kernel_call_mut(&mut self) -> Option<&mut KernelCall> {
+        match self {
+            Step::Kernel(call) => Some(call),
+            Step::Contract(contract) => contract.epilogue.as_mut(),
+            Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. }
+            | Step::If { .. }
+            | Step::Loop { .. }
+            | Step::While { .. } => None,
+        }
+    }
+}
+
 /// A kernel with its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KernelCall {

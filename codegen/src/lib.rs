@@ -17,5 +17,6 @@ pub mod vector;
 
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
+pub use image::{element, signature};
 pub use options::{CodegenOptions, Level};
 pub use program::{KernelText, assemble, compile, inspect};

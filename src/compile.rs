@@ -7,7 +7,7 @@
 
 mod state;
 
-pub(crate) use state::{captured_cell, captured_stream, write_captured_cell};
+pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captured_cell};
 
 use crate::cell::TensorCell;
 use crate::engine::{self, Call, Found, Pattern, Trace, Versions, literal_buffer, trace};
@@ -329,9 +329,9 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
         let parents = n.links.iter().filter_map(|l| l.node());
         depends[i] = matches!(n.node.op, Recorded::Parameter(_))
             || parents.into_iter().any(|p| depends[p as usize]);
-        let single = !listed.is_tuple(i);
+        let single = !n.node.is_tuple();
         let lazy = n.value.is_none();
-        if !depends[i] && lazy && single && n.node.heavy {
+        if !depends[i] && lazy && single && n.node.traits.heavy {
             constants.push(n.node.clone());
         }
     }
@@ -355,8 +355,7 @@ impl Replay {
         let mut pattern = Pattern::exact(listed);
         // Nothing is passed at run time but the parameters.
         pattern.literals = listed.literals.iter().copied().map(Some).collect();
-        let graph = engine::build(listed, &pattern)
-            .map_err(|e| crate::tensor::type_error("compile", e, &[]))?;
+        let graph = engine::build(listed, &pattern, "compile")?;
         let mut sources = Vec::new();
         for &leaf in &listed.leaves {
             let n = &listed.nodes[leaf as usize];

@@ -88,8 +88,7 @@ impl Cache {
         }
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.compilations.fetch_add(1, Relaxed);
-            let graph = build::build(trace, pattern)
-                .map_err(|e| crate::tensor::type_error("realize", e, &[]))?;
+            let graph = build::build(trace, pattern, "realize")?;
             let program = super::compile_graph(&graph, symbols)?;
             Ok((program, graph.guards().to_vec()))
         };

@@ -1,10 +1,13 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod body;
 mod build;
 mod cache;
+mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod rules;
 mod specialise;
 mod trace;
 
@@ -17,7 +20,7 @@ pub(crate) use trace::{Trace, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, State, internal, type_error};
+use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
 use lazulite_ir::{Graph, Symbol};
 use lazulite_runtime::{Buffer, Input, Program, RunError};
@@ -277,5 +280,5 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
 #[track_caller]
 pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
     let trace = trace(roots, true);
-    build(&trace, &Pattern::exact(&trace)).map_err(|e| type_error("dump", e, &[]))
+    build(&trace, &Pattern::exact(&trace), "dump")
 }

@@ -8,6 +8,7 @@ mod cache;
 mod canonical;
 mod cranelift;
 mod error;
+mod foreign;
 mod image;
 mod jit;
 pub mod lower;
@@ -17,5 +18,6 @@ pub mod vector;
 
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
+pub use foreign::{check_foreign, foreign_function};
 pub use options::{CodegenOptions, Level};
 pub use program::{KernelText, compile, inspect};

@@ -14,18 +14,20 @@
 //! ```
 //!
 //! `passes` names the stages, first to last: those of the pipeline, and those in [`STAGES`]. `input` lines give the parameters and `size: n = 3` lines the sizes
-//! that parameters do not tell, both for `interp`. Where a stage fails its error is the output; lines
+//! that parameters do not tell, both for `interp`. `axes: 0, none, 1` says along which axis `vmap`
+//! finds the batch in each parameter, of size `B`; without it that is the first one of all. Where a stage fails its error is the output; lines
 //! and columns in it are those of the file. With `BLESS=1` the expected output is rewritten; with
 //! `FILETEST=name` only files whose path contains the name are run.
 //!
 //! What comes out of any stage must print, parse and print to the same text.
 
 use lazulite_ir::{
-    Array, Binary, Environment, EvalMode, Graph, Kernel, NodeId, Op, Plan, Scalar, Symbol,
+    Array, Binary, Dim, Environment, EvalMode, Graph, Kernel, NodeId, Op, Plan, Scalar, Symbol,
     TensorType, Unary, eval_plan, interpret, parse_graph, parse_kernel, print_graph_with_sources,
     verify_graph, verify_kernel, verify_plan,
 };
 use lazulite_passes::autodiff::{AutodiffError, NoRules, Seed, jvp, vjp};
+use lazulite_passes::batch::{Randomness, vmap};
 use lazulite_passes::{Options, pipeline};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -50,6 +52,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("interp", interp),
     ("vjp", |artifact, _| differentiated(artifact, reverse)),
     ("jvp", |artifact, _| differentiated(artifact, forward)),
+    ("vmap", batched),
     ("schedule-unfused", |artifact, _| {
         let mut options = Options::default();
         options.schedule.fuse = false;
@@ -131,6 +134,19 @@ fn forward(graph: &Graph) -> Result<Graph, AutodiffError> {
     let moving = inputs.filter(|&i| has_derivative(graph, i));
     let along: Vec<(NodeId, Seed)> = moving.map(|i| (i, Seed::One)).collect();
     Ok(jvp(graph, &along, &NoRules)?.graph)
+}
+
+/// The graph for a batch of `B` elements, which have random draws of their own.
+fn batched(artifact: &Artifact, case: &Case) -> Result<Artifact, String> {
+    let Artifact::Graph(graph) = artifact else {
+        panic!("`vmap` needs a graph");
+    };
+    let axes = match &case.axes {
+        Some(axes) => axes.clone(),
+        None => vec![Some(0); graph.inputs().len()],
+    };
+    let new = vmap(graph, &axes, &Dim::symbol("B"), Randomness::Different);
+    verified(Artifact::Graph(new.map_err(|e| e.to_string())?.graph))
 }
 
 fn sources(artifact: &Artifact, _: &Case) -> Result<Artifact, String> {
@@ -235,6 +251,7 @@ struct Case {
     passes: Vec<String>,
     inputs: Vec<Array>,
     sizes: HashMap<Symbol, i64>,
+    axes: Option<Vec<Option<usize>>>,
     /// All before the separator.
     given: String,
     expected: Option<String>,
@@ -251,6 +268,7 @@ impl Case {
             passes: Vec::new(),
             inputs: Vec::new(),
             sizes: HashMap::new(),
+            axes: None,
             given: String::new(),
             expected,
         };
@@ -271,6 +289,9 @@ impl Case {
         } else if let Some(size) = line.strip_prefix("size: ") {
             let (name, value) = size.split_once(" = ").expect("`size: name = value`");
             self.sizes.insert(Symbol::new(name), value.parse().unwrap());
+        } else if let Some(axes) = line.strip_prefix("axes: ") {
+            let axis = |axis: &str| (axis != "none").then(|| axis.parse().unwrap());
+            self.axes = Some(axes.split(", ").map(axis).collect());
         }
     }
 

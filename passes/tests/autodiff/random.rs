@@ -3,10 +3,11 @@
 use crate::check::{differentiable, filled, parts};
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{
-    Array, DType, Environment, EvalMode, Graph, NodeId, Op, Scalar, Symbol, TensorType, Tolerance,
-    eval_plan, interpret, print_graph, verify_graph,
+    Array, DType, Dim, Environment, EvalMode, Graph, NodeId, Op, Scalar, Symbol, TensorType,
+    Tolerance, eval_plan, interpret, print_graph, verify_graph,
 };
 use lazulite_passes::autodiff::{AutodiffError, NoRules, Seed, jvp, vjp};
+use lazulite_passes::batch::{Randomness, vmap};
 use lazulite_passes::{Options, PassError, compile_to_plan};
 use proptest::prelude::*;
 use rustc_hash::FxHashMap;
@@ -72,7 +73,7 @@ fn widened(graph: &Graph) -> Option<Graph> {
 
 fn like(arrays: &[&Array], seed: u64) -> Vec<Array> {
     let types = arrays.iter().zip(seed..).map(|(x, seed)| {
-        let dims = x.dims.iter().map(|&d| lazulite_ir::Dim::constant(d as i64));
+        let dims = x.dims.iter().map(|&d| Dim::constant(d as i64));
         filled(&TensorType::new(wide(x.dtype), dims), seed, -1.5, 1.5)
     });
     types.collect()
@@ -200,6 +201,73 @@ fn compiles(
     Ok(())
 }
 
+/// The gradients of a batch are a batch of gradients.
+fn check_batch(case: &Case, count: usize) -> Result<(), TestCaseError> {
+    let Some(graph) = widened(&case.graph) else {
+        return Err(TestCaseError::reject("floats of a certain width"));
+    };
+    let sizes = case.sizes();
+    let run =
+        |graph: &Graph, inputs: &[Array]| interpret(graph, inputs, &|s| sizes.get(s).copied()).ok();
+    let gradients = |graph: &Graph| {
+        let inputs = graph.inputs().iter().copied();
+        let wrt: Vec<NodeId> = inputs
+            .filter(|&i| differentiable(graph.tensor_type(i)))
+            .collect();
+        let seeds: Vec<Seed> = graph.output_types().iter().map(seed).collect();
+        match vjp(graph, &seeds, &wrt, &NoRules) {
+            Err(AutodiffError::NoDerivative { what, .. }) if what.starts_with("while") => None,
+            derivative => Some(derivative.unwrap().graph),
+        }
+    };
+    let batched = |graph: &Graph| {
+        let axes = vec![Some(0); graph.inputs().len()];
+        let new = vmap(graph, &axes, &Dim::constant(count as i64), Randomness::Same).unwrap();
+        // Results that are equal for all elements have one cotangent there, and many here.
+        (!new.batched.contains(&false)).then_some(new.graph)
+    };
+    let inside = gradients(&graph).and_then(|g| batched(&g));
+    let outside = batched(&graph).and_then(|g| gradients(&g));
+    let (Some(inside), Some(outside)) = (inside, outside) else {
+        return Ok(());
+    };
+    prop_assert_eq!(verify_graph(&inside), Ok(()));
+    prop_assert_eq!(verify_graph(&outside), Ok(()));
+    let types = inside.inputs().iter().map(|&i| inside.tensor_type(i));
+    let mut inputs = Vec::new();
+    for (k, ty) in types.enumerate() {
+        let dims: Vec<usize> = ty.const_dims().unwrap().to_vec();
+        inputs.push(match case.inputs.get(k) {
+            Some(x) if !is_float(x) => Array {
+                dims,
+                dtype: x.dtype,
+                bytes: x.bytes.repeat(count),
+            },
+            _ => filled(ty, k as u64 + 1, -1.5, 1.5),
+        });
+    }
+    let Some(a) = run(&inside, &inputs) else {
+        return Err(TestCaseError::reject("faults with other numbers"));
+    };
+    let b = run(&outside, &inputs).unwrap();
+    prop_assert_eq!(a.len(), b.len());
+    let near = Tolerance {
+        relative: 1e-9,
+        absolute: 1e-9,
+        ulps: 0,
+    };
+    for (k, (a, b)) in a.iter().zip(&b).enumerate() {
+        let difference = b.difference(a, near);
+        prop_assert!(
+            difference.is_none() || parts(a).iter().any(|x| !x.is_finite() || x.abs() > 1e6),
+            "result {k}: {difference:?}\n{}\n{}",
+            print_graph(&inside),
+            print_graph(&outside)
+        );
+    }
+    Ok(())
+}
+
 fn seed(ty: &TensorType) -> Seed {
     if differentiable(ty) {
         Seed::Parameter
@@ -231,5 +299,13 @@ proptest! {
         case in cases(Config { elements: 60, symbolic: true, ..Config::default() }),
     ) {
         check(&case)?;
+    }
+
+    #[test]
+    fn batches_and_gradients_commute(
+        case in cases(Config { elements: 60, ..Config::default() }),
+        count in 0..4usize,
+    ) {
+        check_batch(&case, count)?;
     }
 }

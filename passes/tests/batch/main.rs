@@ -1,0 +1,5 @@
+//! Vectorisation against running element by element.
+
+mod draws;
+mod random;
+mod support;

@@ -16,6 +16,7 @@ mod options;
 mod program;
 pub mod vector;
 
+pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
 pub use foreign::{check_foreign, foreign_function};

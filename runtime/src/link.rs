@@ -25,6 +25,7 @@ pub struct Program {
     pub(crate) linked: Linked,
     pub(crate) bindings: Bindings,
     pub(crate) level: Level,
+    footprint: usize,
     /// Owns the memory that the code lies in.
     _keep_alive: Arc<dyn Any + Send + Sync>,
 }
@@ -55,6 +56,7 @@ impl Program {
         let mut foreign = hosts.into_iter().map(Foreign::Host).collect();
         let linked = check(&image, &mut foreign)?;
         Ok(Program {
+            footprint: image.footprint(),
             image,
             code,
             foreign,
@@ -69,6 +71,18 @@ impl Program {
     pub fn limited_to(mut self, level: Level) -> Program {
         self.level = level.min(Level::best());
         self
+    }
+
+    /// The same program, whose code is known to take so many bytes.
+    pub fn with_code_bytes(mut self, bytes: usize) -> Program {
+        self.footprint = self.footprint.saturating_add(bytes);
+        self
+    }
+
+    /// About how many bytes of memory the program holds while it does not run, with its code if that
+    /// was stated.
+    pub fn footprint(&self) -> usize {
+        self.footprint
     }
 
     /// What the program was made of.

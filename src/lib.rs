@@ -32,6 +32,7 @@
 mod autograd;
 mod cell;
 mod compile;
+mod control;
 mod display;
 mod element;
 mod engine;
@@ -45,15 +46,16 @@ mod ops;
 mod tensor;
 
 pub use autograd::{
-    Context, CustomFunction, GradCheck, GradOptions, Gradients, HookHandle, Pullback,
+    Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,
     clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
     gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
     set_grad_enabled, vhp, vjp,
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
+pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
 pub use element::Element;
-pub use engine::{CacheStats, Options, cache_stats, options, set_options};
+pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use export::{Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};
@@ -64,10 +66,10 @@ pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, Generator,
-    HeadWeights, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, Outside, PadMode,
-    Padding, PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
-    TripletOptions, Unique, Window, manual_seed, strided,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
+    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
+    MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode, RunningStats,
+    ScatterReduce, Spacing, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

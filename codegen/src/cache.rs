@@ -9,10 +9,10 @@ use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, Kernel, Symbol, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, Kernel, Symbol, price, verify_kernel};
 use lazulite_runtime::Artifact;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Bytes of code that are kept for programs to come.
@@ -20,6 +20,9 @@ const CAPACITY: usize = 64 << 20;
 
 /// Executable memory comes in pages.
 const PAGE: usize = 4096;
+
+/// About what an instruction of a kernel takes as text, with its index expression.
+const INST_BYTES: usize = 256;
 
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
@@ -54,7 +57,7 @@ impl CompiledKernel {
     }
 
     /// Memory held, pages of executable code included.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let linked = match self.function.get() {
             Some(Ok(function)) => function.memory.len().next_multiple_of(PAGE),
             Some(Err(_)) | None => 0,
@@ -98,6 +101,59 @@ struct Entry {
     used: u64,
 }
 
+impl Entry {
+    /// Bytes that the cache holds for an entry.
+    fn bytes(&self, key: &Key) -> usize {
+        let code = match self.cell.get() {
+            Some(Ok(kernel)) => kernel.bytes(),
+            // What holds no code is bounded too.
+            Some(Err(_)) | None => PAGE,
+        };
+        let insts = key.kernel.stages.iter().map(|s| s.insts.len());
+        code + insts.sum::<usize>() * INST_BYTES
+    }
+}
+
+/// Which entries of a cache to keep when it holds more bytes than `capacity`: those used at this time
+/// or later, which come to three quarters of it. `uses` tells of each entry when it was used and
+/// how many bytes it takes; no two are used at the same time.
+pub fn oldest_kept(mut uses: Vec<(u64, usize)>, capacity: usize) -> Option<u64> {
+    let mut total = uses.iter().fold(0, |sum: usize, u| sum.saturating_add(u.1));
+    if total <= capacity {
+        return None;
+    }
+    uses.sort_unstable();
+    let mut oldest_kept = 0;
+    for (used, bytes) in uses {
+        if total <= capacity / 4 * 3 {
+            break;
+        }
+        total -= bytes.min(total);
+        oldest_kept = used + 1;
+    }
+    Some(oldest_kept)
+}
+
+/// What is known of the compiled kernels of this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KernelStats {
+    /// Kernels compiled.
+    pub compiled: u64,
+    /// Kernels kept for programs to come.
+    pub kept: usize,
+    /// Bytes that these take.
+    pub bytes: usize,
+}
+
+/// What has been compiled so far in this process.
+pub fn kernel_stats() -> KernelStats {
+    with_cache(|cache| KernelStats {
+        compiled: COMPILED.load(Ordering::Relaxed),
+        kept: cache.entries.len(),
+        bytes: cache.entries.iter().map(|(k, e)| e.bytes(k)).sum(),
+    })
+}
+
 #[derive(Default)]
 struct Cache {
     entries: HashMap<Key, Entry, rustc_hash::FxBuildHasher>,
@@ -105,6 +161,8 @@ struct Cache {
 }
 
 static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
+
+static COMPILED: AtomicU64 = AtomicU64::new(0);
 
 fn with_cache<R>(f: impl FnOnce(&mut Cache) -> R) -> R {
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,27 +191,10 @@ impl Cache {
 
     /// Lets go of what was used least recently until three quarters of the capacity are held.
     fn trim(&mut self, capacity: usize) {
-        let bytes = |e: &Entry| match e.cell.get() {
-            Some(Ok(kernel)) => kernel.bytes(),
-            // What holds no code is bounded too.
-            Some(Err(_)) | None => PAGE,
-        };
-        let mut total: usize = self.entries.values().map(bytes).sum();
-        if total <= capacity {
-            return;
+        let uses = self.entries.iter().map(|(k, e)| (e.used, e.bytes(k)));
+        if let Some(oldest_kept) = oldest_kept(uses.collect(), capacity) {
+            self.entries.retain(|_, e| e.used >= oldest_kept);
         }
-        let mut ages: Vec<(u64, usize)> =
-            self.entries.values().map(|e| (e.used, bytes(e))).collect();
-        ages.sort_unstable();
-        let mut oldest_kept = 0;
-        for (used, bytes) in ages {
-            if total <= capacity / 4 * 3 {
-                break;
-            }
-            total -= bytes;
-            oldest_kept = used + 1;
-        }
-        self.entries.retain(|_, e| e.used >= oldest_kept);
     }
 }
 
@@ -240,6 +281,7 @@ fn compile_canonical(
 }
 
 fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, CodegenError> {
+    COMPILED.fetch_add(1, Ordering::Relaxed);
     verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
@@ -251,7 +293,7 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
         // The estimate may overflow where the code does not.
-        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT_TIME)),
         can_fault: kernel.can_fault(),
     })
 }
@@ -268,32 +310,15 @@ pub(crate) fn inspect(
     Ok((lowered.function.to_string(), code.text.unwrap_or_default()))
 }
 
-/// Thousandths (1024ths) of a nanosecond for one element, on one core of a present-day machine.
-mod price {
-    pub const POINT: i64 = 200;
-    pub const CHEAP: i64 = 80;
-    pub const MEMORY: i64 = 150;
-    pub const DIVISION: i64 = 700;
-    pub const TRANSCENDENTAL: i64 = 2500;
-}
-
-/// What one outer point costs.
+/// What one outer point costs, in nanoseconds times 1024.
 fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
     let point = Kernel {
         outer: vec![Dim::ONE; kernel.outer.len()],
         ..kernel.clone()
     };
     let ops = point.work()?.ops;
-    let mut sum = Dim::constant(price::POINT);
-    for (count, price) in [
-        (ops.cheap, price::CHEAP),
-        (ops.memory, price::MEMORY),
-        (ops.division, price::DIVISION),
-        (ops.transcendental, price::TRANSCENDENTAL),
-    ] {
-        sum = sum.add(&count.mul(&Dim::constant(price))?)?;
-    }
-    Ok(sum)
+    ops.mul(&Dim::constant(price::UNIT_TIME))?
+        .add(&Dim::constant(price::POINT_TIME))
 }
 
 #[cfg(test)]
@@ -342,7 +367,8 @@ mod tests {
         });
         // Numbers 0 and 7 were used last.
         // Each holds a page of executable code, and the artifact that it was made of.
-        cache.trim(5 * PAGE);
+        let each = oldest.bytes() + kernels[0].stages[0].insts.len() * INST_BYTES;
+        cache.trim(4 * each);
         assert_eq!(cache.entries.len(), 3);
         let held = |kernel| cache.entries.contains_key(&KeyRef { kernel, options });
         assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));

@@ -26,10 +26,12 @@ pub fn compile(
     let (image, hosts) = image(plan, &kernels)?;
     let code = kernels.iter().map(|k| Ok(k.code.function()?.entry));
     let code: Vec<KernelFn> = code.collect::<Result<_, CodegenError>>()?;
+    let bytes = kernels.iter().map(|k| k.code.bytes()).sum();
     // SAFETY: the code was lowered from the kernels that the image describes, and touches what they
     // do; the keep-alive holds every region that an entry lies in.
-    unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }
-        .map_err(|e| CodegenError::Malformed(e.to_string()))
+    let program = unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }
+        .map_err(|e| CodegenError::Malformed(e.to_string()))?;
+    Ok(program.with_code_bytes(bytes))
 }
 
 /// Compiles a plan for files: its kernels for each of `levels` (at least one), which this processor need not have.

@@ -20,6 +20,7 @@ mod op;
 mod philox;
 mod plan;
 mod plan_eval;
+pub mod price;
 mod scalar;
 pub mod scalar_ops;
 mod structure;
@@ -34,13 +35,13 @@ pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use infer::{check_type, infer};
 pub use interp::{
-    Array, ArrayError, Difference, Environment, Fault, ForeignTable, InterpError, SizeOf,
-    Tolerance, bind_sizes, interpret, interpret_in,
+    Array, ArrayError, Difference, Environment, Fault, ForeignFn, ForeignTable, InterpError,
+    SizeOf, Tolerance, bind_sizes, interpret, interpret_in,
 };
 pub use kernel::{
     Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
-    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Stage, Traffic,
-    ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
+    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, Order, Ranges, Stage, Traffic, ValueId, Var,
+    Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use philox::{philox4x32, random_bits};

@@ -41,29 +41,29 @@ const MAX_SECTIONS: usize = 16;
 
 /// What a container holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum FileKind {
     /// A graph with weights.
     Exported,
     /// A compiled program with weights.
     Payload,
 }
 
-impl Kind {
-    const ALL: [Kind; 2] = [Kind::Exported, Kind::Payload];
+impl FileKind {
+    const ALL: [FileKind; 2] = [FileKind::Exported, FileKind::Payload];
 
     const fn number(self) -> u32 {
         match self {
-            Kind::Exported => 1,
-            Kind::Payload => 2,
+            FileKind::Exported => 1,
+            FileKind::Payload => 2,
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Exported => "an exported model",
-            Kind::Payload => "a compiled program",
+            FileKind::Exported => "an exported model",
+            FileKind::Payload => "a compiled program",
         })
     }
 }
@@ -132,11 +132,11 @@ pub enum FileError {
     /// It cannot be read.
     Io(String),
     /// It does not begin like one, or an executable has nothing appended.
-    NotOurs(Kind),
+    NotOurs(FileKind),
     /// Written by another version.
     Version(u32),
     /// Holds something else; the number of its kind, and what was expected.
-    Kind(u32, Kind),
+    Kind(u32, FileKind),
     /// Cut short: bytes expected and found.
     Truncated(u64, u64),
     /// The checksum of this part is wrong.
@@ -163,7 +163,7 @@ impl fmt::Display for FileError {
                 "written in version {found} of the format, this is version {FILE_VERSION}"
             ),
             FileError::Kind(found, expected) => {
-                let found = Kind::ALL.into_iter().find(|k| k.number() == *found);
+                let found = FileKind::ALL.into_iter().find(|k| k.number() == *found);
                 let found = found.map_or_else(|| "something else".into(), |k| k.to_string());
                 write!(f, "expected {expected}, found {found}")
             }
@@ -230,7 +230,7 @@ impl Container {
     ///
     /// # Errors
     /// When header or table are not as they were written.
-    pub fn new(bytes: Buffer, kind: Kind) -> Result<Container, FileError> {
+    pub fn new(bytes: Buffer, kind: FileKind) -> Result<Container, FileError> {
         let all = bytes.as_bytes();
         let short = |expected: usize| FileError::Truncated(expected as u64, all.len() as u64);
         if !all.starts_with(&MAGIC) {
@@ -308,7 +308,7 @@ impl Draft<'_> {
 }
 
 /// Writes a container and gives its length.
-pub(crate) fn write(kind: Kind, drafts: &[Draft<'_>], out: &mut dyn Write) -> io::Result<u64> {
+pub(crate) fn write(kind: FileKind, drafts: &[Draft<'_>], out: &mut dyn Write) -> io::Result<u64> {
     let mut table = Vec::new();
     let mut end = HEADER + ENTRY * drafts.len();
     for draft in drafts {
@@ -360,7 +360,7 @@ pub(crate) fn trailer(offset: u64, len: u64) -> [u8; TRAILER] {
 /// When there is none, or it does not fill the file up to its trailer.
 pub fn appended(executable: &Buffer) -> Result<Buffer, FileError> {
     let bytes = executable.as_bytes();
-    let none = FileError::NotOurs(Kind::Payload);
+    let none = FileError::NotOurs(FileKind::Payload);
     let Some((before, trailer)) = bytes.split_last_chunk::<TRAILER>() else {
         return Err(none);
     };

@@ -18,6 +18,7 @@ mod encode;
 mod error;
 mod exec;
 pub mod files;
+mod foreign;
 pub mod kernels;
 mod link;
 mod memory;
@@ -36,12 +37,16 @@ pub use code::{
     Artifact, CODE_ALIGN, CodeBytes, CodeError, CodeMemory, Helper, HelperAddress, require_baseline,
 };
 pub use container::{
-    Container, FILE_PAGE, FILE_VERSION, FileError, Kind, Section, TRAILER, appended,
+    Container, FILE_PAGE, FILE_VERSION, FileError, FileKind, Section, TRAILER, appended,
 };
-pub use custom::{HostFn, library, register_library};
+pub use custom::HostFn;
 pub use encode::DecodeError;
 pub use error::{LoadError, RunError};
 pub use exec::StepTime;
+pub use foreign::{
+    Extent, Kind, Library, Operand, PartialType, Pattern, ResultMut, Signature as ForeignSignature,
+    library, library_names,
+};
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};
 pub use model::{ArgumentError, Array, Arrays, Interface, Model, ModelError, Port, Source};

@@ -7,8 +7,8 @@
 use crate::container::{self, Draft, Section};
 use crate::kernels::Level;
 use crate::{
-    Artifact, Buffer, CODE_ALIGN, CodeBytes, CodeMemory, Container, FILE_PAGE, FileError,
-    HelperAddress, Image, Interface, KernelFn, KernelSpec, Kind, Model, Program, require_baseline,
+    Artifact, Buffer, CODE_ALIGN, CodeBytes, CodeMemory, Container, FILE_PAGE, FileError, FileKind,
+    HelperAddress, Image, Interface, KernelFn, KernelSpec, Model, Program, require_baseline,
 };
 use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
@@ -121,7 +121,7 @@ pub fn write_exported(
         draft(Section::Graph, vec![graph.as_bytes()]),
         draft(Section::Weights, weight_pieces(weights)),
     ];
-    container::write(Kind::Exported, &drafts, out).map(|_| ())
+    container::write(FileKind::Exported, &drafts, out).map(|_| ())
 }
 
 /// An exported model.
@@ -140,7 +140,7 @@ pub struct ExportedFile {
 /// # Errors
 /// When the bytes are anything else.
 pub fn read_exported(bytes: Buffer) -> Result<ExportedFile, FileError> {
-    let container = Container::new(bytes, Kind::Exported)?;
+    let container = Container::new(bytes, FileKind::Exported)?;
     let interface: Interface = decode(&container, Section::Interface)?;
     let graph = container.section(Section::Graph)?;
     let graph = std::str::from_utf8(graph.as_bytes())
@@ -207,7 +207,7 @@ fn write_payload(
         draft(Section::Code, vec![&code]),
         draft(Section::Weights, weight_pieces(weights)),
     ];
-    container::write(Kind::Payload, &drafts, out)
+    container::write(FileKind::Payload, &drafts, out)
 }
 
 /// A payload that was read, with the level that it runs on.
@@ -233,7 +233,7 @@ impl Payload {
     /// # Errors
     /// When the bytes are no payload, are damaged, or have no code for this processor.
     pub unsafe fn load(bytes: Buffer, limit: Level) -> Result<Payload, FileError> {
-        let container = Container::new(bytes, Kind::Payload)?;
+        let container = Container::new(bytes, FileKind::Payload)?;
         let interface: Interface = decode(&container, Section::Interface)?;
         let table: CodeTable = decode(&container, Section::CodeTable)?;
         let wrong = |problem: &str| FileError::Content(Section::CodeTable, problem.into());

@@ -40,19 +40,6 @@ pub enum Element {
 }
 
 impl Element {
-    /// Bytes of one element.
-    pub const fn bytes(self) -> usize {
-        match self {
-            Element::Bool | Element::U8 | Element::I8 => 1,
-            Element::U16 | Element::I16 | Element::F16 | Element::BF16 => 2,
-            Element::U32 | Element::I32 | Element::F32 => 4,
-            Element::U64 | Element::I64 | Element::F64 | Element::C64 => 8,
-            Element::C128 => 16,
-        }
-    }
-}
-
-impl Element {
     /// Every element type.
     pub const ALL: [Element; 15] = [
         Element::Bool,
@@ -72,7 +59,18 @@ impl Element {
         Element::C128,
     ];
 
-    /// The name in messages and graphs.
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Element::Bool | Element::U8 | Element::I8 => 1,
+            Element::U16 | Element::I16 | Element::F16 | Element::BF16 => 2,
+            Element::U32 | Element::I32 | Element::F32 => 4,
+            Element::U64 | Element::I64 | Element::F64 | Element::C64 => 8,
+            Element::C128 => 16,
+        }
+    }
+
+    /// The name in messages and in names of library functions.
     pub const fn name(self) -> &'static str {
         match self {
             Element::Bool => "bool",
@@ -90,6 +88,29 @@ impl Element {
             Element::F64 => "f64",
             Element::C64 => "c64",
             Element::C128 => "c128",
+        }
+    }
+
+    /// True for complex numbers.
+    pub const fn is_complex(self) -> bool {
+        matches!(self, Element::C64 | Element::C128)
+    }
+
+    /// The type of a complex number's parts; other types stay as they are.
+    pub const fn real(self) -> Element {
+        match self {
+            Element::C64 => Element::F32,
+            Element::C128 => Element::F64,
+            other => other,
+        }
+    }
+
+    /// The complex type with parts of this type; types that are no such parts stay as they are.
+    pub const fn complex(self) -> Element {
+        match self {
+            Element::F32 => Element::C64,
+            Element::F64 => Element::C128,
+            other => other,
         }
     }
 }

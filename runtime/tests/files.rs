@@ -138,7 +138,7 @@ fn exported_files_come_back() {
     let payload = executable()[4096..].to_vec();
     assert!(matches!(
         read(&payload),
-        Err(FileError::Kind(2, Kind::Exported))
+        Err(FileError::Kind(2, FileKind::Exported))
     ));
     file[8] = 7;
     assert_eq!(read(&file).unwrap_err(), FileError::Version(7));

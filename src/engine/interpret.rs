@@ -5,17 +5,35 @@ use super::build::{Pattern, build};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::internal;
-use lazulite_ir::{Array, InterpError, interpret};
+use lazulite_codegen::foreign_function;
+use lazulite_ir::{Array, Environment, InterpError, interpret_in};
 use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
 #[track_caller]
 pub(super) fn run(trace: &Trace) -> Result<Buffers> {
-    let pattern = Pattern {
-        dims: trace.dims.clone(),
-        literals: trace.literals.iter().copied().map(Some).collect(),
-    };
-    let graph = build(trace, &pattern, "realize")?;
+    let graph = build(trace, &Pattern::constant(trace), "realize")?;
+    let inputs = inputs_of(trace)?;
+    let results = interpret_in(&graph, &inputs, environment()).map_err(interpreter_error)?;
+    results
+        .iter()
+        .map(|array| {
+            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
+        })
+        .collect()
+}
+
+/// What programs without unknown sizes are interpreted with.
+pub(super) fn environment() -> Environment<'static> {
+    Environment {
+        sizes: &|_| None,
+        foreign: &foreign_function,
+    }
+}
+
+/// The values of a trace's leaves.
+#[track_caller]
+pub(super) fn inputs_of(trace: &Trace) -> Result<Vec<Array>> {
     let mut inputs = Vec::with_capacity(trace.leaves.len());
     for &leaf in &trace.leaves {
         let listed = &trace.nodes[leaf as usize];
@@ -29,16 +47,10 @@ pub(super) fn run(trace: &Trace) -> Result<Buffers> {
             bytes: value.as_bytes().to_vec(),
         });
     }
-    let results = interpret(&graph, &inputs, &|_| None).map_err(interpreter_error)?;
-    results
-        .iter()
-        .map(|array| {
-            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
-        })
-        .collect()
+    Ok(inputs)
 }
 
-fn interpreter_error(error: InterpError) -> Error {
+pub(super) fn interpreter_error(error: InterpError) -> Error {
     let kind = match &error {
         InterpError::Fault { .. } => ErrorKind::Fault,
         InterpError::Array(_) => ErrorKind::Memory,

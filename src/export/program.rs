@@ -16,6 +16,7 @@ use lazulite_runtime::{
     Array, Buffer, Input, Interface, Model, ModelError, Port, RunError, Signature, Size, Source,
     write_executable,
 };
+use lazulite_stub::Variant;
 use std::path::Path;
 
 /// A program before its kernels are compiled, with the weights as it wants them.
@@ -87,12 +88,16 @@ impl Exported {
     /// # Errors
     /// When the function cannot be compiled or the file not be written.
     pub fn build_executable(&self, path: impl AsRef<Path>) -> Result<()> {
-        let stub = lazulite_stub::executable().map_err(|why| {
-            unsupported(format!("this build cannot write executables: {why}"))
-                .hint("set LAZULITE_STUB to a stub that was built before, and build again")
-        })?;
         let options = engine::options();
         let parts = self.parts()?;
+        let variant = match parts.plan.calls_library() {
+            true => Variant::Foreign,
+            false => Variant::Core,
+        };
+        let stub = lazulite_stub::executable(variant).map_err(|why| {
+            unsupported(format!("this build cannot write executables: {why}"))
+                .hint("LAZULITE_STUB names a stub that was built before; see docs/aot.md")
+        })?;
         let assembly = assemble(
             &parts.plan,
             &options.codegen(),

@@ -32,6 +32,7 @@
 mod autograd;
 mod cell;
 mod compile;
+mod control;
 mod display;
 mod element;
 mod engine;
@@ -50,6 +51,7 @@ pub use autograd::{
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
+pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};

@@ -1,5 +1,6 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod batched_rules;
 mod body;
 mod build;
 mod cache;
@@ -7,16 +8,19 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod region;
 mod rules;
 mod specialise;
 mod trace;
 
+pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
 pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, trace};
+pub(crate) use trace::{Trace, address, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;

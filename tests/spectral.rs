@@ -2,8 +2,8 @@
 
 use lazulite::prelude::*;
 use lazulite::{
-    ErrorKind, FftNOptions, FftNorm, FftOptions, GradCheck, IstftOptions, Options, PadMode,
-    StftOptions, Window, gradcheck, gradgradcheck, options, set_options,
+    ErrorKind, FftNOptions, FftNorm, FftOptions, GradCheck, IstftOptions, PadMode, StftOptions,
+    Window, gradcheck, gradgradcheck, options, set_options,
 };
 use proptest::prelude::*;
 use std::f64::consts::PI;
@@ -204,7 +204,7 @@ fn several_axes_are_transformed_one_after_the_other() {
 }
 
 #[test]
-fn the_interpreter_and_any_number_of_threads_agree() {
+fn any_number_of_threads_gives_the_same_bits() {
     let x = Tensor::randn([64, 3, 150]).realize().unwrap();
     let spectrum = || {
         let y = x.rfft(&FftOptions::default());
@@ -213,13 +213,12 @@ fn the_interpreter_and_any_number_of_threads_agree() {
     let before = options();
     let mut runs = Vec::new();
     for threads in [1, 2, 5] {
-        set_options(Options {
-            threads,
-            ..before.clone()
-        });
+        let mut options = before.clone();
+        options.threads = threads;
+        set_options(options).unwrap();
         runs.push(spectrum());
     }
-    set_options(before);
+    set_options(before).unwrap();
     assert!(runs[0] == runs[1] && runs[0] == runs[2]);
 }
 
@@ -293,9 +292,26 @@ fn forward_mode_pushes_through_transforms() {
         let y = x[0].rfft(&FftOptions::default()).mul(2.0);
         vec![y.irfft(&FftOptions::default()).square().sum(..)]
     };
-    let (_, tangents) = lazulite::jvp(energy, &[&x], &[&direction]).unwrap();
+    let (_, tangents) = lazulite::jvp(energy, &[&x], &[&direction]);
     let expected = x.mul(&direction).sum(..).mul(8.0).item::<f64>().unwrap();
     assert!((tangents[0].item::<f64>().unwrap() - expected).abs() < 1e-9 * (1.0 + expected.abs()));
+}
+
+#[test]
+fn vectorised_transforms_are_one_call() {
+    let x = Tensor::randn([3, 2, 6]).realize().unwrap();
+    let f = |x: &[Tensor]| vec![x[0].rfft(&FftOptions::default()).view_as_real()];
+    let whole = f(std::slice::from_ref(&x)).remove(0);
+    let found = lazulite::vmap(f, &[&x]).remove(0);
+    let text = lazulite::dump(&[&found], lazulite::Stage::Canon).unwrap();
+    assert_eq!(
+        found.to_vec::<f32>().unwrap(),
+        whole.to_vec::<f32>().unwrap()
+    );
+    assert!(
+        text.contains("fft.r2c.f32") && !text.contains("loop"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -534,7 +534,7 @@ fn weighted(z: &Tensor, len: &Dim, factor: f64) -> Result<Tensor> {
     let middle = point.mul(2).eq(Tensor::from_dim(len.clone()));
     let single = point.eq(0).bitwise_or(middle);
     let one = Tensor::full_of((), 1, z.dtype()?.real());
-    let weight = single.where_(&one, &one.mul(factor));
+    let weight = single.where_(&one, one.mul(factor));
     Ok(Tensor::complex(
         &z.real().mul(&weight),
         &z.imag().mul(&weight),

@@ -181,6 +181,18 @@ fn executables_of_mixtures_give_the_same_bits() {
 }
 
 #[test]
+#[cfg(feature = "foreign")]
+fn executables_of_library_functions_give_the_same_bits() {
+    let folder = Folder::new("library");
+    let exported = export(
+        |[x]| x.rfft(&lazulite::FftOptions::default()).abs(),
+        &[spec!(f32["n", 30]).named("x")],
+    );
+    let x = Generator::new(5).randn([3, 30]);
+    same_bits(&exported.unwrap(), &[("x", x)], &folder);
+}
+
+#[test]
 fn every_level_computes_the_same_within_rounding() {
     let folder = Folder::new("levels");
     let exported = Mlp::new().export();

@@ -41,7 +41,7 @@ pub use index::{Index, IntoIndices, strided};
 pub use loss::{ClassOptions, Reduction, TripletOptions};
 pub use normalise::RunningStats;
 pub use pool::PoolOptions;
-pub use random::{Generator, manual_seed};
+pub use random::{Generator, GeneratorState, fork_rng, manual_seed};
 pub use reduce::IntoAxes;
 pub use resample::{Outside, ResampleMode};
 pub use scatter::ScatterReduce;

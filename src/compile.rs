@@ -1,27 +1,25 @@
 //! Capturing a function once and replaying it without recording anything.
 //!
 //! The first call records the function with parameters in place of its inputs and compiles the
-//! result for those sizes; calls with other sizes record it again with unknown sizes, at most
-//! [`MAX_VERSIONS`] versions being kept. Random streams and cells used inside are inputs of the
+//! result for those sizes; calls with other sizes record it again with unknown sizes, as the
+//! [`Versions`] of a structure always come about. Random streams and cells used inside are inputs of the
 //! program, and cells written inside are results of it.
 
 mod state;
 
-pub(crate) use state::{captured_cell, captured_stream, write_captured_cell};
+pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captured_cell};
 
 use crate::cell::TensorCell;
-use crate::engine::{
-    self, Binding, MAX_VERSIONS, Pattern, Sighting, Trace, generalise, literal_buffer, trace,
-};
+use crate::engine::{self, Call, Found, Pattern, Trace, Versions, literal_buffer, trace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
-use lazulite_ir::{DType, Dim, Guard, Relation, Symbol, TensorType};
+use lazulite_ir::{DType, Dim, Guard, Symbol, TensorType};
 use lazulite_runtime::{Buffer, Input, Program};
 use smallvec::SmallVec;
 use state::CaptureState;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// What a captured function may return.
 pub trait Outputs: Sized {
@@ -74,9 +72,8 @@ impl Outputs for (Tensor, Tensor) {
 /// A function that is recorded and compiled at its first call and replayed afterwards.
 pub struct Compiled<F, const N: usize> {
     function: F,
-    versions: RwLock<SmallVec<[Arc<Version>; MAX_VERSIONS]>>,
-    /// Sizes seen per input types; held while compiling, so that nothing is compiled twice.
-    history: Mutex<Vec<(InputTypes, Sighting)>>,
+    /// What is compiled for inputs of these types.
+    tables: RwLock<Tables>,
 }
 
 /// How often a call tries to find a version for what the cells hold.
@@ -98,25 +95,32 @@ struct InputType {
 }
 
 impl InputType {
-    fn of(ty: &TensorType) -> InputType {
-        let bits = |size: i64| {
-            let axes = ty.dims.iter().enumerate().filter(|(_, d)| d.is(size));
-            axes.fold(0, |bits, (axis, _)| bits | 1 << (axis % 64))
-        };
+    /// The type without its sizes, which are appended to `sizes`.
+    fn of(ty: &TensorType, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
+        let mut special = [0; 2];
+        for (axis, size) in ty.dims.iter().filter_map(Dim::as_const).enumerate() {
+            sizes.push(size);
+            if let 0 | 1 = size {
+                special[size as usize] |= 1 << (axis % 64);
+            }
+        }
         InputType {
             dtype: ty.dtype,
             rank: ty.rank(),
-            special: [bits(0), bits(1)],
+            special,
         }
     }
 }
 
-/// A version that fits, with the values of its symbols and of the cells it reads.
-struct Fitting {
-    version: Arc<Version>,
-    sizes: SmallVec<[i64; 4]>,
-    cells: SmallVec<[Tensor; 2]>,
-}
+/// The versions for each kind of inputs.
+type Tables = SmallVec<[(InputTypes, Arc<Versions<Replay>>); 1]>;
+
+/// Values of the cells that a program reads.
+type CellValues = SmallVec<[Tensor; 2]>;
+
+/// A program that serves a call. The cells were read when it was found and are not read again: another
+/// thread may write them.
+type Fitting = Found<Replay, CellValues>;
 
 /// Captures `function`, which must compute its result from its inputs by tensor operations alone.
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
@@ -136,18 +140,13 @@ where
 {
     Compiled {
         function,
-        versions: RwLock::default(),
-        history: Mutex::default(),
+        tables: RwLock::default(),
     }
 }
 
-/// A compiled version of a function.
-struct Version {
-    inputs: InputTypes,
-    /// All sizes of all inputs, in order: constants, or expressions over the symbols.
-    dims: Vec<Dim>,
-    bindings: Vec<Binding>,
-    guards: Vec<Guard>,
+/// A compiled function, for inputs of certain types. The sizes that specialise it are all sizes of all
+/// inputs, in order.
+struct Replay {
     program: Program,
     /// Where the program's parameters come from.
     sources: Vec<Source>,
@@ -190,26 +189,66 @@ where
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
         for input in inputs {
             let ty = &input.node()?.ty;
-            types.push(InputType::of(ty));
-            dims.extend(ty.dims.iter().filter_map(Dim::as_const));
+            types.push(InputType::of(ty, &mut dims));
         }
+        let (call, place) = (
+            Call {
+                dims: &dims,
+                literals: &[],
+            },
+            Place::here(),
+        );
         // Between compiling and running, another thread may give a cell another type.
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(fitting) = self.find(&types, &dims) {
-                return rebuilt(fitting.run(&inputs)?);
+            if let Some(fitting) = self.find(&types, call) {
+                return rebuilt(run(&fitting, &inputs)?);
             }
-            self.compile(&types, &dims)?;
+            let make = |pattern: &Pattern, symbols: &[Symbol]| {
+                self.capture(&types, pattern, symbols, place)
+            };
+            let usable = |replay: &Replay| replay.read_cells().is_some();
+            self.table(&types).compile(call, &[], usable, make)?;
         }
         let message = "the cells that the function reads change their types all the time";
-        Err(Error::new(ErrorKind::Capture, "compile", message).at(Place::here()))
+        Err(Error::new(ErrorKind::Capture, "compile", message).at(place))
     }
 
     /// How many versions are compiled.
     pub fn versions(&self) -> usize {
-        self.versions
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.read().iter().map(|(_, table)| table.len()).sum()
+    }
+
+    /// Why each version was compiled, in sentences.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let double = compile(|[x]: [Tensor; 1]| x * 2.0);
+    /// double.call([&Tensor::ones([4, 3])])?;
+    /// double.call([&Tensor::ones([5, 3])])?;
+    /// assert!(double.explain()[1].starts_with("axis 0 of argument 0 was 4 and is 5"));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    pub fn explain(&self) -> Vec<String> {
+        let size = |types: &InputTypes, position: usize| {
+            let mut axis = position;
+            for (argument, ty) in types.iter().enumerate() {
+                if axis < ty.rank {
+                    return format!("axis {axis} of argument {argument}");
+                }
+                axis -= ty.rank;
+            }
+            format!("size {position}")
+        };
+        let number = |position| format!("number {position}");
+        let tables = self.read();
+        let each = tables
+            .iter()
+            .map(|(types, table)| table.explain(|position| size(types, position), number));
+        each.flatten().collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls the function itself.
@@ -223,69 +262,38 @@ where
         rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
     }
 
-    fn find(&self, types: &InputTypes, dims: &[i64]) -> Option<Fitting> {
-        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
-        versions
-            .iter()
-            .find_map(|version| Version::fit(version, types, dims))
+    fn find(&self, types: &InputTypes, call: Call<'_>) -> Option<Fitting> {
+        let tables = self.read();
+        let (_, table) = tables.iter().find(|(t, _)| t == types)?;
+        table.find(call, Replay::read_cells)
     }
 
-    /// Adds a version for inputs of these types and sizes, and for what the cells hold now.
-    #[track_caller]
-    fn compile(&self, types: &InputTypes, dims: &[i64]) -> Result<()> {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.find(types, dims).is_some() {
-            return Ok(());
+    /// The versions for inputs of these types.
+    fn table(&self, types: &InputTypes) -> Arc<Versions<Replay>> {
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, table)) = tables.iter().find(|(t, _)| t == types) {
+            return table.clone();
         }
-        let sighting = Sighting {
-            dims: dims.to_vec(),
-            literals: Vec::new(),
-        };
-        let same_types = history.iter().filter(|(t, _)| t == types);
-        let mut seen: Vec<Sighting> = same_types.map(|(_, s)| s.clone()).collect();
-        seen.push(sighting.clone());
-        let mut version = self.capture(types, &seen);
-        let fits = |v: &Result<Version>| v.as_ref().is_ok_and(|v| v.bind(types, dims).is_some());
-        if seen.len() > 1 && !fits(&version) {
-            // The function asks for known sizes, or for relations between them that do not hold. What
-            // was seen before does not help then.
-            history.retain(|(t, _)| t != types);
-            version = self.capture(types, &seen[seen.len() - 1..]);
-        }
-        let version = Arc::new(version?);
-        if version.bind(types, dims).is_none() {
-            return Err(internal("compile", "a program does not fit its own sizes"));
-        }
-        if seen.len() > MAX_VERSIONS
-            && let Some(oldest) = history.iter().position(|(t, _)| t == types)
-        {
-            history.remove(oldest);
-        }
-        history.push((types.clone(), sighting));
-        let mut versions = self
-            .versions
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let same = |v: &Arc<Version>| v.inputs == *types;
-        if versions.iter().filter(|v| same(v)).count() == MAX_VERSIONS
-            && let Some(oldest) = versions.iter().position(same)
-        {
-            versions.remove(oldest);
-        }
-        versions.push(version);
-        Ok(())
+        let table = Arc::new(Versions::default());
+        tables.push((types.clone(), table.clone()));
+        table
     }
 
-    #[track_caller]
-    fn capture(&self, types: &InputTypes, seen: &[Sighting]) -> Result<Version> {
-        let (pattern, bindings) = generalise(seen, &[]);
+    /// Records and compiles the function for parameters of these types and sizes, for a call at `place`.
+    fn capture(
+        &self,
+        types: &InputTypes,
+        pattern: &Pattern,
+        symbols: &[Symbol],
+        place: Place,
+    ) -> Result<(Replay, Vec<Guard>)> {
         let recording = state::begin(N as u32);
         let mut rest = pattern.dims.iter().cloned();
         let mut parameters = Vec::new();
         for input in types {
             let ty = TensorType::new(input.dtype, rest.by_ref().take(input.rank));
             let index = parameters.len() as u32;
-            parameters.push(Tensor(Ok(state::parameter(recording.id, index, ty))));
+            parameters.push(Tensor(Ok(state::parameter(recording.id, index, ty, place))));
         }
         let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
             return Err(internal(
@@ -302,14 +310,7 @@ where
             .collect::<Result<Vec<_>>>()?;
         drop(results);
         let listed = list_with_constants(&mut roots)?;
-        Version::build(
-            types.clone(),
-            pattern.dims,
-            bindings,
-            &listed,
-            &roots,
-            captured,
-        )
+        Replay::build(types.len(), symbols, &listed, &roots, captured)
     }
 }
 
@@ -320,7 +321,6 @@ fn rebuilt<O: Outputs>(results: Vec<Tensor>) -> Result<O> {
 }
 
 /// Lists the program after computing everything expensive that does not depend on parameters.
-#[track_caller]
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     let listed = trace(roots, false);
     let mut depends = vec![false; listed.nodes.len()];
@@ -329,9 +329,9 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
         let parents = n.links.iter().filter_map(|l| l.node());
         depends[i] = matches!(n.node.op, Recorded::Parameter(_))
             || parents.into_iter().any(|p| depends[p as usize]);
-        let single = !listed.is_tuple(i);
+        let single = !n.node.is_tuple();
         let lazy = n.value.is_none();
-        if !depends[i] && lazy && single && n.node.heavy {
+        if !depends[i] && lazy && single && n.node.traits.heavy {
             constants.push(n.node.clone());
         }
     }
@@ -343,41 +343,32 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     Ok(trace(roots, false))
 }
 
-impl Version {
+impl Replay {
+    /// The program and the conditions on its symbols.
     fn build(
-        inputs: InputTypes,
-        dims: Vec<Dim>,
-        bindings: Vec<Binding>,
+        arguments: usize,
+        symbols: &[Symbol],
         listed: &Trace,
         roots: &[Arc<Node>],
         captured: CaptureState,
-    ) -> Result<Version> {
+    ) -> Result<(Replay, Vec<Guard>)> {
         let mut pattern = Pattern::exact(listed);
         // Nothing is passed at run time but the parameters.
         pattern.literals = listed.literals.iter().copied().map(Some).collect();
-        let graph = engine::build(listed, &pattern)
-            .map_err(|e| crate::tensor::type_error("compile", e, &[]))?;
+        let graph = engine::build(listed, &pattern, "compile")?;
         let mut sources = Vec::new();
         for &leaf in &listed.leaves {
             let n = &listed.nodes[leaf as usize];
             sources.push(match (&n.value, &n.node.op) {
                 (Some(value), _) => Source::Constant(value.clone()),
-                (None, Recorded::Parameter(parameter)) => {
-                    captured.source(*parameter, inputs.len())?
-                }
+                (None, Recorded::Parameter(parameter)) => captured.source(*parameter, arguments)?,
                 (None, _) => return Err(internal("compile", "a leaf has no value")),
             });
         }
         // A tensor returned twice is computed once and handed out twice.
         let by_root: Vec<TensorType> = roots.iter().map(|r| (*r.ty).clone()).collect();
-        let symbols: Vec<Symbol> = bindings.iter().map(|b| b.symbol.clone()).collect();
-        let program = engine::compile_graph(&graph, &symbols)?;
-        Ok(Version {
-            inputs,
-            dims,
-            bindings,
-            guards: graph.guards().to_vec(),
-            program,
+        let replay = Replay {
+            program: engine::compile_graph(&graph, symbols)?,
             sources,
             generators: captured.generators(),
             cells: captured.cells_read(),
@@ -387,104 +378,55 @@ impl Version {
                 .map(|(cell, _)| cell.clone())
                 .collect(),
             outputs: by_root,
-        })
+        };
+        Ok((replay, graph.guards().to_vec()))
     }
 
-    /// A version with all it needs to run on inputs with these types and sizes, if it fits them and what the
-    /// cells hold now. The cells are read here and not again: another thread may write them.
-    fn fit(version: &Arc<Version>, types: &InputTypes, dims: &[i64]) -> Option<Fitting> {
-        let sizes = version.bind(types, dims)?;
-        let mut cells = SmallVec::new();
-        for (cell, ty) in &version.cells {
+    /// What the cells hold now, if it has the types that the program reads.
+    fn read_cells(&self) -> Option<CellValues> {
+        let mut values = CellValues::new();
+        for (cell, ty) in &self.cells {
             let content = cell.content();
             if *content.node().ok()?.ty != *ty {
                 return None;
             }
-            cells.push(content);
+            values.push(content);
         }
-        Some(Fitting {
-            version: version.clone(),
-            sizes,
-            cells,
-        })
-    }
-
-    /// The values of the symbols, if inputs with these types and sizes fit.
-    fn bind(&self, types: &InputTypes, dims: &[i64]) -> Option<SmallVec<[i64; 4]>> {
-        if self.inputs != *types {
-            return None;
-        }
-        let values: SmallVec<[i64; 4]> = self.bindings.iter().map(|b| dims[b.position]).collect();
-        let value_of = |s: &Symbol| self.value_of(s, &values);
-        let fits = |(pattern, actual): (&Dim, &i64)| pattern.eval(&value_of) == Some(*actual);
-        if self.dims.len() != dims.len() || !self.dims.iter().zip(dims).all(fits) {
-            return None;
-        }
-        let holds = |g: &Guard| {
-            let sides = g.lhs.eval(&value_of).zip(g.rhs.eval(&value_of));
-            sides.is_some_and(|(l, r)| match g.relation {
-                Relation::Eq => l == r,
-                Relation::Le => l <= r,
-            })
-        };
-        self.guards.iter().all(holds).then_some(values)
-    }
-
-    fn value_of(&self, symbol: &Symbol, values: &[i64]) -> Option<i64> {
-        let i = self.bindings.iter().position(|b| b.symbol == *symbol)?;
-        values.get(i).copied()
+        Some(values)
     }
 }
 
-impl Fitting {
-    #[track_caller]
-    fn run(&self, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let Fitting {
-            version,
-            sizes,
-            cells,
-        } = self;
-        let streams: SmallVec<[(u64, u64); 2]> = version
-            .generators
-            .iter()
-            .map(|(generator, draws)| generator.take_streams(*draws))
-            .collect();
-        let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-        for source in &version.sources {
-            inputs.push(Input::keep(match source {
-                Source::Argument(i) => value_of(arguments[*i])?,
-                Source::Constant(value) => value.clone(),
-                Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
-                Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
-                Source::Cell(i) => value_of(&cells[*i].realize()?)?,
-            }));
-        }
-        let buffers = engine::execute(&version.program, &mut inputs, sizes)?;
-        let known = |d: &Dim| d.eval(&|s| version.value_of(s, sizes));
-        let mut tensors = Vec::with_capacity(buffers.len());
-        for (ty, buffer) in version.outputs.iter().zip(buffers) {
-            let dims: Option<SmallVec<[Dim; 4]>> = ty
-                .dims
-                .iter()
-                .map(|d| known(d).map(Dim::constant))
-                .collect();
-            let Some(dims) = dims else {
-                return Err(internal("compile", "a result has an unknown size"));
-            };
-            tensors.push(Tensor::leaf(
-                TensorType {
-                    dtype: ty.dtype,
-                    dims,
-                },
-                buffer,
-            ));
-        }
-        let results = tensors.len() - version.written.len();
-        for (cell, tensor) in version.written.iter().zip(tensors.drain(results..)) {
-            cell.set(tensor)?;
-        }
-        Ok(tensors)
+#[track_caller]
+fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let replay = &fitting.version.program;
+    let streams: SmallVec<[(u64, u64); 2]> = replay
+        .generators
+        .iter()
+        .map(|(generator, draws)| generator.take_streams(*draws))
+        .collect();
+    let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
+    for source in &replay.sources {
+        inputs.push(Input::keep(match source {
+            Source::Argument(i) => value_of(arguments[*i])?,
+            Source::Constant(value) => value.clone(),
+            Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
+            Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
+            Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
+        }));
     }
+    let buffers = engine::execute(&replay.program, &mut inputs, &fitting.values)?;
+    let known = fitting.version.domain.assignment(&fitting.values);
+    let mut tensors = Vec::with_capacity(buffers.len());
+    for (ty, buffer) in replay.outputs.iter().zip(buffers) {
+        let ty = known.tensor_type(ty);
+        let ty = ty.ok_or_else(|| internal("compile", "a result has an unknown size"))?;
+        tensors.push(Tensor::leaf(ty, buffer));
+    }
+    let results = tensors.len() - replay.written.len();
+    for (cell, tensor) in replay.written.iter().zip(tensors.drain(results..)) {
+        cell.set(tensor)?;
+    }
+    Ok(tensors)
 }
 
 fn value_of(tensor: &Tensor) -> Result<Buffer> {

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Memory,
     /// A value is asked for that does not exist yet, such as inside a captured function.
     Capture,
+    /// There is no gradient, or it is asked for in a way that makes no sense.
+    Gradient,
     /// A host function reported failure.
     Host,
     /// What was asked for is not supported.

@@ -1,13 +1,14 @@
 //! Programs as text: what has been recorded, after any stage, and graphs written by hand.
 
-use crate::engine;
+use crate::engine::{self, Assignment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Generator;
-use crate::tensor::Tensor;
-use lazulite_ir::{Dim, Graph, Symbol, TensorType, parse_graph, print_graph, print_plan};
+use crate::tensor::{Node, Tensor};
+use lazulite_ir::{Dim, Graph, Symbol, parse_graph, print_graph, print_plan};
 use lazulite_passes::{Artifact, Stage};
 use lazulite_runtime::Input;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What computing `tensors` would run, as text, after a stage. Computes nothing.
 ///
@@ -19,16 +20,32 @@ use std::collections::BTreeSet;
 /// # Ok::<(), lazulite::Error>(())
 /// ```
 pub fn dump(tensors: &[&Tensor], stage: Stage) -> Result<String> {
-    let roots = tensors
-        .iter()
-        .map(|t| t.node().cloned())
-        .collect::<Result<Vec<_>>>()?;
-    dump_graph(&engine::graph_of(&roots)?, stage)
+    dump_graph(&engine::graph_of(&nodes(tensors)?)?, stage)
 }
 
 /// A graph given as text (the `.lzt` format), after a stage.
 pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
     dump_graph(&parse(text)?, stage)
+}
+
+/// Why each version of the program that computes `tensors` was compiled so far, in sentences; empty if
+/// none was. Computes nothing.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let sum = |n: usize| Tensor::ones([n]).sum(..);
+/// sum(4).item::<f32>()?;
+/// sum(5).item::<f32>()?;
+/// let why = lazulite::explain(&[&sum(6)])?;
+/// assert!(why[1].contains("was 4 and is 5"), "{why:?}");
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+pub fn explain(tensors: &[&Tensor]) -> Result<Vec<String>> {
+    Ok(engine::explain(&nodes(tensors)?))
+}
+
+fn nodes(tensors: &[&Tensor]) -> Result<Vec<Arc<Node>>> {
+    tensors.iter().map(|t| t.node().cloned()).collect()
 }
 
 fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
@@ -96,8 +113,9 @@ impl Program {
                 .get(i)
                 .map(|id| self.graph.tensor_type(*id));
             let node = input.node()?;
-            let fits =
-                expected.is_some_and(|ty| self.known(ty, &sizes).as_ref() == Some(&*node.ty));
+            let fits = expected.is_some_and(|ty| {
+                self.assignment(&sizes).tensor_type(ty).as_ref() == Some(&*node.ty)
+            });
             let value = node.value().filter(|_| fits).ok_or_else(|| {
                 let message = format!("input {i} does not fit the program's parameter");
                 Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))
@@ -110,7 +128,7 @@ impl Program {
             .iter()
             .zip(buffers)
             .map(|(ty, buffer)| {
-                let known = self.known(ty, &sizes);
+                let known = self.assignment(&sizes).tensor_type(ty);
                 let ty = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
                 Ok(Tensor::leaf(ty, buffer))
             })
@@ -124,7 +142,10 @@ impl Program {
         let mut inputs = Vec::new();
         for id in self.graph.inputs() {
             let ty = self.graph.tensor_type(*id);
-            let known = self.known(ty, &sizes).and_then(|ty| ty.const_dims());
+            let known = self
+                .assignment(&sizes)
+                .tensor_type(ty)
+                .and_then(|ty| ty.const_dims());
             let dims = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
             inputs.push(generator.randn(dims.to_vec()).cast(ty.dtype));
         }
@@ -143,7 +164,14 @@ impl Program {
                     .hint(format!("the program's sizes are {:?}", self.size_names()))
             })
         };
-        self.symbols.iter().map(value).collect()
+        let sizes = self.symbols.iter().map(value).collect::<Result<Vec<_>>>()?;
+        match self.assignment(&sizes).violated(self.graph.guards()) {
+            Some(guard) => {
+                let message = format!("{} ({guard})", guard.message);
+                Err(Error::new(ErrorKind::Argument, "run", message))
+            }
+            None => Ok(sizes),
+        }
     }
 
     /// The names of the program's unknown sizes.
@@ -151,15 +179,10 @@ impl Program {
         self.symbols.iter().map(ToString::to_string).collect()
     }
 
-    fn known(&self, ty: &TensorType, sizes: &[i64]) -> Option<TensorType> {
-        let value_of = |s: &Symbol| {
-            let i = self.symbols.iter().position(|known| known == s)?;
-            sizes.get(i).copied()
-        };
-        let dims = ty.dims.iter().map(|d| d.eval(&value_of).map(Dim::constant));
-        Some(TensorType {
-            dtype: ty.dtype,
-            dims: dims.collect::<Option<_>>()?,
-        })
+    fn assignment<'a>(&'a self, sizes: &'a [i64]) -> Assignment<'a> {
+        Assignment {
+            symbols: &self.symbols,
+            values: sizes,
+        }
     }
 }

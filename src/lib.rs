@@ -29,6 +29,7 @@
 //! assert!(error.to_string().contains("inner sizes 3 and 2 differ"));
 //! ```
 
+mod autograd;
 mod cell;
 mod compile;
 mod display;
@@ -41,13 +42,19 @@ mod location;
 mod ops;
 mod tensor;
 
+pub use autograd::{
+    Context, CustomFunction, GradCheck, GradOptions, Gradients, HookHandle, Pullback,
+    clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
+    gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
+    set_grad_enabled, vhp, vjp,
+};
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use half::{bf16, f16};
-pub use inspect::{Program, dump, dump_text};
+pub use inspect::{Program, dump, dump_text, explain};
 pub use lazulite_ir::DType;
 pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};

@@ -14,6 +14,7 @@ mod inline;
 pub mod memory;
 pub mod pipeline;
 mod schedule;
+mod substitute;
 
 pub use complex::split_complex;
 pub use error::PassError;
@@ -22,3 +23,4 @@ pub use pipeline::{
     Artifact, GraphStage, Numerics, Options, Stage, compile_to_plan, graph_stage, run,
 };
 pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};
+pub use substitute::substitute;

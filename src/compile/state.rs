@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
 use crate::tensor::{
-    Literal, Node, Operand, Operands, Parameter, Recorded, State, Tensor, internal,
+    Literal, Node, Operand, Operands, Parameter, Recorded, State, Tensor, Traits, internal,
 };
 use lazulite_ir::{Binary, DType, TensorType};
 use smallvec::smallvec;
@@ -85,10 +85,15 @@ pub(super) struct Recording {
     _capture: Capture,
 }
 
+/// A number for a function that is being recorded, unique in the process.
+pub(crate) fn next_capture() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Relaxed)
+}
+
 /// Begins capturing a function with so many parameters.
 pub(super) fn begin(parameters: u32) -> Recording {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let id = NEXT.fetch_add(1, Relaxed);
+    let id = next_capture();
     STACK.with_borrow_mut(|stack| {
         stack.push(CaptureState {
             id,
@@ -119,15 +124,14 @@ impl Drop for Recording {
     }
 }
 
-/// A node that stands for a parameter.
-#[track_caller]
-pub(super) fn parameter(capture: u64, index: u32, ty: TensorType) -> Arc<Node> {
+/// A node that stands for a parameter, first met at `place`.
+pub(super) fn parameter(capture: u64, index: u32, ty: TensorType, place: Place) -> Arc<Node> {
     Arc::new(Node::new(
         Recorded::Parameter(Parameter { capture, index }),
         ty,
-        Place::here(),
+        place,
         trail(),
-        false,
+        Traits::default(),
         State::Lazy(Operands::new()),
     ))
 }
@@ -137,7 +141,7 @@ impl CaptureState {
     fn extra(&mut self, extra: Extra, ty: TensorType) -> Arc<Node> {
         let index = self.own + self.extras.len() as u32;
         self.extras.push(extra);
-        parameter(self.id, index, ty)
+        parameter(self.id, index, ty, Place::here())
     }
 
     #[track_caller]
@@ -214,7 +218,7 @@ pub(crate) fn captured_stream(generator: &Generator) -> Option<(Operand, Operand
             TensorType::scalar(DType::U64),
             Place::here(),
             trail(),
-            false,
+            Traits::default(),
             State::Lazy(operands),
         ));
         Some((Operand::Node(used.seed.clone()), Operand::Node(stream)))

@@ -1,8 +1,10 @@
 //! From a trace to a graph: broadcasting and literals become explicit, sizes and numbers are taken
-//! from a pattern that says which of them are constants.
+//! from a pattern that says which of them are constants, and gradients become operations.
 
+use super::flow::Flow;
 use super::trace::{Link, Trace, TraceNode};
-use crate::tensor::{Broadcast, Literal, Recorded};
+use crate::error::{Error, Result};
+use crate::tensor::{Broadcast, Literal, Recorded, type_error};
 use lazulite_ir::{Dim, Dims, Graph, NodeId, Op, Source, TensorType, TypeError};
 use rustc_hash::FxHashMap;
 use std::panic::Location;
@@ -31,53 +33,74 @@ impl Pattern {
     }
 }
 
-/// Builds the graph. Its parameters are the trace's leaves, then the numbers passed at run time; its
-/// results are the trace's roots.
-pub(crate) fn build(trace: &Trace, pattern: &Pattern) -> Result<Graph, TypeError> {
+/// Why there is no graph.
+pub(super) enum BuildError {
+    Type(TypeError),
+    /// Already told in the user's terms.
+    Told(Error),
+}
+
+impl From<TypeError> for BuildError {
+    fn from(error: TypeError) -> BuildError {
+        BuildError::Type(error)
+    }
+}
+
+/// Builds the graph, for the user's operation `op`. Its parameters are the trace's leaves, then the
+/// numbers passed at run time; its results are the trace's roots.
+#[track_caller]
+pub(crate) fn build(trace: &Trace, pattern: &Pattern, op: &'static str) -> Result<Graph> {
+    graph(trace, pattern).map_err(|e| match e {
+        BuildError::Type(e) => type_error(op, e, &[]),
+        BuildError::Told(e) => e,
+    })
+}
+
+fn graph(trace: &Trace, pattern: &Pattern) -> Result<Graph, BuildError> {
     let mut builder = Builder {
         graph: Graph::new(),
         trace,
         pattern,
-        ids: Vec::with_capacity(trace.nodes.len()),
+        ids: vec![NodeId(u32::MAX); trace.nodes.len()],
+        leaves: FxHashMap::default(),
         literals: Vec::new(),
+        flow: Flow::new(trace),
         sources: FxHashMap::default(),
     };
     builder.parameters();
     for (position, node) in trace.nodes.iter().enumerate() {
-        builder.node(position, node)?;
+        builder.node(position as u32, node)?;
     }
-    let outputs: Vec<NodeId> = trace
-        .roots
-        .iter()
-        .map(|&r| builder.ids[r as usize])
-        .collect();
-    let mut graph = builder.graph;
-    graph.set_outputs(outputs);
-    Ok(graph)
+    let roots = trace.roots.iter();
+    let outputs: Vec<NodeId> = roots.map(|&r| builder.ids[r as usize]).collect();
+    builder.graph.set_outputs(outputs);
+    builder.finish()
 }
 
-struct Builder<'a> {
-    graph: Graph,
-    trace: &'a Trace,
+pub(super) struct Builder<'a> {
+    pub graph: Graph,
+    pub trace: &'a Trace,
     pattern: &'a Pattern,
-    ids: Vec<NodeId>,
+    /// What the listed nodes have become.
+    pub ids: Vec<NodeId>,
+    /// Parameters of leaves.
+    pub leaves: FxHashMap<u32, NodeId>,
     /// Parameters of numbers passed at run time.
-    literals: Vec<Option<NodeId>>,
+    pub literals: Vec<Option<NodeId>>,
+    pub flow: Flow,
     sources: FxHashMap<(*const Location<'static>, Option<*const u8>), Arc<Source>>,
 }
 
 impl Builder<'_> {
     fn parameters(&mut self) {
-        let mut leaves = FxHashMap::default();
         for &leaf in &self.trace.leaves {
             let listed = &self.trace.nodes[leaf as usize];
             let first = listed.first_dim as usize;
             let rank = listed.node.ty.rank();
             let dims = self.pattern.dims[first..first + rank].iter().cloned();
-            let id = self
-                .graph
-                .input(TensorType::new(listed.node.ty.dtype, dims));
-            leaves.insert(leaf, id);
+            let ty = TensorType::new(listed.node.ty.dtype, dims);
+            let id = self.graph.input(ty);
+            self.leaves.insert(leaf, id);
         }
         for (literal, constant) in self.trace.literals.iter().zip(&self.pattern.literals) {
             let parameter = constant
@@ -85,22 +108,38 @@ impl Builder<'_> {
                 .then(|| self.graph.input(TensorType::scalar(literal.dtype)));
             self.literals.push(parameter);
         }
-        // Positions are filled in order later; leaves only need to be found.
-        self.ids = (0..self.trace.nodes.len() as u32)
-            .map(|i| leaves.get(&i).copied().unwrap_or(NodeId(u32::MAX)))
-            .collect();
     }
 
-    fn node(&mut self, position: usize, listed: &TraceNode) -> Result<(), TypeError> {
-        if self.ids[position] != NodeId(u32::MAX) {
-            return Ok(());
+    fn node(&mut self, position: u32, listed: &TraceNode) -> Result<(), BuildError> {
+        let source = self.source(listed);
+        let leaf = self.leaves.get(&position).copied();
+        let id = match leaf {
+            Some(id) if !listed.has_history() => id,
+            Some(value) => {
+                let computed = self.operation(position, listed)?;
+                self.graph.set_source(computed, source.clone());
+                self.known(computed, value)?
+            }
+            None => self.operation(position, listed)?,
+        };
+        let id = self.apart(position, listed, id)?;
+        if leaf != Some(id) {
+            self.graph.set_source(id, source);
         }
-        let id = match &listed.node.op {
-            Recorded::Leaf | Recorded::Parameter(_) => return Err(TypeError::NoSuchNode),
-            Recorded::Constant => match listed.links.first() {
-                Some(link) => self.operand(*link)?,
-                None => return Err(TypeError::NoSuchNode),
-            },
+        self.ids[position as usize] = id;
+        Ok(())
+    }
+
+    /// The node for an operation whose operands are there.
+    fn operation(&mut self, position: u32, listed: &TraceNode) -> Result<NodeId, BuildError> {
+        Ok(match &listed.node.op {
+            Recorded::Leaf | Recorded::Parameter(_) => return Err(TypeError::NoSuchNode.into()),
+            Recorded::Constant | Recorded::Same | Recorded::Function(..) => {
+                match self.operands(listed)?.first() {
+                    Some(operand) => *operand,
+                    None => return Err(TypeError::NoSuchNode.into()),
+                }
+            }
             Recorded::Unary(f) => self.pointwise(listed, Op::Unary { f: *f })?,
             Recorded::Binary(f) => self.pointwise(listed, Op::Binary { f: *f })?,
             Recorded::Compare(predicate) => {
@@ -112,13 +151,16 @@ impl Builder<'_> {
                 let dtype = listed.node.ty.dtype;
                 self.pointwise(listed, Op::Cast { dtype })?
             }
-            Recorded::Item(index) => {
-                let operands = self.operands(listed)?;
-                self.graph.add(Op::Get { index: *index }, operands)?
-            }
+            Recorded::Item(index) => match self.gradient_item(listed, *index)? {
+                Some(gradient) => gradient,
+                None => {
+                    let operands = self.operands(listed)?;
+                    self.graph.add(Op::Get { index: *index }, operands)?
+                }
+            },
             Recorded::Primitive(op) => {
                 let mut op = (**op).clone();
-                let mut next = listed.first_dim as usize;
+                let mut next = listed.first_op_dim();
                 op.visit_dims_mut(&mut |d| {
                     d.clone_from(&self.pattern.dims[next]);
                     next += 1;
@@ -126,18 +168,32 @@ impl Builder<'_> {
                 let operands = self.operands(listed)?;
                 self.graph.add(op, operands)?
             }
-        };
-        let source = self.source(listed);
-        self.graph.set_source(id, source);
-        self.ids[position] = id;
-        Ok(())
+            Recorded::Composite(composite) => {
+                // Inside of the definition it was seen to that nothing flows where it must not.
+                let links = listed.links.iter();
+                let operands: Vec<NodeId> =
+                    links.map(|l| self.operand(*l)).collect::<Result<_, _>>()?;
+                self.composite(composite, &operands)?
+            }
+            Recorded::Gradient(spec) => self.gradient(position, listed, spec)?,
+        })
     }
 
-    fn operands(&mut self, listed: &TraceNode) -> Result<Vec<NodeId>, TypeError> {
-        listed.links.iter().map(|l| self.operand(*l)).collect()
+    pub fn operands(&mut self, listed: &TraceNode) -> Result<Vec<NodeId>, TypeError> {
+        let links = listed.links.iter();
+        links.map(|l| self.flowing_operand(listed, *l)).collect()
     }
 
-    fn operand(&mut self, link: Link) -> Result<NodeId, TypeError> {
+    /// The operand; behind a barrier where gradients reach it but must not pass this node.
+    fn flowing_operand(&mut self, listed: &TraceNode, link: Link) -> Result<NodeId, TypeError> {
+        let id = self.operand(link)?;
+        match link {
+            Link::Node(operand) if self.stops_at(listed, operand) => self.detached(id),
+            Link::Node(_) | Link::Literal(_) => Ok(id),
+        }
+    }
+
+    pub fn operand(&mut self, link: Link) -> Result<NodeId, TypeError> {
         match link {
             Link::Node(position) => Ok(self.ids[position as usize]),
             Link::Literal(position) => match self.literals[position as usize] {

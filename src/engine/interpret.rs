@@ -4,7 +4,7 @@ use super::Buffers;
 use super::build::{Pattern, build};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::{internal, type_error};
+use crate::tensor::internal;
 use lazulite_ir::{Array, InterpError, interpret};
 use lazulite_runtime::Buffer;
 
@@ -15,7 +15,7 @@ pub(super) fn run(trace: &Trace) -> Result<Buffers> {
         dims: trace.dims.clone(),
         literals: trace.literals.iter().copied().map(Some).collect(),
     };
-    let graph = build(trace, &pattern).map_err(|e| type_error("realize", e, &[]))?;
+    let graph = build(trace, &pattern, "realize")?;
     let mut inputs = Vec::with_capacity(trace.leaves.len());
     for &leaf in &trace.leaves {
         let listed = &trace.nodes[leaf as usize];

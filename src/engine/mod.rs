@@ -1,24 +1,26 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod body;
 mod build;
 mod cache;
-mod generalise;
+mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod rules;
+mod specialise;
 mod trace;
 
 pub(crate) use build::{Pattern, build};
-pub(crate) use cache::MAX_VERSIONS;
-pub(crate) use generalise::{Binding, Sighting, generalise};
 pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, State, internal, type_error};
+use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
 use lazulite_ir::{Graph, Symbol};
 use lazulite_runtime::{Buffer, Input, Program, RunError};
@@ -83,8 +85,7 @@ pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
     }
     let writes = pending::take();
     wanted.extend(writes.nodes().filter(lazy));
-    let mut trace = trace(&wanted, true);
-    trace.key.push(u64::from(options::optimising()));
+    let mut trace = keyed_trace(&wanted);
     drop(wanted);
     match compute(&mut trace) {
         Ok(buffers) => {
@@ -102,6 +103,27 @@ pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
     }
 }
 
+/// Lists what computing `roots` takes; the key says how it is compiled, too.
+#[inline]
+fn keyed_trace(roots: &[Arc<Node>]) -> Trace {
+    let mut trace = trace(roots, true);
+    trace.key.push(u64::from(options::optimising()));
+    trace
+}
+
+/// Why the versions of the program that computes `roots` were compiled.
+pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
+    let trace = keyed_trace(roots);
+    let size = |position| {
+        let next = trace
+            .nodes
+            .partition_point(|n| n.first_dim as usize <= position);
+        let node = &trace.nodes[next.saturating_sub(1)].node;
+        format!("a size of the tensor from {}", node.place)
+    };
+    CACHE.explain(&trace, size, |_| "a number".to_string())
+}
+
 /// The values of a trace's roots.
 #[track_caller]
 fn compute(trace: &mut Trace) -> Result<Buffers> {
@@ -109,8 +131,8 @@ fn compute(trace: &mut Trace) -> Result<Buffers> {
     let outcome = if options::interpreting() {
         interpret::run(trace)
     } else {
-        let (version, sizes) = CACHE.version(trace, &dims)?;
-        run(trace, &version, &sizes)
+        let served = CACHE.serve(trace, &dims)?;
+        run(trace, &served)
     };
     outcome.map_err(|e| placed(e, trace))
 }
@@ -148,7 +170,8 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(trace: &mut Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buffers> {
+fn run(trace: &mut Trace, served: &cache::Served) -> Result<Buffers> {
+    let version = &served.version;
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     let mut given_up: SmallVec<[(usize, u32); 4]> = SmallVec::new();
     for (i, &leaf) in trace.leaves.iter().enumerate() {
@@ -163,11 +186,11 @@ fn run(trace: &mut Trace, version: &cache::Version, sizes: &[i64]) -> Result<Buf
             inputs.push(Input::keep(value));
         }
     }
-    let constants = trace.literals.iter().zip(&version.pattern.literals);
+    let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
         inputs.push(Input::keep(literal_buffer(*literal)?));
     }
-    let outcome = execute(&version.program, &mut inputs, sizes);
+    let outcome = execute(&version.program, &mut inputs, &served.values);
     if outcome.is_err() {
         // A failed run leaves its inputs as they were.
         for (input, leaf) in given_up {
@@ -251,5 +274,5 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
 #[track_caller]
 pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
     let trace = trace(roots, true);
-    build(&trace, &Pattern::exact(&trace)).map_err(|e| type_error("dump", e, &[]))
+    build(&trace, &Pattern::exact(&trace), "dump")
 }

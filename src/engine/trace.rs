@@ -3,7 +3,7 @@
 //! numbers that the key leaves out, and the set of values to be computed.
 
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
-use lazulite_ir::{Dim, Structure, TensorType};
+use lazulite_ir::{Class, Dim, Structure, TensorType};
 use lazulite_runtime::Buffer;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -23,6 +23,8 @@ pub(crate) struct Trace {
     pub dims: Vec<Dim>,
     /// The numbers, in order of occurrence.
     pub literals: Vec<Literal>,
+    /// Whether gradients are computed: then known values are listed with what they were computed from.
+    pub differentiates: bool,
     /// Per leaf, whether its value is needed by nobody once the roots are computed. Empty when that
     /// holds for none.
     pub expendable: Vec<bool>,
@@ -34,8 +36,24 @@ pub(crate) struct TraceNode {
     pub links: SmallVec<[Link; 2]>,
     /// The value, for leaves.
     pub value: Option<Buffer>,
-    /// Position of the node's first size in [`Trace::dims`].
+    /// Position of the node's first size in [`Trace::dims`]: for leaves the sizes of the value come
+    /// first, then those in the operation.
     pub first_dim: u32,
+    /// Whether it is a parameter of the program.
+    pub is_leaf: bool,
+}
+
+impl TraceNode {
+    /// Position of the first size in the operation.
+    pub fn first_op_dim(&self) -> usize {
+        let own = if self.is_leaf { self.node.ty.rank() } else { 0 };
+        self.first_dim as usize + own
+    }
+
+    /// True for a leaf that gradients go through to what it was computed from.
+    pub fn has_history(&self) -> bool {
+        self.is_leaf && !self.links.is_empty()
+    }
 }
 
 /// A listed operand.
@@ -62,6 +80,7 @@ struct Frame {
     node: Arc<Node>,
     operands: Operands,
     next: usize,
+    value: Option<Buffer>,
 }
 
 #[derive(Default)]
@@ -71,6 +90,8 @@ struct Tracer {
     /// How often each listed node is an operand of a listed node.
     uses: Vec<u32>,
     stack: Vec<Frame>,
+    /// How deep the function is whose body is listed; 0 for whole programs.
+    level: u8,
 }
 
 /// A value is being overwritten in place by another thread, which will enter new ones soon.
@@ -89,23 +110,60 @@ pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Trace {
 
 fn try_trace(roots: &[Arc<Node>], held: bool) -> Result<Trace, Busy> {
     let mut tracer = Tracer::default();
-    for root in roots {
-        tracer.list(root)?;
-    }
-    for root in roots {
-        let position = tracer.position[&Arc::as_ptr(root)];
-        tracer.trace.roots.push(position);
-    }
+    tracer.list_roots(roots)?;
     if held {
         tracer.add_held();
     }
-    let Trace { key, roots, .. } = &mut tracer.trace;
-    key.push(ROOTS);
-    key.extend(roots.iter().map(|&r| u64::from(r)));
-    Ok(tracer.trace)
+    Ok(tracer.close_key())
+}
+
+/// Lists what `roots` need of a function with these parameters, which are the first leaves. Whatever is
+/// recorded outside of functions `level` deep is a leaf as well.
+pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u8) -> Trace {
+    loop {
+        let mut tracer = Tracer {
+            level,
+            ..Tracer::default()
+        };
+        for parameter in parameters {
+            tracer.leaf(parameter, None);
+        }
+        match tracer.list_roots(roots) {
+            Ok(()) => return tracer.close_key(),
+            Err(Busy) => std::thread::yield_now(),
+        }
+    }
 }
 
 impl Tracer {
+    fn list_roots(&mut self, roots: &[Arc<Node>]) -> Result<(), Busy> {
+        self.trace.differentiates = roots.iter().any(|r| r.traits.from_gradient);
+        for root in roots {
+            self.list(root)?;
+        }
+        let position = |root: &Arc<Node>| self.position[&Arc::as_ptr(root)];
+        self.trace.roots.extend(roots.iter().map(position));
+        Ok(())
+    }
+
+    fn close_key(mut self) -> Trace {
+        let Trace { key, roots, .. } = &mut self.trace;
+        key.push(ROOTS);
+        key.extend(roots.iter().map(|&r| u64::from(r)));
+        self.trace
+    }
+
+    /// True for what a function that is being recorded takes from outside. Plain constants are its
+    /// own.
+    fn is_outside(&self, node: &Node) -> bool {
+        let constant = match &node.op {
+            Recorded::Constant => true,
+            Recorded::Primitive(op) => op.class() == Class::Leaf && !node.traits.heavy,
+            _ => false,
+        };
+        node.traits.level < self.level && !constant
+    }
+
     fn list(&mut self, root: &Arc<Node>) -> Result<(), Busy> {
         self.enter(root)?;
         while let Some(frame) = self.stack.last_mut() {
@@ -132,12 +190,25 @@ impl Tracer {
         if self.position.contains_key(&Arc::as_ptr(node)) {
             return Ok(());
         }
+        if self.is_outside(node) {
+            self.leaf(node, None);
+            return Ok(());
+        }
         let state = node.state();
         match &*state {
-            State::Value(buffer) => {
+            State::Value(buffer, history) => {
                 let buffer = buffer.clone();
-                drop(state);
-                self.leaf(node, Some(buffer));
+                if self.trace.differentiates && !history.is_empty() {
+                    self.stack.push(Frame {
+                        node: node.clone(),
+                        operands: history.clone(),
+                        next: 0,
+                        value: Some(buffer),
+                    });
+                } else {
+                    drop(state);
+                    self.leaf(node, Some(buffer));
+                }
                 Ok(())
             }
             // Another thread computes from it right now, in place.
@@ -152,6 +223,7 @@ impl Tracer {
                     node: node.clone(),
                     operands: operands.clone(),
                     next: 0,
+                    value: None,
                 };
                 drop(state);
                 self.stack.push(frame);
@@ -161,10 +233,22 @@ impl Tracer {
     }
 
     fn leaf(&mut self, node: &Arc<Node>, value: Option<Buffer>) {
+        let first_dim = self.trace.dims.len() as u32;
+        self.write_leaf(node);
+        self.push(TraceNode {
+            node: node.clone(),
+            links: SmallVec::new(),
+            value,
+            first_dim,
+            is_leaf: true,
+        });
+    }
+
+    fn write_leaf(&mut self, node: &Node) {
         let t = &mut self.trace;
-        let first_dim = t.dims.len() as u32;
         let ty: &TensorType = &node.ty;
-        t.key.push(LEAF);
+        t.key
+            .push(LEAF | u64::from(t.differentiates && node.traits.grad));
         ty.structure(&mut t.key);
         // Axes of size 1 broadcast and those of size 0 have no extrema: with others in their place it
         // is another program.
@@ -175,7 +259,6 @@ impl Tracer {
         t.key.extend(ty.dims.iter().enumerate().filter_map(special));
         t.dims.extend(ty.dims.iter().cloned());
         t.leaves.push(t.nodes.len() as u32);
-        self.push(node.clone(), SmallVec::new(), value, first_dim);
     }
 
     /// Lists a node whose operands are listed.
@@ -184,9 +267,15 @@ impl Tracer {
         if self.position.contains_key(&Arc::as_ptr(&frame.node)) {
             return;
         }
+        let first_dim = self.trace.dims.len() as u32;
+        if frame.value.is_some() {
+            self.write_leaf(&frame.node);
+        }
         let t = &mut self.trace;
-        let first_dim = t.dims.len() as u32;
         write_structure(&frame.node, t);
+        if t.differentiates {
+            t.key.push(FLOW | u64::from(frame.node.traits.grad));
+        }
         t.key.push(frame.operands.len() as u64);
         let mut links = SmallVec::new();
         for operand in &frame.operands {
@@ -207,25 +296,20 @@ impl Tracer {
             };
             links.push(link);
         }
-        self.push(frame.node, links, None, first_dim);
-    }
-
-    fn push(
-        &mut self,
-        node: Arc<Node>,
-        links: SmallVec<[Link; 2]>,
-        value: Option<Buffer>,
-        first_dim: u32,
-    ) {
-        let position = self.trace.nodes.len() as u32;
-        self.position.insert(Arc::as_ptr(&node), position);
-        self.uses.push(0);
-        self.trace.nodes.push(TraceNode {
-            node,
+        self.push(TraceNode {
+            node: frame.node,
             links,
-            value,
+            is_leaf: frame.value.is_some(),
+            value: frame.value,
             first_dim,
         });
+    }
+
+    fn push(&mut self, listed: TraceNode) {
+        let position = self.trace.nodes.len() as u32;
+        self.position.insert(Arc::as_ptr(&listed.node), position);
+        self.uses.push(0);
+        self.trace.nodes.push(listed);
     }
 
     /// True if someone besides this listing holds the node.
@@ -253,11 +337,12 @@ impl Tracer {
                 continue;
             }
             let mut operands = listed.links.iter().filter_map(|l| l.node());
-            needs_work[position] = listed.node.heavy || operands.any(|o| needs_work[o as usize]);
+            needs_work[position] =
+                listed.node.traits.heavy || operands.any(|o| needs_work[o as usize]);
             if !self.is_held(position) {
                 continue;
             }
-            if needs_work[position] && !self.trace.is_tuple(position) {
+            if needs_work[position] && !self.trace.nodes[position].node.is_tuple() {
                 self.trace.roots.push(position as u32);
                 needs_work[position] = false;
             } else {
@@ -266,7 +351,8 @@ impl Tracer {
         }
         if all_private {
             let leaves = self.trace.leaves.iter().map(|l| *l as usize);
-            self.trace.expendable = leaves.map(|l| !self.is_held(l)).collect();
+            let done = |l| !self.is_held(l) && !self.trace.nodes[l].has_history();
+            self.trace.expendable = leaves.map(done).collect();
         }
     }
 }
@@ -277,6 +363,7 @@ const LITERAL: u64 = 1 << 41;
 const RECORDED: u64 = 1 << 42;
 const SPECIAL: u64 = 1 << 43;
 const ROOTS: u64 = 1 << 44;
+const FLOW: u64 = 1 << 45;
 
 fn write_structure(node: &Node, trace: &mut Trace) {
     let Trace { key, dims, .. } = trace;
@@ -297,6 +384,19 @@ fn write_structure(node: &Node, trace: &mut Trace) {
             op.structure(key);
             op.visit_dims(&mut |d| dims.push(d.clone()));
         }
+        // How a function is differentiated was settled when its gradient was recorded.
+        Recorded::Same | Recorded::Function(..) => key.push(tag(10, 0)),
+        Recorded::Composite(composite) => {
+            key.push(tag(11, 0));
+            // Names are literals in this crate: equal addresses and lengths mean equal names.
+            key.extend([composite.name.as_ptr() as u64, composite.name.len() as u64]);
+            key.push(composite.attributes.len() as u64);
+            key.extend(composite.attributes.iter().map(|a| *a as u64));
+        }
+        Recorded::Gradient(spec) => {
+            key.push(tag(12, spec.ends.len() as u64));
+            key.extend(spec.ends.iter().map(|end| end.word()));
+        }
     }
 }
 
@@ -307,13 +407,5 @@ impl Trace {
         leaves
             .flat_map(|n| n.first_dim..n.first_dim + n.node.ty.rank() as u32)
             .collect()
-    }
-
-    /// True for a node with several results, which only `Item` nodes use.
-    pub fn is_tuple(&self, position: usize) -> bool {
-        match &self.nodes[position].node.op {
-            Recorded::Primitive(op) => op.has_several_results(),
-            _ => false,
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::composite::{attempt, attempt_pair, bad_argument, bad_shape};
 use crate::error::Result;
-use crate::tensor::{Dim, Tensor};
+use crate::tensor::{Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
 /// Options of [`Tensor::scaled_dot_product_attention`].
@@ -56,7 +56,7 @@ impl Tensor {
         value: &Tensor,
         options: &AttentionOptions,
     ) -> Tensor {
-        attempt(|| {
+        let define = || {
             let scale = match options.scale {
                 Some(scale) => scale,
                 None => 1.0 / (self.dim(-1).value()? as f64).sqrt(),
@@ -80,7 +80,11 @@ impl Tensor {
             }
             let weights = scores.softmax(-1).dropout(options.dropout, true);
             Ok(weights.matmul(&value))
-        })
+        };
+        let mut operands = vec![self, key, value];
+        operands.extend(&options.mask);
+        let plain = Derivative::Definition;
+        composite("attention", &[], plain, &operands, || attempt(define))
     }
 
     /// Keys or values repeated for groups of heads.

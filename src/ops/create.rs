@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
 use crate::tensor::{Dim, IntoDims, Number, Tensor, constant, primitive};
-use lazulite_ir::{DType, Op, Scalar};
+use lazulite_ir::{DType, Op, Scalar, TensorType};
 
 impl Tensor {
     /// All zeros, f32.
@@ -35,6 +35,12 @@ impl Tensor {
             Ok(dims) => constant.expand_to("full", dims),
             Err(e) => Tensor::error(e.at(Place::here())),
         }
+    }
+
+    /// Zeros of a type.
+    #[track_caller]
+    pub(crate) fn zeros_of(ty: &TensorType) -> Tensor {
+        constant(Scalar::from_i64(ty.dtype, 0)).expand_to("zeros", ty.dims.clone())
     }
 
     /// Zeros with this tensor's type and sizes.

@@ -2,7 +2,7 @@
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
-use crate::tensor::Tensor;
+use crate::tensor::{Derivative, Tensor, composite};
 use lazulite_ir::DType;
 use std::f64::consts::PI;
 
@@ -72,7 +72,7 @@ impl Tensor {
     /// As [`Tensor::cross_entropy`], with options.
     #[track_caller]
     pub fn cross_entropy_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
-        attempt(|| {
+        let define = || {
             let classes = self.class_axis("cross_entropy")?;
             let log = self.log_softmax(classes);
             if target.is_float() {
@@ -100,7 +100,11 @@ impl Tensor {
             let count = self.dim(classes).value()? as f64;
             let eps = options.label_smoothing;
             Ok(hard.mul(1.0 - eps).add(spread.mul(eps / count)))
-        })
+        };
+        let mut operands = vec![self, target];
+        operands.extend(&options.weight);
+        let plain = Derivative::Definition;
+        composite("cross_entropy", &[], plain, &operands, || attempt(define))
     }
 
     #[track_caller]

@@ -3,7 +3,7 @@
 use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape};
 use crate::cell::TensorCell;
 use crate::error::Result;
-use crate::tensor::{Dim, Tensor};
+use crate::tensor::{Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
 /// Running statistics of a batch norm, updated by every call in training mode.
@@ -39,18 +39,22 @@ impl Tensor {
         eps: f64,
     ) -> Tensor {
         let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
-        self.in_single(|x| {
-            let centred = x.sub(x.mean_keepdim(over.as_slice()));
-            let variance = centred.square().mean_keepdim(over.as_slice());
-            let mut out = centred.mul(variance.add(eps).rsqrt());
-            if let Some(weight) = weight {
-                out = out.mul(weight);
-            }
-            match bias {
-                Some(bias) => out.add(bias),
-                None => out,
-            }
-        })
+        let define = || {
+            self.in_single(|x| {
+                let centred = x.sub(x.mean_keepdim(over.as_slice()));
+                let variance = centred.square().mean_keepdim(over.as_slice());
+                let mut out = centred.mul(variance.add(eps).rsqrt());
+                if let Some(weight) = weight {
+                    out = out.mul(weight);
+                }
+                match bias {
+                    Some(bias) => out.add(bias),
+                    None => out,
+                }
+            })
+        };
+        let operands: Vec<&Tensor> = [Some(self), weight, bias].into_iter().flatten().collect();
+        composite("layer_norm", &[], Derivative::Definition, &operands, define)
     }
 
     /// Normalises each channel (axis 1) with the statistics of this batch, and moves the running

@@ -5,8 +5,11 @@
 
 use super::arithmetic;
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape, tensor_of};
+use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{Argument, Number, Tensor, binary_as, compare, select};
+use crate::tensor::{
+    Applied, Argument, Derivative, Number, Tensor, binary_as, compare, composite, select,
+};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
 macro_rules! float_functions {
@@ -204,34 +207,45 @@ impl Tensor {
     /// `1 / (1 + exp(-x))`.
     #[track_caller]
     pub fn sigmoid(&self) -> Tensor {
-        self.to_floating().neg().exp().add(1).reciprocal()
+        let x = self.to_floating();
+        let pull = Derivative::Pullback(pull_sigmoid);
+        composite("sigmoid", &[], pull, &[&x], || {
+            x.neg().exp().add(1).reciprocal()
+        })
     }
 
     /// `max(x, 0)`; NaN stays NaN.
     #[track_caller]
     pub fn relu(&self) -> Tensor {
-        self.maximum(0)
+        // Not `maximum`: where both are equal its gradient is halved.
+        self.le(0).where_(0, self).type_as(self)
     }
 
     /// `x * sigmoid(x)`.
     #[track_caller]
     pub fn silu(&self) -> Tensor {
-        self.mul(self.sigmoid())
+        composite("silu", &[], Derivative::Definition, &[self], || {
+            self.mul(self.sigmoid())
+        })
     }
 
     /// The Gaussian error linear unit, exact: `x/2 * (1 + erf(x / sqrt 2))`.
     #[track_caller]
     pub fn gelu(&self) -> Tensor {
-        let scaled = self.mul(std::f64::consts::FRAC_1_SQRT_2);
-        self.mul(0.5).mul(scaled.erf().add(1))
+        composite("gelu", &[], Derivative::Definition, &[self], || {
+            let scaled = self.mul(std::f64::consts::FRAC_1_SQRT_2);
+            self.mul(0.5).mul(scaled.erf().add(1))
+        })
     }
 
     /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent.
     #[track_caller]
     pub fn gelu_tanh(&self) -> Tensor {
-        let factor = (2.0 / std::f64::consts::PI).sqrt();
-        let inner = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
-        self.mul(0.5).mul(inner.tanh().add(1))
+        composite("gelu_tanh", &[], Derivative::Definition, &[self], || {
+            let factor = (2.0 / std::f64::consts::PI).sqrt();
+            let inner = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
+            self.mul(0.5).mul(inner.tanh().add(1))
+        })
     }
 
     /// Keeps elements within the bounds; NaN stays NaN.
@@ -354,6 +368,15 @@ impl Tensor {
         self.record_cast(dtype)
     }
 
+    /// Converts the elements to the type of another tensor's.
+    #[track_caller]
+    pub fn type_as(&self, other: &Tensor) -> Tensor {
+        match other.dtype() {
+            Ok(dtype) => self.cast(dtype),
+            Err(e) => Tensor::error(e),
+        }
+    }
+
     /// Applies `f`, for half floats in f32 with one rounding at the end: sums of squares and
     /// exponentials leave their range long before the result does.
     #[track_caller]
@@ -373,4 +396,10 @@ impl Tensor {
             _ => self.cast(DType::F32),
         }
     }
+}
+
+/// Through the result: the definition's exponential overflows where the derivative is merely 0.
+fn pull_sigmoid(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (y, g) = (at.results[0].conj(), &at.flow[0]);
+    Ok(vec![g.mul(&y).mul(y.neg().add(1))])
 }

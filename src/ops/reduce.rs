@@ -3,7 +3,7 @@
 use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Dim, Number, Tensor, primitive};
+use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::RangeFull;
 
@@ -175,49 +175,67 @@ impl Tensor {
     /// Logarithm of the sum of exponentials over axes, without overflow.
     #[track_caller]
     pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
-        let reduced = |x: &Tensor| -> Result<Tensor> {
-            let axes: Vec<i64> = x
-                .axes("logsumexp", axes)?
-                .into_iter()
-                .map(i64::from)
-                .collect();
-            let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()));
-            let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
-            let result = sum.log().add(top);
-            if x.rank()? == 0 {
-                return Ok(result);
-            }
-            Ok(axes.iter().rev().fold(result, |r, &axis| r.squeeze(axis)))
-        };
         attempt(|| {
-            Ok(self
-                .to_floating()
-                .in_single(|x| reduced(x).unwrap_or_else(Tensor::error)))
+            let axes = self.axes("logsumexp", axes)?;
+            let axes: Vec<i64> = axes.into_iter().map(i64::from).collect();
+            let x = self.to_floating();
+            let define = || {
+                x.in_single(|x| {
+                    let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()).detach());
+                    let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
+                    x.without_axes(&sum.log().add(top), &axes)
+                })
+            };
+            let pull = Derivative::Pullback(pull_logsumexp);
+            Ok(composite("logsumexp", &axes, pull, &[&x], define))
         })
+    }
+
+    /// A result that kept reduced axes as 1, without them.
+    #[track_caller]
+    fn without_axes(&self, kept: &Tensor, axes: &[i64]) -> Tensor {
+        match self.rank() {
+            Ok(0) | Err(_) => kept.clone(),
+            Ok(_) => axes
+                .iter()
+                .rev()
+                .fold(kept.clone(), |r, &axis| r.squeeze(axis)),
+        }
     }
 
     /// Exponentials divided by their sum along an axis, without overflow.
     #[track_caller]
     pub fn softmax(&self, axis: i64) -> Tensor {
-        self.to_floating().in_single(|x| {
-            let e = x.sub(x.top("softmax", axis)).exp();
-            e.div(e.sum_keepdim(axis))
-        })
+        let x = self.to_floating();
+        let define = || {
+            x.in_single(|x| {
+                let e = x.sub(x.top("softmax", axis)).exp();
+                e.div(e.sum_keepdim(axis))
+            })
+        };
+        let pull = Derivative::Pullback(pull_softmax);
+        composite("softmax", &[axis], pull, &[&x], define)
     }
 
     /// Logarithm of [`Tensor::softmax`], accurate where that is small.
     #[track_caller]
     pub fn log_softmax(&self, axis: i64) -> Tensor {
-        self.to_floating().in_single(|x| {
-            let shifted = x.sub(x.top("log_softmax", axis));
-            shifted.sub(shifted.exp().sum_keepdim(axis).log())
-        })
+        let x = self.to_floating();
+        let define = || {
+            x.in_single(|x| {
+                let shifted = x.sub(x.top("log_softmax", axis));
+                shifted.sub(shifted.exp().sum_keepdim(axis).log())
+            })
+        };
+        let pull = Derivative::Pullback(pull_log_softmax);
+        composite("log_softmax", &[axis], pull, &[&x], define)
     }
 
-    /// The largest (real part) along an axis, which may be empty.
+    /// The largest (real part) along an axis, which may be empty. It cancels out, so nothing flows
+    /// through it.
     #[track_caller]
     fn top(&self, op: &'static str, axis: i64) -> Tensor {
-        self.real().reduce(op, Combine::Max, axis, true)
+        self.real().reduce(op, Combine::Max, axis, true).detach()
     }
 
     /// Running sum along an axis. Integers and bools are summed as i64.
@@ -453,4 +471,36 @@ impl Tensor {
 #[track_caller]
 fn finite_or_zero(x: &Tensor) -> Tensor {
     x.isinf().where_(x.zeros_like(), x)
+}
+
+/// Each element gets its share of the sum.
+fn pull_logsumexp(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let axes = at.attributes;
+    let (x, result, g) = (&at.operands[0], &at.results[0], &at.flow[0]);
+    let kept = |t: &Tensor| x.keep_axes(t, axes);
+    // Where everything is minus infinity there is no share of anything.
+    let finite = match result.is_complex() {
+        true => result.clone(),
+        false => finite_or_zero(result),
+    };
+    let share = x.sub(kept(&finite)).exp();
+    Ok(vec![share.conj().mul(kept(g)).type_as(x)])
+}
+
+fn pull_softmax(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, y, g) = (&at.operands[0], at.results[0].conj(), &at.flow[0]);
+    let pulled = |y: &Tensor, g: &Tensor| {
+        let flow = g.mul(y);
+        flow.sub(y.mul(flow.sum_keepdim(at.attributes[0])))
+    };
+    Ok(vec![y.in_single(|y| pulled(y, &g.type_as(y))).type_as(x)])
+}
+
+fn pull_log_softmax(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, y, g) = (&at.operands[0], at.results[0].conj(), &at.flow[0]);
+    let pulled = |y: &Tensor, g: &Tensor| {
+        let sum = g.sum_keepdim(at.attributes[0]);
+        g.sub(y.exp().mul(sum))
+    };
+    Ok(vec![y.in_single(|y| pulled(y, &g.type_as(y))).type_as(x)])
 }

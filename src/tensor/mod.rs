@@ -1,18 +1,20 @@
 //! The tensor: a handle to a recorded node, or the error that recording it met.
 
+mod composite;
 mod dims;
 mod node;
 mod number;
 mod record;
 
+pub(crate) use composite::{Applied, Composite, Derivative, Pull, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
-pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State};
+pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};
 pub(crate) use record::{
-    Broadcast, binary, binary_as, compare, constant, internal, primitive, primitive_many, promote,
-    random_bits, select, type_error,
+    Broadcast, binary, binary_as, compare, constant, differentiable, internal, primitive,
+    primitive_many, promote, random_bits, record_node, select, type_error, with_traits,
 };
 
 use crate::engine;
@@ -66,13 +68,13 @@ impl Tensor {
     /// A tensor over a known dense value.
     #[track_caller]
     pub(crate) fn leaf(ty: TensorType, value: Buffer) -> Tensor {
-        let state = State::Value(value);
+        let state = State::Value(value, Operands::new());
         Tensor(Ok(Arc::new(Node::new(
             Recorded::Leaf,
             ty,
             Place::here(),
             crate::location::trail(),
-            false,
+            Traits::default(),
             state,
         ))))
     }

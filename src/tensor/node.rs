@@ -3,11 +3,13 @@
 //! A node holds its operation for good, and its operands until its value is known. Dropping a node
 //! drops its operands iteratively, so chains of any length are fine.
 
+use super::composite::Composite;
+use crate::autograd::{Function, GradientSpec, Leaf};
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use lazulite_runtime::Buffer;
 use smallvec::SmallVec;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A recorded operation. The pointwise forms broadcast their operands to the node's dims and take
 /// literals; both become explicit when a graph is built.
@@ -28,8 +30,18 @@ pub(crate) enum Recorded {
     /// Any other primitive; operands are taken as they are. With several results it stands for
     /// all of them, and only `Item` nodes use it.
     Primitive(Box<Op>),
-    /// Result number n of a primitive with several.
+    /// Result number n of an operation with several.
     Item(u32),
+    /// The operand itself, under an identity of its own.
+    Same,
+    /// Result number n of a user's function with a backward of its own. The first operand is its
+    /// value; the function's inputs and what it has saved follow.
+    Function(Arc<Function>, u32),
+    /// The result of a named composite. The operands are those of the composite, then the result as its
+    /// definition computes it.
+    Composite(Arc<Composite>),
+    /// Gradients, one per wanted tensor; like a primitive with several results.
+    Gradient(Box<GradientSpec>),
 }
 
 /// Which parameter of which capture.
@@ -91,8 +103,23 @@ pub(crate) type Operands = SmallVec<[Operand; 2]>;
 pub(crate) enum State {
     /// Nothing yet; computed from these.
     Lazy(Operands),
-    /// The value, dense and row-major.
-    Value(Buffer),
+    /// The value, dense and row-major, and what it was computed from where gradients may flow.
+    Value(Buffer, Operands),
+}
+
+/// What a node takes from its operands when it is recorded.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Traits {
+    /// The operation itself is work that is not repeated lightly: a contraction, a reduction, random
+    /// bits, foreign code.
+    pub heavy: bool,
+    /// Gradients flow through it.
+    pub grad: bool,
+    /// It or what it was computed from is a gradient.
+    pub from_gradient: bool,
+    /// How deep the innermost function is whose parameters it depends on; 0 outside of functions
+    /// that are recorded into bodies.
+    pub level: u8,
 }
 
 /// A recorded operation and its value once it has one.
@@ -102,10 +129,10 @@ pub(crate) struct Node {
     pub ty: Arc<TensorType>,
     pub place: Place,
     pub trail: Option<Arc<str>>,
-    /// The operation itself is work that is not repeated lightly: a contraction, a reduction, random
-    /// bits, foreign code.
-    pub heavy: bool,
+    pub traits: Traits,
     state: Mutex<State>,
+    /// What autograd keeps with it, for the few nodes that need that.
+    leaf: OnceLock<Box<Leaf>>,
 }
 
 impl Node {
@@ -114,7 +141,7 @@ impl Node {
         ty: impl Into<Arc<TensorType>>,
         place: Place,
         trail: Option<Arc<str>>,
-        heavy: bool,
+        traits: Traits,
         state: State,
     ) -> Node {
         Node {
@@ -122,8 +149,9 @@ impl Node {
             ty: ty.into(),
             place,
             trail,
-            heavy,
+            traits,
             state: Mutex::new(state),
+            leaf: OnceLock::new(),
         }
     }
 
@@ -135,8 +163,34 @@ impl Node {
     /// The value, if it is known.
     pub fn value(&self) -> Option<Buffer> {
         match &*self.state() {
-            State::Value(buffer) => Some(buffer.clone()),
+            State::Value(buffer, _) => Some(buffer.clone()),
             State::Lazy(_) => None,
+        }
+    }
+
+    /// True for a node with several results, which only `Item` nodes use.
+    pub fn is_tuple(&self) -> bool {
+        match &self.op {
+            Recorded::Primitive(op) => op.has_several_results(),
+            Recorded::Gradient(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What autograd keeps with this node.
+    pub fn leaf(&self) -> &Leaf {
+        self.leaf.get_or_init(Box::default)
+    }
+
+    /// What autograd keeps with this node, if there is anything.
+    pub fn known_leaf(&self) -> Option<&Leaf> {
+        self.leaf.get().map(|leaf| &**leaf)
+    }
+
+    /// What the node was computed from, as far as that is still known.
+    pub fn operands(&self) -> Operands {
+        match &*self.state() {
+            State::Value(_, operands) | State::Lazy(operands) => operands.clone(),
         }
     }
 
@@ -144,46 +198,55 @@ impl Node {
     /// is none. The node must not be reachable for anyone who might read it.
     pub fn give_up(&self) -> bool {
         let mut state = self.state();
-        let known = matches!(&*state, State::Value(_));
+        let known = matches!(&*state, State::Value(..));
         if known {
             *state = State::Lazy(Operands::new());
         }
         known
     }
 
-    /// Enters the value, and lets go of the operands.
+    /// Enters the value, and lets go of the operands unless gradients flow to them.
     pub fn finish(&self, value: Buffer) {
-        let before = std::mem::replace(&mut *self.state(), State::Value(value));
-        release(before);
+        let mut state = self.state();
+        let operands = match &mut *state {
+            State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
+        };
+        let (kept, released) = if self.traits.grad {
+            (operands, Operands::new())
+        } else {
+            (Operands::new(), operands)
+        };
+        *state = State::Value(value, kept);
+        drop(state);
+        release(released);
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let State::Lazy(operands) = state
-            && operands.iter().any(|o| o.node().is_some())
-        {
-            release(State::Lazy(std::mem::take(operands)));
+        let operands = take_operands(state);
+        if operands.iter().any(|o| o.node().is_some()) {
+            release(operands);
         }
     }
 }
 
-/// Drops a state and every node that only it kept alive, without recursion.
-fn release(state: State) {
-    let State::Lazy(operands) = state else {
-        return;
-    };
-    let mut pending = operands;
+fn take_operands(state: &mut State) -> Operands {
+    match state {
+        State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
+    }
+}
+
+/// Drops operands and every node that only they kept alive, without recursion.
+fn release(mut pending: Operands) {
     while let Some(operand) = pending.pop() {
         let Operand::Node(node) = operand else {
             continue;
         };
         if let Some(mut node) = Arc::into_inner(node) {
             let state = node.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-            if let State::Lazy(operands) = state {
-                pending.append(operands);
-            }
+            pending.append(&mut take_operands(state));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{
     Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
-    Tensor,
+    Tensor, Traits,
 };
+use crate::autograd::grad_enabled;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
@@ -366,12 +367,35 @@ fn record(
     Tensor(Ok(record_node(recorded, ty, operands, heavy)))
 }
 
+/// Records an operation on operands that fit it.
 #[track_caller]
-fn record_node(
+pub(crate) fn record_node(
     recorded: Recorded,
     ty: impl Into<Arc<TensorType>>,
     operands: Operands,
     heavy: bool,
+) -> Arc<Node> {
+    let ty = ty.into();
+    let mut traits = Traits {
+        heavy,
+        ..Traits::default()
+    };
+    for node in operands.iter().filter_map(Operand::node) {
+        traits.grad |= node.traits.grad;
+        traits.from_gradient |= node.traits.from_gradient;
+        traits.level = traits.level.max(node.traits.level);
+    }
+    traits.grad = traits.grad && differentiable(ty.dtype) && grad_enabled();
+    with_traits(recorded, ty, operands, traits)
+}
+
+/// Records an operation whose traits are not those that its operands suggest.
+#[track_caller]
+pub(crate) fn with_traits(
+    recorded: Recorded,
+    ty: impl Into<Arc<TensorType>>,
+    operands: Operands,
+    traits: Traits,
 ) -> Arc<Node> {
     let state = State::Lazy(operands);
     Arc::new(Node::new(
@@ -379,9 +403,14 @@ fn record_node(
         ty,
         Place::here(),
         trail(),
-        heavy,
+        traits,
         state,
     ))
+}
+
+/// True for element types that have gradients.
+pub(crate) fn differentiable(dtype: DType) -> bool {
+    dtype.is_float() || dtype.is_complex()
 }
 
 /// Turns a type error into one for the user.

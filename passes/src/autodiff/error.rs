@@ -58,6 +58,21 @@ pub enum AutodiffError {
     Pass(PassError),
 }
 
+impl AutodiffError {
+    /// Where in the user's program the operation comes from that is in the way.
+    pub fn source(&self) -> Option<&Arc<Source>> {
+        match self {
+            AutodiffError::NotDifferentiable { source, .. }
+            | AutodiffError::NoDerivative { source, .. }
+            | AutodiffError::BadRule { source, .. } => source.as_ref(),
+            AutodiffError::SeedCount { .. }
+            | AutodiffError::SeedType { .. }
+            | AutodiffError::LateTangent { .. }
+            | AutodiffError::Pass(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for AutodiffError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -73,6 +73,82 @@ pub struct Jvp {
     pub tangents: Vec<Option<usize>>,
 }
 
+/// An end of the graph from which cotangents flow backwards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// The tensor.
+    pub node: NodeId,
+    /// Its cotangent, a tensor of the same type; ones if there is none.
+    pub cotangent: Option<NodeId>,
+    /// The cotangent stands for all that flows into the node, instead of adding to it.
+    pub replaces: bool,
+}
+
+/// A graph continued with a reverse sweep.
+#[derive(Clone, Debug)]
+pub struct Extended {
+    /// The graph, without results. Its parameters are those of the old one.
+    pub graph: Graph,
+    /// What the nodes of the old graph have become.
+    pub values: Vec<NodeId>,
+    /// The gradients of the wanted nodes; `None` as in [`Vjp::gradients`].
+    pub gradients: Vec<Option<NodeId>>,
+}
+
+/// Reverse mode as a step in building a graph: everything that stands, and behind it the gradients of
+/// the `ends` with respect to the nodes `wrt`.
+pub fn extend(graph: &Graph, ends: &[End], wrt: &[NodeId], rules: &dyn Rules) -> Result<Extended> {
+    let all = graph.ids().collect();
+    let (graph, values, gradients) = reverse_mode(graph, ends, wrt, rules, all)?;
+    let values = values.into_iter().map(|v| v.unwrap_or(NodeId(u32::MAX)));
+    Ok(Extended {
+        graph,
+        values: values.collect(),
+        gradients,
+    })
+}
+
+/// The continued graph, what `kept` and all it depends on have become, and the gradients.
+type Reversed = (Graph, Vec<Option<NodeId>>, Vec<Option<NodeId>>);
+
+fn reverse_mode(
+    graph: &Graph,
+    ends: &[End],
+    wrt: &[NodeId],
+    rules: &dyn Rules,
+    kept: Vec<NodeId>,
+) -> Result<Reversed> {
+    for &id in wrt {
+        check_differentiable(graph, id)?;
+    }
+    for end in ends {
+        let ty = check_differentiable(graph, end.node)?;
+        check_seed(graph, end.cotangent, ty)?;
+    }
+    let mut shared = Shared::new(rules, "gradient");
+    let mut cx = Cx::new(&mut shared);
+    let inputs = cx.inputs_of(graph);
+    let targets: Vec<NodeId> = ends.iter().map(|e| e.node).collect();
+    let tape = Tape::record(&mut cx, graph, &inputs, wrt, &targets, kept)?;
+    let mut seeds = Vec::with_capacity(ends.len());
+    for end in ends {
+        cx.at_derivative_of(graph.source(end.node));
+        let cotangent = match end.cotangent {
+            Some(node) => tape.value(node)?,
+            None => ones(&mut cx, graph.tensor_type(end.node))?,
+        };
+        seeds.push(reverse::Seeded {
+            node: end.node,
+            cotangent,
+            replaces: end.replaces,
+        });
+    }
+    let found = reverse::sweep(&mut cx, &tape, &seeds)?;
+    let gradients = wrt.iter().map(|id| found[id.index()]).collect();
+    let values = tape.into_values();
+    Ok((cx.builder.finish([], graph), values, gradients))
+}
+
 /// Reverse mode: the graph followed by the gradients, with respect to the nodes `wrt` (parameters
 /// or any other tensors), of its results weighted by their cotangents. `seeds` has one entry per
 /// result.
@@ -83,45 +159,42 @@ pub fn vjp(graph: &Graph, seeds: &[Seed], wrt: &[NodeId], rules: &dyn Rules) -> 
             results: graph.outputs().len(),
         });
     }
-    for &id in wrt {
-        check_differentiable(graph, id)?;
-    }
-    let mut shared = Shared::new(rules, "gradient");
-    let mut cx = Cx::new(&mut shared);
-    let inputs = cx.inputs_of(graph);
+    let mut seeded = graph.clone();
     let mut ends = Vec::new();
-    for (&output, &seed) in graph.outputs().iter().zip(seeds) {
-        if seed == Seed::None {
-            continue;
-        }
-        let ty = check_differentiable(graph, output)?;
-        check_seed(graph, seed, ty)?;
-        let parameter = (seed == Seed::Parameter).then(|| cx.builder.input(ty.clone()));
-        ends.push((output, seed, parameter));
-    }
-    let targets: Vec<NodeId> = ends.iter().map(|e| e.0).collect();
-    let kept = graph.outputs().iter().copied().chain(wrt.iter().copied());
-    let kept = kept.chain(seeds.iter().filter_map(|s| s.node())).collect();
-    let tape = Tape::record(&mut cx, graph, &inputs, wrt, &targets, kept)?;
-    let mut cotangents = Vec::with_capacity(ends.len());
-    for (output, seed, parameter) in ends {
-        cx.at_derivative_of(graph.source(output));
-        let cotangent = match seed.node() {
-            Some(node) => tape.value(node)?,
-            None => seed_value(&mut cx, parameter, graph.tensor_type(output))?,
+    for (&node, &seed) in graph.outputs().iter().zip(seeds) {
+        let cotangent = match seed {
+            Seed::None => continue,
+            Seed::One => None,
+            Seed::Parameter => {
+                let ty = check_differentiable(graph, node)?;
+                Some(seeded.input(ty.clone()))
+            }
+            Seed::Node(node) => Some(node),
         };
-        cotangents.push((output, cotangent));
+        ends.push(End {
+            node,
+            cotangent,
+            replaces: false,
+        });
     }
-    let found = reverse::sweep(&mut cx, &tape, &cotangents)?;
-    let mut outputs = tape.values(graph.outputs())?;
+    let kept = graph.outputs().iter().chain(wrt).copied();
+    let kept = kept
+        .chain(ends.iter().filter_map(|e| e.cotangent))
+        .collect();
+    let (mut out, values, found) = reverse_mode(&seeded, &ends, wrt, rules, kept)?;
+    let mut outputs: Vec<NodeId> = { graph.outputs().iter() }
+        .filter_map(|o| values[o.index()])
+        .collect();
     let mut gradients = Vec::with_capacity(wrt.len());
-    for id in wrt {
-        let gradient = found[id.index()];
+    for gradient in found {
         gradients.push(gradient.map(|_| outputs.len()));
         outputs.extend(gradient);
     }
-    let graph = cx.builder.finish(outputs, graph);
-    Ok(Vjp { graph, gradients })
+    out.set_outputs(outputs);
+    Ok(Vjp {
+        graph: out,
+        gradients,
+    })
 }
 
 /// Forward mode: the graph followed by the tangents of its results along the tangents of the nodes
@@ -134,7 +207,7 @@ pub fn jvp(graph: &Graph, along: &[(NodeId, Seed)], rules: &dyn Rules) -> Result
     let mut starts = BTreeMap::new();
     for &(node, seed) in along {
         let ty = check_differentiable(graph, node)?;
-        check_seed(graph, seed, ty)?;
+        check_seed(graph, seed.node(), ty)?;
         if seed.node().is_some_and(|s| s >= node) {
             return Err(AutodiffError::LateTangent { node });
         }
@@ -171,8 +244,12 @@ impl Seed {
 fn seed_value(cx: &mut Cx<'_, '_>, parameter: Option<NodeId>, ty: &TensorType) -> Result<NodeId> {
     match parameter {
         Some(id) => Ok(id),
-        None => Ok(cx.splat(Scalar::from_f64(ty.dtype, 1.0), &ty.dims)?),
+        None => ones(cx, ty),
     }
+}
+
+fn ones(cx: &mut Cx<'_, '_>, ty: &TensorType) -> Result<NodeId> {
+    Ok(cx.splat(Scalar::from_f64(ty.dtype, 1.0), &ty.dims)?)
 }
 
 /// The type of a node that may have a derivative.
@@ -187,8 +264,8 @@ fn check_differentiable(graph: &Graph, node: NodeId) -> Result<&TensorType> {
         })
 }
 
-fn check_seed(graph: &Graph, seed: Seed, expected: &TensorType) -> Result<()> {
-    let Some(node) = seed.node() else {
+fn check_seed(graph: &Graph, seed: Option<NodeId>, expected: &TensorType) -> Result<()> {
+    let Some(node) = seed else {
         return Ok(());
     };
     let got = check_differentiable(graph, node)?;

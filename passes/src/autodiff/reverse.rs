@@ -9,23 +9,37 @@ use crate::build::Emit;
 use lazulite_ir::{Binary, NodeId, Op, Type};
 use rustc_hash::FxHashMap;
 
+/// A node with a cotangent from outside.
+pub(super) struct Seeded {
+    pub node: NodeId,
+    pub cotangent: NodeId,
+    /// The cotangent stands for all that flows into the node.
+    pub replaces: bool,
+}
+
 /// Cotangents of all nodes of the tape's graph, by node; `None` where nothing came.
 pub(super) fn sweep(
     cx: &mut Cx<'_, '_>,
     tape: &Tape<'_>,
-    seeds: &[(NodeId, NodeId)],
+    seeds: &[Seeded],
 ) -> Result<Vec<Option<NodeId>>> {
     let graph = tape.graph;
     let mut found: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
     // Per tuple, by result.
     let mut tuples: FxHashMap<NodeId, Vec<Option<NodeId>>> = FxHashMap::default();
-    for &(node, cotangent) in seeds {
-        if tape.active[node.index()] {
-            add(cx, &mut found[node.index()], cotangent)?;
+    let mut replaced: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+    for seed in seeds.iter().filter(|s| tape.active[s.node.index()]) {
+        if seed.replaces {
+            replaced.insert(seed.node, seed.cotangent);
+        } else {
+            add(cx, &mut found[seed.node.index()], seed.cotangent)?;
         }
     }
     for id in graph.ids().rev() {
         let node = graph.node(id);
+        if let Some(&cotangent) = replaced.get(&id) {
+            found[id.index()] = Some(cotangent);
+        }
         let wanted: Vec<bool> = node.inputs.iter().map(|x| tape.active[x.index()]).collect();
         if !tape.active[id.index()] || !wanted.contains(&true) {
             continue;

@@ -70,6 +70,11 @@ impl<'g> Tape<'g> {
         Ok(cx.emit(op, &inputs)?)
     }
 
+    /// What every node has become; `None` for those that were not copied.
+    pub fn into_values(self) -> Vec<Option<NodeId>> {
+        self.values
+    }
+
     /// What a copied node has become.
     pub fn value(&self, id: NodeId) -> Result<NodeId> {
         self.values[id.index()].ok_or_else(|| {

@@ -5,10 +5,11 @@ pub(super) mod call;
 pub(super) mod loops;
 pub(super) mod whiles;
 
+use super::Result;
 use super::context::Cx;
 use super::forward::{self, Dual, Start};
+use super::reverse::{self, Seeded};
 use super::tape::Tape;
-use super::{Result, reverse};
 use crate::build::Emit;
 use lazulite_ir::{Graph, NodeId, TensorType};
 use std::collections::BTreeMap;
@@ -69,7 +70,12 @@ fn gradients(
     let wrt = chosen(body.inputs(), wanted);
     let targets: Vec<NodeId> = cotangents.iter().map(|c| c.0).collect();
     let tape = Tape::record(cx, body, inputs, &wrt, &targets, targets.clone())?;
-    let found = reverse::sweep(cx, &tape, cotangents)?;
+    let seeds = cotangents.iter().map(|&(node, cotangent)| Seeded {
+        node,
+        cotangent,
+        replaces: false,
+    });
+    let found = reverse::sweep(cx, &tape, &seeds.collect::<Vec<_>>())?;
     let wanted = body.inputs().iter().zip(wanted);
     let of = |(input, wanted): (&NodeId, &bool)| found[input.index()].filter(|_| *wanted);
     Ok(wanted.map(of).collect())

@@ -1,0 +1,17 @@
+//! Derivatives of foreign functions, by their names.
+
+use crate::tensor::Pull;
+use lazulite_ir::Custom;
+
+/// Both derivatives of a foreign function.
+pub(crate) struct ForeignRules {
+    pub pullback: Pull,
+    pub pushforward: Pull,
+}
+
+/// The derivatives of a foreign function, if it has any.
+pub(crate) fn foreign_rules(target: &Custom) -> Option<ForeignRules> {
+    match target {
+        Custom::Library(_) | Custom::Host(..) => None,
+    }
+}

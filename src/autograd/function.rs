@@ -1,0 +1,193 @@
+//! Functions with a backward of their own.
+
+use super::mode::{grad_enabled, no_grad};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, Scope};
+use crate::tensor::{
+    Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits,
+};
+use lazulite_ir::TensorType;
+use std::sync::Arc;
+
+/// A function whose derivative is not that of the operations it is made of.
+///
+/// ```
+/// use lazulite::{Context, CustomFunction, custom_function, prelude::*};
+///
+/// /// The sign of x, with the gradient of the identity.
+/// struct StraightThrough;
+///
+/// impl CustomFunction for StraightThrough {
+///     fn forward(&self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+///         Ok(vec![inputs[0].sign()])
+///     }
+///     fn backward(&self, _: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+///         Ok(vec![Some(cotangents[0].clone())])
+///     }
+/// }
+///
+/// let x = Tensor::from_vec(vec![-2.0f32, 3.0], [2]).with_grad();
+/// let y = custom_function(StraightThrough, &[&x]);
+/// assert_eq!(y[0].to_vec::<f32>()?, [-1.0, 1.0]);
+/// (&y[0] * 5.0).sum(..).backward()?;
+/// assert_eq!(x.grad().expect("x was reached").to_vec::<f32>()?, [5.0, 5.0]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+pub trait CustomFunction: Send + Sync + 'static {
+    /// The results. What is recorded here is not differentiated.
+    fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
+
+    /// The cotangents of the inputs, from those of the results (zeros for results that were not
+    /// used). `None` for inputs that have none.
+    fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>>;
+}
+
+/// What a function hands from its forward to its backward.
+#[derive(Default)]
+pub struct Context {
+    saved: Vec<Tensor>,
+    needed: Vec<bool>,
+}
+
+impl Context {
+    /// Keeps tensors for the backward: inputs, results, or anything else.
+    pub fn save_for_backward(&mut self, tensors: &[&Tensor]) {
+        self.saved = tensors.iter().map(|t| (*t).clone()).collect();
+    }
+
+    /// The tensors that were kept.
+    pub fn saved_tensors(&self) -> &[Tensor] {
+        &self.saved
+    }
+
+    /// True if the cotangent of input `index` is asked for.
+    pub fn needs_input_grad(&self, index: usize) -> bool {
+        self.needed.get(index) == Some(&true)
+    }
+}
+
+/// A call of such a function. Inputs and saved tensors are operands of its results' nodes, not held
+/// here: nodes let go of long chains without recursion.
+pub(crate) struct Function {
+    function: Box<dyn CustomFunction>,
+    inputs: usize,
+    needed: Vec<bool>,
+    results: Vec<Arc<TensorType>>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Function({} inputs)", self.inputs)
+    }
+}
+
+/// Applies a function with a backward of its own. A single tensor carries the error if there is one.
+#[track_caller]
+pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
+    let _scope = Scope::pin();
+    apply(Box::new(function), inputs).unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+}
+
+#[track_caller]
+fn apply(function: Box<dyn CustomFunction>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let owned: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
+    let needed: Vec<bool> = owned.iter().map(Tensor::requires_grad).collect();
+    let mut context = Context {
+        saved: Vec::new(),
+        needed: needed.clone(),
+    };
+    let results = no_grad(|| function.forward(&mut context, &owned))?;
+    if !grad_enabled() || !needed.contains(&true) {
+        return Ok(results);
+    }
+    let mut types = Vec::with_capacity(results.len());
+    for result in &results {
+        types.push(result.node()?.ty.clone());
+    }
+    let shared = Arc::new(Function {
+        function,
+        inputs: inputs.len(),
+        needed,
+        results: types,
+    });
+    let mut rest = Operands::new();
+    for tensor in owned.iter().chain(&context.saved) {
+        rest.push(Operand::Node(tensor.node()?.clone()));
+    }
+    let each = (0..).zip(&results).map(|(index, result)| {
+        let node = result.node()?;
+        if !differentiable(node.ty.dtype) {
+            return Ok(result.clone());
+        }
+        let mut operands = Operands::new();
+        operands.push(Operand::Node(node.clone()));
+        operands.extend(rest.iter().cloned());
+        let traits = rest.iter().filter_map(Operand::node).map(|n| n.traits);
+        let traits = traits.fold(node.traits, |a, b| Traits {
+            heavy: false,
+            grad: true,
+            from_gradient: a.from_gradient | b.from_gradient,
+            level: a.level.max(b.level),
+        });
+        let recorded = Recorded::Function(shared.clone(), index);
+        let node = with_traits(recorded, node.ty.clone(), operands, traits);
+        Ok(Tensor(Ok(node)))
+    });
+    each.collect()
+}
+
+impl Function {
+    /// The inputs that have a cotangent, with it, from the cotangents of some `results`.
+    #[track_caller]
+    pub fn pull(
+        &self,
+        results: &[Arc<Node>],
+        cotangents: Vec<Tensor>,
+    ) -> Result<Vec<(Arc<Node>, Tensor)>> {
+        let mut all: Vec<Tensor> = { self.results.iter() }
+            .map(|ty| Tensor::zeros_of(ty))
+            .collect();
+        // A saved result is the result itself, through which gradients flow, not its bare value.
+        let mut outer: Vec<(Arc<Node>, &Arc<Node>)> = Vec::new();
+        let mut operands = Operands::new();
+        for (node, cotangent) in results.iter().zip(cotangents) {
+            operands = node.operands();
+            if let Recorded::Function(_, index) = &node.op {
+                all[*index as usize] = cotangent;
+            }
+            if let Some(value) = operands.first().and_then(Operand::node) {
+                outer.push((value.clone(), node));
+            }
+        }
+        let nodes: Vec<Arc<Node>> = { operands.iter().skip(1) }
+            .filter_map(|o| o.node().cloned())
+            .collect();
+        let (inputs, saved) = nodes.split_at(self.inputs.min(nodes.len()));
+        let saved = saved.iter().map(|node| {
+            let result = outer.iter().find(|(value, _)| Arc::ptr_eq(value, node));
+            Tensor(Ok(result.map_or(node, |(_, result)| result).clone()))
+        });
+        let context = Context {
+            saved: saved.collect(),
+            needed: self.needed.clone(),
+        };
+        let found = self.function.backward(&context, &all)?;
+        if found.len() != self.inputs {
+            let message = format!(
+                "the backward gave {} cotangents for {} inputs",
+                found.len(),
+                self.inputs
+            );
+            let error = Error::new(ErrorKind::Argument, "custom_function", message);
+            return Err(error.at(Place::here()));
+        }
+        let mut pulled = Vec::new();
+        for ((node, cotangent), needed) in inputs.iter().zip(found).zip(&self.needed) {
+            if let Some(cotangent) = cotangent.filter(|_| *needed) {
+                let cotangent = super::gradient::fitting("custom_function", cotangent, node)?;
+                pulled.push((node.clone(), cotangent));
+            }
+        }
+        Ok(pulled)
+    }
+}

@@ -1,0 +1,326 @@
+//! Recording gradients, and asking for them.
+
+use super::mode::set_grad_enabled;
+use super::reach::{Reach, Stop};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, Scope};
+use crate::tensor::{
+    Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, record_node, with_traits,
+};
+use smallvec::smallvec;
+use std::sync::Arc;
+
+/// How the operands of a gradient node are to be read: the ends with their cotangents, then the
+/// tensors whose gradients are wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct GradientSpec {
+    pub ends: Vec<EndSpec>,
+}
+
+/// An end that gradients flow from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndSpec {
+    /// Its cotangent is the operand behind it; otherwise it is one.
+    pub seeded: bool,
+    /// The cotangent stands for all that flows into it.
+    pub replaces: bool,
+}
+
+impl EndSpec {
+    /// For cache keys.
+    pub fn word(self) -> u64 {
+        u64::from(self.seeded) | u64::from(self.replaces) << 1
+    }
+}
+
+/// A tensor with the cotangent that flows into it from outside.
+struct End {
+    node: Arc<Node>,
+    cotangent: Option<Tensor>,
+    replaces: bool,
+}
+
+/// Gradients in the making: the ends grow while hooks and functions on the way are dealt with.
+pub(super) struct Sweep {
+    ends: Vec<End>,
+    pub reach: Reach,
+}
+
+impl Sweep {
+    /// From results and their cotangents (ones where there are none).
+    #[track_caller]
+    pub fn new(outputs: &[&Tensor], cotangents: &[Option<Tensor>]) -> Result<Sweep> {
+        let mut ends = Vec::with_capacity(outputs.len());
+        for (i, output) in outputs.iter().enumerate() {
+            let cotangent = cotangents.get(i).cloned().flatten();
+            ends.push(end(output, cotangent)?);
+        }
+        let reach = Reach::from(ends.iter().map(|e| &e.node));
+        let mut sweep = Sweep { ends, reach };
+        sweep.pass_stops()?;
+        Ok(sweep)
+    }
+
+    /// Lets hooks and functions with a backward of their own act on the gradients, from the
+    /// results on.
+    #[track_caller]
+    fn pass_stops(&mut self) -> Result<()> {
+        for stop in std::mem::take(&mut self.reach.stops) {
+            match stop {
+                Stop::Hooks(node) => {
+                    let Some(mut gradient) = self.gradients(std::slice::from_ref(&node)).pop()
+                    else {
+                        continue;
+                    };
+                    let hooks = node.known_leaf().map(|l| l.hooks()).unwrap_or_default();
+                    for hook in hooks {
+                        if let Some(other) = hook(&gradient) {
+                            gradient = fitting("register_hook", other, &node)?;
+                        }
+                    }
+                    self.replace(node, gradient);
+                }
+                Stop::Function(function, results) => {
+                    let gradients = self.gradients(&results);
+                    let each = results.iter().cloned().zip(gradients.iter().cloned());
+                    for (node, gradient) in each {
+                        self.replace(node, gradient);
+                    }
+                    for (node, gradient) in function.pull(&results, gradients)? {
+                        self.ends.push(End {
+                            node,
+                            cotangent: Some(gradient),
+                            replaces: false,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, node: Arc<Node>, gradient: Tensor) {
+        // What came in as an end of its own is part of the gradient that stands for all.
+        self.ends
+            .retain(|e| e.replaces || !Arc::ptr_eq(&e.node, &node));
+        self.ends.push(End {
+            node,
+            cotangent: Some(gradient),
+            replaces: true,
+        });
+    }
+
+    /// Records the gradients of nodes that are reached.
+    #[track_caller]
+    pub fn gradients(&self, wrt: &[Arc<Node>]) -> Vec<Tensor> {
+        let Some(first) = wrt.first() else {
+            return Vec::new();
+        };
+        let mut operands = Operands::new();
+        let mut ends = Vec::with_capacity(self.ends.len());
+        for end in &self.ends {
+            operands.push(Operand::Node(end.node.clone()));
+            let cotangent = end.cotangent.as_ref().and_then(|c| c.0.as_ref().ok());
+            operands.extend(cotangent.map(|c| Operand::Node(c.clone())));
+            ends.push(EndSpec {
+                seeded: cotangent.is_some(),
+                replaces: end.replaces,
+            });
+        }
+        operands.extend(wrt.iter().cloned().map(Operand::Node));
+        let spec = Recorded::Gradient(Box::new(GradientSpec { ends }));
+        let all = record_node(spec, first.ty.clone(), operands, true);
+        let items = (0..).zip(wrt).map(|(index, node)| {
+            let traits = Traits {
+                heavy: true,
+                from_gradient: true,
+                ..all.traits
+            };
+            let operands = smallvec![Operand::Node(all.clone())];
+            let item = with_traits(Recorded::Item(index), node.ty.clone(), operands, traits);
+            Tensor(Ok(item))
+        });
+        items.collect()
+    }
+}
+
+/// A checked end.
+#[track_caller]
+fn end(output: &Tensor, cotangent: Option<Tensor>) -> Result<End> {
+    let node = output.node()?;
+    let wrong = |kind, message: &str| {
+        Error::new(kind, "grad", message)
+            .at(Place::here())
+            .operand(output.note("result"))
+    };
+    if !node.traits.grad {
+        let error = wrong(
+            ErrorKind::Gradient,
+            "the result does not depend on any tensor that needs a gradient",
+        );
+        return Err(error.hint(
+            "make the tensors need one with `with_grad()` before they are used, outside of `no_grad`",
+        ));
+    }
+    let cotangent = match cotangent {
+        Some(cotangent) => Some(fitting("grad", cotangent, node)?),
+        None => {
+            let single = node.ty.dims.iter().all(|d| d.is(1));
+            if !single || node.ty.dtype.is_complex() {
+                let error = wrong(
+                    ErrorKind::Gradient,
+                    "only results of one real element have a gradient without a cotangent",
+                );
+                return Err(error.hint("sum it up, or pass a cotangent"));
+            }
+            None
+        }
+    };
+    Ok(End {
+        node: node.clone(),
+        cotangent,
+        replaces: false,
+    })
+}
+
+/// A cotangent in the type of the tensor it belongs to.
+#[track_caller]
+pub(super) fn fitting(op: &'static str, cotangent: Tensor, node: &Arc<Node>) -> Result<Tensor> {
+    let own = cotangent.node()?;
+    let known = |dims: &[lazulite_ir::Dim]| dims.iter().all(|d| d.as_const().is_some());
+    let differs = own.ty.dims != node.ty.dims && known(&own.ty.dims) && known(&node.ty.dims);
+    if differs || own.ty.rank() != node.ty.rank() {
+        let message = "the cotangent has other sizes than its tensor";
+        return Err(Error::new(ErrorKind::Shape, op, message)
+            .at(Place::here())
+            .operand(cotangent.note("cotangent"))
+            .operand(Tensor(Ok(node.clone())).note("tensor")));
+    }
+    Ok(cotangent.cast(node.ty.dtype))
+}
+
+/// How gradients are to be taken.
+#[derive(Clone, Default, Debug)]
+#[non_exhaustive]
+pub struct GradOptions {
+    /// Cotangents of the results, in order; ones where there is none.
+    pub cotangents: Vec<Option<Tensor>>,
+    /// The gradients can be differentiated in turn.
+    pub create_graph: bool,
+    /// Tensors that the results do not depend on have no gradient, which is no error then.
+    pub allow_unused: bool,
+}
+
+impl GradOptions {
+    /// No cotangents, no further gradients, and every tensor must be used.
+    pub fn new() -> GradOptions {
+        GradOptions::default()
+    }
+
+    /// With cotangents of all results.
+    pub fn cotangents(mut self, cotangents: &[&Tensor]) -> GradOptions {
+        self.cotangents = cotangents.iter().map(|t| Some((*t).clone())).collect();
+        self
+    }
+
+    /// With gradients that can be differentiated, or without.
+    pub fn create_graph(mut self, create_graph: bool) -> GradOptions {
+        self.create_graph = create_graph;
+        self
+    }
+
+    /// With unused tensors allowed, or not.
+    pub fn allow_unused(mut self, allow_unused: bool) -> GradOptions {
+        self.allow_unused = allow_unused;
+        self
+    }
+}
+
+/// The gradients of the sum of `outputs` with respect to `inputs`, which must need gradients. They are
+/// lazy, as everything.
+///
+/// ```
+/// use lazulite::{grad, prelude::*};
+/// let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]).with_grad();
+/// let loss = (&x * &x).sum(..);
+/// let gradients = grad(&[&loss], &[&x])?;
+/// assert_eq!(gradients[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+#[track_caller]
+pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let gradients = grad_with(outputs, inputs, &GradOptions::new())?;
+    Ok(gradients.into_iter().flatten().collect())
+}
+
+/// As [`grad`], with options. A gradient is `None` only for a tensor that the results do not depend
+/// on, when that is allowed.
+///
+/// ```
+/// use lazulite::{GradOptions, grad_with, prelude::*};
+/// let x = Tensor::full([2], 3.0).with_grad();
+/// let first = grad_with(&[&(&x * &x * &x)], &[&x],
+///     &GradOptions::new().cotangents(&[&Tensor::ones([2])]).create_graph(true))?;
+/// let Some(first) = &first[0] else { panic!("x is used") };
+/// let second = lazulite::grad(&[&first.sum(..)], &[&x])?;
+/// assert_eq!(second[0].to_vec::<f32>()?, [18.0, 18.0]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+#[track_caller]
+pub fn grad_with(
+    outputs: &[&Tensor],
+    inputs: &[&Tensor],
+    options: &GradOptions,
+) -> Result<Vec<Option<Tensor>>> {
+    let _scope = Scope::pin();
+    if !options.cotangents.is_empty() && options.cotangents.len() != outputs.len() {
+        let (given, wanted) = (options.cotangents.len(), outputs.len());
+        let message = format!("{given} cotangents were given for {wanted} results");
+        return Err(Error::new(ErrorKind::Argument, "grad", message).at(Place::here()));
+    }
+    set_grad_enabled(options.create_graph, || {
+        let sweep = Sweep::new(outputs, &options.cotangents)?;
+        let mut used = Vec::new();
+        for input in inputs {
+            let node = input.node()?;
+            if sweep.reach.contains(node) {
+                used.push(node.clone());
+            } else if !options.allow_unused {
+                return Err(unused(input, node));
+            }
+        }
+        let mut gradients = sweep.gradients(&used).into_iter();
+        let each = inputs.iter().map(|input| {
+            let node = input.node()?;
+            Ok(if sweep.reach.contains(node) {
+                gradients.next()
+            } else {
+                None
+            })
+        });
+        each.collect()
+    })
+}
+
+#[track_caller]
+fn unused(input: &Tensor, node: &Node) -> Error {
+    let error = if node.traits.grad {
+        Error::new(
+            ErrorKind::Gradient,
+            "grad",
+            "the results do not depend on this tensor",
+        )
+        .hint("with `allow_unused` its gradient is None instead")
+    } else if differentiable(node.ty.dtype) {
+        Error::new(
+            ErrorKind::Gradient,
+            "grad",
+            "the tensor does not need a gradient",
+        )
+        .hint("make it need one with `with_grad()` before it is used")
+    } else {
+        let message = "only tensors of floats and complex numbers have gradients";
+        Error::new(ErrorKind::DType, "grad", message)
+    };
+    error.at(Place::here()).operand(input.note("input"))
+}

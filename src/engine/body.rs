@@ -1,0 +1,96 @@
+//! Functions of tensors that become graphs of their own: bodies of control flow, functions that are
+//! transformed as a whole, and derivatives of composites.
+
+use super::trace::{Trace, trace_body};
+use super::{Capture, Pattern, build};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::{Place, trail};
+use crate::tensor::{Node, Operands, Parameter, Recorded, State, Tensor, Traits, internal};
+use lazulite_ir::{Graph, TensorType};
+use std::cell::Cell;
+use std::sync::Arc;
+
+/// A recorded function.
+pub(crate) struct Body {
+    /// The leaves are the parameters, then tensors from outside that the function uses.
+    pub trace: Trace,
+    pub parameters: usize,
+}
+
+thread_local! {
+    static LEVEL: Cell<u8> = const { Cell::new(0) };
+}
+
+/// While it lives, one more function is being recorded.
+struct Deeper;
+
+impl Deeper {
+    fn enter() -> Result<(Deeper, u8)> {
+        let level = LEVEL.get().checked_add(1).ok_or_else(|| {
+            let message = "functions of tensors are recorded inside of each other without end";
+            Error::new(ErrorKind::Capture, "record", message).at(Place::here())
+        })?;
+        LEVEL.set(level);
+        Ok((Deeper, level))
+    }
+}
+
+impl Drop for Deeper {
+    fn drop(&mut self) {
+        LEVEL.set(LEVEL.get() - 1);
+    }
+}
+
+impl Body {
+    /// Records what `function` computes from parameters of these types.
+    #[track_caller]
+    pub fn record(
+        types: &[Arc<TensorType>],
+        function: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
+    ) -> Result<Body> {
+        let (_deeper, level) = Deeper::enter()?;
+        let _capture = Capture::begin();
+        let id = crate::compile::next_capture();
+        let traits = Traits {
+            level,
+            ..Traits::default()
+        };
+        let parameters: Vec<Arc<Node>> = (0..)
+            .zip(types)
+            .map(|(index, ty)| {
+                let recorded = Recorded::Parameter(Parameter { capture: id, index });
+                let state = State::Lazy(Operands::new());
+                let node = Node::new(recorded, ty.clone(), Place::here(), trail(), traits, state);
+                Arc::new(node)
+            })
+            .collect();
+        let inputs: Vec<Tensor> = parameters.iter().map(|p| Tensor(Ok(p.clone()))).collect();
+        let results = function(&inputs)?;
+        let roots = results
+            .iter()
+            .map(|t| t.node().cloned())
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Body {
+            trace: trace_body(&parameters, &roots, level),
+            parameters: parameters.len(),
+        })
+    }
+
+    /// The tensors from outside that the function uses.
+    pub fn captured(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let leaves = self.trace.leaves[self.parameters..].iter();
+        leaves.map(|&l| &self.trace.nodes[l as usize].node)
+    }
+
+    /// The function as a graph, of its parameters alone, with all sizes and numbers as they are.
+    pub fn closed_graph(&self, op: &'static str) -> Result<Graph> {
+        if self.captured().next().is_some() {
+            return Err(internal(op, "a function uses tensors from outside"));
+        }
+        let pattern = Pattern {
+            dims: self.trace.dims.clone(),
+            literals: self.trace.literals.iter().copied().map(Some).collect(),
+        };
+        build(&self.trace, &pattern, op)
+    }
+}

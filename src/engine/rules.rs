@@ -1,0 +1,154 @@
+//! Derivatives that stand beside their operations: those of named composites and of foreign
+//! functions, written with tensors.
+
+use super::body::Body;
+use crate::autograd::foreign_rules;
+use crate::error::Result;
+use crate::tensor::{Applied, Composite, Derivative, Pull, Tensor, differentiable};
+use lazulite_ir::{Custom, Graph, Op, TensorType};
+use lazulite_passes::autodiff::{Rule, Rules};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+/// The name of calls behind which gradients do not go.
+pub(super) const DETACH: &str = "detach";
+
+/// A composite's own derivative, with its settings.
+#[derive(Clone)]
+struct Registered {
+    pull: Pull,
+    attributes: Arc<[i64]>,
+    operands: usize,
+}
+
+/// Composites by the name of their calls, which includes their settings. Calls travel through graphs,
+/// and their derivatives may be asked for long after they were recorded.
+static REGISTERED: LazyLock<Mutex<FxHashMap<Arc<str>, Registered>>> = LazyLock::new(Mutex::default);
+
+/// The name of the composite's calls, under which its derivative is found from now on.
+pub(super) fn remember(composite: &Composite) -> Arc<str> {
+    let settings: Vec<String> = composite.attributes.iter().map(i64::to_string).collect();
+    let name: Arc<str> = match settings.as_slice() {
+        [] => composite.name.into(),
+        _ => format!("{}({})", composite.name, settings.join(", ")).into(),
+    };
+    if let Derivative::Pullback(pull) = composite.derivative {
+        let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        registered
+            .entry(name.clone())
+            .or_insert_with(|| Registered {
+                pull,
+                attributes: composite.attributes.as_slice().into(),
+                operands: composite.operands as usize,
+            });
+    }
+    name
+}
+
+/// The derivatives that this crate knows.
+pub(super) struct FacadeRules;
+
+impl Rules for FacadeRules {
+    fn pullback(&self, op: &Op, operands: &[TensorType], results: &[TensorType]) -> Rule {
+        match op {
+            Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
+            Op::Call { name, .. } => {
+                let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = registered.get(name).cloned();
+                drop(registered);
+                match found {
+                    Some(rule) => {
+                        let own = rule.operands;
+                        pull_graph(operands, results, own, &rule.attributes, rule.pull)
+                    }
+                    None => Rule::Definition,
+                }
+            }
+            Op::Custom { target, .. } => match foreign_rules(target) {
+                Some(rules) => pull_graph(operands, results, operands.len(), &[], rules.pullback),
+                None => refuse(target),
+            },
+            _ => Rule::Definition,
+        }
+    }
+
+    fn pushforward(&self, op: &Op, operands: &[TensorType], results: &[TensorType]) -> Rule {
+        match op {
+            Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
+            Op::Custom { target, .. } => match foreign_rules(target) {
+                Some(rules) => {
+                    let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+                    rule(operands, results, moving, |operands, results, flow| {
+                        (rules.pushforward)(&Applied {
+                            attributes: &[],
+                            operands,
+                            results,
+                            flow,
+                        })
+                    })
+                }
+                None => refuse(target),
+            },
+            _ => Rule::Definition,
+        }
+    }
+}
+
+fn refuse(target: &Custom) -> Rule {
+    Rule::Refused(match target {
+        Custom::Library(name) => format!("none is known for the library function `{name}`"),
+        Custom::Host(..) => {
+            "it is a closure of the program; wrap it with `custom_function` to give it one".into()
+        }
+    })
+}
+
+/// The cotangents of the first `own` operands as `pull` makes them; the others are numbers, nobody
+/// wants theirs.
+fn pull_graph(
+    operands: &[TensorType],
+    results: &[TensorType],
+    own: usize,
+    attributes: &[i64],
+    pull: Pull,
+) -> Rule {
+    let given = results.iter().filter(|ty| differentiable(ty.dtype));
+    rule(operands, results, given, |operands, results, flow| {
+        let mut cotangents = pull(&Applied {
+            attributes,
+            operands: &operands[..own],
+            results,
+            flow,
+        })?;
+        let rest = operands[own..].iter();
+        cotangents.extend(
+            rest.filter(|t| t.is_differentiable())
+                .map(Tensor::zeros_like),
+        );
+        Ok(cotangents)
+    })
+}
+
+/// Records a derivative of operands, results and what flows in.
+fn rule<'t>(
+    operands: &'t [TensorType],
+    results: &'t [TensorType],
+    flow: impl Iterator<Item = &'t TensorType>,
+    derive: impl FnOnce(&[Tensor], &[Tensor], &[Tensor]) -> Result<Vec<Tensor>>,
+) -> Rule {
+    let types: Vec<Arc<TensorType>> = { operands.iter().chain(results).chain(flow) }
+        .map(|ty| Arc::new(ty.clone()))
+        .collect();
+    let graph = || -> Result<Graph> {
+        let body = Body::record(&types, |parameters| {
+            let (operands, rest) = parameters.split_at(operands.len());
+            let (results, flow) = rest.split_at(results.len());
+            derive(operands, results, flow)
+        })?;
+        body.closed_graph("grad")
+    };
+    match graph() {
+        Ok(graph) => Rule::Graph(Arc::new(graph)),
+        Err(e) => Rule::Refused(e.to_string()),
+    }
+}

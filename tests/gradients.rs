@@ -1,0 +1,194 @@
+//! Gradients through the public interface.
+
+use lazulite::prelude::*;
+use lazulite::{
+    Context, CustomFunction, ErrorKind, GradCheck, GradOptions, Gradients, custom_function, grad,
+    grad_with, gradcheck, gradgradcheck, hessian, no_grad, vjp,
+};
+
+fn values(x: &Tensor) -> Vec<f32> {
+    x.to_vec::<f32>().unwrap()
+}
+
+fn vector(values: &[f32]) -> Tensor {
+    Tensor::from_vec(values.to_vec(), [values.len()])
+}
+
+#[test]
+fn backward_collects_and_accumulates() {
+    let x = vector(&[1.0, 2.0]).with_grad();
+    let loss = (&x * &x).sum(..);
+    loss.backward().unwrap();
+    assert_eq!(values(&x.grad().unwrap()), [2.0, 4.0]);
+    loss.backward().unwrap();
+    assert_eq!(values(&x.grad().unwrap()), [4.0, 8.0]);
+    x.zero_grad();
+    assert!(x.grad().is_none());
+}
+
+#[test]
+fn what_is_realised_keeps_its_history() {
+    let x = vector(&[1.0, 2.0]).with_grad();
+    let y = x.exp();
+    y.realize().unwrap();
+    let loss = (&y * &y).sum(..);
+    assert!(loss.item::<f32>().is_ok());
+    let g = grad(&[&loss], &[&x]).unwrap();
+    let expected: Vec<f32> = values(&y).iter().map(|y| 2.0 * y * y).collect();
+    for (a, b) in values(&g[0]).iter().zip(expected) {
+        assert!((a - b).abs() < 1e-5 * b.abs());
+    }
+}
+
+#[test]
+fn gradients_know_equal_tensors_apart() {
+    let x = vector(&[3.0]).with_grad();
+    let (a, b) = (&x * 2.0, &x * 2.0);
+    let loss = (&a * 5.0).sum(..);
+    let g = grad_with(
+        &[&loss],
+        &[&a, &b, &x],
+        &GradOptions::new().allow_unused(true),
+    )
+    .unwrap();
+    assert_eq!(values(g[0].as_ref().unwrap()), [5.0]);
+    assert!(g[1].is_none());
+    assert_eq!(values(g[2].as_ref().unwrap()), [10.0]);
+    // Both used, with different cotangents.
+    let loss = (&a * 5.0 + &b * 7.0).sum(..);
+    let g = grad(&[&loss], &[&a, &b, &x]).unwrap();
+    assert_eq!(values(&g[0]), [5.0]);
+    assert_eq!(values(&g[1]), [7.0]);
+    assert_eq!(values(&g[2]), [24.0]);
+}
+
+#[test]
+fn nothing_flows_through_no_grad_and_detach() {
+    let x = vector(&[3.0]).with_grad();
+    let y = no_grad(|| &x * 2.0);
+    let loss = (&y * &x + x.detach() * &x).sum(..);
+    let g = grad(&[&loss], &[&x]).unwrap();
+    assert_eq!(values(&g[0]), [9.0]);
+    let error = grad(&[&y.sum(..)], &[&x]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Gradient);
+}
+
+#[test]
+fn a_gradient_without_create_graph_is_a_constant() {
+    let x = vector(&[3.0]).with_grad();
+    let cube = (&x * &x * &x).sum(..);
+    let g = &grad(&[&cube], &[&x]).unwrap()[0];
+    assert!(!g.requires_grad());
+    // d(27 x)/dx, not d(3 x^3)/dx.
+    let second = grad(&[&(g * &x).sum(..)], &[&x]).unwrap();
+    assert_eq!(values(&second[0]), [27.0]);
+    let options = GradOptions::new().create_graph(true);
+    let g = grad_with(&[&cube], &[&x], &options).unwrap()[0]
+        .clone()
+        .unwrap();
+    let second = grad(&[&(&g * &x).sum(..)], &[&x]).unwrap();
+    assert_eq!(values(&second[0]), [81.0]);
+}
+
+#[test]
+fn hooks_change_what_flows_on() {
+    let x = vector(&[1.0, 1.0]).with_grad();
+    let y = &x * 3.0;
+    let handle = y.register_hook(|g| Some(g * 10.0)).unwrap();
+    y.retain_grad();
+    (&y * 2.0).sum(..).backward().unwrap();
+    assert_eq!(values(&y.grad().unwrap()), [20.0, 20.0]);
+    assert_eq!(values(&x.grad().unwrap()), [60.0, 60.0]);
+    handle.remove();
+    x.zero_grad();
+    (&y * 2.0).sum(..).backward().unwrap();
+    assert_eq!(values(&x.grad().unwrap()), [6.0, 6.0]);
+}
+
+struct Cube;
+
+impl CustomFunction for Cube {
+    fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        context.save_for_backward(&[&inputs[0]]);
+        Ok(vec![inputs[0].pow(3.0), &inputs[0] * 100.0])
+    }
+
+    fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let x = &context.saved_tensors()[0];
+        Ok(vec![Some(x * x * 3.0 * &cotangents[0])])
+    }
+}
+
+#[test]
+fn functions_bring_their_own_backward() {
+    let x = Tensor::from_vec(vec![1.0f64, 2.0], [2]);
+    let cube = |x: &[Tensor]| vec![custom_function(Cube, &[&(&x[0] * 2.0)])[0].sin()];
+    gradcheck(cube, &[&x], &GradCheck::default()).unwrap();
+    gradgradcheck(cube, &[&x], &GradCheck::default()).unwrap();
+    let x = vector(&[2.0]).with_grad();
+    let y = custom_function(Cube, &[&x]);
+    // The second result has no part in the backward, as written.
+    (&y[0] + &y[1]).sum(..).backward().unwrap();
+    assert_eq!(values(&x.grad().unwrap()), [12.0]);
+}
+
+#[test]
+fn mistakes_are_errors() {
+    let x = vector(&[1.0, 2.0]).with_grad();
+    let error = (&x * 2.0).backward().unwrap_err();
+    assert!(error.to_string().contains("one real element"), "{error}");
+    let unused = vector(&[1.0]).with_grad();
+    let error = grad(&[&x.sum(..)], &[&unused]).unwrap_err();
+    assert!(error.to_string().contains("do not depend"), "{error}");
+    let wrong = Gradients::default();
+    assert!(vector(&[1.0]).backward_with(&wrong).is_err());
+    let integers = Tensor::arange(0, 3, 1).with_grad();
+    assert_eq!(integers.check().unwrap_err().kind(), ErrorKind::DType);
+}
+
+#[test]
+fn derivatives_of_functions_nest() {
+    let x = vector(&[0.5, -1.0]);
+    let h = hessian(|x| (x.sin() * x).sum(..), &x).unwrap();
+    let expect = |x: f32| 2.0 * x.cos() - x * x.sin();
+    let h = values(&h);
+    assert!((h[0] - expect(0.5)).abs() < 1e-5 && (h[3] - expect(-1.0)).abs() < 1e-5);
+    assert_eq!((h[1], h[2]), (0.0, 0.0));
+    let (_, pullback) = vjp(
+        |x| vec![x[0].matmul(&x[1])],
+        &[&Tensor::ones([2, 3]), &Tensor::ones([3, 4])],
+    )
+    .unwrap();
+    let g = pullback.call(&[&Tensor::ones([2, 4])]).unwrap();
+    assert_eq!(g[0].dims().unwrap(), [2, 3]);
+    assert_eq!(values(&g[1]), [2.0; 12]);
+}
+
+#[test]
+fn a_train_step_compiles_once() {
+    let x = Tensor::randn([8, 4]).realize().unwrap();
+    let mut w = Tensor::randn([3, 4]).realize().unwrap().with_grad();
+    for step in 0..6 {
+        let before = lazulite::cache_stats().compilations;
+        let loss = x.linear(&w, None).relu().sum(..);
+        let g = grad(&[&loss], &[&w]).unwrap();
+        w = no_grad(|| &w - &g[0] * 0.1).realize().unwrap().with_grad();
+        loss.item::<f32>().unwrap();
+        let compiled = lazulite::cache_stats().compilations - before;
+        assert!(
+            step < 2 || compiled == 0,
+            "step {step} compiled {compiled} programs"
+        );
+    }
+}
+
+#[test]
+fn long_chains_with_gradients_do_not_overflow() {
+    let x = vector(&[1.0]).with_grad();
+    let mut y = x.clone();
+    for _ in 0..20_000 {
+        y = &y + 1.0;
+    }
+    let g = grad(&[&y.sum(..)], &[&x]).unwrap();
+    assert_eq!(values(&g[0]), [1.0]);
+}

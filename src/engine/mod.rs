@@ -58,17 +58,23 @@ impl Drop for Capture {
 
 /// What the plan cache has done so far in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// Programs compiled.
     pub compilations: u64,
     /// Calls that found a program.
     pub hits: u64,
+    /// Programs kept.
+    pub programs: usize,
+    /// About how many bytes they take, with their code.
+    pub bytes: usize,
+    /// Kernels compiled, for whatever programs: equal ones are compiled once.
+    pub kernels: u64,
 }
 
 /// What the plan cache has done so far in this process.
 pub fn cache_stats() -> CacheStats {
-    let (compilations, hits) = CACHE.counts();
-    CacheStats { compilations, hits }
+    CACHE.stats()
 }
 
 /// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held

@@ -33,6 +33,7 @@ mod autograd;
 mod cell;
 mod compile;
 mod display;
+pub mod distributions;
 mod element;
 mod engine;
 mod error;

@@ -61,7 +61,7 @@ fn interpreter_error(error: InterpError) -> Error {
     let place = format!("{}:{}:{}", source.file, source.line, source.column);
     let at = match &*source.trail {
         "" => place,
-        trail => format!("{place}\n  in {trail}"),
+        trail => format!("{place}\n{trail}"),
     };
     Error::new(kind, "realize", message).located(at)
 }

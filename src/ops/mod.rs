@@ -24,7 +24,7 @@ mod pairs;
 mod pointwise;
 mod pool;
 mod products;
-mod random;
+pub(crate) mod random;
 mod reduce;
 mod resample;
 mod scatter;
@@ -36,6 +36,9 @@ mod split;
 mod stats;
 mod window;
 
+pub(crate) use composite::{
+    attempt, attempt_all, attempt_pair, bad_shape, floating, tensor_of,
+};
 pub use attention::{AttentionOptions, BagMode, BagOptions, HeadWeights};
 pub use custom::ElementFn;
 pub use extremes::{Interpolation, Unique};

@@ -9,7 +9,7 @@ use lazulite_ir::DType;
 use std::f64::consts::TAU;
 
 /// The type in which random numbers of type `dtype` are computed.
-pub(super) fn wide(dtype: DType) -> DType {
+pub(crate) fn wide(dtype: DType) -> DType {
     match dtype {
         DType::F64 | DType::C128 => DType::F64,
         _ => DType::F32,
@@ -19,7 +19,7 @@ pub(super) fn wide(dtype: DType) -> DType {
 /// Multiples of 2^-digits in [0, 1), every one equally likely, with as many digits as the type has:
 /// fewer values would round up to 1.
 #[track_caller]
-pub(crate) fn unit_numbers(dims: &[Dim], dtype: DType) -> Tensor {
+pub(super) fn unit_numbers(dims: &[Dim], dtype: DType) -> Tensor {
     let (word, digits) = match dtype {
         DType::F64 => (DType::U64, 53),
         DType::F16 => (DType::U32, 11),

@@ -62,9 +62,10 @@ pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
-    FftNorm, FftOptions, Generator, GeneratorState, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode, RunningStats,
-    ScatterReduce, Spacing, TripletOptions, Unique, Window, fork_rng, manual_seed, strided,
+    FftNorm, FftOptions, Generator, GeneratorState, HeadWeights, Index, Interpolation, IntoAxes,
+    IntoIndices, MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode,
+    RunningStats, ScatterReduce, Spacing, TripletOptions, Unique, Window, fork_rng, manual_seed,
+    strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

@@ -1,10 +1,10 @@
 //! Distributions of one outcome of several, and of their numbers.
 
+use super::Distribution;
 use super::draw;
 use super::parameters::normalised;
 use super::support::{Support, leading};
 use super::trials::{Binomial, enumerated};
-use super::Distribution;
 use crate::autograd::no_grad;
 use crate::ops::attempt;
 use crate::tensor::{Dim, Tensor};
@@ -147,7 +147,9 @@ impl OneHotCategorical {
 /// Vectors of one 1, at these places.
 #[track_caller]
 fn one_hot(places: &Tensor, like: &Tensor) -> Tensor {
-    Tensor::iota(like.dim(-1)).eq(places.unsqueeze(-1)).type_as(like)
+    Tensor::iota(like.dim(-1))
+        .eq(places.unsqueeze(-1))
+        .type_as(like)
 }
 
 impl Distribution for OneHotCategorical {
@@ -295,7 +297,11 @@ impl Distribution for Multinomial {
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
         let value = self.support().checked(value);
-        let ways = value.sum(-1).add(1).lgamma().sub(value.add(1).lgamma().sum(-1));
+        let ways = value
+            .sum(-1)
+            .add(1)
+            .lgamma()
+            .sub(value.add(1).lgamma().sum(-1));
         let each = value.eq(0).where_(0.0, self.base.logits.mul(&value));
         ways.add(each.sum(-1))
     }

@@ -196,7 +196,10 @@ impl<D: Distribution> Distribution for TransformedDistribution<D> {
 
     fn sample(&self, shape: &[usize]) -> Tensor {
         let drawn = self.base.sample(shape);
-        self.transforms.iter().fold(drawn, |x, t| t.forward(&x)).detach()
+        self.transforms
+            .iter()
+            .fold(drawn, |x, t| t.forward(&x))
+            .detach()
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
@@ -205,7 +208,10 @@ impl<D: Distribution> Distribution for TransformedDistribution<D> {
         let mut slopes: Option<Tensor> = None;
         for transform in self.transforms.iter().rev() {
             let x = transform.backward(&y);
-            let slope = sum_last(&transform.log_abs_det(&x, &y), axes - transform.event_axes());
+            let slope = sum_last(
+                &transform.log_abs_det(&x, &y),
+                axes - transform.event_axes(),
+            );
             slopes = Some(match slopes {
                 Some(sum) => sum.add(slope),
                 None => slope,

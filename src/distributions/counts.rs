@@ -140,7 +140,11 @@ impl Distribution for NegativeBinomial {
         let value = self.support().checked(value);
         let (r, l) = (&self.total_count, self.logits());
         let powers = r.mul(l.neg().logsigmoid()).add(value.mul(l.logsigmoid()));
-        let ways = r.add(&value).lgamma().sub(value.add(1).lgamma()).sub(r.lgamma());
+        let ways = r
+            .add(&value)
+            .lgamma()
+            .sub(value.add(1).lgamma())
+            .sub(r.lgamma());
         let ways = r.add(&value).eq(0).where_(0.0, ways);
         powers.add(ways)
     }

@@ -4,10 +4,10 @@
 //! gradients are implicit: a number moves with its parameter so that the distribution function at it
 //! stays. That takes the integral of the density's derivative, by Gauss and Legendre's rule.
 
+use super::Distribution;
 use super::draw;
 use super::parameters::{batch_of, parameters};
 use super::support::{Support, leading};
-use super::Distribution;
 use crate::autograd::{Context, CustomFunction, custom_function};
 use crate::error::Result;
 use crate::ops::attempt;
@@ -28,7 +28,10 @@ impl CustomFunction for LogGamma {
 
     fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
         let [shape, drawn] = context.saved_tensors() else {
-            return Err(crate::tensor::internal("log_gamma", "two tensors were kept"));
+            return Err(crate::tensor::internal(
+                "log_gamma",
+                "two tensors were kept",
+            ));
         };
         Ok(vec![Some(cotangents[0].mul(slope(shape, drawn)?))])
     }
@@ -49,9 +52,14 @@ fn slope(shape: &Tensor, log_x: &Tensor) -> Result<Tensor> {
     let sign = lower.where_(-1.0, 1.0);
     // Where the exponential is below e^-40: by its slope at 0, by its curvature, by its growth.
     let by_slope = x.sub(shape).abs().reciprocal().mul(40);
-    let curved = x.gt(120).where_(x.reciprocal().mul(120).sqrt(), x.reciprocal().mul(40).add(1));
+    let curved = x.gt(120).where_(
+        x.reciprocal().mul(120).sqrt(),
+        x.reciprocal().mul(40).add(1),
+    );
     let grown = x.reciprocal().mul(80).log1p().add(1);
-    let end = by_slope.minimum(lower.where_(&curved, curved.minimum(grown))).detach();
+    let end = by_slope
+        .minimum(lower.where_(&curved, curved.minimum(grown)))
+        .detach();
     let (nodes, weights) = gauss_legendre(NODES);
     let rank = shape.rank()?;
     let column = |list: Vec<f64>| Tensor::from_vec(list, [NODES]).along(0, rank + 1);
@@ -59,7 +67,11 @@ fn slope(shape: &Tensor, log_x: &Tensor) -> Result<Tensor> {
     let along = u.mul(&sign);
     let exponent = shape.mul(&along).sub(x.mul(along.expm1()));
     let distance = log_x.add(&along).sub(shape.digamma());
-    let integral = distance.mul(exponent.exp()).mul(column(weights)).sum(0).mul(end);
+    let integral = distance
+        .mul(exponent.exp())
+        .mul(column(weights))
+        .sum(0)
+        .mul(end);
     Ok(integral.mul(sign))
 }
 
@@ -391,14 +403,21 @@ impl Distribution for StudentT {
     fn rsample(&self, shape: &[usize]) -> Tensor {
         attempt(|| {
             let normal = draw::normals(shape, &self.loc)?;
-            let squares = Chi2 { df: self.df.clone() }.rsample(shape);
+            let squares = Chi2 {
+                df: self.df.clone(),
+            }
+            .rsample(shape);
             let t = normal.mul(squares.div(&self.df).rsqrt());
             Ok(t.mul(&self.scale).add(&self.loc))
         })
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let z = self.support().checked(value).sub(&self.loc).div(&self.scale);
+        let z = self
+            .support()
+            .checked(value)
+            .sub(&self.loc)
+            .div(&self.scale);
         let df = &self.df;
         let half = df.add(1).mul(0.5);
         let constant = df.mul(PI).log().mul(0.5).add(self.scale.log());
@@ -411,7 +430,11 @@ impl Distribution for StudentT {
         let next = half.add(0.5);
         let bent = next.mul(next.digamma().sub(half.digamma()));
         let beta = log_beta(&half, &half.full_like(0.5));
-        self.scale.log().add(bent).add(self.df.log().mul(0.5)).add(beta)
+        self.scale
+            .log()
+            .add(bent)
+            .add(self.df.log().mul(0.5))
+            .add(beta)
     }
 
     fn mean(&self) -> Tensor {

@@ -15,7 +15,11 @@ fn half_log_tau() -> f64 {
 fn from_normal(p: &impl Distribution, q: &Normal) -> Tensor {
     let off = p.mean().sub(q.loc()).square().add(p.variance());
     let exponent = off.div(q.scale().square()).mul(0.5);
-    q.scale().log().add(half_log_tau()).add(exponent).sub(p.entropy())
+    q.scale()
+        .log()
+        .add(half_log_tau())
+        .add(exponent)
+        .sub(p.entropy())
 }
 
 /// The divergence from an exponential distribution, of a distribution of positive numbers.

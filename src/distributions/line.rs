@@ -1,9 +1,9 @@
 //! Distributions of numbers with a location and a scale.
 
+use super::Distribution;
 use super::draw;
 use super::parameters::{batch_of, parameters};
 use super::support::Support;
-use super::Distribution;
 use crate::ops::attempt;
 use crate::tensor::Tensor;
 use std::f64::consts::{LN_2, PI};
@@ -39,11 +39,19 @@ impl Distribution for Normal {
     }
 
     fn rsample(&self, shape: &[usize]) -> Tensor {
-        attempt(|| Ok(draw::normals(shape, &self.loc)?.mul(&self.scale).add(&self.loc)))
+        attempt(|| {
+            Ok(draw::normals(shape, &self.loc)?
+                .mul(&self.scale)
+                .add(&self.loc))
+        })
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let z = self.support().checked(value).sub(&self.loc).div(&self.scale);
+        let z = self
+            .support()
+            .checked(value)
+            .sub(&self.loc)
+            .div(&self.scale);
         let constant = 0.5 * (2.0 * PI).ln();
         z.square().mul(-0.5).sub(self.scale.log()).sub(constant)
     }
@@ -103,7 +111,11 @@ impl Distribution for Uniform {
     }
 
     fn rsample(&self, shape: &[usize]) -> Tensor {
-        attempt(|| Ok(draw::uniforms(shape, &self.low)?.mul(self.width()).add(&self.low)))
+        attempt(|| {
+            Ok(draw::uniforms(shape, &self.low)?
+                .mul(self.width())
+                .add(&self.low))
+        })
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
@@ -222,11 +234,19 @@ impl Distribution for Cauchy {
     }
 
     fn rsample(&self, shape: &[usize]) -> Tensor {
-        attempt(|| Ok(draw::cauchys(shape, &self.loc)?.mul(&self.scale).add(&self.loc)))
+        attempt(|| {
+            Ok(draw::cauchys(shape, &self.loc)?
+                .mul(&self.scale)
+                .add(&self.loc))
+        })
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {
-        let z = self.support().checked(value).sub(&self.loc).div(&self.scale);
+        let z = self
+            .support()
+            .checked(value)
+            .sub(&self.loc)
+            .div(&self.scale);
         z.square().log1p().neg().sub(self.scale.log()).sub(PI.ln())
     }
 
@@ -275,7 +295,11 @@ impl Distribution for Gumbel {
     }
 
     fn rsample(&self, shape: &[usize]) -> Tensor {
-        attempt(|| Ok(draw::gumbels(shape, &self.loc)?.mul(&self.scale).add(&self.loc)))
+        attempt(|| {
+            Ok(draw::gumbels(shape, &self.loc)?
+                .mul(&self.scale)
+                .add(&self.loc))
+        })
     }
 
     fn log_prob(&self, value: &Tensor) -> Tensor {

@@ -61,7 +61,9 @@ impl<D: Distribution> MixtureSameFamily<D> {
     /// The mean over components.
     #[track_caller]
     fn mixed(&self, x: &Tensor) -> Tensor {
-        self.beside_events(self.mixture.probs()).mul(x).sum(self.axis())
+        self.beside_events(self.mixture.probs())
+            .mul(x)
+            .sum(self.axis())
     }
 }
 
@@ -123,7 +125,10 @@ impl<D: Distribution> Distribution for MixtureSameFamily<D> {
     }
 
     fn variance(&self) -> Tensor {
-        let off = self.components.mean().sub(self.mean().unsqueeze(self.axis()));
+        let off = self
+            .components
+            .mean()
+            .sub(self.mean().unsqueeze(self.axis()));
         self.mixed(&self.components.variance().add(off.square()))
     }
 

@@ -46,9 +46,7 @@ pub use gamma::{Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, StudentT};
 pub use kl::{KlDivergence, kl_divergence};
 pub use line::{Cauchy, Gumbel, Laplace, Normal, Uniform};
 pub use mixture::MixtureSameFamily;
-pub use positive::{
-    Exponential, HalfCauchy, HalfNormal, Kumaraswamy, LogNormal, Pareto, Weibull,
-};
+pub use positive::{Exponential, HalfCauchy, HalfNormal, Kumaraswamy, LogNormal, Pareto, Weibull};
 pub use relaxed::{ContinuousBernoulli, RelaxedBernoulli, RelaxedOneHotCategorical};
 pub use support::Support;
 pub use transforms::Transform;

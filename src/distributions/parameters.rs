@@ -71,7 +71,9 @@ pub(super) fn together<const N: usize>(given: [(Argument, Support); N]) -> [Tens
             tensor.check()?;
             checked.push(support.checked(&tensor));
         }
-        checked.try_into().map_err(|_| crate::tensor::internal("distribution", "parameters were lost"))
+        checked
+            .try_into()
+            .map_err(|_| crate::tensor::internal("distribution", "parameters were lost"))
     })
 }
 

@@ -1,10 +1,10 @@
 //! Distributions of numbers that have a lowest value.
 
+use super::Distribution;
 use super::draw;
 use super::line::{Cauchy, EULER, Normal};
 use super::parameters::{batch_of, parameters};
 use super::support::Support;
-use super::Distribution;
 use crate::ops::attempt;
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_2_PI, LN_2};
@@ -202,7 +202,12 @@ impl Weibull {
     /// The mean of the `power`-th power, in units of the scale.
     #[track_caller]
     fn moment(&self, power: f64) -> Tensor {
-        self.concentration.reciprocal().mul(power).add(1).lgamma().exp()
+        self.concentration
+            .reciprocal()
+            .mul(power)
+            .add(1)
+            .lgamma()
+            .exp()
     }
 }
 
@@ -249,7 +254,12 @@ impl Distribution for Weibull {
     }
 
     fn cdf(&self, value: &Tensor) -> Tensor {
-        value.div(&self.scale).pow(&self.concentration).neg().expm1().neg()
+        value
+            .div(&self.scale)
+            .pow(&self.concentration)
+            .neg()
+            .expm1()
+            .neg()
     }
 
     fn icdf(&self, value: &Tensor) -> Tensor {
@@ -314,7 +324,13 @@ impl Distribution for Pareto {
     }
 
     fn icdf(&self, value: &Tensor) -> Tensor {
-        value.neg().log1p().neg().div(&self.alpha).exp().mul(&self.scale)
+        value
+            .neg()
+            .log1p()
+            .neg()
+            .div(&self.alpha)
+            .exp()
+            .mul(&self.scale)
     }
 }
 
@@ -334,7 +350,10 @@ impl Kumaraswamy {
     fn moment(&self, power: f64) -> Tensor {
         let (a, b) = (&self.concentration1, &self.concentration0);
         let shifted = a.reciprocal().mul(power).add(1);
-        let log = shifted.lgamma().add(b.lgamma()).sub(shifted.add(b).lgamma());
+        let log = shifted
+            .lgamma()
+            .add(b.lgamma())
+            .sub(shifted.add(b).lgamma());
         log.add(b.log()).exp()
     }
 }
@@ -355,7 +374,9 @@ impl Distribution for Kumaraswamy {
         let (a, b) = (&self.concentration1, &self.concentration0);
         let constant = a.log().add(b.log());
         let first = a.sub(1).xlogy(&value);
-        constant.add(first).add(b.sub(1).xlog1py(value.pow(a).neg()))
+        constant
+            .add(first)
+            .add(b.sub(1).xlog1py(value.pow(a).neg()))
     }
 
     fn entropy(&self) -> Tensor {

@@ -1,10 +1,10 @@
 //! Continuous relatives of distributions of outcomes, through which gradients flow.
 
+use super::Distribution;
 use super::draw;
 use super::parameters::{Chance, normalised, together};
 use super::support::{Support, leading};
 use super::trials::{batch_of_chance, of_chance};
-use super::Distribution;
 use crate::ops::attempt;
 use crate::tensor::{Argument, Dim, Tensor};
 use std::f64::consts::LN_2;
@@ -214,7 +214,11 @@ impl ContinuousBernoulli {
         let (near, off, p) = self.parts();
         let ratio = p.neg().log1p().sub(p.log()).div(p.mul(2).neg().add(1));
         let square = off.square();
-        let series = square.mul(104.0 / 45.0).add(4.0 / 3.0).mul(&square).add(LN_2);
+        let series = square
+            .mul(104.0 / 45.0)
+            .add(4.0 / 3.0)
+            .mul(&square)
+            .add(LN_2);
         near.where_(series, ratio.log())
     }
 }
@@ -246,7 +250,12 @@ impl Distribution for ContinuousBernoulli {
         let (near, off, p) = self.parts();
         let first = p.div(p.mul(2).sub(1));
         let second = p.neg().log1p().sub(p.log()).reciprocal();
-        let series = off.square().mul(16.0 / 45.0).add(1.0 / 3.0).mul(&off).add(0.5);
+        let series = off
+            .square()
+            .mul(16.0 / 45.0)
+            .add(1.0 / 3.0)
+            .mul(&off)
+            .add(0.5);
         near.where_(series, first.add(second))
     }
 
@@ -255,13 +264,19 @@ impl Distribution for ContinuousBernoulli {
         let first = p.mul(p.sub(1)).div(p.mul(2).neg().add(1).square());
         let second = p.neg().log1p().sub(p.log()).square().reciprocal();
         let square = off.square();
-        let series = square.mul(128.0 / 945.0).sub(1.0 / 15.0).mul(&square).add(1.0 / 12.0);
+        let series = square
+            .mul(128.0 / 945.0)
+            .sub(1.0 / 15.0)
+            .mul(&square)
+            .add(1.0 / 12.0);
         near.where_(series, first.add(second))
     }
 
     fn cdf(&self, value: &Tensor) -> Tensor {
         let (near, _, p) = self.parts();
-        let log = value.mul(p.log()).add(value.neg().add(1).mul(p.neg().log1p()));
+        let log = value
+            .mul(p.log())
+            .add(value.neg().add(1).mul(p.neg().log1p()));
         let proper = log.exp().add(&p).sub(1).div(p.mul(2).sub(1));
         let inside = near.where_(value, proper);
         value.le(0).where_(0.0, value.ge(1).where_(1.0, inside))

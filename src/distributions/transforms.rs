@@ -69,9 +69,7 @@ impl Transform {
         match self {
             Transform::Softmax | Transform::StickBreaking => 1,
             Transform::Inverse(inner) => inner.event_axes(),
-            Transform::Compose(parts) => {
-                parts.iter().map(Transform::event_axes).max().unwrap_or(0)
-            }
+            Transform::Compose(parts) => parts.iter().map(Transform::event_axes).max().unwrap_or(0),
             Transform::Exp
             | Transform::Affine { .. }
             | Transform::Sigmoid
@@ -96,9 +94,7 @@ impl Transform {
             Transform::Softmax => x.softmax(-1),
             Transform::StickBreaking => attempt(|| break_stick(x)),
             Transform::Inverse(inner) => inner.backward(x),
-            Transform::Compose(parts) => {
-                parts.iter().fold(x.clone(), |x, part| part.forward(&x))
-            }
+            Transform::Compose(parts) => parts.iter().fold(x.clone(), |x, part| part.forward(&x)),
         }
     }
 
@@ -198,9 +194,9 @@ impl Transform {
                 }
                 sizes
             }
-            Transform::Compose(parts) => {
-                parts.iter().fold(sizes, |sizes, part| part.result_sizes(sizes))
-            }
+            Transform::Compose(parts) => parts
+                .iter()
+                .fold(sizes, |sizes, part| part.result_sizes(sizes)),
             _ => sizes,
         }
     }
@@ -267,7 +263,11 @@ fn offset(x: &Tensor) -> Result<Tensor> {
 fn join_stick(y: &Tensor) -> Result<Tensor> {
     let shares = y.narrow(-1, 0, y.dim(-1) - 1);
     let rest = shares.cumsum(-1).neg().add(1);
-    let least = if y.dtype()? == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    let least = if y.dtype()? == DType::F64 {
+        f64::MIN_POSITIVE
+    } else {
+        f64::from(f32::MIN_POSITIVE)
+    };
     let rest = rest.clamp_min(least);
     let odds = shares.log().sub(rest.log());
     let count = Tensor::from_dim(shares.dim(-1)).cast(DType::F64);

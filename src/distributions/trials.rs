@@ -1,12 +1,12 @@
 //! Distributions of trials with two outcomes.
 
+use super::Distribution;
 use super::draw;
 use super::parameters::Chance;
 use super::support::{Support, leading};
-use super::Distribution;
+use crate::autograd::no_grad;
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
-use crate::autograd::no_grad;
 use crate::ops::attempt;
 use crate::tensor::{Argument, Dim, Tensor};
 

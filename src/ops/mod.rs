@@ -36,10 +36,8 @@ mod split;
 mod stats;
 mod window;
 
-pub(crate) use composite::{
-    attempt, attempt_all, attempt_pair, bad_shape, floating, tensor_of,
-};
 pub use attention::{AttentionOptions, BagMode, BagOptions, HeadWeights};
+pub(crate) use composite::{attempt, attempt_all, attempt_pair, bad_shape, floating, tensor_of};
 pub use custom::ElementFn;
 pub use extremes::{Interpolation, Unique};
 pub use fft::{FftNOptions, FftNorm, FftOptions};

@@ -1,4 +1,5 @@
-//! Random choices and counts: Bernoulli, binomial, Poisson and geometric numbers, categories.
+//! Random choices and counts: Bernoulli, binomial, Poisson and geometric numbers, categories. No
+//! gradients flow through them.
 
 use super::base::{check_floating, open_unit_numbers, unit_numbers, wide};
 use super::rejection::{first_accepted, with_candidates};
@@ -13,7 +14,7 @@ impl Tensor {
     pub fn bernoulli(&self) -> Tensor {
         attempt(|| {
             let dtype = check_floating("bernoulli", self)?;
-            let p = self.cast(wide(dtype)).probabilities();
+            let p = self.detach().cast(wide(dtype)).probabilities();
             let drawn = unit_numbers(&p.sizes()?, wide(dtype)).lt(p);
             Ok(drawn.cast(dtype))
         })
@@ -55,7 +56,7 @@ impl Tensor {
                 let error = bad_shape("multinomial", message).operand(self.note("weights"));
                 return Err(error.hint("weights are one row or a matrix of rows"));
             }
-            let weights = self.cast(DType::F64);
+            let weights = self.detach().cast(DType::F64);
             let valid = weights.ge(0).bitwise_and(weights.isfinite());
             let weights = weights.require(&valid, "weights are finite and not negative");
             Ok(match replacement {
@@ -70,7 +71,7 @@ impl Tensor {
     pub fn poisson(&self) -> Tensor {
         attempt(|| {
             let dtype = check_floating("poisson", self)?;
-            let rate = self.cast(DType::F64);
+            let rate = self.detach().cast(DType::F64);
             let rate = rate.require(&rate.ge(0), "Poisson rates are not negative");
             let few = few(&poisson_weights(&rate)?, &rate.sizes()?)?;
             let many = many_events(&rate.maximum(FEW))?;
@@ -84,8 +85,8 @@ impl Tensor {
         attempt(|| {
             let (count, p) = common_floating(self.into(), probability.into())?;
             let dtype = check_floating("binomial", &count)?;
-            let p = p.cast(DType::F64).probabilities();
-            let count = count.cast(DType::F64);
+            let p = p.detach().cast(DType::F64).probabilities();
+            let count = count.detach().cast(DType::F64);
             let valid = count.ge(0).bitwise_and(count.eq(count.floor()));
             let count = count.require(&valid, "numbers of trials are whole and not negative");
             // Successes are counted with the rarer outcome.

@@ -10,7 +10,7 @@ use lazulite_ir::DType;
 
 impl Tensor {
     /// Normal numbers with these means and standard deviations, which broadcast; where a deviation is 0
-    /// the mean itself.
+    /// the mean itself. No gradients flow through draws; `distributions` has those that they flow through.
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -23,6 +23,7 @@ impl Tensor {
         attempt(|| {
             let (mean, std) = common_floating(mean.into(), std.into())?;
             let dtype = mean.dtype()?;
+            let (mean, std) = (mean.detach(), std.detach());
             let std = std.require(&std.ge(0), "standard deviations are not negative");
             let sizes = mean.broadcast_with(&std).sizes()?;
             Ok(normal_numbers(&sizes, dtype).mul(std).add(mean))
@@ -162,7 +163,7 @@ impl Tensor {
             let hard = soft
                 .zeros_like()
                 .scatter(axis, &chosen, &one.broadcast_with(&chosen));
-            Ok(hard.sub(&soft).add(soft))
+            Ok(hard.sub(soft.detach()).add(soft))
         })
     }
 

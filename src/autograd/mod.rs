@@ -14,6 +14,7 @@ mod gradient;
 mod leaf;
 mod mode;
 mod reach;
+mod tape;
 
 pub use backward::Gradients;
 pub use check::{GradCheck, gradcheck, gradgradcheck};
@@ -23,8 +24,10 @@ pub(crate) use function::Function;
 pub use function::{Context, CustomFunction, custom_function};
 pub use functional::{Pullback, hessian, hvp, jacobian, vhp, vjp};
 pub(crate) use gradient::GradientSpec;
+pub(crate) use gradient::fitting;
 pub use gradient::{GradOptions, grad, grad_with};
 pub use leaf::HookHandle;
 pub(crate) use leaf::Leaf;
 pub(crate) use mode::grad_enabled;
 pub use mode::{enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
+pub use tape::GradientTape;

@@ -1,5 +1,7 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod anomaly;
+mod batched_rules;
 mod body;
 mod build;
 mod cache;
@@ -7,16 +9,21 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod region;
 mod rules;
 mod specialise;
 mod trace;
 
+pub use anomaly::detect_anomaly;
+pub(crate) use anomaly::searching;
+pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
 pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, trace};
+pub(crate) use trace::{Trace, address, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
@@ -134,6 +141,9 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 #[track_caller]
 fn compute(trace: &mut Trace) -> Result<Buffers> {
     let dims = constant_dims(trace)?;
+    if anomaly::searching() {
+        anomaly::search(trace).map_err(|e| placed(e, trace))?;
+    }
     let outcome = if options::interpreting() {
         interpret::run(trace)
     } else {

@@ -62,11 +62,12 @@ pub use lazulite_ir::DType;
 pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
+pub use ops::{GeneratorState, fork_rng};
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
-    FftNorm, FftOptions, Generator, GeneratorState, HeadWeights, Index, Interpolation, IntoAxes,
-    IntoIndices, MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode,
-    RunningStats, ScatterReduce, Spacing, TripletOptions, Unique, Window, fork_rng, manual_seed,
+    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
+    IstftOptions, MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode,
+    RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
     strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};

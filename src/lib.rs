@@ -62,7 +62,6 @@ pub use lazulite_ir::DType;
 pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
-pub use ops::{GeneratorState, fork_rng};
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
     FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
@@ -70,6 +69,7 @@ pub use ops::{
     RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
     strided,
 };
+pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
 /// What most programs need.

@@ -76,7 +76,7 @@ fn continuous_numbers_have_their_moments() {
     let half = f64s(half);
     assert!(half.iter().all(|v| (0.0..1.0).contains(v)));
     check("rand bf16", &half, 0.5 - 1.0 / 512.0, 1.0 / 12.0, 1.8);
-    let inner = f64s(Tensor::normal(&Tensor::full([COUNT], 4.0), 0.5));
+    let inner = f64s(Tensor::normal(Tensor::full([COUNT], 4.0), 0.5));
     check("normal", &inner, 4.0, 0.25, 3.0);
 }
 
@@ -280,7 +280,7 @@ fn what_cannot_be_drawn_is_an_error() {
         x(-1.0).multinomial(1, true),
         x(0.0).multinomial(1, true),
         x(f64::INFINITY).multinomial(1, false),
-        Tensor::normal(0.0, &x(-1.0)),
+        Tensor::normal(0.0, x(-1.0)),
         own.clone().normal_(0.0, -1.0).clone(),
         own.clone().exponential_(0.0).clone(),
         own.clone().geometric_(1.0).clone(),

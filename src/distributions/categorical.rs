@@ -80,7 +80,7 @@ impl Distribution for Categorical {
         attempt(|| {
             // Logarithms of probabilities kept from 0 are finite; what cannot be must not be drawn.
             let possible = self.probs.gt(0);
-            let logits = possible.where_(&self.logits.detach(), f64::NEG_INFINITY);
+            let logits = possible.where_(self.logits.detach(), f64::NEG_INFINITY);
             Ok(logits.add(draw::gumbels(shape, &logits)?).argmax(-1))
         })
     }

@@ -270,7 +270,7 @@ impl Distribution for Binomial {
         attempt(|| {
             let sizes = draw::sizes(shape, &self.total_count)?;
             let count = self.total_count.detach().expand(sizes.clone());
-            Ok(no_grad(|| count.binomial(&self.probs().expand(sizes))))
+            Ok(no_grad(|| count.binomial(self.probs().expand(sizes))))
         })
     }
 

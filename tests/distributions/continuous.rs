@@ -17,61 +17,56 @@ fn cases() -> Vec<Case> {
         (name, Box::new(d), low, high)
     }
     vec![
-        case("normal", Normal::new(&n(0.7), &n(1.3)), minus, INFINITY),
-        case("uniform", Uniform::new(&n(-1.0), &n(2.5)), -1.0, 2.5),
-        case("laplace", Laplace::new(&n(0.3), &n(0.8)), minus, INFINITY),
-        case("cauchy", Cauchy::new(&n(0.3), &n(0.8)), minus, INFINITY),
-        case("gumbel", Gumbel::new(&n(0.3), &n(0.8)), minus, INFINITY),
-        case("exponential", Exponential::new(&n(1.7)), 0.0, INFINITY),
-        case(
-            "log_normal",
-            LogNormal::new(&n(0.2), &n(0.5)),
-            0.0,
-            INFINITY,
-        ),
-        case("half_normal", HalfNormal::new(&n(1.4)), 0.0, INFINITY),
-        case("half_cauchy", HalfCauchy::new(&n(1.4)), 0.0, INFINITY),
-        case("weibull", Weibull::new(&n(1.4), &n(1.8)), 0.0, INFINITY),
-        case("pareto", Pareto::new(&n(1.5), &n(9.0)), 1.5, INFINITY),
-        case("kumaraswamy", Kumaraswamy::new(&n(1.5), &n(2.5)), 0.0, 1.0),
-        case("gamma", Gamma::new(&n(2.5), &n(1.5)), 0.0, INFINITY),
-        case("gamma, small", Gamma::new(&n(0.3), &n(1.5)), 0.0, INFINITY),
-        case("gamma, large", Gamma::new(&n(30.0), &n(2.0)), 0.0, INFINITY),
-        case("chi2", Chi2::new(&n(3.0)), 0.0, INFINITY),
-        case("beta", Beta::new(&n(0.8), &n(2.5)), 0.0, 1.0),
+        case("normal", Normal::new(n(0.7), n(1.3)), minus, INFINITY),
+        case("uniform", Uniform::new(n(-1.0), n(2.5)), -1.0, 2.5),
+        case("laplace", Laplace::new(n(0.3), n(0.8)), minus, INFINITY),
+        case("cauchy", Cauchy::new(n(0.3), n(0.8)), minus, INFINITY),
+        case("gumbel", Gumbel::new(n(0.3), n(0.8)), minus, INFINITY),
+        case("exponential", Exponential::new(n(1.7)), 0.0, INFINITY),
+        case("log_normal", LogNormal::new(n(0.2), n(0.5)), 0.0, INFINITY),
+        case("half_normal", HalfNormal::new(n(1.4)), 0.0, INFINITY),
+        case("half_cauchy", HalfCauchy::new(n(1.4)), 0.0, INFINITY),
+        case("weibull", Weibull::new(n(1.4), n(1.8)), 0.0, INFINITY),
+        case("pareto", Pareto::new(n(1.5), n(9.0)), 1.5, INFINITY),
+        case("kumaraswamy", Kumaraswamy::new(n(1.5), n(2.5)), 0.0, 1.0),
+        case("gamma", Gamma::new(n(2.5), n(1.5)), 0.0, INFINITY),
+        case("gamma, small", Gamma::new(n(0.3), n(1.5)), 0.0, INFINITY),
+        case("gamma, large", Gamma::new(n(30.0), n(2.0)), 0.0, INFINITY),
+        case("chi2", Chi2::new(n(3.0)), 0.0, INFINITY),
+        case("beta", Beta::new(n(0.8), n(2.5)), 0.0, 1.0),
         case(
             "student_t",
-            StudentT::new(&n(7.0), &n(0.5), &n(1.2)),
+            StudentT::new(n(7.0), n(0.5), n(1.2)),
             minus,
             INFINITY,
         ),
         case(
             "fisher_snedecor",
-            FisherSnedecor::new(&n(4.0), &n(12.0)),
+            FisherSnedecor::new(n(4.0), n(12.0)),
             0.0,
             INFINITY,
         ),
         case(
             "von_mises",
-            VonMises::new(&n(0.4), &n(2.0)),
+            VonMises::new(n(0.4), n(2.0)),
             -std::f64::consts::PI,
             std::f64::consts::PI,
         ),
         case(
             "relaxed_bernoulli",
-            RelaxedBernoulli::new(&n(0.8), &n(0.3)),
+            RelaxedBernoulli::new(n(0.8), n(0.3)),
             0.0,
             1.0,
         ),
         case(
             "continuous_bernoulli",
-            ContinuousBernoulli::new(&n(0.2)),
+            ContinuousBernoulli::new(n(0.2)),
             0.0,
             1.0,
         ),
         case(
             "continuous_bernoulli, even",
-            ContinuousBernoulli::new(&n(0.5)),
+            ContinuousBernoulli::new(n(0.5)),
             0.0,
             1.0,
         ),
@@ -79,7 +74,7 @@ fn cases() -> Vec<Case> {
         case("transformed", transformed(), bent(0.8), bent(1.6)),
         case(
             "independent",
-            Independent::new(Normal::new(&n(0.0), &n(1.0)), 0),
+            Independent::new(Normal::new(n(0.0), n(1.0)), 0),
             minus,
             INFINITY,
         ),
@@ -88,7 +83,7 @@ fn cases() -> Vec<Case> {
 
 fn mixture() -> MixtureSameFamily<Normal> {
     let pair = |a: f64, b: f64| Tensor::from_vec(vec![a, b], [2]);
-    let normal = Normal::new(&pair(-1.0, 2.0), &pair(0.5, 1.0));
+    let normal = Normal::new(pair(-1.0, 2.0), pair(0.5, 1.0));
     MixtureSameFamily::new(Categorical::new(&pair(0.3, 0.7)), normal)
 }
 
@@ -101,11 +96,11 @@ fn bent(x: f64) -> f64 {
 
 fn transformed() -> TransformedDistribution<Normal> {
     let steps = vec![
-        Transform::affine(&n(0.3), &n(-0.6)),
+        Transform::affine(n(0.3), n(-0.6)),
         Transform::Tanh,
-        Transform::affine(&n(1.2), &n(0.4)),
+        Transform::affine(n(1.2), n(0.4)),
         Transform::Softplus,
-        Transform::power(&n(1.5)),
+        Transform::power(n(1.5)),
         Transform::Exp.inverse(),
         Transform::Compose(vec![
             Transform::Sigmoid,
@@ -113,7 +108,7 @@ fn transformed() -> TransformedDistribution<Normal> {
             Transform::Exp,
         ]),
     ];
-    TransformedDistribution::new(Normal::new(&n(0.0), &n(1.0)), steps)
+    TransformedDistribution::new(Normal::new(n(0.0), n(1.0)), steps)
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn gamma_numbers_move_along_their_quantile() {
         for k in 0..6 {
             manual_seed(seed * 100 + k);
             let shape = n(a).with_grad();
-            let x = Gamma::new(&shape, &n(1.0)).rsample(&[]);
+            let x = Gamma::new(&shape, n(1.0)).rsample(&[]);
             let slope = one(&grad(&[&x], &[&shape]).unwrap()[0]);
             let x = one(&x);
             let below = |a: f64| {
@@ -65,7 +65,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "gamma",
         &|a| {
-            let d = Gamma::new(a, &n(2.0));
+            let d = Gamma::new(a, n(2.0));
             (d.rsample(&[count]), d.mean())
         },
         0.6,
@@ -73,7 +73,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "beta",
         &|a| {
-            let d = Beta::new(a, &n(2.0));
+            let d = Beta::new(a, n(2.0));
             (d.rsample(&[count]), d.mean())
         },
         1.3,
@@ -81,7 +81,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "student",
         &|a| {
-            let d = StudentT::new(&n(5.0), a, &n(1.0));
+            let d = StudentT::new(n(5.0), a, n(1.0));
             (d.rsample(&[count]), d.mean())
         },
         0.3,
@@ -89,7 +89,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "fisher",
         &|a| {
-            let d = FisherSnedecor::new(&n(5.0), a);
+            let d = FisherSnedecor::new(n(5.0), a);
             (d.rsample(&[count]), d.mean())
         },
         15.0,
@@ -97,7 +97,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "weibull",
         &|a| {
-            let d = Weibull::new(&n(1.2), a);
+            let d = Weibull::new(n(1.2), a);
             (d.rsample(&[count]), d.mean())
         },
         1.5,
@@ -105,7 +105,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "gumbel",
         &|a| {
-            let d = Gumbel::new(&n(1.2), a);
+            let d = Gumbel::new(n(1.2), a);
             (d.rsample(&[count]), d.mean())
         },
         1.5,
@@ -113,7 +113,7 @@ fn draws_carry_gradients_of_means() {
     check(
         "kumaraswamy",
         &|a| {
-            let d = Kumaraswamy::new(&n(1.2), a);
+            let d = Kumaraswamy::new(n(1.2), a);
             (d.rsample(&[count]), d.mean())
         },
         1.5,
@@ -129,11 +129,13 @@ fn draws_carry_gradients_of_means() {
     );
 }
 
+type Function<'a> = &'a dyn Fn(&[Tensor]) -> Vec<Tensor>;
+
 #[test]
 fn densities_and_entropies_have_gradients() {
     let x = vector(&[0.2, 0.6]);
     let (a, b) = (vector(&[1.3, 2.2]), vector(&[0.7, 1.6]));
-    let functions: [(&str, &dyn Fn(&[Tensor]) -> Vec<Tensor>); 6] = [
+    let functions: [(&str, Function); 6] = [
         ("normal", &|p| {
             vec![Normal::new(&p[0], &p[1]).log_prob(&p[2])]
         }),
@@ -165,14 +167,10 @@ fn densities_and_entropies_have_gradients() {
         assert!(result.is_ok(), "{name}: {}", result.unwrap_err());
     }
     assert!(
-        !Poisson::new(&a.clone().with_grad())
+        !Poisson::new(a.clone().with_grad())
             .sample(&[])
             .requires_grad()
     );
-    assert!(
-        !Normal::new(&a.with_grad(), 1.0)
-            .sample(&[3])
-            .requires_grad()
-    );
+    assert!(!Normal::new(a.with_grad(), 1.0).sample(&[3]).requires_grad());
     assert_eq!(f64s(&n(2.0)), [2.0]);
 }

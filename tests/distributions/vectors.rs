@@ -23,7 +23,7 @@ fn densities_of_shares_integrate_to_one() {
         ),
         (
             "logistic_normal",
-            Box::new(LogisticNormal::new(&vector(&[0.4]), &vector(&[0.8]))),
+            Box::new(LogisticNormal::new(vector(&[0.4]), vector(&[0.8]))),
         ),
     ];
     for (name, d) in cases {
@@ -58,7 +58,7 @@ fn vectors_have_their_moments() {
         ("multinomial", Box::new(Multinomial::new(6, &weights))),
         (
             "independent",
-            Box::new(Independent::new(Gamma::new(&weights, &n(2.0)), 1)),
+            Box::new(Independent::new(Gamma::new(&weights, n(2.0)), 1)),
         ),
     ];
     for (name, d) in cases {
@@ -85,7 +85,7 @@ fn vectors_have_their_moments() {
 
 #[test]
 fn batches_and_events_have_their_sizes() {
-    let normal = Normal::new(&Tensor::zeros([4, 1]), &Tensor::ones([3]));
+    let normal = Normal::new(Tensor::zeros([4, 1]), Tensor::ones([3]));
     let dims = |d: &dyn Distribution| -> (Vec<i64>, Vec<i64>) {
         let values = |list: Vec<Dim>| list.iter().map(|d| d.value().unwrap()).collect();
         (values(d.batch_shape()), values(d.event_shape()))
@@ -113,7 +113,7 @@ fn batches_and_events_have_their_sizes() {
         mixture.log_prob(&Tensor::zeros([2, 4])).dims().unwrap(),
         [2, 4]
     );
-    let empty = Normal::new(&Tensor::zeros([0, 2]), 1.0);
+    let empty = Normal::new(Tensor::zeros([0, 2]), 1.0);
     assert_eq!(empty.sample(&[3]).dims().unwrap(), [3, 0, 2]);
 }
 
@@ -121,8 +121,8 @@ fn batches_and_events_have_their_sizes() {
 fn draws_repeat_for_a_seed_at_any_number_of_threads() {
     let draw = || {
         manual_seed(43);
-        let gamma = Gamma::new(&Tensor::full([500], 0.7), 1.0);
-        let angles = VonMises::new(&Tensor::zeros([500]), 1.5);
+        let gamma = Gamma::new(Tensor::full([500], 0.7), 1.0);
+        let angles = VonMises::new(Tensor::zeros([500]), 1.5);
         let counts = Multinomial::new(30, &Tensor::ones([500, 4]));
         [
             f64s(&gamma.sample(&[3])),

@@ -8,23 +8,23 @@ const COUNT: usize = 20_000;
 
 fn cases() -> Vec<(&'static str, Box<dyn Distribution>, usize)> {
     vec![
-        ("bernoulli", Box::new(Bernoulli::new(&n(0.3))), 2),
+        ("bernoulli", Box::new(Bernoulli::new(n(0.3))), 2),
         (
             "bernoulli, logits",
-            Box::new(Bernoulli::from_logits(&n(-0.4))),
+            Box::new(Bernoulli::from_logits(n(-0.4))),
             2,
         ),
-        ("binomial", Box::new(Binomial::new(&n(9.0), &n(0.35))), 10),
+        ("binomial", Box::new(Binomial::new(n(9.0), n(0.35))), 10),
         (
             "binomial, logits",
-            Box::new(Binomial::from_logits(&n(40.0), &n(0.7))),
+            Box::new(Binomial::from_logits(n(40.0), n(0.7))),
             41,
         ),
-        ("geometric", Box::new(Geometric::new(&n(0.3))), 120),
-        ("poisson", Box::new(Poisson::new(&n(3.5))), 60),
+        ("geometric", Box::new(Geometric::new(n(0.3))), 120),
+        ("poisson", Box::new(Poisson::new(n(3.5))), 60),
         (
             "negative_binomial",
-            Box::new(NegativeBinomial::new(&n(3.5), &n(0.4))),
+            Box::new(NegativeBinomial::new(n(3.5), n(0.4))),
             150,
         ),
         (
@@ -103,7 +103,7 @@ fn what_cannot_be_is_an_error() {
         Bernoulli::new(0.5).log_prob(&Tensor::full([1], 0.5)),
         Categorical::new(&Tensor::ones([3])).log_prob(&Tensor::full([1], 3.0)),
         Dirichlet::new(&Tensor::ones([3])).log_prob(&Tensor::ones([3])),
-        Normal::new(&Tensor::zeros([2]), &Tensor::ones([3])).mean(),
+        Normal::new(Tensor::zeros([2]), Tensor::ones([3])).mean(),
         Cauchy::new(0.0, 1.0).enumerate_support(true),
         Poisson::new(1.0).rsample(&[2]),
         Poisson::new(1.0).entropy(),

@@ -225,7 +225,9 @@ impl Node {
         let operands = match &mut *state {
             State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
         };
-        let (kept, released) = if self.traits.grad && history == History::Kept {
+        let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
+        let keep = self.traits.grad && history == History::Kept && operands.iter().any(flows);
+        let (kept, released) = if keep {
             (operands, Operands::new())
         } else {
             (Operands::new(), operands)

@@ -1,9 +1,7 @@
 //! Modules and optimisers through the public interface.
 
 use lazulite::nn::{Layer, LayerNorm, Linear, Lstm, Module, Relu, Sequential, StateDict};
-use lazulite::optim::{
-    Adam, AdamSettings, AdamW, CosineAnnealingLr, Optimizer, Schedule, Sgd, SgdSettings,
-};
+use lazulite::optim::{Adam, AdamSettings, AdamW, Optimizer, Sgd, SgdSettings};
 use lazulite::prelude::*;
 
 #[derive(Module)]

@@ -56,8 +56,10 @@ impl MultiheadAttention {
             t.reshape([batch.clone(), length.clone(), heads.clone(), width])
                 .transpose(1, 2)
         };
-        let mut options = AttentionOptions::default();
-        options.causal = causal;
+        let options = AttentionOptions {
+            causal,
+            ..AttentionOptions::default()
+        };
         let mixed = split(query).scaled_dot_product_attention(&split(key), &split(value), &options);
         let joined = mixed.transpose(1, 2).reshape([batch, length, features]);
         super::Layer::forward(&self.out_proj, &joined)

@@ -1,6 +1,6 @@
 //! Adam, and with decoupled weight decay AdamW.
 
-use super::engine::{Group, Rule, Slots, With};
+use super::engine::{Descent, Group, Rule, Slots};
 use crate::nn::Param;
 use crate::tensor::Tensor;
 
@@ -46,13 +46,13 @@ impl Adam {
         clippy::new_ret_no_self,
         reason = "the name chooses settings of one optimiser"
     )]
-    pub fn new(params: Vec<Param>, rate: f64) -> With<AdamSettings> {
+    pub fn new(params: Vec<Param>, rate: f64) -> Descent<AdamSettings> {
         Adam::with(params, rate, AdamSettings::default())
     }
 
     /// With other settings.
-    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> With<AdamSettings> {
-        With::groups(vec![Group::new(params, settings, rate)])
+    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> Descent<AdamSettings> {
+        Descent::groups(vec![Group::new(params, settings, rate)])
     }
 }
 
@@ -62,7 +62,7 @@ impl AdamW {
         clippy::new_ret_no_self,
         reason = "the name chooses settings of one optimiser"
     )]
-    pub fn new(params: Vec<Param>, rate: f64) -> With<AdamSettings> {
+    pub fn new(params: Vec<Param>, rate: f64) -> Descent<AdamSettings> {
         let settings = AdamSettings {
             weight_decay: 1e-2,
             ..AdamSettings::default()
@@ -71,12 +71,12 @@ impl AdamW {
     }
 
     /// With other settings; the decay is decoupled whatever they say.
-    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> With<AdamSettings> {
+    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> Descent<AdamSettings> {
         let settings = AdamSettings {
             decoupled: true,
             ..settings
         };
-        With::groups(vec![Group::new(params, settings, rate)])
+        Descent::groups(vec![Group::new(params, settings, rate)])
     }
 }
 

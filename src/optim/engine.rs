@@ -121,16 +121,16 @@ pub trait Optimizer {
 }
 
 /// An optimiser of groups with one kind of rule.
-pub struct With<R> {
+pub struct Descent<R> {
     groups: Vec<Group<R>>,
     /// An unreached parameter is an error.
     pub strict: bool,
 }
 
-impl<R: Rule> With<R> {
+impl<R: Rule> Descent<R> {
     /// Of groups.
-    pub fn groups(groups: Vec<Group<R>>) -> With<R> {
-        With {
+    pub fn groups(groups: Vec<Group<R>>) -> Descent<R> {
+        Descent {
             groups,
             strict: false,
         }
@@ -211,7 +211,7 @@ impl Member {
     }
 }
 
-impl<R: Rule> Optimizer for With<R> {
+impl<R: Rule> Optimizer for Descent<R> {
     #[track_caller]
     fn step(&mut self, loss: &Tensor) -> Result<StepReport> {
         let _scope = Scope::pin();

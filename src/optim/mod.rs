@@ -28,6 +28,6 @@ mod schedule;
 mod sgd;
 
 pub use adam::{Adam, AdamSettings, AdamW};
-pub use engine::{Group, Optimizer, Rule, Slots, StepReport, With};
+pub use engine::{Descent, Group, Optimizer, Rule, Slots, StepReport};
 pub use schedule::{CosineAnnealingLr, OneCycleLr, Schedule, StepLr};
 pub use sgd::{Sgd, SgdSettings};

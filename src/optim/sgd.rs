@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::engine::{Group, Rule, Slots, With};
+use super::engine::{Descent, Group, Rule, Slots};
 use crate::nn::Param;
 use crate::tensor::Tensor;
 
@@ -32,7 +32,7 @@ impl Default for SgdSettings {
 }
 
 /// Stochastic gradient descent.
-pub type Sgd = With<SgdSettings>;
+pub type Sgd = Descent<SgdSettings>;
 
 impl Sgd {
     /// Without momentum.
@@ -42,7 +42,7 @@ impl Sgd {
 
     /// With settings.
     pub fn with(params: Vec<Param>, rate: f64, settings: SgdSettings) -> Sgd {
-        With::groups(vec![Group::new(params, settings, rate)])
+        Descent::groups(vec![Group::new(params, settings, rate)])
     }
 }
 

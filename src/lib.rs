@@ -29,6 +29,9 @@
 //! assert!(error.to_string().contains("inner sizes 3 and 2 differ"));
 //! ```
 
+// What the derives write must be found from within this crate as well.
+extern crate self as lazulite;
+
 mod autograd;
 mod cell;
 mod compile;
@@ -40,7 +43,9 @@ mod error;
 mod host;
 mod inspect;
 mod location;
+pub mod nn;
 mod ops;
+pub mod optim;
 mod tensor;
 
 pub use autograd::{

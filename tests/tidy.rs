@@ -242,10 +242,11 @@ fn crates_depend_downwards_only() {
         (
             ".",
             (
-                &["ir", "passes", "codegen", "runtime", "stub"],
+                &["ir", "macros", "passes", "codegen", "runtime", "stub"],
                 &["ir", "passes", "codegen", "runtime", "stub"],
             ),
         ),
+        ("macros", (&[], &[])),
         ("cli", (&["lazulite"], &["lazulite"])),
         ("conformance", (&["lazulite"], &[])),
         ("bench", (&["lazulite", "ir", "passes"], &[])),

@@ -392,7 +392,10 @@ fn d11_6_composites_keep_their_name_until_they_are_inlined() {
     let x = Tensor::randn([3, 4]);
     let y = x.softmax(-1).gelu();
     let trace = lazulite::dump(&[&y], lazulite::Stage::Trace).unwrap();
-    assert!(trace.contains("softmax(-1)") && trace.contains("gelu"), "{trace}");
+    assert!(
+        trace.contains("softmax(-1)") && trace.contains("gelu"),
+        "{trace}"
+    );
     let inlined = lazulite::dump(&[&y], lazulite::Stage::Inline).unwrap();
     assert!(!inlined.contains("= call "), "{inlined}");
 }

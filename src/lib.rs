@@ -37,6 +37,7 @@ mod cell;
 mod compile;
 mod control;
 mod display;
+pub mod distributions;
 mod element;
 mod engine;
 mod error;
@@ -75,6 +76,7 @@ pub use ops::{
     RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
     strided,
 };
+pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
 /// What most programs need.

@@ -226,7 +226,7 @@ fn checkpoints_compute_again_instead_of_keeping() {
     let layers = |x: &[Tensor]| vec![x[0].matmul(&a).tanh().matmul(&b)];
     let gradients = |y: &Tensor| grad(&[&y.square().sum(..)], &[&a, &b]).unwrap();
     let (plain, again) = (
-        gradients(&layers(&[x.clone()])[0]),
+        gradients(&layers(std::slice::from_ref(&x))[0]),
         gradients(&checkpoint(layers, &[&x])[0]),
     );
     let products = |g: &[Tensor]| {

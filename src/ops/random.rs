@@ -110,7 +110,7 @@ impl Generator {
     /// Uniform numbers in [0, 1), f32.
     #[track_caller]
     pub fn rand(&self, dims: impl IntoDims) -> Tensor {
-        unit_interval(&random_bits(self, dims, DType::U32))
+        unit_interval(&random_bits(self, dims, DType::U32)).named("rand", &[])
     }
 
     /// Standard normal numbers, f32.
@@ -121,7 +121,8 @@ impl Generator {
         let radius = unit_interval(&bits.cast(DType::U32)).neg().add(1);
         let angle = unit_interval(&bits.bitwise_right_shift(32).cast(DType::U32));
         let radius = radius.log().mul(-2).sqrt();
-        radius.mul(angle.mul(std::f64::consts::TAU).cos())
+        let normal = radius.mul(angle.mul(std::f64::consts::TAU).cos());
+        normal.named("randn", &[])
     }
 
     /// Integers from `low` up to but not including `high`, i64.

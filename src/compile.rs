@@ -322,7 +322,7 @@ fn rebuilt<O: Outputs>(results: Vec<Tensor>) -> Result<O> {
 
 /// Lists the program after computing everything expensive that does not depend on parameters.
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
-    let listed = trace(roots, false);
+    let listed = trace(roots, None);
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
@@ -340,7 +340,7 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     }
     drop(listed);
     engine::realize(&constants)?;
-    Ok(trace(roots, false))
+    Ok(trace(roots, None))
 }
 
 impl Replay {

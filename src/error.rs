@@ -92,9 +92,16 @@ impl Error {
         self
     }
 
-    /// The same with the place as text.
+    /// The same with the place as text, and the trail on a second line where the operation has one.
     pub(crate) fn located(mut self, location: String) -> Error {
-        Arc::make_mut(&mut self.0).location = location;
+        let inner = Arc::make_mut(&mut self.0);
+        match location.split_once('\n') {
+            Some((place, trail)) => {
+                inner.location = place.to_string();
+                inner.trail = Some(trail.into());
+            }
+            None => inner.location = location,
+        }
         self
     }
 

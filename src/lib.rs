@@ -29,18 +29,24 @@
 //! assert!(error.to_string().contains("inner sizes 3 and 2 differ"));
 //! ```
 
+// What the derives write must be found from within this crate as well.
+extern crate self as lazulite;
+
 mod autograd;
 mod cell;
 mod compile;
 mod control;
 mod display;
+pub mod distributions;
 mod element;
 mod engine;
 mod error;
 mod host;
 mod inspect;
 mod location;
+pub mod nn;
 mod ops;
+pub mod optim;
 mod tensor;
 
 pub use autograd::{
@@ -68,6 +74,7 @@ pub use ops::{
     RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
     strided,
 };
+pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
 /// What most programs need.

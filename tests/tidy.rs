@@ -241,10 +241,11 @@ fn crates_depend_downwards_only() {
         (
             ".",
             (
-                &["ir", "passes", "codegen", "runtime"],
+                &["ir", "macros", "passes", "codegen", "runtime"],
                 &["ir", "passes", "codegen", "runtime"],
             ),
         ),
+        ("macros", (&[], &[])),
         ("cli", (&["lazulite"], &["lazulite"])),
         ("conformance", (&["lazulite"], &[])),
         ("bench", (&["lazulite", "ir", "passes"], &[])),

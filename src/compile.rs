@@ -175,7 +175,7 @@ where
     /// Runs the function. The result's values are computed.
     #[track_caller]
     pub fn call(&self, inputs: [&Tensor; N]) -> Result<O> {
-        if engine::capturing() {
+        if engine::capturing() || engine::recording_body() {
             // Part of a larger program: recorded into it.
             return self.record(inputs);
         }

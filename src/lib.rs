@@ -32,6 +32,7 @@
 mod autograd;
 mod cell;
 mod compile;
+mod control;
 mod display;
 mod element;
 mod engine;
@@ -50,6 +51,7 @@ pub use autograd::{
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
+pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
@@ -60,10 +62,10 @@ pub use lazulite_passes::Stage;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, Generator,
-    HeadWeights, Index, Interpolation, IntoAxes, IntoIndices, MatrixNorm, Outside, PadMode,
-    Padding, PoolOptions, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
-    TripletOptions, Unique, Window, manual_seed, strided,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
+    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
+    MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode, RunningStats,
+    ScatterReduce, Spacing, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

@@ -11,7 +11,7 @@ use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
 use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Bytes of code that are kept for programs to come.
@@ -19,6 +19,9 @@ const CAPACITY: usize = 64 << 20;
 
 /// Executable memory comes in pages.
 const PAGE: usize = 4096;
+
+/// About what an instruction of a kernel takes as text, with its index expression.
+const INST_BYTES: usize = 256;
 
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
@@ -34,6 +37,13 @@ pub(crate) struct CompiledKernel {
     /// Cost of one outer point in nanoseconds times 1024.
     pub cost: Dim,
     pub can_fault: bool,
+}
+
+impl CompiledKernel {
+    /// Executable memory that it takes.
+    pub fn bytes(&self) -> usize {
+        self.function.region.bytes().next_multiple_of(PAGE)
+    }
 }
 
 /// A compiled kernel as one plan uses it.
@@ -79,6 +89,59 @@ struct Entry {
     used: u64,
 }
 
+impl Entry {
+    /// Bytes that the cache holds for an entry.
+    fn bytes(&self, key: &Key) -> usize {
+        let code = match self.cell.get() {
+            Some(Ok(kernel)) => kernel.bytes(),
+            // What holds no code is bounded too.
+            Some(Err(_)) | None => PAGE,
+        };
+        let insts = key.kernel.stages.iter().map(|s| s.insts.len());
+        code + insts.sum::<usize>() * INST_BYTES
+    }
+}
+
+/// Which entries of a cache to keep when it holds more bytes than `capacity`: those used at this time
+/// or later, which come to three quarters of it. `uses` tells of each entry when it was used and
+/// how many bytes it takes; no two are used at the same time.
+pub fn oldest_kept(mut uses: Vec<(u64, usize)>, capacity: usize) -> Option<u64> {
+    let mut total = uses.iter().fold(0, |sum: usize, u| sum.saturating_add(u.1));
+    if total <= capacity {
+        return None;
+    }
+    uses.sort_unstable();
+    let mut oldest_kept = 0;
+    for (used, bytes) in uses {
+        if total <= capacity / 4 * 3 {
+            break;
+        }
+        total -= bytes.min(total);
+        oldest_kept = used + 1;
+    }
+    Some(oldest_kept)
+}
+
+/// What is known of the compiled kernels of this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KernelStats {
+    /// Kernels compiled.
+    pub compiled: u64,
+    /// Kernels kept for programs to come.
+    pub kept: usize,
+    /// Bytes that these take.
+    pub bytes: usize,
+}
+
+/// What has been compiled so far in this process.
+pub fn kernel_stats() -> KernelStats {
+    with_cache(|cache| KernelStats {
+        compiled: COMPILED.load(Ordering::Relaxed),
+        kept: cache.entries.len(),
+        bytes: cache.entries.iter().map(|(k, e)| e.bytes(k)).sum(),
+    })
+}
+
 #[derive(Default)]
 struct Cache {
     entries: HashMap<Key, Entry, rustc_hash::FxBuildHasher>,
@@ -86,6 +149,8 @@ struct Cache {
 }
 
 static CACHE: Mutex<Option<Cache>> = Mutex::new(None);
+
+static COMPILED: AtomicU64 = AtomicU64::new(0);
 
 fn with_cache<R>(f: impl FnOnce(&mut Cache) -> R) -> R {
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,27 +179,10 @@ impl Cache {
 
     /// Lets go of what was used least recently until three quarters of the capacity are held.
     fn trim(&mut self, capacity: usize) {
-        let bytes = |e: &Entry| match e.cell.get() {
-            Some(Ok(kernel)) => kernel.function.region.bytes().next_multiple_of(PAGE),
-            // What holds no code is bounded too.
-            Some(Err(_)) | None => PAGE,
-        };
-        let mut total: usize = self.entries.values().map(bytes).sum();
-        if total <= capacity {
-            return;
+        let uses = self.entries.iter().map(|(k, e)| (e.used, e.bytes(k)));
+        if let Some(oldest_kept) = oldest_kept(uses.collect(), capacity) {
+            self.entries.retain(|_, e| e.used >= oldest_kept);
         }
-        let mut ages: Vec<(u64, usize)> =
-            self.entries.values().map(|e| (e.used, bytes(e))).collect();
-        ages.sort_unstable();
-        let mut oldest_kept = 0;
-        for (used, bytes) in ages {
-            if total <= capacity / 4 * 3 {
-                break;
-            }
-            total -= bytes;
-            oldest_kept = used + 1;
-        }
-        self.entries.retain(|_, e| e.used >= oldest_kept);
     }
 }
 
@@ -206,6 +254,7 @@ fn compile_canonical(
 }
 
 fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, CodegenError> {
+    COMPILED.fetch_add(1, Ordering::Relaxed);
     verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
@@ -314,7 +363,8 @@ mod tests {
             cell.get().unwrap().clone().unwrap()
         });
         // Numbers 0 and 7 were used last.
-        cache.trim(4 * PAGE);
+        let each = PAGE + kernels[0].stages[0].insts.len() * INST_BYTES;
+        cache.trim(4 * each);
         assert_eq!(cache.entries.len(), 3);
         let held = |kernel| cache.entries.contains_key(&KeyRef { kernel, options });
         assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));

@@ -33,7 +33,7 @@ pub(crate) fn image(plan: &Plan, kernels: &[PlanKernel]) -> Result<(rt::Image, V
 }
 
 /// The runtime's name of an element type.
-fn element(dtype: DType) -> rt::Element {
+pub(crate) fn element(dtype: DType) -> rt::Element {
     match dtype {
         DType::Bool => rt::Element::Bool,
         DType::U8 => rt::Element::U8,

@@ -8,6 +8,7 @@ mod cache;
 mod canonical;
 mod cranelift;
 mod error;
+mod foreign;
 mod image;
 mod jit;
 pub mod lower;
@@ -15,7 +16,9 @@ mod options;
 mod program;
 pub mod vector;
 
+pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
+pub use foreign::{check_foreign, foreign_function};
 pub use options::{CodegenOptions, Level};
 pub use program::{KernelText, compile, inspect};

@@ -20,10 +20,12 @@ pub fn compile(
     let kernels = compile_kernels(&plan.kernels, *options, threads)?;
     let (image, hosts) = image(plan, &kernels)?;
     let code: Vec<KernelFn> = kernels.iter().map(|k| k.code.function.entry).collect();
+    let bytes = kernels.iter().map(|k| k.code.bytes()).sum();
     // SAFETY: the code was lowered from the kernels that the image describes, and touches what they
     // do; the keep-alive holds every region that an entry lies in.
-    unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }
-        .map_err(|e| CodegenError::Malformed(e.to_string()))
+    let program = unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }
+        .map_err(|e| CodegenError::Malformed(e.to_string()))?;
+    Ok(program.with_code_bytes(bytes))
 }
 
 /// What becomes of one kernel on its way to machine code, as text.

@@ -5,7 +5,7 @@ use crate::{Dim, Op, TensorType, Type, TypeError, infer};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A node of one graph.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -80,6 +80,16 @@ pub struct Graph {
     /// The conditions of `guards`: the first message for each is kept.
     stated: FxHashSet<(Dim, Relation, Dim)>,
     known: FxHashMap<u64, SmallVec<[NodeId; 1]>>,
+    content: Content,
+}
+
+/// What has been found out about a graph's content; forgotten when that changes. Regions are hashed and
+/// told apart with every operation that holds them, and may hold each other.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Content {
+    hash: OnceLock<u64>,
+    /// See [`crate::structure`].
+    pub identity: OnceLock<u64>,
 }
 
 impl Graph {
@@ -143,6 +153,7 @@ impl Graph {
     }
 
     fn push(&mut self, op: Op, inputs: Inputs, ty: Type) -> NodeId {
+        self.content = Content::default();
         let id = NodeId(self.nodes.len() as u32);
         self.nodes.push(Node { op, inputs, ty });
         self.sources.push(None);
@@ -184,6 +195,7 @@ impl Graph {
 
     /// Sets the results.
     pub fn set_outputs(&mut self, outputs: impl IntoIterator<Item = NodeId>) {
+        self.content = Content::default();
         self.outputs = outputs.into_iter().collect();
     }
 
@@ -196,12 +208,14 @@ impl Graph {
     pub fn add_guard(&mut self, guard: Guard) {
         let condition = (guard.lhs.clone(), guard.relation, guard.rhs.clone());
         if self.stated.insert(condition) {
+            self.content = Content::default();
             self.guards.push(guard);
         }
     }
 
     /// Puts other conditions in place of all there are; for readers of text, which know the order.
     pub(crate) fn set_guards(&mut self, guards: Vec<Guard>) {
+        self.content = Content::default();
         self.guards.clear();
         self.stated.clear();
         guards.into_iter().for_each(|g| self.add_guard(g));
@@ -215,6 +229,10 @@ impl Graph {
     /// Says where a node comes from; the first word wins.
     pub fn set_source(&mut self, id: NodeId, source: Arc<Source>) {
         self.sources[id.index()].get_or_insert(source);
+    }
+
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
     }
 
     /// The types of the results.
@@ -236,7 +254,11 @@ fn hash_of(op: &Op, inputs: &[NodeId]) -> u64 {
 /// Graphs are equal when they have the same nodes, results and guards; sources do not count.
 impl PartialEq for Graph {
     fn eq(&self, other: &Graph) -> bool {
-        self.nodes == other.nodes && self.outputs == other.outputs && self.guards == other.guards
+        let hashes = self.content.hash.get().zip(other.content.hash.get());
+        hashes.is_none_or(|(a, b)| a == b)
+            && self.nodes == other.nodes
+            && self.outputs == other.outputs
+            && self.guards == other.guards
     }
 }
 
@@ -244,7 +266,12 @@ impl Eq for Graph {}
 
 impl Hash for Graph {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.nodes.hash(state);
-        self.outputs.hash(state);
+        let content = self.content.hash.get_or_init(|| {
+            let mut hasher = rustc_hash::FxHasher::default();
+            self.nodes.hash(&mut hasher);
+            self.outputs.hash(&mut hasher);
+            hasher.finish()
+        });
+        state.write_u64(*content);
     }
 }

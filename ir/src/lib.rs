@@ -34,8 +34,8 @@ pub use error::{RegionProblem, Shape, TypeError};
 pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
 pub use infer::{check_type, infer};
 pub use interp::{
-    Array, ArrayError, Difference, Environment, Fault, ForeignTable, InterpError, SizeOf,
-    Tolerance, bind_sizes, interpret, interpret_in,
+    Array, ArrayError, Difference, Environment, Fault, ForeignFn, ForeignTable, InterpError,
+    SizeOf, Tolerance, bind_sizes, interpret, interpret_in,
 };
 pub use kernel::{
     Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,

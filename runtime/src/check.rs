@@ -1,18 +1,19 @@
 //! The checks of an image that need no sizes: numbers, places, expressions, steps.
 
+use crate::custom::Foreign;
+use crate::foreign::{Library, PartialType};
 use crate::kernels::sort::has_order;
 use crate::link::{Linked, link_library, locate, number};
 use crate::partition::MAX_RANK;
 use crate::{
-    Access, Contract, CustomTarget, Element, HostFn, Image, KernelCall, LoadError, MAX_NESTING,
-    PANEL, Place, Signature, Size, Step, VERSION,
+    Access, Contract, CustomTarget, Element, Image, KernelCall, LoadError, MAX_NESTING, PANEL,
+    Place, Signature, Size, Step, VERSION,
 };
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
 
 /// Checks an image and finds out what linking needs. Library functions are added to `foreign`, which holds
 /// the host functions.
-pub(crate) fn check(image: &Image, foreign: &mut Vec<Arc<HostFn>>) -> Result<Linked, LoadError> {
+pub(crate) fn check(image: &Image, foreign: &mut Vec<Foreign>) -> Result<Linked, LoadError> {
     if image.version != VERSION {
         return Err(LoadError::Version(image.version));
     }
@@ -117,7 +118,7 @@ fn check_tables(image: &Image) -> Result<(), LoadError> {
 struct Walk<'a> {
     image: &'a Image,
     hosts: usize,
-    foreign: &'a mut Vec<Arc<HostFn>>,
+    foreign: &'a mut Vec<Foreign>,
     linked: Linked,
     /// Per slot the first top-level step that writes it.
     first_write: Vec<u32>,
@@ -163,7 +164,9 @@ impl Walk<'_> {
                 outputs,
                 fault,
             } => {
-                self.custom(target, *fault)?;
+                if let Some(function) = self.custom(target, *fault)? {
+                    self.library_types(function, inputs, outputs)?;
+                }
                 self.custom_buffers(inputs, outputs)
             }
             Step::Copy { from, to, bytes } => {
@@ -372,19 +375,40 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn custom(&mut self, target: &CustomTarget, fault: u32) -> Result<(), LoadError> {
+    /// Checks the target; the function if it is one of the library.
+    fn custom(&mut self, target: &CustomTarget, fault: u32) -> Result<Option<Library>, LoadError> {
         self.last_failure = Some(self.top);
         let faults = self.image.faults.len();
         if fault as usize >= faults {
             return Err(number("fault", fault, faults));
         }
         match target {
-            CustomTarget::Host(n) if (*n as usize) < self.hosts => Ok(()),
+            CustomTarget::Host(n) if (*n as usize) < self.hosts => Ok(None),
             CustomTarget::Host(n) => Err(number("host function", *n, self.hosts)),
             CustomTarget::Library(name) => {
-                link_library(name, &mut self.linked.library, self.foreign)
+                link_library(name, &mut self.linked.library, self.foreign).map(Some)
             }
         }
+    }
+
+    /// Operands and results of a library function must be of its types, as far as sizes are constants.
+    fn library_types(
+        &self,
+        function: Library,
+        inputs: &[(u32, Signature)],
+        outputs: &[(u32, Signature)],
+    ) -> Result<(), LoadError> {
+        let partial = |(_, signature): &(u32, Signature)| {
+            let known = |d: &Size| d.as_constant().and_then(|d| usize::try_from(d).ok());
+            (
+                signature.element,
+                signature.dims.iter().map(known).collect(),
+            )
+        };
+        let [operands, results]: [Vec<PartialType>; 2] =
+            [inputs, outputs].map(|list| list.iter().map(partial).collect());
+        let checked = function.check(&operands, &results);
+        checked.or_else(|problem| self.fail(format!("{function}: {problem}")))
     }
 
     /// Carried buffers are written; memory that may be exchanged is so in one way only.

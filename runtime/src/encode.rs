@@ -2,6 +2,7 @@
 //! Reading never panics, whatever the bytes; what was read is still to be validated by linking.
 
 use crate::{Image, VERSION};
+use postcard::ser_flavors::Size;
 use std::fmt;
 
 const MAGIC: [u8; 4] = *b"LZLI";
@@ -43,6 +44,16 @@ impl Image {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&self.version.to_le_bytes());
         postcard::to_extend(self, bytes).map_err(|e| e.to_string())
+    }
+
+    /// About how many bytes of memory the image takes: an encoded byte stands for a word or two.
+    pub(crate) fn footprint(&self) -> usize {
+        const PER_ENCODED_BYTE: usize = 16;
+        let encoded = postcard::serialize_with_flavor(self, Size::default());
+        // Nothing in an image makes the encoder fail.
+        encoded
+            .unwrap_or(usize::MAX)
+            .saturating_mul(PER_ENCODED_BYTE)
     }
 
     /// Reads what [`Image::to_bytes`] wrote.

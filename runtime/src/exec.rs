@@ -5,7 +5,8 @@
 //! the last one that can fail write only results that stand.
 
 use crate::bind::Binding;
-use crate::custom;
+use crate::custom::{Foreign, guarded};
+use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
 use crate::kernels::contract::{Contraction, Tiling, compute_tile};
 use crate::kernels::micro::Number;
@@ -461,22 +462,14 @@ impl Run<'_, '_> {
             let error = RunError::Inconsistent(problem.into());
             return ControlFlow::Break(Some(error));
         }
-        let dims: SmallVec<[&[usize]; 8]> = c.inputs.iter().map(|a| &a.dims[..]).collect();
-        let function = &self.program.foreign[c.function as usize];
         // SAFETY: binding has checked that the buffers have these bytes, all memory is initialised, and
         // results are disjoint from everything else; nothing else runs.
         let result = unsafe {
             let view = |&(at, n): &(*mut u8, usize)| std::slice::from_raw_parts(at.cast_const(), n);
             let view_mut = |&(at, n): &(*mut u8, usize)| std::slice::from_raw_parts_mut(at, n);
             let inputs: SmallVec<[&[u8]; 8]> = inputs.iter().map(view).collect();
-            let mut outputs: SmallVec<[&mut [u8]; 4]> = outputs.iter().map(view_mut).collect();
-            let result = custom::call(&**function, &inputs, &dims, &mut outputs);
-            for (bytes, arg) in outputs.iter_mut().zip(&c.outputs) {
-                if arg.element == Element::Bool {
-                    bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
-                }
-            }
-            result
+            let outputs: SmallVec<[&mut [u8]; 4]> = outputs.iter().map(view_mut).collect();
+            self.foreign(c, &inputs, outputs)
         };
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -487,6 +480,44 @@ impl Run<'_, '_> {
                     location: fault.location.clone(),
                     message,
                 }))
+            }
+        }
+    }
+
+    /// Calls a foreign function.
+    fn foreign(
+        &self,
+        c: &BoundCustom,
+        inputs: &[&[u8]],
+        mut outputs: SmallVec<[&mut [u8]; 4]>,
+    ) -> Result<(), String> {
+        match &self.program.foreign[c.function as usize] {
+            Foreign::Host(function) => {
+                let dims: SmallVec<[&[usize]; 8]> = c.inputs.iter().map(|a| &a.dims[..]).collect();
+                let result = guarded(|| function(inputs, &dims, &mut outputs));
+                for (bytes, arg) in outputs.iter_mut().zip(&c.outputs) {
+                    if arg.element == Element::Bool {
+                        bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
+                    }
+                }
+                result
+            }
+            Foreign::Library(function) => {
+                let operands: SmallVec<[Operand<'_>; 8]> = std::iter::zip(&c.inputs, inputs)
+                    .map(|(arg, bytes)| Operand {
+                        element: arg.element,
+                        dims: &arg.dims,
+                        bytes,
+                    })
+                    .collect();
+                let mut results: SmallVec<[ResultMut<'_>; 4]> = std::iter::zip(&c.outputs, outputs)
+                    .map(|(arg, bytes)| ResultMut {
+                        element: arg.element,
+                        dims: &arg.dims,
+                        bytes,
+                    })
+                    .collect();
+                guarded(|| function.call(&operands, &mut results, self.pool))
             }
         }
     }

@@ -14,6 +14,7 @@ mod custom;
 mod encode;
 mod error;
 mod exec;
+mod foreign;
 pub mod kernels;
 mod link;
 mod memory;
@@ -25,10 +26,14 @@ mod size;
 mod status;
 
 pub use buffer::{Buffer, Plain};
-pub use custom::{HostFn, library, register_library};
+pub use custom::HostFn;
 pub use encode::DecodeError;
 pub use error::{LoadError, RunError};
 pub use exec::StepTime;
+pub use foreign::{
+    Extent, Kind, Library, Operand, PartialType, Pattern, ResultMut, Signature as ForeignSignature,
+    library, library_names,
+};
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};
 pub use pool::{Pool, PoolError};

@@ -6,7 +6,8 @@
 
 use crate::bind::Bindings;
 use crate::check::check;
-use crate::custom::{HostFn, library};
+use crate::custom::{Foreign, HostFn};
+use crate::foreign::{Library, library};
 use crate::kernels::Level;
 use crate::{Image, KernelFn, LoadError, Place};
 use rustc_hash::FxHashMap;
@@ -20,10 +21,11 @@ pub struct Program {
     pub(crate) image: Image,
     pub(crate) code: Vec<KernelFn>,
     /// Host functions, then library functions.
-    pub(crate) foreign: Vec<Arc<HostFn>>,
+    pub(crate) foreign: Vec<Foreign>,
     pub(crate) linked: Linked,
     pub(crate) bindings: Bindings,
     pub(crate) level: Level,
+    footprint: usize,
     /// Owns the memory that the code lies in.
     _keep_alive: Arc<dyn Any + Send + Sync>,
 }
@@ -51,9 +53,10 @@ impl Program {
                 code: entries,
             });
         }
-        let mut foreign = hosts;
+        let mut foreign = hosts.into_iter().map(Foreign::Host).collect();
         let linked = check(&image, &mut foreign)?;
         Ok(Program {
+            footprint: image.footprint(),
             image,
             code,
             foreign,
@@ -68,6 +71,18 @@ impl Program {
     pub fn limited_to(mut self, level: Level) -> Program {
         self.level = level.min(Level::best());
         self
+    }
+
+    /// The same program, whose code is known to take so many bytes.
+    pub fn with_code_bytes(mut self, bytes: usize) -> Program {
+        self.footprint = self.footprint.saturating_add(bytes);
+        self
+    }
+
+    /// About how many bytes of memory the program holds while it does not run, with its code if that
+    /// was stated.
+    pub fn footprint(&self) -> usize {
+        self.footprint
     }
 
     /// What the program was made of.
@@ -165,18 +180,18 @@ pub(crate) fn locate(image: &Image) -> Result<(Vec<Located>, Vec<u32>), LoadErro
     Ok((located.into_iter().flatten().collect(), roots))
 }
 
-/// Finds a library function's position among the foreign ones, looking it up the first time.
+/// Finds a library function, and its position among the foreign ones, where it is entered the first time.
 pub(crate) fn link_library(
     name: &str,
     linked: &mut FxHashMap<String, u32>,
-    foreign: &mut Vec<Arc<HostFn>>,
-) -> Result<(), LoadError> {
-    if !linked.contains_key(name) {
-        let function = library(name).ok_or_else(|| LoadError::Library(name.to_owned()))?;
-        linked.insert(name.to_owned(), foreign.len() as u32);
-        foreign.push(function);
-    }
-    Ok(())
+    foreign: &mut Vec<Foreign>,
+) -> Result<Library, LoadError> {
+    let function = library(name).ok_or_else(|| LoadError::Library(name.to_owned()))?;
+    linked.entry(name.to_owned()).or_insert_with(|| {
+        foreign.push(Foreign::Library(function));
+        foreign.len() as u32 - 1
+    });
+    Ok(function)
 }
 
 /// The error for a number that is not below `count`.

@@ -50,6 +50,50 @@ impl Element {
             Element::C128 => 16,
         }
     }
+
+    /// The name in messages and in names of library functions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Element::Bool => "bool",
+            Element::U8 => "u8",
+            Element::U16 => "u16",
+            Element::U32 => "u32",
+            Element::U64 => "u64",
+            Element::I8 => "i8",
+            Element::I16 => "i16",
+            Element::I32 => "i32",
+            Element::I64 => "i64",
+            Element::F16 => "f16",
+            Element::BF16 => "bf16",
+            Element::F32 => "f32",
+            Element::F64 => "f64",
+            Element::C64 => "c64",
+            Element::C128 => "c128",
+        }
+    }
+
+    /// True for complex numbers.
+    pub const fn is_complex(self) -> bool {
+        matches!(self, Element::C64 | Element::C128)
+    }
+
+    /// The type of a complex number's parts; other types stay as they are.
+    pub const fn real(self) -> Element {
+        match self {
+            Element::C64 => Element::F32,
+            Element::C128 => Element::F64,
+            other => other,
+        }
+    }
+
+    /// The complex type with parts of this type; types that are no such parts stay as they are.
+    pub const fn complex(self) -> Element {
+        match self {
+            Element::F32 => Element::C64,
+            Element::F64 => Element::C128,
+            other => other,
+        }
+    }
 }
 
 /// An instruction of the postfix size language. Operands are popped, the result is pushed; any

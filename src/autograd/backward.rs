@@ -166,7 +166,7 @@ impl Tensor {
     #[track_caller]
     pub fn backward_with(&self, options: &Gradients) -> Result<()> {
         let _scope = Scope::pin();
-        if engine::capturing() {
+        if engine::capturing() || engine::recording_body() {
             let message = "inside a captured function nothing is computed, so nothing is collected";
             return Err(Error::new(ErrorKind::Capture, "backward", message)
                 .at(Place::here())

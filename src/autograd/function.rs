@@ -7,7 +7,10 @@ use crate::tensor::{
     Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits,
 };
 use lazulite_ir::TensorType;
-use std::sync::Arc;
+use rustc_hash::FxHashMap;
+use std::any::TypeId;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// A function whose derivative is not that of the operations it is made of.
 ///
@@ -70,6 +73,8 @@ impl Context {
 /// here: nodes let go of long chains without recursion.
 pub(crate) struct Function {
     function: Box<dyn CustomFunction>,
+    /// Equal only for functions that do the same.
+    identity: u64,
     inputs: usize,
     needed: Vec<bool>,
     results: Vec<Arc<TensorType>>,
@@ -85,11 +90,29 @@ impl std::fmt::Debug for Function {
 #[track_caller]
 pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
     let _scope = Scope::pin();
-    apply(Box::new(function), inputs).unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+    let identity = identity_of(&function);
+    apply(Box::new(function), identity, inputs)
+        .unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+}
+
+/// Functions without state are the same whenever their type is; of others nobody knows.
+fn identity_of<F: CustomFunction>(_: &F) -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static KNOWN: LazyLock<Mutex<FxHashMap<TypeId, u64>>> = LazyLock::new(Mutex::default);
+    let next = || NEXT.fetch_add(1, Relaxed);
+    if size_of::<F>() > 0 {
+        return next();
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(TypeId::of::<F>()).or_insert_with(next)
 }
 
 #[track_caller]
-fn apply(function: Box<dyn CustomFunction>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+fn apply(
+    function: Box<dyn CustomFunction>,
+    identity: u64,
+    inputs: &[&Tensor],
+) -> Result<Vec<Tensor>> {
     let owned: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
     let needed: Vec<bool> = owned.iter().map(Tensor::requires_grad).collect();
     let mut context = Context {
@@ -106,6 +129,7 @@ fn apply(function: Box<dyn CustomFunction>, inputs: &[&Tensor]) -> Result<Vec<Te
     }
     let shared = Arc::new(Function {
         function,
+        identity,
         inputs: inputs.len(),
         needed,
         results: types,
@@ -125,6 +149,7 @@ fn apply(function: Box<dyn CustomFunction>, inputs: &[&Tensor]) -> Result<Vec<Te
         let traits = rest.iter().filter_map(Operand::node).map(|n| n.traits);
         let traits = traits.fold(node.traits, |a, b| Traits {
             heavy: false,
+            constant: false,
             grad: true,
             from_gradient: a.from_gradient | b.from_gradient,
             level: a.level.max(b.level),
@@ -137,6 +162,56 @@ fn apply(function: Box<dyn CustomFunction>, inputs: &[&Tensor]) -> Result<Vec<Te
 }
 
 impl Function {
+    /// Equal only for functions that do the same.
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Cotangents of all differentiable operands (the value, the inputs, what was saved) from that of
+    /// one result alone.
+    pub fn pull_alone(
+        &self,
+        index: usize,
+        operands: &[Tensor],
+        cotangent: &Tensor,
+    ) -> Result<Vec<Tensor>> {
+        let mut all: Vec<Tensor> = self.results.iter().map(|ty| Tensor::zeros_of(ty)).collect();
+        if let Some(own) = all.get_mut(index) {
+            *own = cotangent.clone();
+        }
+        let (inputs, saved) = operands[1..].split_at(self.inputs);
+        let context = Context {
+            saved: saved.to_vec(),
+            needed: self.needed.clone(),
+        };
+        let mut found = vec![None];
+        found.extend(self.function.backward(&context, &all)?);
+        if found.len() != self.inputs + 1 {
+            return Err(self.miscounted(found.len() - 1));
+        }
+        let mut cotangents = Vec::new();
+        for (i, operand) in operands
+            .iter()
+            .enumerate()
+            .filter(|(_, o)| o.is_differentiable())
+        {
+            cotangents.push(match found.get(i).cloned().flatten() {
+                Some(own) => {
+                    super::gradient::fitting("custom_function", own, inputs[i - 1].node()?)?
+                }
+                None => operand.zeros_like(),
+            });
+        }
+        Ok(cotangents)
+    }
+
+    #[track_caller]
+    fn miscounted(&self, found: usize) -> Error {
+        let inputs = self.inputs;
+        let message = format!("the backward gave {found} cotangents for {inputs} inputs");
+        Error::new(ErrorKind::Argument, "custom_function", message).at(Place::here())
+    }
+
     /// The inputs that have a cotangent, with it, from the cotangents of some `results`.
     #[track_caller]
     pub fn pull(
@@ -173,13 +248,7 @@ impl Function {
         };
         let found = self.function.backward(&context, &all)?;
         if found.len() != self.inputs {
-            let message = format!(
-                "the backward gave {} cotangents for {} inputs",
-                found.len(),
-                self.inputs
-            );
-            let error = Error::new(ErrorKind::Argument, "custom_function", message);
-            return Err(error.at(Place::here()));
+            return Err(self.miscounted(found.len()));
         }
         let mut pulled = Vec::new();
         for ((node, cotangent), needed) in inputs.iter().zip(found).zip(&self.needed) {

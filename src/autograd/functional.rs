@@ -2,9 +2,10 @@
 
 use super::gradient::{GradOptions, grad_with};
 use super::mode::enable_grad;
+use crate::control::vmap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::Tensor;
+use crate::tensor::{Dim, Tensor, internal};
 
 /// The function that [`vjp`] returns: from cotangents of the results to those of the arguments.
 pub struct Pullback {
@@ -129,19 +130,19 @@ pub fn jacobian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<
     let _scope = Scope::pin();
     let (y, pullback) = vjp(|x| vec![function(&x[0])], &[x])?;
     let y = &y[0];
-    let count = y.numel()?;
+    let count = y.dims()?.iter().product::<usize>();
     let units = Tensor::eye(count).type_as(y);
     let dims = y.sizes()?;
-    let mut rows = Vec::with_capacity(count);
-    for i in 0..count {
-        let unit = units.select(0, i as i64).reshape(dims.clone());
-        rows.extend(pullback.call(&[&unit])?);
-    }
-    let shape: Vec<_> = dims.into_iter().chain(x.sizes()?).collect();
-    if rows.is_empty() {
-        return Ok(Tensor::zeros(shape).type_as(x));
-    }
-    Ok(Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0).reshape(shape))
+    let shape: Vec<Dim> = dims.iter().cloned().chain(x.sizes()?).collect();
+    let row = |unit: &[Tensor]| {
+        let found = pullback.call(&[&unit[0].reshape(dims.clone())]);
+        found.unwrap_or_else(|e| vec![Tensor::error(e)])
+    };
+    let mut rows = vmap(row, &[&units]);
+    let rows = rows
+        .pop()
+        .ok_or_else(|| internal("jacobian", "there is no result"))?;
+    Ok(rows.reshape(shape))
 }
 
 /// The second derivatives of a function whose result has one element.

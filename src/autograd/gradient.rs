@@ -1,7 +1,8 @@
 //! Recording gradients, and asking for them.
 
 use super::mode::set_grad_enabled;
-use super::reach::{Reach, Stop};
+use super::reach::{Reach, Stop, between};
+use crate::engine::recording_body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{
@@ -15,6 +16,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct GradientSpec {
     pub ends: Vec<EndSpec>,
+    /// Inside of a function: addresses of the nodes from outside of it on the way from the ends to the
+    /// wanted tensors.
+    pub outside: Vec<usize>,
 }
 
 /// An end that gradients flow from.
@@ -128,7 +132,12 @@ impl Sweep {
             });
         }
         operands.extend(wrt.iter().cloned().map(Operand::Node));
-        let spec = Recorded::Gradient(Box::new(GradientSpec { ends }));
+        let outside = if recording_body() {
+            between(self.ends.iter().map(|e| &e.node), wrt)
+        } else {
+            Vec::new()
+        };
+        let spec = Recorded::Gradient(Box::new(GradientSpec { ends, outside }));
         let all = record_node(spec, first.ty.clone(), operands, true);
         let items = (0..).zip(wrt).map(|(index, node)| {
             let traits = Traits {
@@ -185,7 +194,7 @@ fn end(output: &Tensor, cotangent: Option<Tensor>) -> Result<End> {
 
 /// A cotangent in the type of the tensor it belongs to.
 #[track_caller]
-pub(super) fn fitting(op: &'static str, cotangent: Tensor, node: &Arc<Node>) -> Result<Tensor> {
+pub(crate) fn fitting(op: &'static str, cotangent: Tensor, node: &Arc<Node>) -> Result<Tensor> {
     let own = cotangent.node()?;
     let known = |dims: &[lazulite_ir::Dim]| dims.iter().all(|d| d.as_const().is_some());
     let differs = own.ty.dims != node.ty.dims && known(&own.ty.dims) && known(&node.ty.dims);

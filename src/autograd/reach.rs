@@ -1,6 +1,7 @@
 //! What gradients reach on their way from results backwards, in the recorded program.
 
 use super::function::Function;
+use crate::engine::address;
 use crate::tensor::{Node, Operand, Operands, Recorded};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -31,29 +32,50 @@ struct Frame {
     next: usize,
 }
 
+/// Every node that gradients reach from `ends` with what it was computed from, operands before users.
+fn walk<'n>(ends: impl IntoIterator<Item = &'n Arc<Node>>) -> Vec<(Arc<Node>, Operands)> {
+    let mut order = Vec::new();
+    let mut seen: FxHashSet<*const Node> = FxHashSet::default();
+    let mut stack: Vec<Frame> = Vec::new();
+    let mut enter = |node: &Arc<Node>, stack: &mut Vec<Frame>| {
+        if node.traits.grad && seen.insert(Arc::as_ptr(node)) {
+            stack.push(Frame {
+                node: node.clone(),
+                operands: node.operands(),
+                next: 0,
+            });
+        }
+    };
+    for end in ends {
+        enter(end, &mut stack);
+        while let Some(frame) = stack.last_mut() {
+            match frame.operands.get(frame.next).cloned() {
+                Some(operand) => {
+                    frame.next += 1;
+                    if let Operand::Node(node) = operand {
+                        enter(&node, &mut stack);
+                    }
+                }
+                None => order.extend(stack.pop().map(|f| (f.node, f.operands))),
+            }
+        }
+    }
+    order
+}
+
 impl Reach {
     /// Everything reached from `results`.
     pub fn from<'n>(results: impl IntoIterator<Item = &'n Arc<Node>>) -> Reach {
         let mut reach = Reach::default();
-        let mut stack: Vec<Frame> = Vec::new();
-        for result in results {
-            reach.enter(result, &mut stack);
-            while let Some(frame) = stack.last_mut() {
-                match frame.operands.get(frame.next) {
-                    Some(operand) => {
-                        frame.next += 1;
-                        if let Operand::Node(node) = operand {
-                            let node = node.clone();
-                            reach.enter(&node, &mut stack);
-                        }
-                    }
-                    None => {
-                        if let Some(frame) = stack.pop() {
-                            reach.leave(frame.node);
-                        }
-                    }
-                }
+        for (node, operands) in walk(results) {
+            reach.seen.insert(Arc::as_ptr(&node));
+            let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
+            if !operands.iter().any(flows) {
+                reach.leaves.push(node.clone());
+            } else if node.known_leaf().is_some_and(|l| l.retains()) {
+                reach.retained.push(node.clone());
             }
+            reach.note_stops(node);
         }
         // They were met operands first.
         reach.stops.reverse();
@@ -65,27 +87,7 @@ impl Reach {
         self.seen.contains(&Arc::as_ptr(node))
     }
 
-    fn enter(&mut self, node: &Arc<Node>, stack: &mut Vec<Frame>) {
-        if !node.traits.grad || !self.seen.insert(Arc::as_ptr(node)) {
-            return;
-        }
-        let operands = node.operands();
-        let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
-        if operands.iter().any(flows) {
-            if node.known_leaf().is_some_and(|l| l.retains()) {
-                self.retained.push(node.clone());
-            }
-        } else {
-            self.leaves.push(node.clone());
-        }
-        stack.push(Frame {
-            node: node.clone(),
-            operands,
-            next: 0,
-        });
-    }
-
-    fn leave(&mut self, node: Arc<Node>) {
+    fn note_stops(&mut self, node: Arc<Node>) {
         if let Recorded::Function(function, _) = &node.op {
             let same =
                 |stop: &&mut Stop| matches!(stop, Stop::Function(f, _) if Arc::ptr_eq(f, function));
@@ -101,4 +103,26 @@ impl Reach {
             self.stops.push(Stop::Hooks(node));
         }
     }
+}
+
+/// The addresses of the nodes through which gradients go from `ends` to a node of `wrt` that is not the
+/// node itself.
+pub(super) fn between<'n>(
+    ends: impl IntoIterator<Item = &'n Arc<Node>>,
+    wrt: &[Arc<Node>],
+) -> Vec<usize> {
+    let wanted: FxHashSet<usize> = wrt.iter().map(|n| address(n)).collect();
+    let mut between: FxHashSet<usize> = FxHashSet::default();
+    for (node, operands) in &walk(ends) {
+        let leads = |o: &Operand| {
+            o.node().is_some_and(|n| {
+                let at = address(n);
+                wanted.contains(&at) || between.contains(&at)
+            })
+        };
+        if operands.iter().any(leads) {
+            between.insert(address(node));
+        }
+    }
+    between.into_iter().collect()
 }

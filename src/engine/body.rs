@@ -2,10 +2,12 @@
 //! transformed as a whole, and derivatives of composites.
 
 use super::trace::{Trace, trace_body};
-use super::{Capture, Pattern, build};
+use super::{Pattern, build};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
-use crate::tensor::{Node, Operands, Parameter, Recorded, State, Tensor, Traits, internal};
+use crate::tensor::{
+    Node, Operands, Parameter, Recorded, State, Tensor, Traits, differentiable, internal,
+};
 use lazulite_ir::{Graph, TensorType};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,6 +21,37 @@ pub(crate) struct Body {
 
 thread_local! {
     static LEVEL: Cell<u8> = const { Cell::new(0) };
+}
+
+thread_local! {
+    /// The level that random draws belong to, whatever they depend on.
+    static DRAWS: Cell<u8> = const { Cell::new(0) };
+}
+
+/// While it lives, random draws are part of the function being recorded, and not taken along from
+/// outside.
+pub(crate) struct DrawsInside(u8);
+
+impl DrawsInside {
+    pub fn begin() -> DrawsInside {
+        DrawsInside(DRAWS.replace(LEVEL.get()))
+    }
+}
+
+impl Drop for DrawsInside {
+    fn drop(&mut self) {
+        DRAWS.set(self.0);
+    }
+}
+
+/// True while a function is being recorded.
+pub(crate) fn recording_body() -> bool {
+    LEVEL.get() > 0
+}
+
+/// The level of a random draw recorded now.
+pub(crate) fn draw_level() -> u8 {
+    DRAWS.get()
 }
 
 /// While it lives, one more function is being recorded.
@@ -49,15 +82,16 @@ impl Body {
         function: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
     ) -> Result<Body> {
         let (_deeper, level) = Deeper::enter()?;
-        let _capture = Capture::begin();
         let id = crate::compile::next_capture();
-        let traits = Traits {
-            level,
-            ..Traits::default()
-        };
         let parameters: Vec<Arc<Node>> = (0..)
             .zip(types)
             .map(|(index, ty)| {
+                // The function may be differentiated whoever its arguments are.
+                let traits = Traits {
+                    level,
+                    grad: differentiable(ty.dtype),
+                    ..Traits::default()
+                };
                 let recorded = Recorded::Parameter(Parameter { capture: id, index });
                 let state = State::Lazy(Operands::new());
                 let node = Node::new(recorded, ty.clone(), Place::here(), trail(), traits, state);
@@ -74,6 +108,14 @@ impl Body {
             trace: trace_body(&parameters, &roots, level),
             parameters: parameters.len(),
         })
+    }
+
+    /// The types of the results.
+    pub fn result_types(&self) -> Vec<Arc<TensorType>> {
+        let roots = self.trace.roots.iter();
+        roots
+            .map(|&r| self.trace.nodes[r as usize].node.ty.clone())
+            .collect()
     }
 
     /// The tensors from outside that the function uses.

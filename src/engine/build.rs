@@ -1,11 +1,13 @@
 //! From a trace to a graph: broadcasting and literals become explicit, sizes and numbers are taken
 //! from a pattern that says which of them are constants, and gradients become operations.
 
+use super::body::Body;
 use super::flow::Flow;
+use super::region::Outside;
 use super::trace::{Link, Trace, TraceNode};
 use crate::error::{Error, Result};
 use crate::tensor::{Broadcast, Literal, Recorded, type_error};
-use lazulite_ir::{Dim, Dims, Graph, NodeId, Op, Source, TensorType, TypeError};
+use lazulite_ir::{Dim, Dims, Graph, NodeId, Op, Scalar, Source, TensorType, TypeError};
 use rustc_hash::FxHashMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -57,30 +59,54 @@ pub(crate) fn build(trace: &Trace, pattern: &Pattern, op: &'static str) -> Resul
 }
 
 fn graph(trace: &Trace, pattern: &Pattern) -> Result<Graph, BuildError> {
-    let mut builder = Builder {
-        graph: Graph::new(),
-        trace,
-        pattern,
-        ids: vec![NodeId(u32::MAX); trace.nodes.len()],
-        leaves: FxHashMap::default(),
-        literals: Vec::new(),
-        flow: Flow::new(trace),
-        sources: FxHashMap::default(),
-    };
-    builder.parameters();
-    for (position, node) in trace.nodes.iter().enumerate() {
-        builder.node(position as u32, node)?;
+    let mut builder = Builder::new(trace, pattern);
+    for &leaf in &trace.leaves {
+        builder.leaf(leaf);
     }
-    let roots = trace.roots.iter();
-    let outputs: Vec<NodeId> = roots.map(|&r| builder.ids[r as usize]).collect();
-    builder.graph.set_outputs(outputs);
-    builder.finish()
+    for (literal, constant) in trace.literals.iter().zip(&pattern.literals) {
+        let parameter = constant.is_none().then(|| builder.number(*literal));
+        builder.literals.push(parameter);
+    }
+    builder.build()
+}
+
+/// The graph of a function with these sizes. Its parameters are its own, then all that its region
+/// captures, then all of the region's numbers that are passed in.
+pub(super) fn build_body(
+    body: &Body,
+    dims: &[Dim],
+    outside: &Outside<'_>,
+) -> Result<Graph, BuildError> {
+    let trace = &body.trace;
+    let own = outside.first_literal..outside.first_literal + trace.literals.len();
+    let constant = |(literal, passed): &(Literal, bool)| (!passed).then_some(*literal);
+    let pattern = Pattern {
+        dims: dims.to_vec(),
+        literals: outside.literals[own.clone()].iter().map(constant).collect(),
+    };
+    let mut builder = Builder::new(trace, &pattern);
+    let (parameters, captured) = trace.leaves.split_at(body.parameters);
+    for &leaf in parameters {
+        builder.leaf(leaf);
+    }
+    let types = outside.captured.iter();
+    let inputs: Vec<NodeId> = types.map(|ty| builder.graph.input(ty.clone())).collect();
+    for (&leaf, &number) in captured.iter().zip(outside.numbers) {
+        builder.leaves.insert(leaf, inputs[number as usize]);
+    }
+    for (i, (literal, passed)) in outside.literals.iter().enumerate() {
+        let parameter = passed.then(|| builder.number(*literal));
+        if own.contains(&i) {
+            builder.literals.push(parameter);
+        }
+    }
+    builder.build()
 }
 
 pub(super) struct Builder<'a> {
     pub graph: Graph,
     pub trace: &'a Trace,
-    pattern: &'a Pattern,
+    pub pattern: &'a Pattern,
     /// What the listed nodes have become.
     pub ids: Vec<NodeId>,
     /// Parameters of leaves.
@@ -91,23 +117,46 @@ pub(super) struct Builder<'a> {
     sources: FxHashMap<(*const Location<'static>, Option<*const u8>), Arc<Source>>,
 }
 
-impl Builder<'_> {
-    fn parameters(&mut self) {
-        for &leaf in &self.trace.leaves {
-            let listed = &self.trace.nodes[leaf as usize];
-            let first = listed.first_dim as usize;
-            let rank = listed.node.ty.rank();
-            let dims = self.pattern.dims[first..first + rank].iter().cloned();
-            let ty = TensorType::new(listed.node.ty.dtype, dims);
-            let id = self.graph.input(ty);
-            self.leaves.insert(leaf, id);
+impl<'a> Builder<'a> {
+    fn new(trace: &'a Trace, pattern: &'a Pattern) -> Builder<'a> {
+        Builder {
+            graph: Graph::new(),
+            trace,
+            pattern,
+            ids: vec![NodeId(u32::MAX); trace.nodes.len()],
+            leaves: FxHashMap::default(),
+            literals: Vec::with_capacity(trace.literals.len()),
+            flow: Flow::new(trace),
+            sources: FxHashMap::default(),
         }
-        for (literal, constant) in self.trace.literals.iter().zip(&self.pattern.literals) {
-            let parameter = constant
-                .is_none()
-                .then(|| self.graph.input(TensorType::scalar(literal.dtype)));
-            self.literals.push(parameter);
+    }
+
+    /// Adds a parameter for a leaf.
+    fn leaf(&mut self, leaf: u32) {
+        let listed = &self.trace.nodes[leaf as usize];
+        let first = listed.first_dim as usize;
+        let rank = listed.node.ty.rank();
+        let dims = self.pattern.dims[first..first + rank].iter().cloned();
+        let ty = TensorType::new(listed.node.ty.dtype, dims);
+        let id = self.graph.input(ty);
+        self.leaves.insert(leaf, id);
+    }
+
+    /// Adds a parameter for a number.
+    fn number(&mut self, literal: Literal) -> NodeId {
+        self.graph.input(TensorType::scalar(literal.dtype))
+    }
+
+    /// Builds what is listed, once the parameters are there.
+    fn build(mut self) -> Result<Graph, BuildError> {
+        let trace = self.trace;
+        for (position, node) in trace.nodes.iter().enumerate() {
+            self.node(position as u32, node)?;
         }
+        let roots = trace.roots.iter();
+        let outputs: Vec<NodeId> = roots.map(|&r| self.ids[r as usize]).collect();
+        self.graph.set_outputs(outputs);
+        self.finish()
     }
 
     fn node(&mut self, position: u32, listed: &TraceNode) -> Result<(), BuildError> {
@@ -123,7 +172,8 @@ impl Builder<'_> {
             None => self.operation(position, listed)?,
         };
         let id = self.apart(position, listed, id)?;
-        if leaf != Some(id) {
+        let exists = id.index() < self.graph.nodes().len();
+        if leaf != Some(id) && exists {
             self.graph.set_source(id, source);
         }
         self.ids[position as usize] = id;
@@ -134,11 +184,13 @@ impl Builder<'_> {
     fn operation(&mut self, position: u32, listed: &TraceNode) -> Result<NodeId, BuildError> {
         Ok(match &listed.node.op {
             Recorded::Leaf | Recorded::Parameter(_) => return Err(TypeError::NoSuchNode.into()),
-            Recorded::Constant | Recorded::Same | Recorded::Function(..) => {
-                match self.operands(listed)?.first() {
-                    Some(operand) => *operand,
-                    None => return Err(TypeError::NoSuchNode.into()),
-                }
+            Recorded::Constant | Recorded::Same => match self.operands(listed)?.first() {
+                Some(operand) => *operand,
+                None => return Err(TypeError::NoSuchNode.into()),
+            },
+            Recorded::Function(function, index) => {
+                let operands = self.operands(listed)?;
+                self.function(function, *index, &operands)?
             }
             Recorded::Unary(f) => self.pointwise(listed, Op::Unary { f: *f })?,
             Recorded::Binary(f) => self.pointwise(listed, Op::Binary { f: *f })?,
@@ -151,8 +203,8 @@ impl Builder<'_> {
                 let dtype = listed.node.ty.dtype;
                 self.pointwise(listed, Op::Cast { dtype })?
             }
-            Recorded::Item(index) => match self.gradient_item(listed, *index)? {
-                Some(gradient) => gradient,
+            Recorded::Item(index) => match self.result(listed, *index)? {
+                Some(result) => result,
                 None => {
                     let operands = self.operands(listed)?;
                     self.graph.add(Op::Get { index: *index }, operands)?
@@ -175,7 +227,14 @@ impl Builder<'_> {
                     links.map(|l| self.operand(*l)).collect::<Result<_, _>>()?;
                 self.composite(composite, &operands)?
             }
-            Recorded::Gradient(spec) => self.gradient(position, listed, spec)?,
+            Recorded::Gradient(spec) => {
+                let gradients = self.gradient(listed, spec)?;
+                self.enter_results(position, gradients)
+            }
+            Recorded::Region(region) => {
+                let results = self.region(listed, region)?;
+                self.enter_results(position, results)
+            }
         })
     }
 
@@ -221,7 +280,7 @@ impl Builder<'_> {
     }
 
     /// Repeats axes of size 1 and adds leading ones, where needed.
-    fn expand(&mut self, id: NodeId, target: &Dims) -> Result<NodeId, TypeError> {
+    pub fn expand(&mut self, id: NodeId, target: &Dims) -> Result<NodeId, TypeError> {
         let dims = self.graph.tensor_type(id).dims.clone();
         if dims == *target {
             return Ok(id);
@@ -252,6 +311,13 @@ impl Builder<'_> {
             .map(|pair| if repeats(pair) { pair.1 } else { pair.0 }.clone())
             .collect();
         self.graph.add(Op::Expand { dims }, [id])
+    }
+
+    /// Zeros.
+    pub fn zeros(&mut self, ty: &TensorType) -> Result<NodeId, TypeError> {
+        let value = Scalar::from_i64(ty.dtype, 0);
+        let zero = self.graph.add(Op::Const { value }, [])?;
+        self.expand(zero, &ty.dims)
     }
 
     fn source(&mut self, listed: &TraceNode) -> Arc<Source> {

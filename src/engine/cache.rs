@@ -1,7 +1,9 @@
 //! The plan cache: structure to compiled versions.
 //!
-//! An entry holds the [`Versions`] of one structure.
+//! An entry holds the [`Versions`] of one structure. The cache is bounded in entries and in bytes; what it
+//! lets go of lives on as long as someone runs it.
 
+use super::CacheStats;
 use super::build::{self, Pattern};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
@@ -10,35 +12,63 @@ use crate::tensor::internal;
 use hashbrown::HashMap;
 use lazulite_ir::Symbol;
 use lazulite_runtime::Program;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// Structures kept; the least recently used quarter is dropped beyond it.
-const MAX_ENTRIES: usize = 2048;
 
 /// Everything known about one structure.
 #[derive(Default)]
-pub(crate) struct Entry {
+struct Entry {
     versions: Versions<Program>,
     last_used: AtomicU64,
+    /// About how many bytes key and versions take.
+    bytes: AtomicUsize,
 }
 
+type Entries = HashMap<Box<[u64]>, Arc<Entry>, rustc_hash::FxBuildHasher>;
+
 /// The process-wide cache.
-#[derive(Default)]
 pub(crate) struct Cache {
-    entries: RwLock<HashMap<Box<[u64]>, Arc<Entry>, rustc_hash::FxBuildHasher>>,
+    entries: RwLock<Entries>,
+    /// How many structures to keep, and how many bytes; beyond that what was used least recently is
+    /// dropped.
+    max_entries: usize,
+    max_bytes: usize,
     clock: AtomicU64,
     compilations: AtomicU64,
     hits: AtomicU64,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache::bounded(2048, 256 << 20)
+    }
 }
 
 /// A program that serves a trace.
 pub(crate) type Served = Found<Program, ()>;
 
 impl Cache {
-    /// How many programs have been compiled, and how many calls found one.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.compilations.load(Relaxed), self.hits.load(Relaxed))
+    fn bounded(max_entries: usize, max_bytes: usize) -> Cache {
+        Cache {
+            entries: RwLock::default(),
+            max_entries,
+            max_bytes,
+            clock: AtomicU64::new(0),
+            compilations: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+        }
+    }
+
+    /// What has happened so far, and what is held.
+    pub fn stats(&self) -> CacheStats {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        CacheStats {
+            compilations: self.compilations.load(Relaxed),
+            hits: self.hits.load(Relaxed),
+            programs: entries.values().map(|e| e.versions.len()).sum(),
+            bytes: entries.values().map(|e| e.bytes.load(Relaxed)).sum(),
+            kernels: lazulite_codegen::kernel_stats().compiled,
+        }
     }
 
     /// A program for this trace, compiled if need be.
@@ -64,7 +94,12 @@ impl Cache {
         };
         let inputs = trace.input_dims();
         entry.versions.compile(call, &inputs, |_| true, make)?;
-        find().ok_or_else(|| internal("realize", "a program does not fit its own sizes"))
+        let found = find();
+        let programs = entry.versions.sum(Program::footprint);
+        let key = trace.key.len() * size_of::<u64>();
+        entry.bytes.store(key.saturating_add(programs), Relaxed);
+        self.trim();
+        found.ok_or_else(|| internal("realize", "a program does not fit its own sizes"))
     }
 
     /// Why the versions for this trace were compiled, with names for its sizes and numbers.
@@ -87,16 +122,71 @@ impl Cache {
         }
         drop(entries);
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_ENTRIES {
-            let mut ages: Vec<u64> = entries
-                .values()
-                .map(|e| e.last_used.load(Relaxed))
-                .collect();
-            let quarter = ages.len() / 4;
-            let (_, limit, _) = ages.select_nth_unstable(quarter);
-            let limit = *limit;
-            entries.retain(|_, e| e.last_used.load(Relaxed) > limit);
-        }
         entries.entry(key.into()).or_default().clone()
+    }
+
+    /// Lets go of what was used least recently, if there is too much.
+    fn trim(&self) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = &mut *entries;
+        keep_recent(entries, self.max_entries, |_| 1);
+        keep_recent(entries, self.max_bytes, |e| e.bytes.load(Relaxed));
+    }
+}
+
+/// Keeps what was used last if all entries together weigh more than `capacity`.
+fn keep_recent(entries: &mut Entries, capacity: usize, weight: impl Fn(&Entry) -> usize) {
+    let uses = entries.values();
+    let uses = uses.map(|e| (e.last_used.load(Relaxed), weight(e)));
+    if let Some(oldest) = lazulite_codegen::oldest_kept(uses.collect(), capacity) {
+        entries.retain(|_, e| e.last_used.load(Relaxed) >= oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trace::trace;
+    use super::*;
+    use crate::Tensor;
+    use lazulite_ir::Dim;
+
+    fn serve(cache: &Cache, tensor: &Tensor) -> Served {
+        let trace = trace(&[tensor.node().unwrap().clone()], true);
+        let dims: Vec<i64> = trace.dims.iter().filter_map(Dim::as_const).collect();
+        cache.serve(&trace, &dims).unwrap()
+    }
+
+    /// Programs of different structure.
+    fn chain(length: usize) -> Tensor {
+        (0..length).fold(Tensor::iota(5), |x, _| x.exp())
+    }
+
+    #[test]
+    fn entries_and_bytes_are_bounded_and_programs_in_use_live_on() {
+        let by_entries = Cache::bounded(4, usize::MAX);
+        for length in 1..10 {
+            serve(&by_entries, &chain(length));
+            assert!(by_entries.stats().programs <= 4);
+        }
+        // What was used last is found again.
+        serve(&by_entries, &chain(9));
+        assert_eq!(by_entries.stats().hits, 1);
+
+        let one = Cache::bounded(100, usize::MAX);
+        let used = serve(&one, &chain(9));
+        let bytes = one.stats().bytes;
+        assert!(bytes > used.version.program.footprint());
+        let by_bytes = Cache::bounded(100, 3 * bytes);
+        let first = serve(&by_bytes, &chain(1));
+        for length in 2..10 {
+            serve(&by_bytes, &chain(length));
+            assert!(by_bytes.stats().bytes <= 3 * bytes);
+        }
+        assert!((1..9).contains(&by_bytes.stats().programs));
+        // Dropped from the cache, it still runs.
+        assert_eq!(Arc::strong_count(&first.version), 1);
+        let pool = lazulite_runtime::Pool::single();
+        let outputs = first.version.program.run(&mut [], &[], &pool).unwrap();
+        assert_eq!(outputs.buffers[0].len(), 20);
     }
 }

@@ -7,9 +7,9 @@
 //! inlined.
 
 use super::build::{BuildError, Builder};
-use super::rules::{DETACH, FacadeRules, remember};
+use super::rules::{DETACH, FacadeRules, remember, remember_function};
 use super::trace::{Link, Trace, TraceNode};
-use crate::autograd::GradientSpec;
+use crate::autograd::{Function, GradientSpec};
 use crate::error::{Error, ErrorKind};
 use crate::tensor::{Composite, Derivative, Recorded, differentiable};
 use lazulite_ir::{Graph, NodeId, Op, TypeError};
@@ -21,8 +21,8 @@ use std::sync::Arc;
 pub(super) struct Flow {
     /// Listed nodes that must be distinct from all others; empty if there are none.
     apart: Vec<bool>,
-    /// Results of gradient nodes, by position.
-    gradients: FxHashMap<u32, Vec<Option<NodeId>>>,
+    /// Results of nodes with several, by position, where they are not those of one operation.
+    results: FxHashMap<u32, Vec<Option<NodeId>>>,
     /// Nodes whose values are parameters as well.
     known: Vec<(NodeId, NodeId)>,
 }
@@ -31,7 +31,7 @@ impl Flow {
     pub fn new(trace: &Trace) -> Flow {
         let mut flow = Flow {
             apart: Vec::new(),
-            gradients: FxHashMap::default(),
+            results: FxHashMap::default(),
             known: Vec::new(),
         };
         for listed in &trace.nodes {
@@ -153,13 +153,28 @@ impl Builder<'_> {
         self.graph.add(Op::Get { index: 0 }, [call])
     }
 
+    /// The result of a function with a backward of its own. In whole programs its part in a gradient was
+    /// settled when that was recorded; as part of another function it is called when that is
+    /// differentiated.
+    pub(super) fn function(
+        &mut self,
+        function: &Arc<Function>,
+        index: u32,
+        operands: &[NodeId],
+    ) -> Result<NodeId, TypeError> {
+        match operands {
+            [] => Err(TypeError::NoSuchNode),
+            [value, ..] if !self.trace.is_body => Ok(*value),
+            _ => self.identity(remember_function(function, index), operands),
+        }
+    }
+
     /// Appends a reverse sweep. The graph is rebuilt on the way, so all nodes get new names.
     pub(super) fn gradient(
         &mut self,
-        position: u32,
         listed: &TraceNode,
         spec: &GradientSpec,
-    ) -> Result<NodeId, BuildError> {
+    ) -> Result<Vec<Option<NodeId>>, BuildError> {
         let parts = Parts::of(spec, &listed.links);
         let mut ends = Vec::with_capacity(parts.ends.len());
         for end in &parts.ends {
@@ -186,27 +201,31 @@ impl Builder<'_> {
         self.ids.iter_mut().for_each(rename);
         self.leaves.values_mut().for_each(rename);
         self.literals.iter_mut().flatten().for_each(rename);
-        for results in self.flow.gradients.values_mut() {
+        for results in self.flow.results.values_mut() {
             results.iter_mut().flatten().for_each(rename);
         }
         for (computed, value) in &mut self.flow.known {
             rename(computed);
             rename(value);
         }
-        let first = extended.gradients.iter().flatten().next();
-        let id = first.copied().unwrap_or(NodeId(u32::MAX));
-        self.flow.gradients.insert(position, extended.gradients);
-        Ok(id)
+        Ok(extended.gradients)
     }
 
-    /// The gradient that an item of a gradient node stands for.
-    pub(super) fn gradient_item(
+    /// Keeps the results of a node with several; the node itself is the first of them.
+    pub(super) fn enter_results(&mut self, position: u32, results: Vec<Option<NodeId>>) -> NodeId {
+        let first = results.iter().flatten().next().copied();
+        self.flow.results.insert(position, results);
+        first.unwrap_or(NodeId(u32::MAX))
+    }
+
+    /// The kept result that an item stands for; none if its operand is one operation.
+    pub(super) fn result(
         &mut self,
         listed: &TraceNode,
         index: u32,
     ) -> Result<Option<NodeId>, BuildError> {
         let tuple = listed.links.first().and_then(|l| l.node());
-        let Some(results) = tuple.and_then(|t| self.flow.gradients.get(&t)) else {
+        let Some(results) = tuple.and_then(|t| self.flow.results.get(&t)) else {
             return Ok(None);
         };
         let Some(Some(id)) = results.get(index as usize).copied() else {
@@ -215,7 +234,8 @@ impl Builder<'_> {
             return Err(BuildError::Told(error));
         };
         // A gradient that was asked for without further gradients in mind is a constant.
-        if self.trace.differentiates && !listed.node.traits.grad {
+        let smooth = differentiable(listed.node.ty.dtype);
+        if self.trace.differentiates && !listed.node.traits.grad && smooth {
             return Ok(Some(self.detached(id)?));
         }
         Ok(Some(id))
@@ -274,7 +294,7 @@ fn cut(
     Ok((body, extra))
 }
 
-fn gradient_error(error: &AutodiffError) -> Error {
+pub(super) fn gradient_error(error: &AutodiffError) -> Error {
     let place = error
         .source()
         .map(|s| format!("{}:{}:{}", s.file, s.line, s.column));

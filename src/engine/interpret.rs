@@ -5,7 +5,8 @@ use super::build::{Pattern, build};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::internal;
-use lazulite_ir::{Array, InterpError, interpret};
+use lazulite_codegen::foreign_function;
+use lazulite_ir::{Array, Environment, InterpError, interpret_in};
 use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
@@ -29,7 +30,11 @@ pub(super) fn run(trace: &Trace) -> Result<Buffers> {
             bytes: value.as_bytes().to_vec(),
         });
     }
-    let results = interpret(&graph, &inputs, &|_| None).map_err(interpreter_error)?;
+    let environment = Environment {
+        sizes: &|_| None,
+        foreign: &foreign_function,
+    };
+    let results = interpret_in(&graph, &inputs, environment).map_err(interpreter_error)?;
     results
         .iter()
         .map(|array| {

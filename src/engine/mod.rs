@@ -1,5 +1,6 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod batched_rules;
 mod body;
 mod build;
 mod cache;
@@ -7,16 +8,19 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod region;
 mod rules;
 mod specialise;
 mod trace;
 
+pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
 pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, trace};
+pub(crate) use trace::{Trace, address, trace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
@@ -58,17 +62,23 @@ impl Drop for Capture {
 
 /// What the plan cache has done so far in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// Programs compiled.
     pub compilations: u64,
     /// Calls that found a program.
     pub hits: u64,
+    /// Programs kept.
+    pub programs: usize,
+    /// About how many bytes they take, with their code.
+    pub bytes: usize,
+    /// Kernels compiled, for whatever programs: equal ones are compiled once.
+    pub kernels: u64,
 }
 
 /// What the plan cache has done so far in this process.
 pub fn cache_stats() -> CacheStats {
-    let (compilations, hits) = CACHE.counts();
-    CacheStats { compilations, hits }
+    CACHE.stats()
 }
 
 /// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held

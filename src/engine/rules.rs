@@ -1,14 +1,15 @@
 //! Derivatives that stand beside their operations: those of named composites and of foreign
 //! functions, written with tensors.
 
+use super::batched_rules::Batched;
 use super::body::Body;
-use crate::autograd::foreign_rules;
+use crate::autograd::{Function, foreign_rules};
 use crate::error::Result;
 use crate::tensor::{Applied, Composite, Derivative, Pull, Tensor, differentiable};
 use lazulite_ir::{Custom, Graph, Op, TensorType};
 use lazulite_passes::autodiff::{Rule, Rules};
 use rustc_hash::FxHashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// The name of calls behind which gradients do not go.
 pub(super) const DETACH: &str = "detach";
@@ -24,6 +25,33 @@ struct Registered {
 /// Composites by the name of their calls, which includes their settings. Calls travel through graphs,
 /// and their derivatives may be asked for long after they were recorded.
 static REGISTERED: LazyLock<Mutex<FxHashMap<Arc<str>, Registered>>> = LazyLock::new(Mutex::default);
+
+/// Functions with a backward of their own that are part of others, by the name of their calls.
+static FUNCTIONS: LazyLock<Mutex<FxHashMap<Arc<str>, Weak<Function>>>> =
+    LazyLock::new(Mutex::default);
+
+/// Functions beyond which forgotten ones are cleared away.
+const MANY_FUNCTIONS: usize = 1024;
+
+/// The name of the calls for result `index` of a function, under which it is found as long as it
+/// exists.
+pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str> {
+    let name: Arc<str> = format!("custom_function.{}.{index}", function.identity()).into();
+    let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if functions.len() > MANY_FUNCTIONS {
+        functions.retain(|_, f| f.strong_count() > 0);
+    }
+    functions.insert(name.clone(), Arc::downgrade(function));
+    name
+}
+
+/// The function called by this name, and which of its results the call stands for.
+fn function_called(name: &str) -> Option<(Arc<Function>, usize)> {
+    let functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let function = functions.get(name)?.upgrade()?;
+    let index = name.rsplit('.').next()?.parse().ok()?;
+    Some((function, index))
+}
 
 /// The name of the composite's calls, under which its derivative is found from now on.
 pub(super) fn remember(composite: &Composite) -> Arc<str> {
@@ -50,8 +78,19 @@ pub(super) struct FacadeRules;
 
 impl Rules for FacadeRules {
     fn pullback(&self, op: &Op, operands: &[TensorType], results: &[TensorType]) -> Rule {
+        if let Some(batched) = Batched::of(op) {
+            return batched.pullback(self, operands, results);
+        }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
+            Op::Call { name, .. } if function_called(name).is_some() => {
+                let Some((function, index)) = function_called(name) else {
+                    return Rule::Definition;
+                };
+                rule(operands, results, results.iter(), |operands, _, flow| {
+                    function.pull_alone(index, operands, &flow[0])
+                })
+            }
             Op::Call { name, .. } => {
                 let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = registered.get(name).cloned();
@@ -73,8 +112,14 @@ impl Rules for FacadeRules {
     }
 
     fn pushforward(&self, op: &Op, operands: &[TensorType], results: &[TensorType]) -> Rule {
+        if let Some(batched) = Batched::of(op) {
+            return batched.pushforward(self, operands, results);
+        }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
+            Op::Call { name, .. } if function_called(name).is_some() => {
+                Rule::Refused("a custom function has a backward, and nothing for this mode".into())
+            }
             Op::Custom { target, .. } => match foreign_rules(target) {
                 Some(rules) => {
                     let moving = operands.iter().filter(|ty| differentiable(ty.dtype));

@@ -215,6 +215,13 @@ impl<V> Versions<V> {
         self.read().len()
     }
 
+    /// The sum of something over all programs.
+    pub fn sum(&self, of: impl Fn(&V) -> usize) -> usize {
+        let all = self.read();
+        all.iter()
+            .fold(0, |sum, v| sum.saturating_add(of(&v.program)))
+    }
+
     /// The first version that serves the call and that `accept` takes: a program may depend on
     /// more than sizes and numbers.
     pub fn find<T>(&self, call: Call<'_>, accept: impl Fn(&V) -> Option<T>) -> Option<Found<V, T>> {

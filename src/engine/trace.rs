@@ -3,9 +3,9 @@
 //! numbers that the key leaves out, and the set of values to be computed.
 
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
-use lazulite_ir::{Class, Dim, Structure, TensorType};
+use lazulite_ir::{Dim, Structure, TensorType};
 use lazulite_runtime::Buffer;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(crate) struct Trace {
     pub literals: Vec<Literal>,
     /// Whether gradients are computed: then known values are listed with what they were computed from.
     pub differentiates: bool,
+    /// Whether this is a function that is part of a program, and no program.
+    pub is_body: bool,
     /// Per leaf, whether its value is needed by nobody once the roots are computed. Empty when that
     /// holds for none.
     pub expendable: Vec<bool>,
@@ -39,6 +41,8 @@ pub(crate) struct TraceNode {
     /// Position of the node's first size in [`Trace::dims`]: for leaves the sizes of the value come
     /// first, then those in the operation.
     pub first_dim: u32,
+    /// Position of the first number in the operation in [`Trace::literals`], for regions.
+    pub first_literal: u32,
     /// Whether it is a parameter of the program.
     pub is_leaf: bool,
 }
@@ -92,6 +96,13 @@ struct Tracer {
     stack: Vec<Frame>,
     /// How deep the function is whose body is listed; 0 for whole programs.
     level: u8,
+    /// Tensors from outside that are listed with what they were computed from.
+    differentiated: FxHashSet<usize>,
+}
+
+/// What tells nodes apart as long as they exist.
+pub(crate) fn address(node: &Node) -> usize {
+    std::ptr::from_ref(node).addr()
 }
 
 /// A value is being overwritten in place by another thread, which will enter new ones soon.
@@ -125,9 +136,12 @@ pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u
             level,
             ..Tracer::default()
         };
+        tracer.trace.differentiates = true;
+        tracer.trace.is_body = true;
         for parameter in parameters {
             tracer.leaf(parameter, None);
         }
+        tracer.find_differentiated(roots);
         match tracer.list_roots(roots) {
             Ok(()) => return tracer.close_key(),
             Err(Busy) => std::thread::yield_now(),
@@ -137,7 +151,9 @@ pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u
 
 impl Tracer {
     fn list_roots(&mut self, roots: &[Arc<Node>]) -> Result<(), Busy> {
-        self.trace.differentiates = roots.iter().any(|r| r.traits.from_gradient);
+        // Gradients may flow through a function as a whole, whatever it does itself.
+        let inside = self.level > 0;
+        self.trace.differentiates = inside || roots.iter().any(|r| r.traits.from_gradient);
         for root in roots {
             self.list(root)?;
         }
@@ -153,15 +169,27 @@ impl Tracer {
         self.trace
     }
 
-    /// True for what a function that is being recorded takes from outside. Plain constants are its
-    /// own.
+    /// True for what a function that is being recorded takes from outside. Constants are its own, and
+    /// what it differentiates.
     fn is_outside(&self, node: &Node) -> bool {
-        let constant = match &node.op {
-            Recorded::Constant => true,
-            Recorded::Primitive(op) => op.class() == Class::Leaf && !node.traits.heavy,
-            _ => false,
-        };
-        node.traits.level < self.level && !constant
+        node.traits.level < self.level
+            && !node.traits.constant
+            && !self.differentiated.contains(&address(node))
+    }
+
+    /// Notes what lies on the paths of gradients that the function takes of tensors from outside.
+    fn find_differentiated(&mut self, roots: &[Arc<Node>]) {
+        let mut seen: FxHashSet<usize> = FxHashSet::default();
+        let mut pending: Vec<Arc<Node>> = roots.to_vec();
+        while let Some(node) = pending.pop() {
+            if node.traits.level < self.level || !seen.insert(address(&node)) {
+                continue;
+            }
+            if let Recorded::Gradient(spec) = &node.op {
+                self.differentiated.extend(&spec.outside);
+            }
+            pending.extend(node.operands().iter().filter_map(|o| o.node().cloned()));
+        }
     }
 
     fn list(&mut self, root: &Arc<Node>) -> Result<(), Busy> {
@@ -240,6 +268,7 @@ impl Tracer {
             links: SmallVec::new(),
             value,
             first_dim,
+            first_literal: 0,
             is_leaf: true,
         });
     }
@@ -268,6 +297,7 @@ impl Tracer {
             return;
         }
         let first_dim = self.trace.dims.len() as u32;
+        let first_literal = self.trace.literals.len() as u32;
         if frame.value.is_some() {
             self.write_leaf(&frame.node);
         }
@@ -302,6 +332,7 @@ impl Tracer {
             is_leaf: frame.value.is_some(),
             value: frame.value,
             first_dim,
+            first_literal,
         });
     }
 
@@ -366,7 +397,9 @@ const ROOTS: u64 = 1 << 44;
 const FLOW: u64 = 1 << 45;
 
 fn write_structure(node: &Node, trace: &mut Trace) {
-    let Trace { key, dims, .. } = trace;
+    let Trace {
+        key, dims, is_body, ..
+    } = trace;
     let tag = |kind: u64, detail: u64| RECORDED | kind << 16 | detail;
     match &node.op {
         // Listed by `leaf`; a leaf that is lazy does not exist.
@@ -384,14 +417,22 @@ fn write_structure(node: &Node, trace: &mut Trace) {
             op.structure(key);
             op.visit_dims(&mut |d| dims.push(d.clone()));
         }
-        // How a function is differentiated was settled when its gradient was recorded.
-        Recorded::Same | Recorded::Function(..) => key.push(tag(10, 0)),
+        Recorded::Same => key.push(tag(10, 0)),
+        // Outside of bodies, how it is differentiated was settled when its gradient was recorded.
+        Recorded::Function(function, index) => {
+            key.push(tag(14, u64::from(*index)));
+            key.push(if *is_body { function.identity() } else { 0 });
+        }
         Recorded::Composite(composite) => {
             key.push(tag(11, 0));
             // Names are literals in this crate: equal addresses and lengths mean equal names.
             key.extend([composite.name.as_ptr() as u64, composite.name.len() as u64]);
             key.push(composite.attributes.len() as u64);
             key.extend(composite.attributes.iter().map(|a| *a as u64));
+        }
+        Recorded::Region(region) => {
+            key.push(tag(13, 0));
+            region.write(trace);
         }
         Recorded::Gradient(spec) => {
             key.push(tag(12, spec.ends.len() as u64));

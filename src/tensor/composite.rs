@@ -86,6 +86,7 @@ impl Tensor {
         };
         let mut traits = Traits {
             heavy: false,
+            constant: false,
             grad,
             ..node.traits
         };

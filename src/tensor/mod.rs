@@ -60,8 +60,8 @@ impl std::fmt::Display for Device {
 }
 
 impl Tensor {
-    /// A tensor that only carries an error.
-    pub(crate) fn error(error: Error) -> Tensor {
+    /// A tensor that only carries an error, which comes out wherever a value is asked for.
+    pub fn error(error: Error) -> Tensor {
         Tensor(Err(error))
     }
 

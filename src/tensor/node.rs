@@ -5,6 +5,7 @@
 
 use super::composite::Composite;
 use crate::autograd::{Function, GradientSpec, Leaf};
+use crate::engine::Region;
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use lazulite_runtime::Buffer;
@@ -40,6 +41,8 @@ pub(crate) enum Recorded {
     /// The result of a named composite. The operands are those of the composite, then the result as its
     /// definition computes it.
     Composite(Arc<Composite>),
+    /// An operation with recorded functions; like a primitive with several results.
+    Region(Arc<Region>),
     /// Gradients, one per wanted tensor; like a primitive with several results.
     Gradient(Box<GradientSpec>),
 }
@@ -117,6 +120,8 @@ pub(crate) struct Traits {
     pub grad: bool,
     /// It or what it was computed from is a gradient.
     pub from_gradient: bool,
+    /// It depends on nothing but constants, and is no work: whoever needs it makes it anew.
+    pub constant: bool,
     /// How deep the innermost function is whose parameters it depends on; 0 outside of functions
     /// that are recorded into bodies.
     pub level: u8,
@@ -172,7 +177,7 @@ impl Node {
     pub fn is_tuple(&self) -> bool {
         match &self.op {
             Recorded::Primitive(op) => op.has_several_results(),
-            Recorded::Gradient(_) => true,
+            Recorded::Gradient(_) | Recorded::Region(_) => true,
             _ => false,
         }
     }

@@ -5,6 +5,7 @@ use super::{
     Tensor, Traits,
 };
 use crate::autograd::grad_enabled;
+use crate::engine::draw_level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
@@ -378,11 +379,13 @@ pub(crate) fn record_node(
     let ty = ty.into();
     let mut traits = Traits {
         heavy,
+        constant: !heavy,
         ..Traits::default()
     };
     for node in operands.iter().filter_map(Operand::node) {
         traits.grad |= node.traits.grad;
         traits.from_gradient |= node.traits.from_gradient;
+        traits.constant &= node.traits.constant;
         traits.level = traits.level.max(node.traits.level);
     }
     traits.grad = traits.grad && differentiable(ty.dtype) && grad_enabled();
@@ -476,17 +479,52 @@ pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DTy
             (runtime_literal(seed), runtime_literal(stream))
         }
     };
+    let stream = match crate::control::turn() {
+        Some(turn) => match stream_of_turn(stream, &turn) {
+            Ok(stream) => stream,
+            Err(e) => return Tensor::error(e),
+        },
+        None => stream,
+    };
     let op = Op::Random { dims, dtype };
     let scalar = Type::Tensor(TensorType::scalar(DType::U64));
     match infer(&op, &[&scalar, &scalar], &mut Vec::new()) {
         Ok(Type::Tensor(ty)) => {
+            let node = stream.node().into_iter().chain(seed.node());
+            let level = node.map(|n| n.traits.level).fold(draw_level(), u8::max);
+            let traits = Traits {
+                heavy: true,
+                level,
+                ..Traits::default()
+            };
             let recorded = Recorded::Primitive(Box::new(op));
-            record(recorded, ty, smallvec![seed, stream], true)
+            let operands = smallvec![seed, stream];
+            Tensor(Ok(with_traits(recorded, ty, operands, traits)))
         }
         Ok(Type::Tuple(_)) => Tensor::error(internal("random", "a single result was expected")),
         Err(e) => Tensor::error(type_error("random", e, &[])),
     }
 }
+
+/// The stream for one turn of a loop. Streams are taken one by one, so the upper bits are free to tell
+/// turns apart.
+#[track_caller]
+fn stream_of_turn(stream: Operand, turn: &Tensor) -> Result<Operand> {
+    let stream = match stream {
+        Operand::Node(node) => Tensor(Ok(node)),
+        Operand::Literal(_) => Tensor(Ok(record_node(
+            Recorded::Constant,
+            TensorType::scalar(DType::U64),
+            smallvec![stream],
+            false,
+        ))),
+    };
+    let turn = turn.cast(DType::U64).mul(Number::Int(1 << TURN_SHIFT));
+    Ok(Operand::Node(stream.bitwise_xor(turn).node()?.clone()))
+}
+
+/// Where the number of the turn stands in a stream number.
+const TURN_SHIFT: u32 = 40;
 
 fn runtime_literal(value: u64) -> Operand {
     Operand::Literal(Literal {

@@ -22,8 +22,9 @@ mod view_tests;
 
 pub use array::{Array, ArrayError, Difference, Tolerance};
 pub use error::{Fault, InterpError};
+pub(crate) use region::call_foreign;
 
-use crate::{Dim, Graph, Guard, HostFn, Node, NodeId, Op, Relation, Symbol, TensorType, Type};
+use crate::{Dim, Graph, Guard, Node, NodeId, Op, Relation, Symbol, TensorType, Type};
 use error::Stop;
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
@@ -32,8 +33,12 @@ use std::sync::Arc;
 /// Values for symbolic sizes.
 pub type SizeOf<'a> = &'a dyn Fn(&Symbol) -> Option<i64>;
 
+/// A library function: given operands and results of their types, it fills in the results or says what went
+/// wrong. It has to check the types. Complex arrays are given as such, or as real ones with a last axis of 2.
+pub type ForeignFn = dyn Fn(&[&Array], &mut [Array]) -> Result<(), String>;
+
 /// Finds the functions behind [`crate::Custom::Library`].
-pub type ForeignTable<'a> = &'a dyn Fn(&str) -> Option<Arc<HostFn>>;
+pub type ForeignTable<'a> = &'a dyn Fn(&str) -> Option<Arc<ForeignFn>>;
 
 /// What the interpreter works with besides graph and inputs.
 #[derive(Clone, Copy)]

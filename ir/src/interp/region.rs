@@ -1,8 +1,9 @@
 //! Operations that give several results: sorts, graphs inside operations, foreign functions.
 
-use super::{Array, Environment, InterpError, error::Stop, index};
-use crate::{Custom, DType, Graph, Op, Scalar, TensorType};
+use super::{Array, Environment, ForeignTable, InterpError, error::Stop, index};
+use crate::{Custom, DType, Graph, HostFn, Op, Scalar, TensorType};
 use std::rc::Rc;
+use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, Stop>;
 type Arrays = Vec<Rc<Array>>;
@@ -116,42 +117,61 @@ impl Environment<'_> {
     }
 
     fn custom(self, target: &Custom, x: &[&Rc<Array>], types: &[TensorType]) -> Result<Arrays> {
-        let (name, function) = match target {
-            Custom::Host(name, function) => (name, function.clone()),
-            Custom::Library(name) => {
-                let function = (self.foreign)(name);
-                let missing = || InterpError::NoForeignFunction { name: name.clone() };
-                (name, function.ok_or_else(missing)?)
-            }
-        };
         let mut results = Vec::with_capacity(types.len());
         for ty in types {
             results.push(Array::zeros(ty.dtype, &self.dims(ty)?)?);
         }
-        let bytes: Vec<&[u8]> = x.iter().map(|a| &*a.bytes).collect();
-        let dims: Vec<Vec<usize>> = x.iter().map(|a| dims_seen(a)).collect();
-        let dims: Vec<&[usize]> = dims.iter().map(|d| &**d).collect();
-        let mut out: Vec<&mut [u8]> = results.iter_mut().map(|a| &mut *a.bytes).collect();
-        function(&bytes, &dims, &mut out).map_err(|message| InterpError::Foreign {
-            name: name.clone(),
-            message,
-        })?;
-        Ok(results.into_iter().map(normalised).map(Rc::new).collect())
+        let operands: Vec<&Array> = x.iter().map(|a| &***a).collect();
+        let outcome = call_foreign(target, self.foreign, &operands, &mut results);
+        let name = || -> Arc<str> { target.name().into() };
+        outcome
+            .ok_or_else(|| InterpError::NoForeignFunction { name: name() })?
+            .map_err(|message| InterpError::Foreign {
+                name: name(),
+                message,
+            })?;
+        Ok(results.into_iter().map(Rc::new).collect())
     }
 }
 
-/// The dims under which foreign functions see an operand: complex numbers are pairs.
+/// Calls a foreign function; `None` if the table lacks it.
+pub(crate) fn call_foreign(
+    target: &Custom,
+    foreign: ForeignTable<'_>,
+    operands: &[&Array],
+    results: &mut [Array],
+) -> Option<std::result::Result<(), String>> {
+    let outcome = match target {
+        Custom::Host(_, function) => call_host(&**function, operands, results),
+        Custom::Library(name) => foreign(name)?(operands, results),
+    };
+    results.iter_mut().for_each(normalise);
+    Some(outcome)
+}
+
+fn call_host(
+    function: &HostFn,
+    operands: &[&Array],
+    results: &mut [Array],
+) -> std::result::Result<(), String> {
+    let bytes: Vec<&[u8]> = operands.iter().map(|a| &*a.bytes).collect();
+    let dims: Vec<Vec<usize>> = operands.iter().map(|a| dims_seen(a)).collect();
+    let dims: Vec<&[usize]> = dims.iter().map(|d| &**d).collect();
+    let mut out: Vec<&mut [u8]> = results.iter_mut().map(|a| &mut *a.bytes).collect();
+    function(&bytes, &dims, &mut out)
+}
+
+/// The dims under which closures see an operand: complex numbers are pairs.
 fn dims_seen(x: &Array) -> Vec<usize> {
     let pair = x.dtype.is_complex().then_some(2);
     x.dims.iter().copied().chain(pair).collect()
 }
 
 /// A foreign function may write any byte as a truth value.
-fn normalised(mut x: Array) -> Array {
+fn normalise(x: &mut Array) {
     if x.dtype == DType::Bool {
         x.bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
     }
-    x
 }
 
 fn is_true(x: &Array) -> Result<bool> {

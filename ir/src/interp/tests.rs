@@ -1,7 +1,7 @@
 //! Values that the interpreter gives, operation by operation.
 
 use super::*;
-use crate::{Binary, Combine, Custom, DType, Dims, Predicate, Scalar, Unary};
+use crate::{Binary, Combine, Custom, DType, Dims, HostFn, Predicate, Scalar, Unary};
 
 /// A graph under construction, with its inputs' values.
 #[derive(Default)]
@@ -328,6 +328,11 @@ fn foreign_functions_are_called_by_name_or_directly() {
         outputs[0].reverse();
         Ok(())
     });
+    let library: Arc<ForeignFn> = Arc::new(|operands, results| {
+        results[0].bytes.copy_from_slice(&operands[0].bytes);
+        results[0].bytes.reverse();
+        Ok(())
+    });
     let run = |target, array: Array| {
         let mut b = Builder::default();
         let sizes = array.dims.iter().map(|&d| Dim::constant(d as i64));
@@ -338,7 +343,7 @@ fn foreign_functions_are_called_by_name_or_directly() {
         b.graph.set_outputs([out]);
         let environment = Environment {
             sizes: &|_| None,
-            foreign: &|name| (name == "reverse").then(|| function.clone()),
+            foreign: &|name| (name == "reverse").then(|| library.clone()),
         };
         interpret_in(&b.graph, &b.inputs, environment)
     };

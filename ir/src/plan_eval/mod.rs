@@ -7,11 +7,10 @@ mod steps;
 
 use crate::kernel::eval::{eval_dim, malformed, read};
 use crate::{
-    Array, BufferId, Custom, DType, Environment, EvalError, FaultRecord, ForeignTable, HostFn,
-    KernelCall, Order, Plan, Relation, SizeOf, Step, eval_kernel,
+    Array, BufferId, DType, Environment, EvalError, FaultRecord, ForeignTable, KernelCall, Order,
+    Plan, Relation, SizeOf, Step, eval_kernel,
 };
 use memory::Memory;
-use std::sync::Arc;
 
 /// How a plan is run. Results are the same in every mode, or the plan is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -312,15 +311,5 @@ impl Run<'_> {
         let what = info.map_or("unknown fault", |f| &f.what);
         let message = format!("{what}: {more}");
         self.fault.get_or_insert((record, message));
-    }
-
-    fn function(&self, target: &Custom) -> Result<Arc<HostFn>, EvalError> {
-        match target {
-            Custom::Host(_, f) => Ok(f.clone()),
-            Custom::Library(name) => (self.foreign)(name).map_or_else(
-                || malformed(format!("there is no foreign function {name}")),
-                Ok,
-            ),
-        }
     }
 }

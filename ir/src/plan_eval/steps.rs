@@ -2,10 +2,11 @@
 
 use super::{Run, byte_len};
 use crate::element::{Element, with_element};
+use crate::interp::call_foreign;
 use crate::kernel::eval::{eval_dim, eval_dims, malformed, read};
 use crate::{
-    BufferId, Bytes, ContractStep, Custom, DType, Dim, EvalError, FaultRecord, PANEL, Scalar,
-    TensorType,
+    Array, BufferId, Bytes, ContractStep, Custom, DType, Dim, EvalError, FaultRecord, PANEL,
+    Scalar, TensorType,
 };
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -195,22 +196,20 @@ impl Run<'_> {
         outputs: &[(BufferId, TensorType)],
         fault: u32,
     ) -> Result<(), EvalError> {
-        let function = self.function(target)?;
-        let (mut operands, mut dims) = (Vec::new(), Vec::new());
-        for (buffer, ty) in inputs {
-            let (sizes, len) = byte_len(ty.dtype, &ty.dims, self.sizes)?;
-            operands.push(to_vec(self.exact(*buffer, len)?));
-            dims.push(sizes);
-        }
-        let mut results = Vec::new();
-        for (buffer, ty) in outputs {
-            let (_, len) = byte_len(ty.dtype, &ty.dims, self.sizes)?;
-            results.push(to_vec(self.exact(*buffer, len)?));
-        }
-        let operands: Vec<&[u8]> = operands.iter().map(|o| &**o).collect();
-        let dims: Vec<&[usize]> = dims.iter().map(|d| &**d).collect();
-        let mut memory: Vec<&mut [u8]> = results.iter_mut().map(|r| &mut **r).collect();
-        if let Err(message) = function(&operands, &dims, &mut memory) {
+        let operands: Vec<Array> = inputs
+            .iter()
+            .map(|(buffer, ty)| self.array(*buffer, ty))
+            .collect::<Result<_, _>>()?;
+        // Results start out as whatever their memory holds.
+        let mut results: Vec<Array> = outputs
+            .iter()
+            .map(|(buffer, ty)| self.array(*buffer, ty))
+            .collect::<Result<_, _>>()?;
+        let operands: Vec<&Array> = operands.iter().collect();
+        let Some(outcome) = call_foreign(target, self.foreign, &operands, &mut results) else {
+            return malformed(format!("there is no foreign function {}", target.name()));
+        };
+        if let Err(message) = outcome {
             let record = FaultRecord {
                 fault,
                 value: 0,
@@ -218,10 +217,20 @@ impl Run<'_> {
             };
             self.fault(record, &message);
         }
-        for ((buffer, _), bytes) in outputs.iter().zip(&results) {
-            write(self.memory.bytes(*buffer)?, bytes);
+        for ((buffer, _), result) in outputs.iter().zip(&results) {
+            write(self.memory.bytes(*buffer)?, &result.bytes);
         }
         Ok(())
+    }
+
+    /// The elements of a dense tensor.
+    fn array(&self, buffer: BufferId, ty: &TensorType) -> Result<Array, EvalError> {
+        let (dims, len) = byte_len(ty.dtype, &ty.dims, self.sizes)?;
+        Ok(Array {
+            dtype: ty.dtype,
+            dims,
+            bytes: to_vec(self.exact(buffer, len)?),
+        })
     }
 
     /// The first `len` bytes of a buffer.

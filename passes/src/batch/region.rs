@@ -62,7 +62,8 @@ fn marked(cx: &mut Cx<'_>, x: &[Lane], marks: &[bool]) -> Result<Vec<NodeId>> {
         .collect()
 }
 
-/// The composite `name.vmap`, or itself when no result differs between elements.
+/// The composite `name.vmap.O.R`, where O and R have a 1 for each operand and result with a batch axis and
+/// a 0 for the others; the composite itself when no result differs between elements.
 pub(super) fn call(cx: &mut Cx<'_>, op: &Op, x: &[Lane]) -> Result<Slot> {
     let Op::Call { name, body } = op else {
         return Err(cx.none("only `call` is batched as `call`"));
@@ -73,12 +74,16 @@ pub(super) fn call(cx: &mut Cx<'_>, op: &Op, x: &[Lane]) -> Result<Slot> {
         return copy(cx, op, x);
     }
     let op = Op::Call {
-        name: format!("{name}.vmap").into(),
+        name: format!("{name}.vmap.{}.{}", bits(&marks), bits(&new.batched)).into(),
         body: new.graph,
     };
     let operands = marked(cx, x, &marks)?;
     let tuple = cx.emit(op, &operands)?;
     results(cx, tuple, &new.batched)
+}
+
+fn bits(marks: &[bool]) -> String {
+    marks.iter().map(|m| if *m { '1' } else { '0' }).collect()
 }
 
 /// Where the elements agree, the side that is taken; else both and a choice, unless a side is not

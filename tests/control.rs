@@ -1,0 +1,230 @@
+//! Control flow and transformed functions through the public interface.
+
+use lazulite::prelude::*;
+use lazulite::{
+    Context, CustomFunction, GradCheck, Randomness, VmapOptions, cond, custom_function, grad,
+    gradcheck, gradgradcheck, hessian, jacobian, jvp, no_grad, scan, vmap, vmap_with, while_loop,
+};
+
+fn values(x: &Tensor) -> Vec<f32> {
+    x.to_vec::<f32>().unwrap()
+}
+
+fn vector(values: &[f64]) -> Tensor {
+    Tensor::from_vec(values.to_vec(), [values.len()])
+}
+
+/// `h = tanh(w h + x)` over a sequence.
+fn recurrent(x: &Tensor, w: &Tensor) -> Tensor {
+    let start = Tensor::zeros([3]).type_as(x);
+    let out = scan(&[&start], &[x], |h, x| {
+        let next = (w.mv(&h[0]) + &x[0]).tanh();
+        (vec![next.clone()], vec![next])
+    });
+    &out[1] * &out[0]
+}
+
+#[test]
+fn scan_is_the_loop_written_out() {
+    let x = Tensor::randn([5, 3]).realize().unwrap();
+    let w = Tensor::randn([3, 3]).realize().unwrap();
+    let mut h = Tensor::zeros([3]);
+    let mut rows = Vec::new();
+    for i in 0..5 {
+        h = (w.mv(&h) + x.select(0, i)).tanh();
+        rows.push(h.clone());
+    }
+    let written = Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0) * &h;
+    for (a, b) in values(&recurrent(&x, &w)).iter().zip(values(&written)) {
+        assert!((a - b).abs() < 1e-6, "{a} {b}");
+    }
+}
+
+#[test]
+fn scan_differentiates_to_second_order() {
+    let x = Tensor::from_vec((0..9).map(|i| 0.1 * f64::from(i) - 0.4).collect(), [3, 3]);
+    let w = Tensor::from_vec((0..9).map(|i| 0.3 - 0.07 * f64::from(i)).collect(), [3, 3]);
+    let f = |x: &[Tensor]| vec![recurrent(&x[0], &x[1])];
+    gradcheck(f, &[&x, &w], &GradCheck::default()).unwrap();
+    gradgradcheck(f, &[&x, &w], &GradCheck::default()).unwrap();
+}
+
+#[test]
+fn loops_of_other_lengths_and_numbers_compile_a_bounded_number_of_times() {
+    let mut compiled = Vec::new();
+    for n in 3..9 {
+        let x = Tensor::ones([n, 2]).realize().unwrap();
+        let before = lazulite::cache_stats().compilations;
+        let out = scan(&[&Tensor::zeros([2])], &[&x], |c, x| {
+            (vec![&c[0] * (f64::from(n as u32) * 0.5) + &x[0]], vec![])
+        });
+        out[0].realize().unwrap();
+        compiled.push(lazulite::cache_stats().compilations - before);
+    }
+    assert_eq!(compiled[2..], [0, 0, 0, 0], "{compiled:?}");
+}
+
+#[test]
+fn draws_differ_between_turns() {
+    let x = Tensor::zeros([4, 8]);
+    let out = scan(&[], &[&x], |_, x| {
+        (vec![], vec![x[0].add(Tensor::rand([8]))])
+    });
+    let rows = values(&out[0]);
+    for i in 1..4 {
+        assert_ne!(rows[..8], rows[8 * i..8 * i + 8]);
+    }
+}
+
+#[test]
+fn only_the_branch_taken_matters() {
+    let f = |x: &[Tensor]| {
+        let positive = x[0].sum(..).gt(0);
+        cond(
+            &positive,
+            &[&x[0]],
+            |x| vec![x[0].exp()],
+            |x| vec![x[0].square()],
+        )
+    };
+    gradcheck(f, &[&vector(&[0.5, 0.25])], &GradCheck::default()).unwrap();
+    gradcheck(f, &[&vector(&[-0.5, 0.25])], &GradCheck::default()).unwrap();
+    let x = Tensor::ones([2]);
+    let wrong = cond(
+        &x.sum(..).gt(0),
+        &[&x],
+        |x| vec![x[0].clone()],
+        |x| vec![x[0].sum(..)],
+    );
+    assert!(
+        wrong[0]
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("different types")
+    );
+}
+
+#[test]
+fn while_runs_until_its_condition_fails() {
+    let start = Tensor::full((), 1i64);
+    let out = while_loop(&[&start], |x| x[0].lt(1000), |x| vec![&x[0] * 2]);
+    assert_eq!(out[0].item::<i64>().unwrap(), 1024);
+    let (y, t) = jvp(
+        |x| while_loop(&[&x[0]], |x| x[0].lt(100.0), |x| vec![&x[0] * &x[0]]),
+        &[&Tensor::full((), 2.0)],
+        &[&Tensor::full((), 1.0)],
+    );
+    // 2 -> 4 -> 16 -> 256 = x^8.
+    assert_eq!(y[0].item::<f32>().unwrap(), 256.0);
+    assert_eq!(t[0].item::<f32>().unwrap(), 8.0 * 128.0);
+    let x = Tensor::full((), 2.0).with_grad();
+    let y = while_loop(&[&x], |x| x[0].lt(100.0), |x| vec![&x[0] * &x[0]]);
+    let error = y[0].backward().unwrap_err();
+    assert!(error.to_string().contains("use loop"), "{error}");
+}
+
+#[test]
+fn vmap_is_a_loop_over_elements() {
+    let a = Tensor::randn([4, 3, 5]).realize().unwrap();
+    let b = Tensor::randn([5, 2]).realize().unwrap();
+    let scale = Tensor::randn([2]).realize().unwrap();
+    let f = |x: &Tensor, b: &Tensor| x.matmul(b).softmax(-1) * &scale;
+    let options = VmapOptions::new().in_axes(&[Some(0), None]).out_axes(&[1]);
+    let mapped = vmap_with(|x| vec![f(&x[0], &x[1])], &[&a, &b], &options);
+    assert_eq!(mapped[0].dims().unwrap(), [3, 4, 2]);
+    let single = f(&a.select(0, 2), &b);
+    for (x, y) in values(&mapped[0].select(1, 2)).iter().zip(values(&single)) {
+        assert!((x - y).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn transformations_nest() {
+    let x = vector(&[0.3, -0.7, 1.1]);
+    // Per-element gradients through vmap of grad.
+    let per_element = |x: &[Tensor]| {
+        let x = x[0].clone().with_grad();
+        let y = x.sin() * &x;
+        grad(&[&y], &[&x]).unwrap_or_else(|e| vec![Tensor::error(e)])
+    };
+    let mapped = vmap(per_element, &[&x]);
+    let expected = x.cos() * &x + x.sin();
+    let gap = (&mapped[0] - &expected)
+        .abs()
+        .amax(..)
+        .item::<f64>()
+        .unwrap();
+    assert!(gap < 1e-12);
+    // Gradient through vmap, jvp of vjp, Hessian by both.
+    let f = |x: &[Tensor]| vmap(|x| vec![x[0].exp() * &x[0]], &[&x[0]]);
+    gradcheck(f, &[&x], &GradCheck::default()).unwrap();
+    gradgradcheck(f, &[&x], &GradCheck::default()).unwrap();
+    let h = hessian(|x| (x.exp() * x).sum(..), &x).unwrap();
+    let (_, column) = jvp(
+        |x| vec![jacobian(|x| (x.exp() * x).sum(..), &x[0]).unwrap()],
+        &[&x],
+        &[&vector(&[0.0, 1.0, 0.0])],
+    );
+    let gap = (h.select(1, 1) - &column[0])
+        .abs()
+        .amax(..)
+        .item::<f64>()
+        .unwrap();
+    assert!(gap < 1e-12);
+}
+
+#[test]
+fn vmap_wants_to_know_about_randomness() {
+    let x = Tensor::zeros([3, 4]);
+    let noisy = |x: &[Tensor]| vec![&x[0] + Tensor::rand([4])];
+    assert!(vmap(noisy, &[&x])[0].realize().is_err());
+    let same = vmap_with(
+        noisy,
+        &[&x],
+        &VmapOptions::new().randomness(Randomness::Same),
+    );
+    let rows = values(&same[0]);
+    assert_eq!(rows[..4], rows[4..8]);
+    let different = VmapOptions::new().randomness(Randomness::Different);
+    let rows = values(&vmap_with(noisy, &[&x], &different)[0]);
+    assert_ne!(rows[..4], rows[4..8]);
+}
+
+struct Doubled;
+
+impl CustomFunction for Doubled {
+    fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        context.save_for_backward(&[&inputs[0]]);
+        Ok(vec![inputs[0].sin()])
+    }
+
+    fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let x = &context.saved_tensors()[0];
+        Ok(vec![Some(&cotangents[0] * x.cos() * 2.0)])
+    }
+}
+
+#[test]
+fn functions_with_a_backward_work_inside_of_others() {
+    let x = Tensor::from_vec(vec![0.5f32, 1.0], [2]).with_grad();
+    let inside = |x: &[Tensor]| custom_function(Doubled, &[&x[0]]);
+    let y = vmap(inside, &[&x]);
+    let g = grad(&[&y[0].sum(..)], &[&x]).unwrap();
+    let expected: Vec<f32> = [0.5f32, 1.0].iter().map(|x| 2.0 * x.cos()).collect();
+    for (a, b) in values(&g[0]).iter().zip(expected) {
+        assert!((a - b).abs() < 1e-6);
+    }
+    let x = x.detach();
+    let (_, t) = jvp(inside, &[&x], &[&Tensor::ones([2])]);
+    let error = t[0].realize().unwrap_err();
+    assert!(error.to_string().contains("custom function"), "{error}");
+}
+
+#[test]
+fn nothing_flows_through_detach_inside_of_functions() {
+    let x = Tensor::from_vec(vec![0.5f32, 1.0], [2]).with_grad();
+    let f = |x: &[Tensor]| vec![&x[0] * x[0].detach() + no_grad(|| &x[0] * 3.0)];
+    let g = grad(&[&vmap(f, &[&x])[0].sum(..)], &[&x]).unwrap();
+    assert_eq!(values(&g[0]), [0.5, 1.0]);
+}

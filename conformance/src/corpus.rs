@@ -80,7 +80,7 @@ pub struct Values {
     /// Arguments that the call changes, by path.
     pub args_after: Vec<(String, Value)>,
     /// One per tensor of the outputs, `None` where no gradient flows from it.
-    pub cotangents: Vec<Option<Array>>,
+    pub cotangents: Vec<Value>,
     /// Gradients, where some are asked for.
     pub gradients: Vec<Gradient>,
     /// Relative tolerance of outputs.
@@ -99,9 +99,9 @@ pub struct Gradient {
     /// Path of the argument.
     pub path: String,
     /// In the argument's type; `None` stands for zeros.
-    pub value: Option<Array>,
+    pub value: Value,
     /// Computed in double precision, where that is comparable.
-    pub precise: Option<Array>,
+    pub precise: Value,
 }
 
 /// The operator files of a folder, sorted by name.
@@ -235,14 +235,14 @@ impl Reader<'_> {
                 .map(|v| Ok((text(v, "path"), self.value(v)?)))
                 .collect::<Result<_, CorpusError>>()?,
             cotangents: cotangents
-                .map(|c| self.array(Some(c)))
+                .map(|c| self.value(c))
                 .collect::<Result<_, _>>()?,
             gradients: gradients
                 .map(|g| {
                     Ok(Gradient {
                         path: text(g, "wrt"),
-                        value: self.array(g.get("grad"))?,
-                        precise: self.array(g.get("grad64"))?,
+                        value: self.optional(g.get("grad"))?,
+                        precise: self.optional(g.get("grad64"))?,
                     })
                 })
                 .collect::<Result<_, CorpusError>>()?,
@@ -253,15 +253,8 @@ impl Reader<'_> {
         })
     }
 
-    /// A tensor, or none.
-    fn array(&self, json: Option<&Json>) -> Result<Option<Array>, CorpusError> {
-        match json {
-            None | Some(Json::Null) => Ok(None),
-            Some(json) => match self.value(json)? {
-                Value::Array(array) => Ok(Some(array)),
-                other => error(format!("{} stands where a tensor belongs", other.kind())),
-            },
-        }
+    fn optional(&self, json: Option<&Json>) -> Result<Value, CorpusError> {
+        json.map_or(Ok(Value::None), |json| self.value(json))
     }
 
     fn members(&self, object: &Map<String, Json>) -> Result<Vec<(String, Value)>, CorpusError> {

@@ -83,15 +83,30 @@ pub fn check(arguments: &Arguments, results: &Value, expected: &Values) -> Verdi
     };
     for wanted in &expected.gradients {
         let found = gradients.iter().find(|(path, _)| *path == wanted.path);
-        let compared = match found {
-            Some((_, got)) => compare(got.as_ref(), wanted, tolerance),
-            None => Err("the call has no such tensor".into()),
+        let Some((_, got)) = found else {
+            return Verdict::Failed(format!("the call has no tensor {}", wanted.path));
         };
-        if let Err(difference) = compared {
-            return Verdict::Failed(format!("gradient of {}: {difference}", wanted.path));
+        match compare(got.as_ref(), wanted, tolerance) {
+            Ok(Ok(())) => {}
+            Ok(Err(difference)) => {
+                return Verdict::Failed(format!("gradient of {}: {difference}", wanted.path));
+            }
+            Err(refusal) => return Verdict::Unsupported(refusal.to_string()),
         }
     }
     Verdict::Passed
+}
+
+/// The stored array, if there is one.
+fn stored(value: &Value) -> Result<Option<&Array>, Refusal> {
+    match value {
+        Value::None => Ok(None),
+        Value::Array(array) => Ok(Some(array)),
+        other => Err(Refusal::Unsupported(format!(
+            "{} as a gradient",
+            other.kind()
+        ))),
+    }
 }
 
 /// The gradients by path; `None` stands for zeros.
@@ -108,11 +123,13 @@ fn gradients(
         return Err(Refusal::Mistake(message));
     }
     // What does not depend on any variable adds nothing.
-    let (ends, cotangents): (Vec<&Tensor>, Vec<Tensor>) = { tensors.iter() }
-        .zip(&expected.cotangents)
-        .filter(|(result, _)| result.requires_grad())
-        .filter_map(|(result, cotangent)| Some((*result, cotangent.as_ref()?.tensor())))
-        .unzip();
+    let (mut ends, mut cotangents) = (Vec::new(), Vec::new());
+    for (result, cotangent) in tensors.into_iter().zip(&expected.cotangents) {
+        if let Some(cotangent) = stored(cotangent)?.filter(|_| result.requires_grad()) {
+            ends.push(result);
+            cotangents.push(cotangent.tensor());
+        }
+    }
     let none = |(path, _): &(String, Tensor)| (path.clone(), None);
     if ends.is_empty() {
         return Ok(arguments.variables.iter().map(none).collect());
@@ -143,20 +160,23 @@ fn tensors_of<'a>(value: &'a Value, into: &mut Vec<&'a Tensor>) {
 
 /// PyTorch's gradient in the case's own precision and the one in double precision are equally
 /// good: each is within the tolerance of the true one.
-fn compare(got: Option<&Array>, wanted: &Gradient, tolerance: Tolerance) -> Result<(), String> {
-    match (got, &wanted.value) {
+fn compare(
+    got: Option<&Array>,
+    wanted: &Gradient,
+    tolerance: Tolerance,
+) -> Result<Result<(), String>, Refusal> {
+    let zeros = |array: &Array, otherwise: &str| match array.numbers().iter().all(|n| n.is_zero()) {
+        true => Ok(()),
+        false => Err(otherwise.to_string()),
+    };
+    let (value, precise) = (stored(&wanted.value)?, stored(&wanted.precise)?);
+    Ok(match (got, value) {
         (None, None) => Ok(()),
-        (Some(zeros), None) | (None, Some(zeros)) => {
-            match zeros.numbers().iter().all(|n| n.is_zero()) {
-                true => Ok(()),
-                false if got.is_none() => Err("there is none".into()),
-                false => Err("there should be none".into()),
-            }
-        }
+        (Some(got), None) => zeros(got, "there should be none"),
+        (None, Some(value)) => zeros(value, "there is none"),
         (Some(got), Some(value)) => compare::arrays(got, value, tolerance).or_else(|difference| {
-            let precise = wanted.precise.as_ref();
             let fits = precise.is_some_and(|p| compare::elements(got, p, tolerance).is_ok());
             if fits { Ok(()) } else { Err(difference) }
         }),
-    }
+    })
 }

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 /// What to run and how.
 #[derive(Clone, Debug)]
@@ -69,13 +70,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {
     let name = file.file_stem().and_then(|n| n.to_str());
     let entry = dispatch::find(&suite.op);
+    let start = Instant::now();
+    let cases = suite.cases.iter();
     OpReport {
         name: name.unwrap_or(&suite.op).into(),
-        cases: suite
-            .cases
-            .iter()
-            .map(|case| run_case(suite, entry, case))
-            .collect(),
+        cases: cases.map(|case| run_case(suite, entry, case)).collect(),
+        time: start.elapsed(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Derivatives of foreign functions, by their names.
 
-use crate::tensor::Pull;
+use crate::tensor::{Pull, Push};
 use lazulite_ir::Custom;
 
 /// Both derivatives of a foreign function.
 pub(crate) struct ForeignRules {
     pub pullback: Pull,
-    pub pushforward: Pull,
+    pub pushforward: Push,
 }
 
 /// The derivatives of a foreign function, if it has any.

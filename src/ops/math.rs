@@ -295,16 +295,18 @@ impl Tensor {
                 .bitwise_and(2 * bias + 3);
             let exponent = field.sub(bias).cast(DType::I32);
             let exponent = small.where_(exponent.sub(shift), exponent);
-            let cleared = bits.bitwise_and(!(i64::from(2 * bias + 3) << mantissa_bits));
-            let mantissa = cleared
-                .bitwise_or(i64::from(bias) << mantissa_bits)
-                .bitcast(self.dtype()?);
             // Zero, infinity and NaN are their own mantissa.
             let special = self.eq(0).bitwise_or(self.isfinite().logical_not());
-            Ok((
-                special.where_(self, mantissa),
-                special.where_(exponent.zeros_like(), exponent),
-            ))
+            let exponent = special.where_(exponent.zeros_like(), exponent);
+            // Exact, and gradients flow; in two steps, since the powers of some exponents overflow.
+            let half = exponent.bitwise_right_shift(1);
+            let (dtype, bits_type) = (self.dtype()?, bits.dtype()?);
+            let divide_by = |x: &Tensor, exponent: &Tensor| {
+                let field = exponent.neg().add(bias + 1).cast(bits_type);
+                x.mul(field.bitwise_left_shift(mantissa_bits).bitcast(dtype))
+            };
+            let mantissa = divide_by(&divide_by(self, &half), &exponent.sub(&half));
+            Ok((mantissa, exponent))
         })
     }
 

@@ -9,6 +9,7 @@
 pub mod call;
 pub mod compare;
 pub mod corpus;
+pub mod coverage;
 pub mod dispatch;
 pub mod gradients;
 pub mod report;

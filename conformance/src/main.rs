@@ -1,5 +1,6 @@
 //! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
 
+use lazulite_conformance::coverage::Coverage;
 use lazulite_conformance::run::{Settings, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ KIND is ops or errors; FOLDER is the corpus, or the folder of that kind in it.
 
 options:
   --json            one JSON object per operator
+  --markdown        the whole report as a Markdown document
   --verbose         every failing case with its first difference
   --filter NAME     only operators whose name contains NAME
   --interpret       the reference interpreter instead of compiled code
@@ -20,6 +22,7 @@ struct Arguments {
     kind: String,
     folder: PathBuf,
     json: bool,
+    markdown: bool,
     verbose: bool,
     interpret: bool,
     kernel_threads: usize,
@@ -50,6 +53,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         kind: String::new(),
         folder: PathBuf::new(),
         json: false,
+        markdown: false,
         verbose: false,
         interpret: false,
         kernel_threads: 1,
@@ -66,6 +70,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         };
         match word.as_str() {
             "--json" => arguments.json = true,
+            "--markdown" => arguments.markdown = true,
             "--verbose" => arguments.verbose = true,
             "--interpret" => arguments.interpret = true,
             "--filter" => arguments.settings.filter = Some(value()?),
@@ -102,7 +107,10 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     std::panic::set_hook(Box::new(|_| {}));
     let folder = folder_of(&arguments.folder, &arguments.kind);
     let report = run(&arguments.kind, &folder, &arguments.settings).map_err(|e| e.to_string())?;
-    report.print(arguments.json, arguments.verbose);
+    match arguments.markdown {
+        true => print!("{}", Coverage(&report)),
+        false => report.print(arguments.json, arguments.verbose),
+    }
     Ok(())
 }
 

@@ -101,11 +101,16 @@ fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
     let arguments = Arguments::of(case, Some(expected));
     let checked = guarded(|| check_values(suite, entry, &arguments, expected));
     let (values, results) = checked.unwrap_or_else(|panic| (panic, None));
-    let gradients = case.has_gradients().then(|| match &results {
-        Some(results) => guarded(|| gradients::check(&arguments, results, expected))
-            .unwrap_or_else(|panic| panic),
-        None => Verdict::Unsupported("there are no results to differentiate".into()),
-    });
+    let gradients = case
+        .has_gradients()
+        .then(|| match (&results, entry.gradients_differ) {
+            (_, Some(reason)) => {
+                Verdict::Unsupported(format!("gradients differ on purpose: {reason}"))
+            }
+            (Some(results), None) => guarded(|| gradients::check(&arguments, results, expected))
+                .unwrap_or_else(|panic| panic),
+            (None, None) => Verdict::Unsupported("there are no results to differentiate".into()),
+        });
     report(values, gradients)
 }
 

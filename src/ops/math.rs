@@ -36,7 +36,11 @@ float_composites! {
     /// Radians as degrees.
     rad2deg(x) x.mul(180.0 / PI);
     /// `sin(pi x) / (pi x)`, 1 at 0.
-    sinc(x) x.eq(0).where_(1, x.mul(PI).sin().div(x.mul(PI)));
+    sinc(x) {
+        let zero = x.eq(0);
+        let angle = zero.where_(1, x).mul(PI);
+        zero.where_(1, angle.sin().div(angle))
+    };
 }
 
 impl Tensor {
@@ -352,13 +356,16 @@ impl Tensor {
     /// At least `low`; NaN stays NaN.
     #[track_caller]
     pub fn clamp_min(&self, low: impl Into<Argument>) -> Tensor {
-        self.maximum(low)
+        // At the bound the gradient is still this tensor's alone.
+        let low = low.into();
+        self.ge(low.clone()).where_(self, self.maximum(low))
     }
 
     /// At most `high`; NaN stays NaN.
     #[track_caller]
     pub fn clamp_max(&self, high: impl Into<Argument>) -> Tensor {
-        self.minimum(high)
+        let high = high.into();
+        self.le(high.clone()).where_(self, self.minimum(high))
     }
 
     /// The sum of this and `alpha` times `other`.

@@ -289,8 +289,11 @@ impl Tensor {
 fn x_times(x: Argument, y: Argument, log: fn(&Tensor) -> Tensor) -> Tensor {
     attempt(|| {
         let (x, y) = common_floating(x, y)?;
+        let logarithm = log(&y);
+        // Where the logarithm is finite, the product is 0 by itself and has a slope.
         let zero = x.eq(0).bitwise_and(y.isnan().logical_not());
-        Ok(zero.where_(0, x.mul(log(&y))))
+        let zero = zero.bitwise_and(logarithm.isfinite().logical_not());
+        Ok(zero.where_(0, x.mul(log(&zero.where_(1, y)))))
     })
 }
 

@@ -9,10 +9,12 @@ use lazulite::{
     Padding, PoolOptions, Reduction, ResampleMode, ScatterReduce, gradcheck, gradgradcheck,
 };
 
+type Function = dyn Fn(&[Tensor]) -> Vec<Tensor>;
+
 /// A function with the arguments to differentiate it at.
 struct Case {
     name: &'static str,
-    function: Box<dyn Fn(&[Tensor]) -> Vec<Tensor>>,
+    function: Box<Function>,
     arguments: Vec<Tensor>,
 }
 

@@ -1,5 +1,6 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod anomaly;
 mod batched_rules;
 mod body;
 mod build;
@@ -13,6 +14,8 @@ mod rules;
 mod specialise;
 mod trace;
 
+pub use anomaly::detect_anomaly;
+pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
 pub(crate) use options::interpreting;
@@ -88,20 +91,66 @@ pub fn cache_stats() -> CacheStats {
 /// pending hold their old values again; otherwise the writes are still pending.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
+    if roots.iter().all(|r| r.value().is_some()) {
+        return Ok(());
+    }
+    realize_with(roots, History::Kept)
+}
+
+/// Computes a loss and all pending cell writes, and forgets what the loss was computed from: parameters
+/// that are replaced may then be overwritten.
+#[track_caller]
+pub(crate) fn realize_and_forget(loss: &Arc<Node>) -> Result<()> {
+    realize_with(std::slice::from_ref(loss), History::Forgotten)?;
+    loss.forget();
+    Ok(())
+}
+
+/// Whether results through which gradients flow keep what they were computed from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum History {
+    Kept,
+    Forgotten,
+}
+
+/// What is known of who holds what, when values are to be computed.
+pub(crate) struct Held {
+    pub history: History,
+    /// Nodes held by cells as what to go back to should computing their new content fail, once per
+    /// cell.
+    pub replaced: SmallVec<[Arc<Node>; 4]>,
+}
+
+impl Held {
+    /// Nothing is about to be replaced.
+    fn plainly() -> Held {
+        Held {
+            history: History::Kept,
+            replaced: SmallVec::new(),
+        }
+    }
+}
+
+#[track_caller]
+fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
+    let writes = pending::take();
+    wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
         return Ok(());
     }
-    let writes = pending::take();
-    wanted.extend(writes.nodes().filter(lazy));
-    let mut trace = keyed_trace(&wanted);
+    let held = Held {
+        history,
+        replaced: writes.replaced(),
+    };
+    let mut trace = keyed_trace(&wanted, held);
     drop(wanted);
     match compute(&mut trace) {
         Ok(buffers) => {
             let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
             for (root, buffer) in roots.zip(buffers) {
-                root.finish(buffer);
+                root.finish(buffer, history);
             }
             Ok(())
         }
@@ -115,15 +164,15 @@ pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
 
 /// Lists what computing `roots` takes; the key says how it is compiled, too.
 #[inline]
-fn keyed_trace(roots: &[Arc<Node>]) -> Trace {
-    let mut trace = trace(roots, true);
+fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
+    let mut trace = trace(roots, Some(&held));
     trace.key.push(u64::from(options::optimising()));
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let trace = keyed_trace(roots);
+    let trace = keyed_trace(roots, Held::plainly());
     let size = |position| {
         let next = trace
             .nodes
@@ -138,6 +187,9 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 #[track_caller]
 fn compute(trace: &mut Trace) -> Result<Buffers> {
     let dims = constant_dims(trace)?;
+    if anomaly::searching() {
+        anomaly::search(trace).map_err(|e| placed(e, trace))?;
+    }
     let outcome = if options::interpreting() {
         interpret::run(trace)
     } else {
@@ -205,7 +257,7 @@ fn run(trace: &mut Trace, served: &cache::Served) -> Result<Buffers> {
         // A failed run leaves its inputs as they were.
         for (input, leaf) in given_up {
             let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
-            trace.nodes[leaf as usize].node.finish(value);
+            trace.nodes[leaf as usize].node.finish(value, History::Kept);
         }
     }
     outcome
@@ -283,6 +335,6 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
 /// The graph that computing `roots` would compile.
 #[track_caller]
 pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
-    let trace = trace(roots, true);
+    let trace = trace(roots, Some(&Held::plainly()));
     build(&trace, &Pattern::exact(&trace), "dump")
 }

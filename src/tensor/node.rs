@@ -5,7 +5,7 @@
 
 use super::composite::Composite;
 use crate::autograd::{Function, GradientSpec, Leaf};
-use crate::engine::Region;
+use crate::engine::{History, Region};
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use lazulite_runtime::Buffer;
@@ -210,13 +210,24 @@ impl Node {
         known
     }
 
-    /// Enters the value, and lets go of the operands unless gradients flow to them.
-    pub fn finish(&self, value: Buffer) {
+    /// Lets go of what a known value was computed from.
+    pub fn forget(&self) {
+        let operands = match &mut *self.state() {
+            State::Value(_, operands) => std::mem::take(operands),
+            State::Lazy(_) => return,
+        };
+        release(operands);
+    }
+
+    /// Enters the value, and lets go of the operands unless gradients flow to them and history is kept.
+    pub fn finish(&self, value: Buffer, history: History) {
         let mut state = self.state();
         let operands = match &mut *state {
             State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
         };
-        let (kept, released) = if self.traits.grad {
+        let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
+        let keep = self.traits.grad && history == History::Kept && operands.iter().any(flows);
+        let (kept, released) = if keep {
             (operands, Operands::new())
         } else {
             (Operands::new(), operands)

@@ -37,6 +37,7 @@ mod cell;
 mod compile;
 mod control;
 mod display;
+pub mod distributions;
 mod element;
 mod engine;
 mod error;
@@ -56,7 +57,9 @@ pub use autograd::{
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
-pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
+pub use control::{
+    Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
+};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
@@ -73,6 +76,7 @@ pub use ops::{
     RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
     strided,
 };
+pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
 /// What most programs need.

@@ -210,3 +210,14 @@ fn long_chains_with_gradients_do_not_overflow() {
     let g = grad(&[&y.sum(..)], &[&x]).unwrap();
     assert_eq!(values(&g[0]), [1.0]);
 }
+
+/// Such a result becomes known along with the gradient that was asked for.
+#[test]
+fn held_results_that_gradients_flow_through_keep_their_leaves() {
+    let p = Tensor::ones([2]).with_grad();
+    let held = p.mul(Tensor::from_vec(vec![2.0f32, 3.0], [2])).cumsum(0);
+    for _ in 0..2 {
+        let gradient = grad(&[&held.sum(..)], &[&p]).unwrap();
+        assert_eq!(gradient[0].to_vec::<f32>().unwrap(), [4.0, 3.0]);
+    }
+}

@@ -374,10 +374,7 @@ impl Tracer {
             is_root[root as usize] = true;
         }
         let mut needs_work = vec![false; count];
-        // Results that gradients flow through keep what they were computed from.
-        let keeps_history = |r: &u32| self.trace.nodes[*r as usize].node.traits.grad;
-        let mut all_private =
-            history == History::Forgotten || !self.trace.roots.iter().any(keeps_history);
+        let mut all_private = true;
         for position in 0..count {
             let listed = &self.trace.nodes[position];
             if listed.value.is_some() || is_root[position] {
@@ -396,7 +393,10 @@ impl Tracer {
                 all_private = false;
             }
         }
-        if all_private {
+        // Results that gradients flow through, held ones too, keep what they were computed from.
+        let keeps_history = |r: &u32| self.trace.nodes[*r as usize].node.traits.grad;
+        let forgotten = history == History::Forgotten;
+        if all_private && (forgotten || !self.trace.roots.iter().any(keeps_history)) {
             let leaves = self.trace.leaves.iter().map(|l| *l as usize);
             let remembered = self.remembered();
             let done =

@@ -1,0 +1,8 @@
+//! Distributions against integrals of their own densities, against each other, and against draws.
+
+mod continuous;
+mod divergences;
+mod gradients;
+mod integrate;
+mod vectors;
+mod whole;

@@ -41,18 +41,6 @@ fn what_is_realised_keeps_its_history() {
 }
 
 #[test]
-fn what_history_needs_is_not_overwritten() {
-    let x = vector(&[1.0, 2.0]).with_grad();
-    // Nobody but the product holds the factor.
-    let y = (&x * vector(&[3.0, 5.0])).exp();
-    y.realize().unwrap();
-    let g = grad(&[&y.log().sum(..)], &[&x]).unwrap();
-    for (a, b) in values(&g[0]).iter().zip([3.0, 5.0]) {
-        assert!((a - b).abs() < 1e-5);
-    }
-}
-
-#[test]
 fn gradients_know_equal_tensors_apart() {
     let x = vector(&[3.0]).with_grad();
     let (a, b) = (&x * 2.0, &x * 2.0);

@@ -6,7 +6,7 @@
 //! behind each tensor that somebody wants the gradient of (`wrt`). All of them dissolve when calls are
 //! inlined.
 
-use super::build::{BuildError, Builder};
+use super::build::{BuildError, Builder, zeros};
 use super::rules::{DETACH, FacadeRules, remember, remember_function};
 use super::trace::{Link, Trace, TraceNode};
 use crate::autograd::{Function, GradientSpec};
@@ -214,7 +214,7 @@ impl Builder<'_> {
             // from the gradient of a linear function to its argument.
             if gradient.is_none() {
                 let ty = self.graph.tensor_type(self.ids[position as usize]).clone();
-                *gradient = Some(self.zeros(&ty)?);
+                *gradient = Some(zeros(&mut self.graph, &ty)?);
             }
         }
         Ok(gradients)

@@ -398,32 +398,9 @@ impl Tracer {
         let forgotten = history == History::Forgotten;
         if all_private && (forgotten || !self.trace.roots.iter().any(keeps_history)) {
             let leaves = self.trace.leaves.iter().map(|l| *l as usize);
-            let remembered = self.remembered();
-            let done =
-                |l: usize| !self.is_held(l) && !remembered[l] && !self.trace.nodes[l].has_history();
+            let done = |l| !self.is_held(l) && !self.trace.nodes[l].has_history();
             self.trace.expendable = leaves.map(done).collect();
         }
-    }
-
-    /// Marks what roots with gradients are computed from: they remember it when they are known.
-    fn remembered(&self) -> Vec<bool> {
-        let mut marks = vec![false; self.trace.nodes.len()];
-        for &root in &self.trace.roots {
-            marks[root as usize] = self.trace.nodes[root as usize].node.traits.grad;
-        }
-        // Operands stand before what is computed from them.
-        for position in (0..marks.len()).rev() {
-            if marks[position] {
-                for operand in self.trace.nodes[position]
-                    .links
-                    .iter()
-                    .filter_map(|l| l.node())
-                {
-                    marks[operand as usize] = true;
-                }
-            }
-        }
-        marks
     }
 }
 

@@ -36,6 +36,8 @@ fn write(folder: &Path, op: &str, call: &str, signature: &str, cases: &[&str]) {
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // What an earlier version of these tests has left there is no part of the corpus.
+    let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
 }

@@ -412,7 +412,12 @@ fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
         }));
     }
-    let buffers = engine::execute(&replay.program, &mut inputs, &fitting.values)?;
+    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values) {
+        Ok(buffers) => buffers,
+        // What knows no place inside the function belongs to the call.
+        Err(e) if e.location().is_none() => return Err(e.at(Place::here())),
+        Err(e) => return Err(e),
+    };
     let known = fitting.version.domain.assignment(&fitting.values);
     let mut tensors = Vec::with_capacity(buffers.len());
     for (ty, buffer) in replay.outputs.iter().zip(buffers) {

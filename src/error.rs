@@ -80,6 +80,12 @@ impl Error {
         }))
     }
 
+    /// The same of another operation: the one that the user wrote, or that ran.
+    pub(crate) fn named(mut self, op: &'static str) -> Error {
+        Arc::make_mut(&mut self.0).op = op;
+        self
+    }
+
     /// The same with the place of the operation, unless it has one.
     pub(crate) fn at(mut self, place: Place) -> Error {
         Arc::make_mut(&mut self.0).place.get_or_insert(place);

@@ -25,7 +25,7 @@ pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
@@ -199,16 +199,44 @@ fn compute(trace: &mut Trace) -> Result<Buffers> {
     outcome.map_err(|e| placed(e, trace))
 }
 
-/// Gives an error of a running program, which knows its place as text, the place itself.
+/// Gives an error of a running program, which knows its place as text, the place itself and the name of
+/// the operation; and one about memory the tensor that takes most of it.
 fn placed(error: Error, trace: &Trace) -> Error {
+    if error.kind() == ErrorKind::Memory && error.place().is_none() {
+        let bytes = |n: &&trace::TraceNode| {
+            let element = n.node.ty.dtype.size() as u128;
+            let sizes = n.node.ty.const_dims();
+            sizes.map(|sizes| {
+                sizes
+                    .iter()
+                    .fold(element, |b, s| b.saturating_mul(*s as u128))
+            })
+        };
+        return match trace.nodes.iter().max_by_key(bytes) {
+            Some(largest) => largest_in(error, &largest.node),
+            None => error,
+        };
+    }
     let Some(text) = error.location() else {
         return error;
     };
-    let places = trace.nodes.iter().map(|n| n.node.place);
-    match { places }.find(|p| p.to_string() == text) {
-        Some(place) => error.at(place),
-        None => error,
+    let nodes = trace.nodes.iter().map(|n| &n.node);
+    let here: Vec<&Arc<Node>> = nodes.filter(|n| n.place.to_string() == text).collect();
+    let failed = here.iter().find_map(|n| n.op.failing());
+    match (here.first(), failed) {
+        (Some(node), Some(op)) => error.at(node.place).named(op),
+        (Some(node), None) => error.at(node.place),
+        (None, _) => error,
     }
+}
+
+/// An error about memory, with the largest tensor of the program that lacks it.
+fn largest_in(error: Error, node: &Node) -> Error {
+    error.at(node.place).operand(OperandNote {
+        role: "largest",
+        ty: node.ty.to_string(),
+        place: Some(node.place),
+    })
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose

@@ -47,6 +47,33 @@ pub(crate) enum Recorded {
     Gradient(Box<GradientSpec>),
 }
 
+impl Recorded {
+    /// The name of the operation, if it can fail while it runs.
+    pub fn failing(&self) -> Option<&'static str> {
+        match self {
+            Recorded::Binary(f @ (Binary::Div | Binary::Rem)) => Some(f.name()),
+            Recorded::Primitive(op) => match **op {
+                Op::Gather { .. } | Op::Scatter { .. } | Op::Custom { .. } => Some(op.mnemonic()),
+                _ => None,
+            },
+            Recorded::Leaf
+            | Recorded::Parameter(_)
+            | Recorded::Constant
+            | Recorded::Unary(_)
+            | Recorded::Binary(_)
+            | Recorded::Compare(_)
+            | Recorded::Select
+            | Recorded::Cast
+            | Recorded::Item(_)
+            | Recorded::Same
+            | Recorded::Function(..)
+            | Recorded::Composite(_)
+            | Recorded::Region(_)
+            | Recorded::Gradient(_) => None,
+        }
+    }
+}
+
 /// Which parameter of which capture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Parameter {

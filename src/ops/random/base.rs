@@ -111,7 +111,7 @@ impl Tensor {
     /// Uniform numbers in [0, 1), f32.
     #[track_caller]
     pub fn rand(dims: impl IntoDims) -> Tensor {
-        Tensor::rand_of(dims, DType::F32)
+        Tensor::rand_of(dims, DType::F32).named("rand", &[])
     }
 
     /// Uniform numbers in [0, 1) of a float or complex type (both parts in [0, 1)).
@@ -133,7 +133,7 @@ impl Tensor {
     /// Standard normal numbers, f32.
     #[track_caller]
     pub fn randn(dims: impl IntoDims) -> Tensor {
-        Tensor::randn_of(dims, DType::F32)
+        Tensor::randn_of(dims, DType::F32).named("randn", &[])
     }
 
     /// Standard normal numbers of a float or complex type.

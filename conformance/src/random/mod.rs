@@ -14,6 +14,9 @@ use std::path::Path;
 /// What a check finds wrong.
 type Checked = Result<(), String>;
 
+/// A check with its name.
+type Check = (&'static str, fn() -> Checked);
+
 /// An operator and what holds of it.
 struct Random {
     /// As the corpus calls it.
@@ -23,7 +26,7 @@ struct Random {
     /// Element types to draw.
     types: &'static [DType],
     /// What holds of this operator alone.
-    checks: &'static [(&'static str, fn() -> Checked)],
+    checks: &'static [Check],
 }
 
 /// Runs the checks of every operator that the corpus lists.

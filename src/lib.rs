@@ -57,7 +57,9 @@ pub use autograd::{
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
-pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
+pub use control::{
+    Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
+};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};

@@ -388,6 +388,44 @@ fn half_floats_are_averaged_and_normalised_in_f32() {
 }
 
 #[test]
+fn d11_6_composites_keep_their_name_until_they_are_inlined() {
+    let x = Tensor::randn([3, 4]);
+    let y = x.softmax(-1).gelu();
+    let trace = lazulite::dump(&[&y], lazulite::Stage::Trace).unwrap();
+    assert!(
+        trace.contains("softmax(-1)") && trace.contains("gelu"),
+        "{trace}"
+    );
+    let inlined = lazulite::dump(&[&y], lazulite::Stage::Inline).unwrap();
+    assert!(!inlined.contains("= call "), "{inlined}");
+}
+
+#[test]
+fn d11_6_gradients_take_the_composites_own_pullback() {
+    let _turn = alone();
+    // The definition's exponential overflows there.
+    let x = Tensor::from_vec(vec![-100.0f32, 0.0], [2]).with_grad();
+    let g = lazulite::grad(&[&x.sigmoid().sum(..)], &[&x]).unwrap();
+    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Trace).unwrap();
+    assert!(trace.contains("sigmoid.vjp"), "{trace}");
+    let values = g[0].to_vec::<f32>().unwrap();
+    assert!(values[0].is_finite() && values[0] < 1e-30, "{values:?}");
+    assert_eq!(values[1], 0.25);
+}
+
+#[test]
+fn d11_1_a_gradient_found_in_the_cache_takes_no_derivative() {
+    let _turn = alone();
+    let step = || {
+        let x = Tensor::from_vec(vec![1.0f32, 2.0], [2]).with_grad();
+        let g = lazulite::grad(&[&(x.exp() * &x).sum(..)], &[&x]).unwrap();
+        g[0].to_vec::<f32>().unwrap()
+    };
+    let first = step();
+    assert_eq!(compilations(|| assert_eq!(step(), first)), 0);
+}
+
+#[test]
 fn d11_8_peak_memory_is_known_before_running() {
     let text = "graph(%0: f32[n, 8], %1: f32[8, 4]) {
         %2 = exp %0 : f32[n, 8]

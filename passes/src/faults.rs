@@ -41,6 +41,7 @@ pub(crate) fn may_fault(graph: &Graph, node: &Node) -> bool {
         | Op::Select {}
         | Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Pad { .. }
         | Op::Slice { .. }

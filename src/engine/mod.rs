@@ -9,6 +9,7 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod recompute;
 mod region;
 mod rules;
 mod specialise;

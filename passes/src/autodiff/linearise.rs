@@ -45,6 +45,7 @@ pub(super) fn linearise(
         | Op::Slice { .. }
         | Op::Window { .. }
         | Op::Fold { .. } => linear(cx, at),
+        Op::Barrier {} => Some(Vec::new()),
         Op::Complex {} => Some(vec![Map::Part {
             imaginary: operand == 1,
         }]),

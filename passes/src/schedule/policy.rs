@@ -253,6 +253,7 @@ impl Decision<'_> {
             | Op::Iota { .. }
             | Op::Reshape { .. }
             | Op::Permute { .. }
+            | Op::Barrier {}
             | Op::Expand { .. }
             | Op::Pad { .. }
             | Op::Slice { .. }

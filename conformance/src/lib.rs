@@ -12,6 +12,7 @@ pub mod corpus;
 pub mod coverage;
 pub mod dispatch;
 pub mod gradients;
+pub mod random;
 pub mod report;
 pub mod run;
 pub mod value;

@@ -86,3 +86,8 @@ pub mod prelude {
         compile, f16, manual_seed, realize_all, strided,
     };
 }
+
+/// The example in the README is tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

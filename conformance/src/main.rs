@@ -1,15 +1,18 @@
 //! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
 
+use lazulite_conformance::coverage::Coverage;
+use lazulite_conformance::random;
 use lazulite_conformance::run::{Settings, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: lazulite-conformance KIND FOLDER [options]
 
-KIND is ops or errors; FOLDER is the corpus, or the folder of that kind in it.
+KIND is ops, errors or random; FOLDER is the corpus, or the folder of that kind in it.
 
 options:
   --json            one JSON object per operator
+  --markdown        the whole report as a Markdown document
   --verbose         every failing case with its first difference
   --filter NAME     only operators whose name contains NAME
   --interpret       the reference interpreter instead of compiled code
@@ -20,6 +23,7 @@ struct Arguments {
     kind: String,
     folder: PathBuf,
     json: bool,
+    markdown: bool,
     verbose: bool,
     interpret: bool,
     kernel_threads: usize,
@@ -50,6 +54,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         kind: String::new(),
         folder: PathBuf::new(),
         json: false,
+        markdown: false,
         verbose: false,
         interpret: false,
         kernel_threads: 1,
@@ -66,6 +71,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         };
         match word.as_str() {
             "--json" => arguments.json = true,
+            "--markdown" => arguments.markdown = true,
             "--verbose" => arguments.verbose = true,
             "--interpret" => arguments.interpret = true,
             "--filter" => arguments.settings.filter = Some(value()?),
@@ -84,7 +90,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 
 fn start(arguments: &Arguments) -> Result<(), String> {
     match arguments.kind.as_str() {
-        "ops" | "errors" => {}
+        "ops" | "errors" | "random" => {}
         "modules" | "optim" | "schedulers" | "onnx" => {
             return Err(format!(
                 "corpora of {} are not supported yet",
@@ -100,9 +106,17 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     lazulite::set_options(options).map_err(|e| e.to_string())?;
     // Panics are part of the report.
     std::panic::set_hook(Box::new(|_| {}));
-    let folder = folder_of(&arguments.folder, &arguments.kind);
-    let report = run(&arguments.kind, &folder, &arguments.settings).map_err(|e| e.to_string())?;
-    report.print(arguments.json, arguments.verbose);
+    let report = if arguments.kind == "random" {
+        random::run(&arguments.folder, arguments.settings.filter.as_deref())
+    } else {
+        let folder = folder_of(&arguments.folder, &arguments.kind);
+        run(&arguments.kind, &folder, &arguments.settings)
+    };
+    let report = report.map_err(|e| e.to_string())?;
+    match arguments.markdown {
+        true => print!("{}", Coverage(&report)),
+        false => report.print(arguments.json, arguments.verbose),
+    }
     Ok(())
 }
 

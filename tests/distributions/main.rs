@@ -1,5 +1,6 @@
 //! Distributions against integrals of their own densities, against each other, and against draws.
 
+mod captured;
 mod continuous;
 mod divergences;
 mod gradients;

@@ -55,7 +55,7 @@ pub use autograd::{
     Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,
     clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
     gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
-    set_grad_enabled, vhp, vjp,
+    saved_tensors_hooks, set_grad_enabled, vhp, vjp,
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
@@ -90,3 +90,8 @@ pub mod prelude {
         compile, f16, manual_seed, realize_all, strided,
     };
 }
+
+/// The example in the README is tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

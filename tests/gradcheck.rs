@@ -1,4 +1,4 @@
-//! First and second derivatives of everything that has some, held against differences in f64.
+//! First and second derivatives of operations of every family, held against differences in f64.
 //!
 //! The reference interpreter computes them: that compiled programs agree with it is tested
 //! elsewhere, and nothing needs to be compiled here.

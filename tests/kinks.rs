@@ -2,7 +2,7 @@
 //! definition overflows on the way: as PyTorch has them.
 
 use lazulite::prelude::*;
-use lazulite::{grad, realize_all};
+use lazulite::{grad, jvp, realize_all};
 
 type Function = fn(&Tensor) -> Tensor;
 
@@ -144,4 +144,26 @@ fn infinities_among_logarithms() {
             ),
         ],
     );
+}
+
+#[test]
+fn derivatives_that_stand_beside_definitions_serve_both_modes() {
+    let x = Tensor::from_vec(vec![0.013f64, 0.3, 0.9], [3]);
+    let functions: [Function; 4] = [
+        |x| x.erfinv(),
+        |x| x.ndtri(),
+        |x| x.nextafter(5.0).square(),
+        |x| x.frexp().0,
+    ];
+    for f in functions {
+        let tangent = x.cos();
+        let (_, forward) = jvp(|x| vec![f(&x[0])], &[&x], &[&tangent]);
+        let at = x.clone().with_grad();
+        let slope = grad(&[&f(&at).sum(..)], &[&at]).unwrap().remove(0);
+        let backward = slope.mul(tangent).to_vec::<f64>().unwrap();
+        let forward = forward[0].to_vec::<f64>().unwrap();
+        for (a, b) in forward.iter().zip(backward) {
+            assert!((a - b).abs() <= 1e-12 * b.abs() && *a != 0.0, "{a} {b}");
+        }
+    }
 }

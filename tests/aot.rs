@@ -33,7 +33,16 @@ impl Drop for Folder {
 fn started(program: &Path, arguments: &[&str], folder: &Folder) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(&folder.0).env_clear();
-    command.output().unwrap()
+    loop {
+        match command.output() {
+            // A process that another test is just starting inherits the file that was written, and
+            // holds it open until it has become its program.
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now()
+            }
+            output => return output.unwrap(),
+        }
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -180,7 +180,7 @@ where
             return self.record(inputs);
         }
         crate::tensor::realize_all(&inputs)?;
-        if engine::interpreting() {
+        if engine::interpreting() || engine::searching() {
             let results = self.record(inputs)?.into_tensors();
             crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
             return rebuilt(results);
@@ -352,10 +352,8 @@ impl Replay {
         roots: &[Arc<Node>],
         captured: CaptureState,
     ) -> Result<(Replay, Vec<Guard>)> {
-        let mut pattern = Pattern::exact(listed);
         // Nothing is passed at run time but the parameters.
-        pattern.literals = listed.literals.iter().copied().map(Some).collect();
-        let graph = engine::build(listed, &pattern, "compile")?;
+        let graph = engine::build(listed, &Pattern::constant(listed), "compile")?;
         let mut sources = Vec::new();
         for &leaf in &listed.leaves {
             let n = &listed.nodes[leaf as usize];

@@ -44,7 +44,7 @@ mod ops;
 mod tensor;
 
 pub use autograd::{
-    Context, CustomFunction, GradCheck, GradOptions, Gradients, HookHandle, Pullback,
+    Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,
     clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
     gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
     set_grad_enabled, vhp, vjp,
@@ -53,7 +53,7 @@ pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
 pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
 pub use element::Element;
-pub use engine::{CacheStats, Options, cache_stats, options, set_options};
+pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use half::{bf16, f16};
 pub use inspect::{Program, dump, dump_text, explain};
@@ -64,8 +64,9 @@ pub use num_complex::Complex;
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
     FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode, RunningStats,
-    ScatterReduce, Spacing, TripletOptions, Unique, Window, manual_seed, strided,
+    IstftOptions, MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode,
+    RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
+    strided,
 };
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 

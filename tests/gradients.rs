@@ -183,6 +183,30 @@ fn a_train_step_compiles_once() {
 }
 
 #[test]
+fn values_that_a_history_needs_are_not_overwritten() {
+    let loss = {
+        let w = vector(&[1.0, 2.0]).with_grad();
+        (&w * &w).sum(..)
+    };
+    // Nobody but the history of the loss holds w.
+    loss.realize().unwrap();
+    loss.backward().unwrap();
+    assert_eq!(loss.item::<f32>().unwrap(), 5.0);
+}
+
+#[test]
+fn anomalies_are_found_where_they_arise() {
+    let x = vector(&[1.0, -1.0]);
+    let line = line!() + 1;
+    let y = x.sqrt();
+    let error = lazulite::detect_anomaly(|| (&y + 1.0).realize()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("sqrt") && text.contains("NaN"), "{text}");
+    assert!(text.contains(&format!("gradients.rs:{line}")), "{text}");
+    assert!((&y + 1.0).realize().is_ok());
+}
+
+#[test]
 fn long_chains_with_gradients_do_not_overflow() {
     let x = vector(&[1.0]).with_grad();
     let mut y = x.clone();

@@ -9,7 +9,7 @@ use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, price, verify_kernel};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -266,7 +266,7 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
         // The estimate may overflow where the code does not.
-        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT)),
+        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT_TIME)),
         can_fault: can_fault(kernel),
     })
 }
@@ -283,32 +283,15 @@ pub(crate) fn inspect(
     Ok((lowered.function.to_string(), code.text.unwrap_or_default()))
 }
 
-/// Thousandths (1024ths) of a nanosecond for one element, on one core of a present-day machine.
-mod price {
-    pub const POINT: i64 = 200;
-    pub const CHEAP: i64 = 80;
-    pub const MEMORY: i64 = 150;
-    pub const DIVISION: i64 = 700;
-    pub const TRANSCENDENTAL: i64 = 2500;
-}
-
-/// What one outer point costs.
+/// What one outer point costs, in nanoseconds times 1024.
 fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
     let point = Kernel {
         outer: vec![Dim::ONE; kernel.outer.len()],
         ..kernel.clone()
     };
     let ops = point.work()?.ops;
-    let mut sum = Dim::constant(price::POINT);
-    for (count, price) in [
-        (ops.cheap, price::CHEAP),
-        (ops.memory, price::MEMORY),
-        (ops.division, price::DIVISION),
-        (ops.transcendental, price::TRANSCENDENTAL),
-    ] {
-        sum = sum.add(&count.mul(&Dim::constant(price))?)?;
-    }
-    Ok(sum)
+    ops.mul(&Dim::constant(price::UNIT_TIME))?
+        .add(&Dim::constant(price::POINT_TIME))
 }
 
 fn can_fault(kernel: &Kernel) -> bool {

@@ -20,6 +20,7 @@ mod op;
 mod philox;
 mod plan;
 mod plan_eval;
+pub mod price;
 mod scalar;
 pub mod scalar_ops;
 mod structure;
@@ -39,8 +40,8 @@ pub use interp::{
 };
 pub use kernel::{
     Access, BufferDecl, BufferRef, Bytes, EvalError, FaultRecord, IndexAtom, IndexExpr, IndexTerm,
-    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, OpCounts, Order, Ranges, Stage, Traffic,
-    ValueId, Var, Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
+    Inst, InstOp, Kernel, Lanes, LocalDecl, LocalRef, Order, Ranges, Stage, Traffic, ValueId, Var,
+    Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
 pub use philox::{philox4x32, random_bits};

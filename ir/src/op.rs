@@ -396,7 +396,8 @@ pub type HostFn =
 /// The target of a Custom operation.
 #[derive(Clone)]
 pub enum Custom {
-    /// A function of the runtime's table, found by name; exportable.
+    /// A function of the runtime's table, found by name; exportable. Axes in front of those it works
+    /// on are a batch, common to all operands and results, whose entries are independent.
     Library(Arc<str>),
     /// A closure of this process, with a name for dumps; not exportable.
     Host(Arc<str>, Arc<HostFn>),

@@ -1,17 +1,25 @@
 //! Derivatives of foreign functions, by their names.
 
+use crate::ops::FFT_DERIVATIVES;
 use crate::tensor::Pull;
 use lazulite_ir::Custom;
 
 /// Both derivatives of a foreign function.
+#[derive(Clone, Copy)]
 pub(crate) struct ForeignRules {
     pub pullback: Pull,
     pub pushforward: Pull,
 }
 
+/// Derivatives of library functions, by names without scalar types, by subject.
+const TABLE: &[&[(&str, ForeignRules)]] = &[FFT_DERIVATIVES];
+
 /// The derivatives of a foreign function, if it has any.
 pub(crate) fn foreign_rules(target: &Custom) -> Option<ForeignRules> {
-    match target {
-        Custom::Library(_) | Custom::Host(..) => None,
-    }
+    let Custom::Library(name) = target else {
+        return None;
+    };
+    let (function, _) = name.rsplit_once('.')?;
+    let mut rules = TABLE.iter().copied().flatten();
+    rules.find(|(name, _)| *name == function).map(|(_, r)| *r)
 }

@@ -14,11 +14,12 @@ mod gradient;
 mod leaf;
 mod mode;
 mod reach;
+mod tape;
 
 pub use backward::Gradients;
 pub use check::{GradCheck, gradcheck, gradgradcheck};
 pub use clip::{clip_grad_norm, clip_grad_value};
-pub(crate) use foreign::foreign_rules;
+pub(crate) use foreign::{ForeignRules, foreign_rules};
 pub(crate) use function::Function;
 pub use function::{Context, CustomFunction, custom_function};
 pub use functional::{Pullback, hessian, hvp, jacobian, vhp, vjp};
@@ -29,3 +30,4 @@ pub use leaf::HookHandle;
 pub(crate) use leaf::Leaf;
 pub(crate) use mode::grad_enabled;
 pub use mode::{enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
+pub use tape::GradientTape;

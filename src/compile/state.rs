@@ -239,6 +239,10 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
         let ty = (*content.node().ok()?.ty).clone();
         let position = state.read.len();
         let node = state.extra(Extra::Cell(position), ty);
+        let node = match content.requires_grad() {
+            true => Tensor(Ok(node)).same(true).node().ok()?.clone(),
+            false => node,
+        };
         state.read.push((cell.clone(), node.clone()));
         Some(Tensor(Ok(node)))
     })

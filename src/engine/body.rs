@@ -129,10 +129,6 @@ impl Body {
         if self.captured().next().is_some() {
             return Err(internal(op, "a function uses tensors from outside"));
         }
-        let pattern = Pattern {
-            dims: self.trace.dims.clone(),
-            literals: self.trace.literals.iter().copied().map(Some).collect(),
-        };
-        build(&self.trace, &pattern, op)
+        build(&self.trace, &Pattern::constant(&self.trace), op)
     }
 }

@@ -22,6 +22,14 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
+    /// Takes all sizes and numbers as constants.
+    pub fn constant(trace: &Trace) -> Pattern {
+        Pattern {
+            dims: trace.dims.clone(),
+            literals: trace.literals.iter().copied().map(Some).collect(),
+        }
+    }
+
     /// Takes everything as it is.
     pub fn exact(trace: &Trace) -> Pattern {
         Pattern {

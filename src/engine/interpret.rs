@@ -12,11 +12,28 @@ use lazulite_runtime::Buffer;
 /// Computes a trace's roots without compiling anything.
 #[track_caller]
 pub(super) fn run(trace: &Trace) -> Result<Buffers> {
-    let pattern = Pattern {
-        dims: trace.dims.clone(),
-        literals: trace.literals.iter().copied().map(Some).collect(),
-    };
-    let graph = build(trace, &pattern, "realize")?;
+    let graph = build(trace, &Pattern::constant(trace), "realize")?;
+    let inputs = inputs_of(trace)?;
+    let results = interpret_in(&graph, &inputs, environment()).map_err(interpreter_error)?;
+    results
+        .iter()
+        .map(|array| {
+            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
+        })
+        .collect()
+}
+
+/// What programs without unknown sizes are interpreted with.
+pub(super) fn environment() -> Environment<'static> {
+    Environment {
+        sizes: &|_| None,
+        foreign: &foreign_function,
+    }
+}
+
+/// The values of a trace's leaves.
+#[track_caller]
+pub(super) fn inputs_of(trace: &Trace) -> Result<Vec<Array>> {
     let mut inputs = Vec::with_capacity(trace.leaves.len());
     for &leaf in &trace.leaves {
         let listed = &trace.nodes[leaf as usize];
@@ -30,20 +47,10 @@ pub(super) fn run(trace: &Trace) -> Result<Buffers> {
             bytes: value.as_bytes().to_vec(),
         });
     }
-    let environment = Environment {
-        sizes: &|_| None,
-        foreign: &foreign_function,
-    };
-    let results = interpret_in(&graph, &inputs, environment).map_err(interpreter_error)?;
-    results
-        .iter()
-        .map(|array| {
-            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
-        })
-        .collect()
+    Ok(inputs)
 }
 
-fn interpreter_error(error: InterpError) -> Error {
+pub(super) fn interpreter_error(error: InterpError) -> Error {
     let kind = match &error {
         InterpError::Fault { .. } => ErrorKind::Fault,
         InterpError::Array(_) => ErrorKind::Memory,

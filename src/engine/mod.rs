@@ -1,5 +1,6 @@
 //! From recorded nodes to values: trace, find or compile a program, run it, enter the results.
 
+mod anomaly;
 mod batched_rules;
 mod body;
 mod build;
@@ -13,6 +14,8 @@ mod rules;
 mod specialise;
 mod trace;
 
+pub use anomaly::detect_anomaly;
+pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
 pub(crate) use options::interpreting;
@@ -138,6 +141,9 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 #[track_caller]
 fn compute(trace: &mut Trace) -> Result<Buffers> {
     let dims = constant_dims(trace)?;
+    if anomaly::searching() {
+        anomaly::search(trace).map_err(|e| placed(e, trace))?;
+    }
     let outcome = if options::interpreting() {
         interpret::run(trace)
     } else {

@@ -361,7 +361,9 @@ impl Tracer {
             is_root[root as usize] = true;
         }
         let mut needs_work = vec![false; count];
-        let mut all_private = true;
+        // Results that gradients flow through keep what they were computed from.
+        let keeps_history = |r: &u32| self.trace.nodes[*r as usize].node.traits.grad;
+        let mut all_private = !self.trace.roots.iter().any(keeps_history);
         for position in 0..count {
             let listed = &self.trace.nodes[position];
             if listed.value.is_some() || is_root[position] {

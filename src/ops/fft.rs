@@ -4,8 +4,9 @@
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape, floating};
 use super::library::library_one;
 use super::reduce::IntoAxes;
+use crate::autograd::ForeignRules;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tensor::{Dim, Tensor, constant, primitive};
+use crate::tensor::{Applied, Dim, Tensor, constant, internal, primitive};
 use lazulite_ir::{DType, Op, Scalar, TensorType};
 
 /// Which direction of a transform divides by the number of points, so that both undo each other.
@@ -405,6 +406,17 @@ fn complex_of(dtype: DType) -> DType {
 
 /// The tensor with an axis cut or filled up with zeros to `len`.
 fn resized(op: &'static str, x: &Tensor, axis: usize, len: &Dim) -> Result<Tensor> {
+    fitted(op, x, axis, len, 0.0)
+}
+
+/// The tensor with an axis cut or filled up with a number to `len`.
+pub(super) fn fitted(
+    op: &'static str,
+    x: &Tensor,
+    axis: usize,
+    len: &Dim,
+    fill: f64,
+) -> Result<Tensor> {
     let ty = &x.node()?.ty;
     let (size, len) = (&ty.dims[axis], len.0.clone()?);
     if *size == len {
@@ -421,8 +433,8 @@ fn resized(op: &'static str, x: &Tensor, axis: usize, len: &Dim) -> Result<Tenso
         high,
         interior: none,
     };
-    let zero = constant(Scalar::from_f64(ty.dtype, 0.0));
-    Ok(primitive(op, pad, &[x, &zero]))
+    let fill = constant(Scalar::from_f64(ty.dtype, fill));
+    Ok(primitive(op, pad, &[x, &fill]))
 }
 
 /// The tensor divided as the scaling wants it for transforms in this direction over so many points.
@@ -447,4 +459,84 @@ fn scaled(x: &Tensor, lens: &[Dim], norm: FftNorm, way: Direction) -> Result<Ten
     } else {
         x.mul(factor)
     })
+}
+
+/// Derivatives of the library functions. All are linear; transposed with respect to the real inner
+/// product, the forward transform is the backward one.
+pub(crate) const DERIVATIVES: &[(&str, ForeignRules)] = &[
+    (
+        "fft.forward",
+        ForeignRules {
+            pullback: |a| flow(a, |g| along("ifft", g, g.rank()? - 1, Backward)),
+            pushforward: |a| flow(a, |t| along("fft", t, t.rank()? - 1, Forward)),
+        },
+    ),
+    (
+        "fft.backward",
+        ForeignRules {
+            pullback: |a| flow(a, |g| along("fft", g, g.rank()? - 1, Forward)),
+            pushforward: |a| flow(a, |t| along("ifft", t, t.rank()? - 1, Backward)),
+        },
+    ),
+    (
+        "fft.r2c",
+        ForeignRules {
+            pullback: |a| {
+                let len = a.operands[0].dim(-1);
+                flow(a, |g| to_real(&weighted(g, &len, 0.5)?, len.clone()))
+            },
+            pushforward: |a| flow(a, to_half),
+        },
+    ),
+    (
+        "fft.c2r",
+        ForeignRules {
+            pullback: |a| flow(a, |g| weighted(&to_half(g)?, &g.dim(-1), 2.0)),
+            pushforward: |a| flow(a, |t| to_real(t, a.results[0].dim(-1))),
+        },
+    ),
+];
+
+/// What becomes of the one cotangent or tangent.
+fn flow(a: &Applied<'_>, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+    match a.flow {
+        [one] => Ok(vec![f(one)?]),
+        _ => Err(internal(
+            "fft",
+            "transforms have one operand and one result",
+        )),
+    }
+}
+
+/// `fft.r2c` of the last axis.
+fn to_half(x: &Tensor) -> Result<Tensor> {
+    let (real, len) = (x.dtype()?, half(&x.dim(-1)));
+    called(
+        "rfft",
+        "fft.r2c",
+        real,
+        complex_of(real),
+        len,
+        x,
+        x.rank()? - 1,
+    )
+}
+
+/// `fft.c2r` of the last axis, to `len` numbers.
+fn to_real(z: &Tensor, len: Dim) -> Result<Tensor> {
+    let real = z.dtype()?.real();
+    called("irfft", "fft.c2r", real, real, len, z, z.rank()? - 1)
+}
+
+/// The half of a transform of `len` real numbers with those points multiplied that stand for two.
+fn weighted(z: &Tensor, len: &Dim, factor: f64) -> Result<Tensor> {
+    let point = Tensor::iota(z.dim(-1));
+    let middle = point.mul(2).eq(Tensor::from_dim(len.clone()));
+    let single = point.eq(0).bitwise_or(middle);
+    let one = Tensor::full_of((), 1, z.dtype()?.real());
+    let weight = single.where_(&one, one.mul(factor));
+    Ok(Tensor::complex(
+        &z.real().mul(&weight),
+        &z.imag().mul(&weight),
+    ))
 }

@@ -5,7 +5,7 @@ use super::{LaneLoop, Result};
 use crate::CodegenError;
 use crate::vector::Class;
 use lazulite_ir::{
-    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId, Var,
+    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, ValueId, Var, price,
 };
 
 /// How f16 and bf16 values are held. Those that are merely moved keep their bits; conversion would
@@ -88,7 +88,7 @@ impl Analysis {
                 }
             }
             analysis.insts.push(facts);
-            let cost = stage.insts.iter().map(|i| cost(&i.op)).sum();
+            let cost = stage.insts.iter().map(|i| price::inst(&i.op)).sum();
             analysis.costs.push(cost);
         }
         Ok(analysis)
@@ -123,8 +123,8 @@ impl Analysis {
             None => self.costs.iter().sum(),
         };
         match cost {
-            0..=12 => 4,
-            13..=24 => 2,
+            0..=16 => 4,
+            17..=32 => 2,
             _ => 1,
         }
     }
@@ -373,49 +373,4 @@ fn only_stored(kernel: &Kernel) -> Vec<bool> {
         });
     }
     stored
-}
-
-/// Rough cost of an instruction, in vector operations.
-fn cost(op: &InstOp) -> u32 {
-    match op {
-        InstOp::Const(_) => 0,
-        InstOp::Index(_) | InstOp::InRange { .. } => 2,
-        InstOp::Load { .. }
-        | InstOp::LoadLocal { .. }
-        | InstOp::StoreLocal { .. }
-        | InstOp::Store { combine: None, .. } => 1,
-        InstOp::Store {
-            combine: Some(_), ..
-        } => 3,
-        InstOp::Unary(f, _) => match f {
-            Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => 1,
-            Unary::Sqrt => 4,
-            Unary::Exp
-            | Unary::Expm1
-            | Unary::Log
-            | Unary::Log1p
-            | Unary::Sin
-            | Unary::Cos
-            | Unary::Tanh
-            | Unary::Atan
-            | Unary::Erf => 25,
-        },
-        InstOp::Binary(f, _, _) => match f {
-            Binary::Div | Binary::Rem => 6,
-            Binary::Pow => 80,
-            Binary::Add
-            | Binary::Mul
-            | Binary::Max
-            | Binary::Min
-            | Binary::And
-            | Binary::Or
-            | Binary::Xor
-            | Binary::Shl
-            | Binary::Shr => 1,
-        },
-        InstOp::Compare(..) | InstOp::Select(..) | InstOp::Bitcast(_) | InstOp::Accumulate(..) => 1,
-        InstOp::Cast(_) => 2,
-        InstOp::Random { .. } => 100,
-        InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. } => 4,
-    }
 }

@@ -69,11 +69,11 @@ impl Lowerer<'_> {
             IndexAtom::Var(v) => self.counter(*v),
             IndexAtom::Value(v) => self.get_scalar(*v)?,
             IndexAtom::FloorDiv(x, d) => {
-                let (x, d) = (self.index_scalar(x)?, self.dim(d));
+                let (x, d) = (self.index_scalar(x)?, self.divisor(d));
                 self.b.s_floor_div(x, d)
             }
             IndexAtom::Mod(x, d) => {
-                let (x, d) = (self.index_scalar(x)?, self.dim(d));
+                let (x, d) = (self.index_scalar(x)?, self.divisor(d));
                 self.b.s_mod(x, d)
             }
         })
@@ -281,7 +281,7 @@ impl Lowerer<'_> {
     /// and a known divisor becomes a product.
     fn divide_lanes(&mut self, x: Reg, d: &Dim) -> (Reg, Reg) {
         let (class, lanes) = self.b.shape(x);
-        let divisor = self.dim(d);
+        let divisor = self.divisor(d);
         let divisor = self.b.splat(class, lanes, divisor);
         let quotient = match (d.as_const(), class) {
             (Some(c), _) if c > 0 && c.count_ones() == 1 => {

@@ -207,6 +207,15 @@ impl Lowerer<'_> {
         self.b.size(number)
     }
 
+    /// A size by which an index is divided.
+    fn divisor(&mut self, dim: &Dim) -> Scalar {
+        match dim.bounds() {
+            (Some(least), _) if least > 0 => self.dim(dim),
+            // Nothing is accessed at such an index, but dividing by 0 would stop the process.
+            _ => self.dim(&dim.maximum(&Dim::ONE)),
+        }
+    }
+
     /// The element type of a value.
     fn dtype(&self, v: ValueId) -> DType {
         self.kernel.values[v.0 as usize]

@@ -11,6 +11,7 @@ mod masked;
 mod movement;
 mod nn;
 mod reduction;
+mod signal;
 mod spatial;
 mod special;
 
@@ -66,6 +67,7 @@ const TABLES: &[&[Entry]] = &[
     movement::TABLE,
     nn::TABLE,
     reduction::TABLE,
+    signal::TABLE,
     spatial::TABLE,
     special::TABLE,
 ];

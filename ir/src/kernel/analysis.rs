@@ -1,5 +1,5 @@
-//! What a kernel costs, counted on its text: bytes it moves and operations it carries out, as
-//! functions of the sizes.
+//! What a kernel costs, counted on its text: bytes it moves and the price of the operations it carries
+//! out, as functions of the sizes.
 //!
 //! Bytes are counted as if caches were ideal: accesses of one buffer through one index expression
 //! (and through others that differ from it by a constant, as neighbours do) are one stream, and a stream
@@ -7,7 +7,7 @@
 //! to differ at every point.
 
 use super::{BufferRef, IndexExpr, InstOp, Kernel, Ranges, Stage, Var};
-use crate::{Binary, Dim, DimOverflow, Unary};
+use crate::{Dim, DimOverflow, price};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -16,23 +16,10 @@ use smallvec::SmallVec;
 pub struct Work {
     /// Number of outer points.
     pub points: Dim,
-    /// Operations.
-    pub ops: OpCounts,
+    /// Operations, in the unit of [`price`].
+    pub ops: Dim,
     /// Bytes, per buffer parameter.
     pub traffic: Vec<Traffic>,
-}
-
-/// Operations by cost class.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpCounts {
-    /// Additions, products, comparisons, conversions, selections: a cycle per vector or less.
-    pub cheap: Dim,
-    /// Quotients, remainders, square roots, also those in index expressions.
-    pub division: Dim,
-    /// Exponentials, logarithms, powers, random bits and the like: tens of cycles.
-    pub transcendental: Dim,
-    /// Loads and stores of buffers and locals, at every point.
-    pub memory: Dim,
 }
 
 /// Bytes of one buffer.
@@ -62,17 +49,11 @@ impl Kernel {
     /// Counts bytes and operations.
     pub fn work(&self) -> Result<Work, DimOverflow> {
         let points = Dim::product(&self.outer)?;
-        let mut ops = OpCounts {
-            cheap: Dim::ZERO,
-            division: Dim::ZERO,
-            transcendental: Dim::ZERO,
-            memory: Dim::ZERO,
-        };
+        let mut ops = Dim::ZERO;
         for stage in &self.stages {
             let times = points.mul(&Dim::product(&stage.ranges)?)?;
-            for inst in &stage.insts {
-                ops.count(&inst.op, &times)?;
-            }
+            let price = stage.insts.iter().map(|i| price_of(&i.op)).sum();
+            ops = ops.add(&times.mul(&Dim::constant(price))?)?;
         }
         let (reads, writes) = self.streams()?;
         let mut traffic = Vec::with_capacity(self.buffers.len());
@@ -216,65 +197,10 @@ impl Stream {
     }
 }
 
-impl OpCounts {
-    fn count(&mut self, op: &InstOp, times: &Dim) -> Result<(), DimOverflow> {
-        let mut divisions = 0;
-        let class = match op {
-            // Made once, outside the loops.
-            InstOp::Const(_) => None,
-            InstOp::Index(index) | InstOp::InRange { index, .. } => {
-                divisions = index.divisions();
-                Some(&mut self.cheap)
-            }
-            InstOp::Load { index, .. }
-            | InstOp::Store { index, .. }
-            | InstOp::LoadLocal { index, .. }
-            | InstOp::StoreLocal { index, .. } => {
-                divisions = index.divisions();
-                Some(&mut self.memory)
-            }
-            InstOp::Unary(f, _) => Some(match f {
-                Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => &mut self.cheap,
-                Unary::Sqrt => &mut self.division,
-                Unary::Exp
-                | Unary::Expm1
-                | Unary::Log
-                | Unary::Log1p
-                | Unary::Sin
-                | Unary::Cos
-                | Unary::Tanh
-                | Unary::Atan
-                | Unary::Erf => &mut self.transcendental,
-            }),
-            InstOp::Binary(f, _, _) => Some(match f {
-                Binary::Div | Binary::Rem => &mut self.division,
-                Binary::Pow => &mut self.transcendental,
-                Binary::Add
-                | Binary::Mul
-                | Binary::Max
-                | Binary::Min
-                | Binary::And
-                | Binary::Or
-                | Binary::Xor
-                | Binary::Shl
-                | Binary::Shr => &mut self.cheap,
-            }),
-            InstOp::Random { .. } => Some(&mut self.transcendental),
-            InstOp::Compare(..)
-            | InstOp::Select(..)
-            | InstOp::Cast(_)
-            | InstOp::Bitcast(_)
-            | InstOp::CheckIndex { .. }
-            | InstOp::CheckDivisor { .. }
-            | InstOp::Accumulate(..) => Some(&mut self.cheap),
-        };
-        if let Some(class) = class {
-            *class = class.add(times)?;
-        }
-        let divisions = times.mul(&Dim::constant(divisions as i64))?;
-        self.division = self.division.add(&divisions)?;
-        Ok(())
-    }
+/// The price of an instruction at one point, with the divisions in its index expression.
+fn price_of(op: &InstOp) -> i64 {
+    let divisions = op.index().map_or(0, IndexExpr::divisions) as i64;
+    i64::from(price::inst(op)) + divisions * i64::from(price::DIVISION)
 }
 
 /// Extents of the variables that count.
@@ -306,7 +232,7 @@ fn sum<'a>(dims: impl Iterator<Item = &'a Dim>) -> Result<Dim, DimOverflow> {
 mod tests {
     use super::super::eval_tests::SOFTMAX;
     use super::*;
-    use crate::parse_kernel;
+    use crate::{Unary, parse_kernel};
 
     const MIB: i64 = 1 << 20;
 
@@ -321,9 +247,10 @@ mod tests {
         let work = work(&text);
         assert_eq!(work.bytes_read(), Ok(Dim::constant(16 * MIB)));
         assert_eq!(work.bytes_written(), Ok(Dim::constant(16 * MIB)));
-        assert_eq!(work.ops.transcendental, Dim::constant(2 * 4 * MIB));
-        assert_eq!(work.ops.division, Dim::constant(4 * MIB));
-        assert_eq!(work.ops.memory, Dim::constant(4 * 4 * MIB));
+        // Two exponentials, a quotient, three loads and a store an element, and a few simple ones.
+        let each = 2 * price::unary(Unary::Exp) + price::DIVISION + 4 * price::ACCESS;
+        let simple = work.ops.as_const().unwrap() - i64::from(each) * 4 * MIB;
+        assert!((4 * 4 * MIB..8 * 4 * MIB).contains(&simple), "{simple}");
     }
 
     #[test]

@@ -281,10 +281,10 @@ impl Index {
 
 fn divisor(dim: &Dim, sizes: SizeOf<'_>) -> Result<i64, EvalError> {
     let d = eval_dim(dim, sizes)?;
-    if d <= 0 {
+    if d < 0 {
         return malformed(format!("an index is divided by {dim} = {d}"));
     }
-    Ok(d)
+    Ok(d.max(1))
 }
 
 /// A stage with numbers for sizes.

@@ -48,9 +48,10 @@ pub enum IndexAtom {
     Var(Var),
     /// A computed i64 value (gathers).
     Value(ValueId),
-    /// `floor(a / b)`, `b` positive.
+    /// `floor(a / b)`, `b` a size; one that turns out to be 0 counts as 1 (there is nothing to address
+    /// then, but the expression may be evaluated under a guard).
     FloorDiv(Box<IndexExpr>, Dim),
-    /// `a mod b`, `b` positive.
+    /// `a mod b`, `b` as for `FloorDiv`.
     Mod(Box<IndexExpr>, Dim),
 }
 

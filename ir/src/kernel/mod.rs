@@ -17,7 +17,7 @@ mod index;
 mod index_tests;
 mod inst;
 
-pub use analysis::{OpCounts, Traffic, Work};
+pub use analysis::{Traffic, Work};
 pub use coords::{delinearize, linearize, reshape_coords};
 pub use eval::{Bytes, EvalError, FaultRecord, Order, as_cells, eval_kernel};
 pub(crate) use index::merge_terms;

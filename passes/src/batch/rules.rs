@@ -4,7 +4,7 @@ use super::context::{Cx, Lane};
 use super::sweep::Slot;
 use super::{Randomness, Result, VmapError, index, region, sequence};
 use crate::build::Emit;
-use lazulite_ir::{Class, DType, Dim, Dims, NodeId, Op, Scalar, Type};
+use lazulite_ir::{Class, Custom, DType, Dim, Dims, NodeId, Op, Scalar, TensorType, Type};
 
 /// Adds `op`, applied to operands of which some have a batch axis.
 pub(super) fn batch(cx: &mut Cx<'_>, op: &Op, x: &[Lane]) -> Result<Slot> {
@@ -65,7 +65,7 @@ pub(super) fn batch(cx: &mut Cx<'_>, op: &Op, x: &[Lane]) -> Result<Slot> {
         Op::If { .. } => return region::branch(cx, op, x),
         Op::While { .. } => return region::while_loop(cx, op, x),
         Op::Loop { .. } => return region::counted_loop(cx, op, x),
-        Op::Custom { .. } => return sequence::in_turn(cx, op, x),
+        Op::Custom { target, results } => return custom(cx, target, results, x),
     };
     let batched = true;
     Ok(Slot::Tensor(Lane { node, batched }))
@@ -93,6 +93,25 @@ pub(super) fn results(cx: &mut Cx<'_>, tuple: NodeId, batched: &[bool]) -> Resul
         lanes.push(Lane { node, batched });
     }
     Ok(Slot::Tuple(lanes))
+}
+
+/// A function of the library takes batches as they are.
+fn custom(cx: &mut Cx<'_>, target: &Custom, types: &[TensorType], x: &[Lane]) -> Result<Slot> {
+    let op = |types| Op::Custom {
+        target: target.clone(),
+        results: types,
+    };
+    if let Custom::Host(..) = target {
+        return sequence::in_turn(cx, &op(types.to_vec()), x);
+    }
+    let lead = |ty: &TensorType| TensorType {
+        dtype: ty.dtype,
+        dims: cx.lead(&ty.dims),
+    };
+    let op = op(types.iter().map(lead).collect());
+    let x = lifted(cx, x)?;
+    let tuple = cx.emit(op, &x)?;
+    results(cx, tuple, &vec![true; types.len()])
 }
 
 /// All operands with a batch axis.

@@ -1,7 +1,7 @@
 //! What the scheduler assumes about machines and sizes. Both steer choices only: a plan is right for
 //! all sizes and on all machines.
 
-use lazulite_ir::{Binary, Dim, Op, Symbol, Unary};
+use lazulite_ir::{Dim, Symbol};
 use rustc_hash::FxHashMap;
 
 /// Constants of a machine, as far as scheduling depends on them.
@@ -19,7 +19,7 @@ pub struct Machine {
     pub parallel_points: i64,
     /// Elements that one thread handles before a second one helps.
     pub serial_elements: i64,
-    /// Cost of an element (see `op_cost`) from which on it is kept rather than computed twice.
+    /// Cost of an element (see [`lazulite_ir::price`]) from which on it is kept rather than computed twice.
     pub keep_cost: u32,
     /// Cost of an element, over all its readers, up to which kernels compute it again rather than
     /// pass it through memory.
@@ -41,8 +41,8 @@ impl Default for Machine {
             column_elements: 1 << 12,
             parallel_points: 32,
             serial_elements: 1 << 14,
-            keep_cost: 14,
-            repeat_cost: 40,
+            keep_cost: 24,
+            repeat_cost: 80,
             small_product: 1 << 12,
             thin_product: 3,
             reduce_block: 1 << 13,
@@ -79,34 +79,5 @@ impl SizeHints {
     pub fn count<'a>(&self, dims: impl IntoIterator<Item = &'a Dim>) -> i64 {
         dims.into_iter()
             .fold(1i64, |n, d| n.saturating_mul(self.estimate(d)))
-    }
-}
-
-/// What one element of an operation costs by itself, in units of an addition.
-pub(super) fn op_cost(op: &Op) -> u32 {
-    match op {
-        Op::Unary { f } => match f {
-            Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => 1,
-            Unary::Sqrt => 4,
-            Unary::Exp | Unary::Expm1 | Unary::Log | Unary::Log1p => 10,
-            Unary::Sin | Unary::Cos | Unary::Tanh | Unary::Atan | Unary::Erf => 16,
-        },
-        Op::Binary { f } => match f {
-            Binary::Div | Binary::Rem => 4,
-            Binary::Pow => 30,
-            Binary::Add
-            | Binary::Mul
-            | Binary::Max
-            | Binary::Min
-            | Binary::And
-            | Binary::Or
-            | Binary::Xor
-            | Binary::Shl
-            | Binary::Shr => 1,
-        },
-        Op::Random { .. } => 40,
-        Op::Compare { .. } | Op::Select {} | Op::Cast { .. } | Op::Pad { .. } => 1,
-        Op::Gather { .. } => 4,
-        _ => 0,
     }
 }

@@ -16,8 +16,7 @@ use super::ScheduleError;
 use super::ScheduleOptions;
 use super::contract;
 use super::lower::Stored;
-use super::machine::op_cost;
-use lazulite_ir::{Binary, Class, DType, Dim, Graph, Node, NodeId, Op, Type};
+use lazulite_ir::{Binary, Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Where the value of a node is.
@@ -31,16 +30,13 @@ pub(super) enum Residence {
     Stored,
 }
 
-/// A read of memory, in units of an addition.
-const READ_COST: u32 = 4;
-
 /// Reshapes and the like that may lie between a value and its use: each can multiply the size of
 /// index expressions.
 const MAX_REINDEXED: u32 = 4;
 
 /// Cost of a windowed value from which on it is kept: windows read each element several times. A
 /// padded tensor is not yet worth it.
-const WINDOW_COST: u32 = READ_COST + 3;
+const WINDOW_COST: u32 = price::ACCESS + 3;
 
 /// The residence of every node.
 pub(super) struct Policy {
@@ -56,7 +52,7 @@ pub(super) struct Policy {
 struct Estimate {
     /// Instructions.
     insts: u32,
-    /// Units of an addition.
+    /// As [`price`] has it.
     cost: u32,
     /// Index-splitting views passed.
     reindexed: u32,
@@ -77,7 +73,7 @@ impl Estimate {
 
 const READ: Estimate = Estimate {
     insts: 1,
-    cost: READ_COST,
+    cost: price::ACCESS,
     reindexed: 0,
     faults: false,
 };
@@ -363,7 +359,7 @@ impl Decision<'_> {
         sum.reindexed += u32::from(splits_indices(self.graph, node));
         if let Op::Expand { .. } = node.op {
             // Repeated elements come from cache.
-            sum.cost = sum.cost.saturating_sub(READ_COST - 1);
+            sum.cost = sum.cost.saturating_sub(price::ACCESS - 1);
         }
         sum
     }
@@ -439,7 +435,7 @@ fn own_estimate(graph: &Graph, node: &Node) -> Estimate {
     };
     Estimate {
         insts,
-        cost: op_cost(&node.op),
+        cost: price::op(&node.op),
         reindexed: 0,
         faults: may_fault(graph, node),
     }

@@ -206,6 +206,26 @@ fn guards_that_do_not_vary() {
 }
 
 #[test]
+fn indices_divided_by_sizes_of_zero_are_not_used() {
+    let text = "kernel(b0: f32 read, b1: f32 write) { outer o0 < 7 lanes outer stage {
+        v0 = in_range 0 <= o0 < n : bool
+        v1 = load b0[floordiv(o0, n)*3 + mod(o0, n)] if v0 : f32
+        store b1[o0] = v1
+    } }";
+    for n in [0usize, 2] {
+        check_with(text, &[4 * n, 7], &[("n", n as i64)]);
+    }
+    let scalar = "kernel(b0: f32 read, b1: f32 write) { outer o0 < 7 lanes inner stage i0 < 5 {
+        v0 = in_range 0 <= o0 < n : bool
+        v1 = load b0[floordiv(o0, n)*3 + mod(o0, n)] if v0 : f32
+        store b1[o0*5 + i0] = v1
+    } }";
+    for n in [0usize, 2] {
+        check_with(scalar, &[4 * n, 35], &[("n", n as i64)]);
+    }
+}
+
+#[test]
 fn reshaped_indices() {
     for (inner, sizes) in [("7", vec![]), ("8", vec![]), ("m", vec![("m", 5)])] {
         let text = format!(

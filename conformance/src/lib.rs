@@ -12,4 +12,5 @@ pub mod corpus;
 pub mod dispatch;
 pub mod report;
 pub mod run;
+pub mod unique;
 pub mod value;

@@ -147,6 +147,12 @@ impl System {
     /// Solves with the matrix or its adjoint. Batches broadcast.
     pub fn solve(&self, b: &Tensor, adjoint: bool) -> Result<Tensor> {
         let (op, rows) = (self.op, self.rows.unsqueeze(-1));
+        let (own, given) = (self.lu.dim(-1).0?, b.dim(-2).0?);
+        if own.compare_eq(&given) == Some(false) {
+            let message = format!("{given} rows on the right, {own} on the left");
+            let error = super::bad_shape(op, message);
+            return Err(error.operand(self.lu.note("self")).operand(b.note("b")));
+        }
         let (lu, b) = with_common_batch(op, (&self.lu, 2), (b, 2))?;
         let (rows, _) = with_common_batch(op, (&rows, 2), (&b, 2))?;
         if adjoint {

@@ -44,17 +44,29 @@ impl TensorCell {
         lock(&self.content).current.clone()
     }
 
+    /// Gives the cell another tensor as it is, at once: for changes that are none to the value.
+    pub(crate) fn replace(&self, tensor: Tensor) {
+        let mut content = lock(&self.content);
+        content.settled = tensor.clone();
+        content.current = tensor;
+    }
+
     /// True for handles of the same cell.
     pub(crate) fn is(&self, other: &TensorCell) -> bool {
         Arc::ptr_eq(&self.content, &other.content)
     }
 
-    /// Gives the cell another tensor. If its value is not known yet, the next realisation on this
+    /// Gives the cell another tensor, which needs a gradient if the one before did. If its value is not known yet, the next realisation on this
     /// thread computes it, so that cells never collect unbounded unfinished work; if that fails, the
     /// cell holds its old value again. An erroneous tensor leaves the cell as it was, and the error
     /// is returned.
     pub fn set(&self, tensor: Tensor) -> crate::Result<()> {
         tensor.check()?;
+        let trained = lock(&self.content).current.requires_grad();
+        let tensor = match trained {
+            true => tensor.detach().with_grad(),
+            false => tensor,
+        };
         if write_captured_cell(self, &tensor) {
             return Ok(());
         }
@@ -85,6 +97,14 @@ impl WeakCell {
     pub fn node(&self) -> Option<Arc<Node>> {
         let cell = self.0.upgrade()?;
         lock(&cell).current.node().ok().cloned()
+    }
+
+    /// The node that the cell would go back to, unless that is what it holds.
+    pub fn replaced(&self) -> Option<Arc<Node>> {
+        let cell = self.0.upgrade()?;
+        let content = lock(&cell);
+        let (settled, current) = (content.settled.node().ok()?, content.current.node().ok()?);
+        (!Arc::ptr_eq(settled, current)).then(|| settled.clone())
     }
 
     /// The cell goes back to its last settled content, unless its current value is known.

@@ -322,7 +322,7 @@ fn rebuilt<O: Outputs>(results: Vec<Tensor>) -> Result<O> {
 
 /// Lists the program after computing everything expensive that does not depend on parameters.
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
-    let listed = trace(roots, false);
+    let listed = trace(roots, None);
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
@@ -340,7 +340,7 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     }
     drop(listed);
     engine::realize(&constants)?;
-    Ok(trace(roots, false))
+    Ok(trace(roots, None))
 }
 
 impl Replay {
@@ -412,7 +412,12 @@ fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
         }));
     }
-    let buffers = engine::execute(&replay.program, &mut inputs, &fitting.values)?;
+    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values) {
+        Ok(buffers) => buffers,
+        // What knows no place inside the function belongs to the call.
+        Err(e) if e.location().is_none() => return Err(e.at(Place::here())),
+        Err(e) => return Err(e),
+    };
     let known = fitting.version.domain.assignment(&fitting.values);
     let mut tensors = Vec::with_capacity(buffers.len());
     for (ty, buffer) in replay.outputs.iter().zip(buffers) {

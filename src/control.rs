@@ -4,9 +4,11 @@
 //! besides are taken along. What they do is part of the program like everything else: it is optimised,
 //! differentiated and vectorised, and its sizes and numbers may change without recompilation.
 
+mod checkpoint;
 mod flow;
 mod transform;
 
+pub use checkpoint::checkpoint;
 pub(crate) use flow::turn;
 pub use flow::{cond, scan, while_loop};
 pub use transform::{VmapOptions, jvp, vmap, vmap_with};

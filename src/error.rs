@@ -80,15 +80,28 @@ impl Error {
         }))
     }
 
+    /// The same of another operation: the one that the user wrote, or that ran.
+    pub(crate) fn named(mut self, op: &'static str) -> Error {
+        Arc::make_mut(&mut self.0).op = op;
+        self
+    }
+
     /// The same with the place of the operation, unless it has one.
     pub(crate) fn at(mut self, place: Place) -> Error {
         Arc::make_mut(&mut self.0).place.get_or_insert(place);
         self
     }
 
-    /// The same with the place as text.
+    /// The same with the place as text, and the trail on a second line where the operation has one.
     pub(crate) fn located(mut self, location: String) -> Error {
-        Arc::make_mut(&mut self.0).location = location;
+        let inner = Arc::make_mut(&mut self.0);
+        match location.split_once('\n') {
+            Some((place, trail)) => {
+                inner.location = place.to_string();
+                inner.trail = Some(trail.into());
+            }
+            None => inner.location = location,
+        }
         self
     }
 

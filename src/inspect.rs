@@ -153,6 +153,12 @@ impl Program {
     }
 
     fn bind(&self, dims: &[(String, i64)]) -> Result<Vec<i64>> {
+        let known = |name: &str| self.symbols.iter().any(|s| *s.0 == *name);
+        if let Some((unknown, _)) = dims.iter().find(|(name, _)| !known(name)) {
+            let message = format!("the program has no size called {unknown}");
+            return Err(Error::new(ErrorKind::Argument, "run", message)
+                .hint(format!("the program's sizes are {:?}", self.size_names())));
+        }
         let value = |symbol: &Symbol| {
             let given = dims
                 .iter()

@@ -29,18 +29,24 @@
 //! assert!(error.to_string().contains("inner sizes 3 and 2 differ"));
 //! ```
 
+// What the derives write must be found from within this crate as well.
+extern crate self as lazulite;
+
 mod autograd;
 mod cell;
 mod compile;
 mod control;
 mod display;
+pub mod distributions;
 mod element;
 mod engine;
 mod error;
 mod host;
 mod inspect;
 mod location;
+pub mod nn;
 mod ops;
+pub mod optim;
 mod tensor;
 
 pub use autograd::{
@@ -51,7 +57,9 @@ pub use autograd::{
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
-pub use control::{Randomness, VmapOptions, cond, jvp, scan, vmap, vmap_with, while_loop};
+pub use control::{
+    Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
+};
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
@@ -68,6 +76,7 @@ pub use ops::{
     Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, StftOptions, Tolerance,
     TripletOptions, Unique, Window, manual_seed, strided,
 };
+pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
 
 /// What most programs need.

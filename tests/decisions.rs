@@ -386,3 +386,153 @@ fn half_floats_are_averaged_and_normalised_in_f32() {
         .unwrap();
     assert!((z[3] - 1.3416).abs() < 1e-2, "{z:?}");
 }
+
+#[test]
+fn d11_6_composites_keep_their_name_until_they_are_inlined() {
+    let x = Tensor::randn([3, 4]);
+    let y = x.softmax(-1).gelu();
+    let trace = lazulite::dump(&[&y], lazulite::Stage::Trace).unwrap();
+    assert!(
+        trace.contains("softmax(-1)") && trace.contains("gelu"),
+        "{trace}"
+    );
+    let inlined = lazulite::dump(&[&y], lazulite::Stage::Inline).unwrap();
+    assert!(!inlined.contains("= call "), "{inlined}");
+}
+
+#[test]
+fn d11_6_gradients_take_the_composites_own_pullback() {
+    let _turn = alone();
+    // The definition's exponential overflows there.
+    let x = Tensor::from_vec(vec![-100.0f32, 0.0], [2]).with_grad();
+    let g = lazulite::grad(&[&x.sigmoid().sum(..)], &[&x]).unwrap();
+    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Trace).unwrap();
+    assert!(trace.contains("sigmoid.vjp"), "{trace}");
+    let values = g[0].to_vec::<f32>().unwrap();
+    assert!(values[0].is_finite() && values[0] < 1e-30, "{values:?}");
+    assert_eq!(values[1], 0.25);
+}
+
+#[test]
+fn d11_1_a_gradient_found_in_the_cache_takes_no_derivative() {
+    let _turn = alone();
+    let step = || {
+        let x = Tensor::from_vec(vec![1.0f32, 2.0], [2]).with_grad();
+        let g = lazulite::grad(&[&(x.exp() * &x).sum(..)], &[&x]).unwrap();
+        g[0].to_vec::<f32>().unwrap()
+    };
+    let first = step();
+    assert_eq!(compilations(|| assert_eq!(step(), first)), 0);
+}
+
+#[test]
+fn d11_8_peak_memory_is_known_before_running() {
+    let text = "graph(%0: f32[n, 8], %1: f32[8, 4]) {
+        %2 = exp %0 : f32[n, 8]
+        %3 = contract %2, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[n, 4]
+        %4 = reduce %3 {kind=sum, axes=[0]} : f32[4]
+        %5 = sort %3, %3 {axis=0, descending=false} : (f32[n, 4], f32[n, 4])
+        %6 = get %5 {index=0} : f32[n, 4]
+        return %4, %6
+    }";
+    let graph = lazulite_ir::parse_graph(text).unwrap();
+    let plan = lazulite_passes::compile_to_plan(&graph, &Default::default()).unwrap();
+    let program = lazulite_codegen::compile(&plan, &Default::default(), 1).unwrap();
+    for n in [1usize, 10, 1000] {
+        let sizes = [n as i64];
+        let peak = program.peak_bytes(&sizes).unwrap();
+        let input = |elements: usize| {
+            let zeros = lazulite_runtime::Buffer::zeroed(elements * 4).unwrap();
+            lazulite_runtime::Input::keep(zeros)
+        };
+        let mut inputs = [input(n * 8), input(32)];
+        let pool = lazulite_runtime::Pool::single();
+        let report = program.run(&mut inputs, &sizes, &pool).unwrap().report;
+        assert_eq!(report.arena_bytes + report.output_bytes, peak, "n = {n}");
+        assert!(peak >= n * 16 + 16, "the results are part of it");
+    }
+}
+
+#[test]
+fn d11_10_equal_kernels_are_compiled_once_in_the_process() {
+    let _turn = alone();
+    let function = |[x]: [Tensor; 1]| (x * 2.5).exp() + 0.375;
+    let x = Tensor::ones([37]);
+    let before = cache_stats().kernels;
+    compile(function).call([&x]).unwrap();
+    let first = cache_stats().kernels;
+    assert_eq!(first, before + 1);
+    // Another program with the same kernel.
+    compile(function).call([&x]).unwrap();
+    assert_eq!(cache_stats().kernels, first);
+}
+
+#[test]
+fn d11_10_threads_do_not_compile_the_same_thing() {
+    let _turn = alone();
+    let start = std::sync::Barrier::new(6);
+    let n = compilations(|| {
+        std::thread::scope(|scope| {
+            for i in 0..6 {
+                let start = &start;
+                scope.spawn(move || {
+                    let x = Tensor::from_vec(vec![i as f32; 41], [41]);
+                    start.wait();
+                    let y = (x.tanh() * 3.0).amax(0).item::<f32>().unwrap();
+                    assert!((y - 3.0 * (i as f32).tanh()).abs() < 1e-5);
+                });
+            }
+        });
+    });
+    assert_eq!(n, 1);
+}
+
+#[test]
+fn d11_10_programs_are_forgotten_by_size_and_number() {
+    let _turn = alone();
+    let stats = cache_stats();
+    // Bounds of the plan cache and of the kernels' cache; that trimming frees nothing in use is a test
+    // beside each of them.
+    assert!(stats.programs <= 3 * 2048 && stats.bytes <= 256 << 20);
+    assert!(lazulite_codegen::kernel_stats().bytes <= 64 << 20);
+}
+
+#[test]
+fn d11_10_compiling_costs_the_same_per_operation_at_any_length() {
+    use lazulite_ir::{Binary, Graph, Op, TensorType, Unary};
+    let work = |length: usize| {
+        let mut graph = Graph::new();
+        let x = graph.input(TensorType::new(
+            DType::F32,
+            [lazulite_ir::Dim::constant(64)],
+        ));
+        let mut at = x;
+        for i in 0..length {
+            at = match i % 4 {
+                0 => graph.add(Op::Unary { f: Unary::Tanh }, [at]),
+                1 => graph.add(Op::Binary { f: Binary::Mul }, [at, x]),
+                2 => graph.add(Op::Unary { f: Unary::Neg }, [at]),
+                _ => graph.add(Op::Binary { f: Binary::Add }, [x, at]),
+            }
+            .unwrap();
+        }
+        graph.set_outputs([at]);
+        let options = lazulite_passes::Options::default();
+        let (_, report) = lazulite_passes::canon::canon_with_report(&graph, &options).unwrap();
+        let plan = lazulite_passes::compile_to_plan(&graph, &options).unwrap();
+        let insts = plan
+            .kernels
+            .iter()
+            .flat_map(|k| &k.stages)
+            .map(|s| s.insts.len());
+        [
+            report.visited as usize,
+            plan.steps.len(),
+            insts.sum::<usize>(),
+        ]
+    };
+    let (short, long) = (work(1000), work(10_000));
+    for (short, long) in short.iter().zip(&long) {
+        assert!(*long <= 11 * short + 11, "{short} becomes {long}");
+    }
+}

@@ -180,3 +180,109 @@ fn masks_and_windows_must_fit() {
     let e = error_of(Tensor::ones([2, 3]).unfold(0, 5, 1));
     assert!(e.message().contains("size 5"), "{e}");
 }
+
+/// What went wrong while running, in a program that is only recorded so far.
+fn failure_of(t: &Tensor) -> Error {
+    t.realize().expect_err("running fails")
+}
+
+#[test]
+fn errors_name_the_operation_that_was_written() {
+    let x = Tensor::zeros([2, 3]);
+    let mut written = x.clone();
+    written.set_item((7, ..), 1.0);
+    let cases = [
+        ("zeros", Tensor::zeros([-2i64])),
+        ("ones", Tensor::ones([-2i64])),
+        ("full", Tensor::full([-2i64], 1)),
+        ("eye", Tensor::eye(-2i64)),
+        ("iota", Tensor::iota(-1i64)),
+        ("rand", Tensor::rand([-1i64])),
+        ("randn", Tensor::randn([-1i64])),
+        ("linspace", Tensor::linspace(0.0, 1.0, usize::MAX)),
+        ("argsort", x.argsort(5, false)),
+        ("topk", x.topk(1, 5, true).0),
+        ("topk", x.topk(9, 1, true).1),
+        ("linear", x.linear(&Tensor::zeros([4, 7]), None)),
+        ("stack", Tensor::stack(&[&x, &Tensor::iota(3)], 0)),
+        ("set_item", written),
+        ("i", x.i((7, ..))),
+        ("layer_norm", x.layer_norm(5, None, None, 1e-5)),
+        ("softmax", x.softmax(5)),
+    ];
+    for (name, tensor) in cases {
+        let e = error_of(tensor);
+        assert_eq!(e.op(), name, "{e}");
+        assert_eq!(e.place().unwrap().file(), file!(), "{e}");
+    }
+    // An operand's error stays what it is.
+    let broken = x.matmul(&x);
+    assert_eq!(error_of(broken.softmax(5)).op(), "matmul");
+    assert_eq!(error_of(broken.topk(9, 0, true).0).op(), "matmul");
+}
+
+#[test]
+fn results_of_operations_with_several_have_the_users_place() {
+    let x = Tensor::iota(6).reshape([2, 3]);
+    for t in [
+        x.sort(0, false).1,
+        x.topk(2, 1, true).1,
+        x.map_elements(|v: i64| v),
+    ] {
+        let e = t.to_vec::<f32>().expect_err("integers are not floats");
+        let place = e.operands()[0].place.expect("the operand's place");
+        assert_eq!(place.file(), file!(), "{e}");
+    }
+}
+
+#[test]
+fn faults_name_the_operation_that_ran() {
+    let x = Tensor::iota(3);
+    let far = Tensor::from_vec(vec![7i64], [1]);
+    let zero = Tensor::zeros_like(&x);
+    let name = |t: Tensor| failure_of(&t).op().to_string();
+    assert_eq!(name(x.gather(0, &far)), "gather");
+    assert_eq!(name(x.gather(0, &far).sort(0, false).0), "gather");
+    assert_eq!(name(x.fmod(&zero)), "rem");
+    assert_eq!(
+        name(x.map_elements(|_: i64| -> i64 { panic!("no") })),
+        "custom"
+    );
+}
+
+#[test]
+fn memory_that_cannot_be_had_names_the_largest_tensor() {
+    let small = Tensor::ones([3]);
+    let line = line!() + 1;
+    let large = Tensor::zeros([1i64 << 45]).map_elements(|v: f32| v);
+    let e = failure_of(&(large.sum(..) + small.sum(..)));
+    assert_eq!(e.kind(), ErrorKind::Memory);
+    assert_eq!(e.place().unwrap().line(), line, "{e}");
+    assert!(e.to_string().contains("f32[35184372088832]"), "{e}");
+    let captured = compile(|[x]: [Tensor; 1]| x.expand([1i64 << 45]) + 1.0);
+    let e = captured.call([&Tensor::ones([1])]).expect_err("too large");
+    assert_eq!(e.kind(), ErrorKind::Memory);
+    assert_eq!(e.place().unwrap().file(), file!(), "{e}");
+}
+
+#[test]
+fn programs_from_text_check_their_sizes() {
+    let program = lazulite::Program::from_text(
+        "graph(%0: f32[n], %1: f32[m]) {\n  %2 = add %0, %1 : f32[n]\n  return %2\n}\n",
+    )
+    .unwrap();
+    let run = |dims: &[(&str, i64)]| {
+        let dims: Vec<(String, i64)> = dims.iter().map(|(n, s)| ((*n).into(), *s)).collect();
+        program.run_random(&dims, 1)
+    };
+    assert_eq!(run(&[("n", 3), ("m", 3)]).unwrap()[0].dims().unwrap(), [3]);
+    let unknown = run(&[("n", 3), ("m", 3), ("k", 1)]).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Argument);
+    assert!(
+        unknown.to_string().contains("no size called k"),
+        "{unknown}"
+    );
+    let broken = run(&[("n", 3), ("m", 4)]).unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::Argument);
+    assert!(broken.to_string().contains("guard"), "{broken}");
+}

@@ -265,6 +265,9 @@ fn gradients_are_those_of_finite_differences() {
         check(|x| x.irfft(&options).square(), &complex);
         check(|x| x.hfft(&options).square(), &complex);
         check(|x| x.ihfft(&options).square(), &real);
+        // Real operands of what takes complex ones.
+        check(|x| x.fft(&options).square(), &real);
+        check(|x| x.irfft(&options).square(), &real);
     }
     check(|x| x.rfftn(&FftNOptions::default()).square(), &real);
     let signal = generator.randn([20]).cast(DType::F64).realize().unwrap();
@@ -282,6 +285,15 @@ fn gradients_are_those_of_finite_differences() {
         ..Default::default()
     };
     check(|x| x.stft(6, &options).square().istft(6, &back), &signal);
+    let spectrum = signal.stft(6, &options).realize().unwrap();
+    let by_window = |w: &Tensor| {
+        let back = IstftOptions {
+            window: Some(w.clone()),
+            ..back.clone()
+        };
+        spectrum.istft(6, &back)
+    };
+    check(by_window, &window.hamming().realize().unwrap());
 }
 
 #[test]

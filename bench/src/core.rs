@@ -22,12 +22,12 @@ pub fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn line(what: &str, figure: String, limit: &str) {
+pub fn line(what: &str, figure: String, limit: &str) {
     println!("{what:<58} {figure:>16}   {limit}");
 }
 
 /// Seconds of one call, the median over batches.
-fn median(batches: usize, batch: usize, mut work: impl FnMut()) -> f64 {
+pub fn median(batches: usize, batch: usize, mut work: impl FnMut()) -> f64 {
     work();
     let mut seconds: Vec<f64> = (0..batches)
         .map(|_| {

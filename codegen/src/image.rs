@@ -53,10 +53,15 @@ pub(crate) fn element(dtype: DType) -> rt::Element {
     }
 }
 
+/// File, line and column; the trail on a line of its own, if there is one.
 fn location(source: &Option<Arc<Source>>) -> String {
-    match source {
-        Some(s) => format!("{}:{}:{}", s.file, s.line, s.column),
-        None => String::new(),
+    let Some(s) = source else {
+        return String::new();
+    };
+    let place = format!("{}:{}:{}", s.file, s.line, s.column);
+    match &*s.trail {
+        "" => place,
+        trail => format!("{place}\n{trail}"),
     }
 }
 

@@ -23,6 +23,11 @@ fn error<T>(message: impl Into<String>) -> Result<T, CorpusError> {
     Err(CorpusError(message.into()))
 }
 
+/// A file of text.
+pub fn file_text(path: &Path) -> Result<String, CorpusError> {
+    fs::read_to_string(path).map_err(|e| CorpusError(format!("{}: {e}", path.display())))
+}
+
 /// The cases of one operator.
 #[derive(Debug)]
 pub struct Suite {

@@ -10,6 +10,7 @@ pub mod call;
 pub mod compare;
 pub mod corpus;
 pub mod dispatch;
+pub mod random;
 pub mod report;
 pub mod run;
 pub mod unique;

@@ -1,12 +1,13 @@
 //! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
 
+use lazulite_conformance::random;
 use lazulite_conformance::run::{Settings, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: lazulite-conformance KIND FOLDER [options]
 
-KIND is ops or errors; FOLDER is the corpus, or the folder of that kind in it.
+KIND is ops, errors or random; FOLDER is the corpus, or the folder of that kind in it.
 
 options:
   --json            one JSON object per operator
@@ -84,7 +85,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 
 fn start(arguments: &Arguments) -> Result<(), String> {
     match arguments.kind.as_str() {
-        "ops" | "errors" => {}
+        "ops" | "errors" | "random" => {}
         "modules" | "optim" | "schedulers" | "onnx" => {
             return Err(format!(
                 "corpora of {} are not supported yet",
@@ -100,8 +101,13 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     lazulite::set_options(options).map_err(|e| e.to_string())?;
     // Panics are part of the report.
     std::panic::set_hook(Box::new(|_| {}));
-    let folder = folder_of(&arguments.folder, &arguments.kind);
-    let report = run(&arguments.kind, &folder, &arguments.settings).map_err(|e| e.to_string())?;
+    let report = if arguments.kind == "random" {
+        random::run(&arguments.folder, arguments.settings.filter.as_deref())
+    } else {
+        let folder = folder_of(&arguments.folder, &arguments.kind);
+        run(&arguments.kind, &folder, &arguments.settings)
+    };
+    let report = report.map_err(|e| e.to_string())?;
     report.print(arguments.json, arguments.verbose);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The runner on a corpus of its own: right, wrong, unknown and rejected calls are told apart.
 
+use lazulite_conformance::random;
 use lazulite_conformance::report::{Counts, Verdict};
 use lazulite_conformance::run::{Settings, run};
 use safetensors::{Dtype, tensor::TensorView};
@@ -126,4 +127,17 @@ fn calls_that_must_fail_are_told_from_those_that_do_not() {
     let verdicts: Vec<&Verdict> = report.ops[0].cases.iter().map(|c| &c.values).collect();
     assert_eq!(verdicts[..2], [&Verdict::Passed, &Verdict::Passed]);
     assert!(matches!(verdicts[2], Verdict::Failed(how) if how.starts_with("accepted")));
+}
+
+#[test]
+fn random_operators_are_checked_or_named() {
+    let folder = folder("random");
+    let list = "# a comment\nrandn | mean 0\nno_such_op (of any kind) | nothing\n";
+    fs::write(folder.join("random_ops.txt"), list).unwrap();
+    let report = random::run(&folder, None).unwrap();
+    let counts = |i: usize| Counts::of(report.ops[i].cases.iter().map(|c| &c.values));
+    assert_eq!(report.ops[0].name, "randn");
+    assert!(counts(0).passed > 4 && counts(0).failed == 0);
+    assert_eq!(report.ops[1].name, "no_such_op");
+    assert_eq!(counts(1).unsupported, 1);
 }

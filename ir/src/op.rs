@@ -342,6 +342,10 @@ op_table! {
     /// Window `w`, place `k` holds input `w*stride + k*dilation`; only whole windows count.
     View Window "window" Exactly(1), { axis: u32, size: Dim, stride: Dim, dilation: Dim }
 
+    /// x itself, but computed apart: what is made of the result shares nothing with what is made of x, so
+    /// that it can be computed later instead of being kept.
+    View Barrier "barrier" Exactly(1), {}
+
     /// Combines all elements along `axes` (sorted, distinct), which disappear.
     Aggregate Reduce "reduce" Exactly(1), { kind: Combine, axes: Vec<u32> }
     /// Sum of products over paired axes (generalised matrix product).

@@ -74,6 +74,7 @@ pub fn op(op: &Op) -> u32 {
         | Op::Imag {}
         | Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Slice { .. }
         | Op::Window { .. }

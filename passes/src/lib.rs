@@ -10,6 +10,7 @@ mod build;
 pub mod canon;
 mod complex;
 mod error;
+mod faults;
 mod inline;
 pub mod memory;
 pub mod pipeline;

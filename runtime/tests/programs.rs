@@ -476,3 +476,35 @@ fn foreign_functions_see_memory_and_dims() {
     // Bools are 0 or 1 whatever the function wrote.
     assert_eq!(out.buffers[0].as_bytes(), [0, 1, 1]);
 }
+
+#[cfg(feature = "foreign")]
+#[test]
+fn library_functions_travel_by_name() {
+    let mut b = Builder::new(&["m", "n"]);
+    let (m, n) = (Size::symbol(0), Size::symbol(1));
+    let x = b.input(Element::C128, m.clone());
+    let y = b.output(Element::F64, n.clone());
+    let fault = b.fault("sum of waves");
+    b.step(Step::Custom {
+        target: CustomTarget::Library("fft.c2r.f64".into()),
+        inputs: vec![(x, signature(Element::C128, &[m]))],
+        outputs: vec![(y, signature(Element::F64, &[n]))],
+        fault,
+    });
+    let image = Image::from_bytes(&b.image.to_bytes().unwrap()).unwrap();
+    b.image = image;
+    let program = b.build();
+    // 1 + 2 cos, whatever the imaginary part of the constant.
+    let mut inputs = [keep(&[1f64, 9.0, 1.0, 0.0])];
+    let found = run(&program, &mut inputs, &[2, 3]).buffers[0].to_vec::<f64>();
+    for (found, expected) in found.iter().zip([3.0, 0.0, 0.0]) {
+        assert!((found - expected).abs() < 1e-12);
+    }
+    let error = program.run(&mut inputs, &[2, 4], &Pool::single());
+    let message = error.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "main.rs:7:3: sum of waves: operand 0 is c128[2], which does not fit c128[.., n/2+1] in \
+         (c128[.., n/2+1]) -> (f64[.., n])"
+    );
+}

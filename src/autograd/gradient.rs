@@ -45,7 +45,7 @@ struct End {
 }
 
 /// Gradients in the making: the ends grow while hooks and functions on the way are dealt with.
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     ends: Vec<End>,
     pub reach: Reach,
 }

@@ -24,6 +24,7 @@ pub(crate) use function::Function;
 pub use function::{Context, CustomFunction, custom_function};
 pub use functional::{Pullback, hessian, hvp, jacobian, vhp, vjp};
 pub(crate) use gradient::GradientSpec;
+pub(crate) use gradient::Sweep;
 pub(crate) use gradient::fitting;
 pub use gradient::{GradOptions, grad, grad_with};
 pub use leaf::HookHandle;

@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
 /// Where something happens to gradients on their way.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The tensor has hooks.
     Hooks(Arc<Node>),
     /// These are results of a function with a backward of its own.
@@ -16,7 +16,7 @@ pub(super) enum Stop {
 
 /// The nodes that gradients reach.
 #[derive(Default)]
-pub(super) struct Reach {
+pub(crate) struct Reach {
     seen: FxHashSet<*const Node>,
     /// Nodes that gradients end at: those that need one and are computed from nothing that does.
     pub leaves: Vec<Arc<Node>>,

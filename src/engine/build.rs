@@ -282,50 +282,9 @@ impl<'a> Builder<'a> {
         }
         let dims = broadcast.dims();
         for id in &mut operands {
-            *id = self.expand(*id, &dims)?;
+            *id = expand(&mut self.graph, *id, &dims)?;
         }
         self.graph.add(op, operands)
-    }
-
-    /// Repeats axes of size 1 and adds leading ones, where needed.
-    pub fn expand(&mut self, id: NodeId, target: &Dims) -> Result<NodeId, TypeError> {
-        let dims = self.graph.tensor_type(id).dims.clone();
-        if dims == *target {
-            return Ok(id);
-        }
-        let missing = target.len() - dims.len();
-        let padded: Dims = std::iter::repeat_n(Dim::ONE, missing)
-            .chain(dims.iter().cloned())
-            .collect();
-        let id = if missing > 0 {
-            self.graph.add(
-                Op::Reshape {
-                    dims: padded.clone(),
-                },
-                [id],
-            )?
-        } else {
-            id
-        };
-        let repeats = |(have, want): (&Dim, &Dim)| have.is(1) && !want.is(1);
-        if !padded.iter().zip(target).any(repeats) {
-            return Ok(id);
-        }
-        // Axes that are not repeated keep their own size: whether it equals the target's may be
-        // known only at run time, and the operation itself asks for that.
-        let dims = padded
-            .iter()
-            .zip(target)
-            .map(|pair| if repeats(pair) { pair.1 } else { pair.0 }.clone())
-            .collect();
-        self.graph.add(Op::Expand { dims }, [id])
-    }
-
-    /// Zeros.
-    pub fn zeros(&mut self, ty: &TensorType) -> Result<NodeId, TypeError> {
-        let value = Scalar::from_i64(ty.dtype, 0);
-        let zero = self.graph.add(Op::Const { value }, [])?;
-        self.expand(zero, &ty.dims)
     }
 
     fn source(&mut self, listed: &TraceNode) -> Arc<Source> {
@@ -341,4 +300,45 @@ impl<'a> Builder<'a> {
         };
         self.sources.entry(key).or_insert_with(make).clone()
     }
+}
+
+/// Repeats axes of size 1 and adds leading ones, where needed.
+pub(super) fn expand(graph: &mut Graph, id: NodeId, target: &Dims) -> Result<NodeId, TypeError> {
+    let dims = graph.tensor_type(id).dims.clone();
+    if dims == *target {
+        return Ok(id);
+    }
+    let missing = target.len() - dims.len();
+    let padded: Dims = std::iter::repeat_n(Dim::ONE, missing)
+        .chain(dims.iter().cloned())
+        .collect();
+    let id = if missing > 0 {
+        graph.add(
+            Op::Reshape {
+                dims: padded.clone(),
+            },
+            [id],
+        )?
+    } else {
+        id
+    };
+    let repeats = |(have, want): (&Dim, &Dim)| have.is(1) && !want.is(1);
+    if !padded.iter().zip(target).any(repeats) {
+        return Ok(id);
+    }
+    // Axes that are not repeated keep their own size: whether it equals the target's may be
+    // known only at run time, and the operation itself asks for that.
+    let dims = padded
+        .iter()
+        .zip(target)
+        .map(|pair| if repeats(pair) { pair.1 } else { pair.0 }.clone())
+        .collect();
+    graph.add(Op::Expand { dims }, [id])
+}
+
+/// Zeros.
+pub(super) fn zeros(graph: &mut Graph, ty: &TensorType) -> Result<NodeId, TypeError> {
+    let value = Scalar::from_i64(ty.dtype, 0);
+    let zero = graph.add(Op::Const { value }, [])?;
+    expand(graph, zero, &ty.dims)
 }

@@ -151,7 +151,7 @@ mod tests {
     use lazulite_ir::Dim;
 
     fn serve(cache: &Cache, tensor: &Tensor) -> Served {
-        let trace = trace(&[tensor.node().unwrap().clone()], true);
+        let trace = trace(&[tensor.node().unwrap().clone()], None);
         let dims: Vec<i64> = trace.dims.iter().filter_map(Dim::as_const).collect();
         cache.serve(&trace, &dims).unwrap()
     }

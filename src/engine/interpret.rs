@@ -65,6 +65,10 @@ pub(super) fn interpreter_error(error: InterpError) -> Error {
     else {
         return Error::new(kind, "realize", message);
     };
-    let at = format!("{}:{}:{}", source.file, source.line, source.column);
+    let place = format!("{}:{}:{}", source.file, source.line, source.column);
+    let at = match &*source.trail {
+        "" => place,
+        trail => format!("{place}\n{trail}"),
+    };
     Error::new(kind, "realize", message).located(at)
 }

@@ -9,6 +9,7 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod recompute;
 mod region;
 mod rules;
 mod specialise;
@@ -25,7 +26,7 @@ pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
@@ -91,20 +92,66 @@ pub fn cache_stats() -> CacheStats {
 /// pending hold their old values again; otherwise the writes are still pending.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
+    if roots.iter().all(|r| r.value().is_some()) {
+        return Ok(());
+    }
+    realize_with(roots, History::Kept)
+}
+
+/// Computes a loss and all pending cell writes, and forgets what the loss was computed from: parameters
+/// that are replaced may then be overwritten.
+#[track_caller]
+pub(crate) fn realize_and_forget(loss: &Arc<Node>) -> Result<()> {
+    realize_with(std::slice::from_ref(loss), History::Forgotten)?;
+    loss.forget();
+    Ok(())
+}
+
+/// Whether results through which gradients flow keep what they were computed from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum History {
+    Kept,
+    Forgotten,
+}
+
+/// What is known of who holds what, when values are to be computed.
+pub(crate) struct Held {
+    pub history: History,
+    /// Nodes held by cells as what to go back to should computing their new content fail, once per
+    /// cell.
+    pub replaced: SmallVec<[Arc<Node>; 4]>,
+}
+
+impl Held {
+    /// Nothing is about to be replaced.
+    fn plainly() -> Held {
+        Held {
+            history: History::Kept,
+            replaced: SmallVec::new(),
+        }
+    }
+}
+
+#[track_caller]
+fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
+    let writes = pending::take();
+    wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
         return Ok(());
     }
-    let writes = pending::take();
-    wanted.extend(writes.nodes().filter(lazy));
-    let mut trace = keyed_trace(&wanted);
+    let held = Held {
+        history,
+        replaced: writes.replaced(),
+    };
+    let mut trace = keyed_trace(&wanted, held);
     drop(wanted);
     match compute(&mut trace) {
         Ok(buffers) => {
             let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
             for (root, buffer) in roots.zip(buffers) {
-                root.finish(buffer);
+                root.finish(buffer, history);
             }
             Ok(())
         }
@@ -118,15 +165,15 @@ pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
 
 /// Lists what computing `roots` takes; the key says how it is compiled, too.
 #[inline]
-fn keyed_trace(roots: &[Arc<Node>]) -> Trace {
-    let mut trace = trace(roots, true);
+fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
+    let mut trace = trace(roots, Some(&held));
     trace.key.push(u64::from(options::optimising()));
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let trace = keyed_trace(roots);
+    let trace = keyed_trace(roots, Held::plainly());
     let size = |position| {
         let next = trace
             .nodes
@@ -153,16 +200,44 @@ fn compute(trace: &mut Trace) -> Result<Buffers> {
     outcome.map_err(|e| placed(e, trace))
 }
 
-/// Gives an error of a running program, which knows its place as text, the place itself.
+/// Gives an error of a running program, which knows its place as text, the place itself and the name of
+/// the operation; and one about memory the tensor that takes most of it.
 fn placed(error: Error, trace: &Trace) -> Error {
+    if error.kind() == ErrorKind::Memory && error.place().is_none() {
+        let bytes = |n: &&trace::TraceNode| {
+            let element = n.node.ty.dtype.size() as u128;
+            let sizes = n.node.ty.const_dims();
+            sizes.map(|sizes| {
+                sizes
+                    .iter()
+                    .fold(element, |b, s| b.saturating_mul(*s as u128))
+            })
+        };
+        return match trace.nodes.iter().max_by_key(bytes) {
+            Some(largest) => largest_in(error, &largest.node),
+            None => error,
+        };
+    }
     let Some(text) = error.location() else {
         return error;
     };
-    let places = trace.nodes.iter().map(|n| n.node.place);
-    match { places }.find(|p| p.to_string() == text) {
-        Some(place) => error.at(place),
-        None => error,
+    let nodes = trace.nodes.iter().map(|n| &n.node);
+    let here: Vec<&Arc<Node>> = nodes.filter(|n| n.place.to_string() == text).collect();
+    let failed = here.iter().find_map(|n| n.op.failing());
+    match (here.first(), failed) {
+        (Some(node), Some(op)) => error.at(node.place).named(op),
+        (Some(node), None) => error.at(node.place),
+        (None, _) => error,
     }
+}
+
+/// An error about memory, with the largest tensor of the program that lacks it.
+fn largest_in(error: Error, node: &Node) -> Error {
+    error.at(node.place).operand(OperandNote {
+        role: "largest",
+        ty: node.ty.to_string(),
+        place: Some(node.place),
+    })
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
@@ -211,7 +286,7 @@ fn run(trace: &mut Trace, served: &cache::Served) -> Result<Buffers> {
         // A failed run leaves its inputs as they were.
         for (input, leaf) in given_up {
             let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
-            trace.nodes[leaf as usize].node.finish(value);
+            trace.nodes[leaf as usize].node.finish(value, History::Kept);
         }
     }
     outcome
@@ -289,6 +364,6 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
 /// The graph that computing `roots` would compile.
 #[track_caller]
 pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
-    let trace = trace(roots, true);
+    let trace = trace(roots, Some(&Held::plainly()));
     build(&trace, &Pattern::exact(&trace), "dump")
 }

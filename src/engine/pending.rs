@@ -7,6 +7,7 @@
 use crate::cell::WeakCell;
 use crate::error::Error;
 use crate::tensor::Node;
+use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -36,6 +37,11 @@ impl Writes {
     /// The nodes that the cells hold.
     pub fn nodes(&self) -> impl Iterator<Item = Arc<Node>> + '_ {
         self.0.iter().filter_map(WeakCell::node)
+    }
+
+    /// What the cells would go back to.
+    pub fn replaced(&self) -> SmallVec<[Arc<Node>; 4]> {
+        self.0.iter().filter_map(WeakCell::replaced).collect()
     }
 
     /// The cells hold their old values again.

@@ -4,8 +4,9 @@
 //! sizes and numbers of the program that holds them, and are generalised with its own.
 
 use super::body::Body;
-use super::build::{BuildError, Builder, build_body};
+use super::build::{BuildError, Builder, build_body, expand, zeros};
 use super::flow::gradient_error;
+use super::recompute::CHECKPOINT;
 use super::rules::FacadeRules;
 use super::trace::{Trace, TraceNode};
 use crate::error::{Error, ErrorKind};
@@ -29,6 +30,8 @@ pub(crate) enum RegionKind {
         size: Dim,
         randomness: Randomness,
     },
+    /// The function; its derivative computes it again.
+    Checkpoint,
     /// The first function if the first operand is true, else the second.
     Branch,
     /// As long as the first function says so, the second one's results take the place of its
@@ -98,6 +101,7 @@ impl Region {
                 key.extend(axes.iter().map(|a| a.map_or(u64::MAX, |a| a as u64)));
                 trace.dims.push(size.clone());
             }
+            RegionKind::Checkpoint => key.push(5),
             RegionKind::Branch => key.push(2),
             RegionKind::Repeat => key.push(3),
             RegionKind::Scan {
@@ -122,7 +126,10 @@ impl Region {
     fn own_dims(&self) -> usize {
         match self.kind {
             RegionKind::Batch { .. } | RegionKind::Scan { .. } => 1,
-            RegionKind::Forward { .. } | RegionKind::Branch | RegionKind::Repeat => 0,
+            RegionKind::Forward { .. }
+            | RegionKind::Checkpoint
+            | RegionKind::Branch
+            | RegionKind::Repeat => 0,
         }
     }
 }
@@ -207,6 +214,10 @@ impl Builder<'_> {
                     [own, constants].concat(),
                 );
             }
+            RegionKind::Checkpoint => Op::Call {
+                name: CHECKPOINT.into(),
+                body: next()?,
+            },
             RegionKind::Branch => Op::If {
                 then: next()?,
                 other: next()?,
@@ -277,7 +288,7 @@ impl Builder<'_> {
                 (Some(result), _) => results[result],
                 (None, Some(value)) => {
                     let ty = self.graph.tensor_type(value).clone();
-                    Some(self.zeros(&ty)?)
+                    Some(zeros(&mut self.graph, &ty)?)
                 }
                 (None, None) => None,
             });
@@ -302,7 +313,7 @@ impl Builder<'_> {
                 let own = self.graph.tensor_type(id).dims.clone();
                 let mut dims = own.clone();
                 dims.insert(0, size.clone());
-                *result = Some(self.expand(id, &dims)?);
+                *result = Some(expand(&mut self.graph, id, &dims)?);
             }
         }
         Ok(results)

@@ -3,6 +3,7 @@
 
 use super::batched_rules::Batched;
 use super::body::Body;
+use super::recompute;
 use crate::autograd::{Function, foreign_rules};
 use crate::error::Result;
 use crate::tensor::{Applied, Composite, Derivative, Pull, Tensor, differentiable};
@@ -78,6 +79,9 @@ pub(super) struct FacadeRules;
 
 impl Rules for FacadeRules {
     fn pullback(&self, op: &Op, operands: &[TensorType], results: &[TensorType]) -> Rule {
+        if let Some(body) = recompute::checkpointed(op) {
+            return recompute::pullback(body, operands, results);
+        }
         if let Some(batched) = Batched::of(op) {
             return batched.pullback(self, operands, results);
         }

@@ -2,6 +2,7 @@
 //! a traversal that depends on structure only. The listing yields the cache key, the sizes and the
 //! numbers that the key leaves out, and the set of values to be computed.
 
+use super::{Held, History};
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
 use lazulite_ir::{Dim, Structure, TensorType};
 use lazulite_runtime::Buffer;
@@ -108,9 +109,9 @@ pub(crate) fn address(node: &Node) -> usize {
 /// A value is being overwritten in place by another thread, which will enter new ones soon.
 struct Busy;
 
-/// Lists everything that `roots` need. With `held`, expensive values that are held elsewhere become
-/// roots too.
-pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Trace {
+/// Lists everything that `roots` need. When they are to be computed, expensive values that are held
+/// elsewhere become roots too.
+pub(crate) fn trace(roots: &[Arc<Node>], held: Option<&Held>) -> Trace {
     loop {
         match try_trace(roots, held) {
             Ok(trace) => return trace,
@@ -119,11 +120,16 @@ pub(crate) fn trace(roots: &[Arc<Node>], held: bool) -> Trace {
     }
 }
 
-fn try_trace(roots: &[Arc<Node>], held: bool) -> Result<Trace, Busy> {
+fn try_trace(roots: &[Arc<Node>], held: Option<&Held>) -> Result<Trace, Busy> {
     let mut tracer = Tracer::default();
     tracer.list_roots(roots)?;
-    if held {
-        tracer.add_held();
+    if let Some(held) = held {
+        for node in &held.replaced {
+            // Both the cell's handle and this one.
+            tracer.note_use(node);
+            tracer.note_use(node);
+        }
+        tracer.add_held(held.history);
     }
     Ok(tracer.close_key())
 }
@@ -350,20 +356,25 @@ impl Tracer {
         handles > self.uses[position]
     }
 
+    /// Counts a handle of a node that is no reason to keep its value.
+    fn note_use(&mut self, node: &Arc<Node>) {
+        if let Some(&position) = self.position.get(&Arc::as_ptr(node)) {
+            self.uses[position as usize] += 1;
+        }
+    }
+
     /// Adds the values that someone holds beyond this program and that need expensive work not
     /// kept otherwise: computing them again for their holder would repeat it. What else is held stays
     /// lazy and will be computed from leaves and kept values again; if there is nothing of that kind,
     /// leaves that nobody holds are done with.
-    fn add_held(&mut self) {
+    fn add_held(&mut self, history: History) {
         let count = self.trace.nodes.len();
         let mut is_root = vec![false; count];
         for &root in &self.trace.roots {
             is_root[root as usize] = true;
         }
         let mut needs_work = vec![false; count];
-        // Results that gradients flow through keep what they were computed from.
-        let keeps_history = |r: &u32| self.trace.nodes[*r as usize].node.traits.grad;
-        let mut all_private = !self.trace.roots.iter().any(keeps_history);
+        let mut all_private = true;
         for position in 0..count {
             let listed = &self.trace.nodes[position];
             if listed.value.is_some() || is_root[position] {
@@ -382,7 +393,10 @@ impl Tracer {
                 all_private = false;
             }
         }
-        if all_private {
+        // Results that gradients flow through, held ones too, keep what they were computed from.
+        let keeps_history = |r: &u32| self.trace.nodes[*r as usize].node.traits.grad;
+        let forgotten = history == History::Forgotten;
+        if all_private && (forgotten || !self.trace.roots.iter().any(keeps_history)) {
             let leaves = self.trace.leaves.iter().map(|l| *l as usize);
             let done = |l| !self.is_held(l) && !self.trace.nodes[l].has_history();
             self.trace.expendable = leaves.map(done).collect();

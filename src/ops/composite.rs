@@ -3,8 +3,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Argument, Dim, Tensor, promote};
-use lazulite_ir::DType;
+use crate::tensor::{Argument, Dim, Tensor, primitive, promote};
+use lazulite_ir::{DType, Op};
 
 /// Makes a tensor by steps that may fail. Whatever is recorded, and whatever goes wrong, belongs to
 /// the caller's place.
@@ -92,6 +92,21 @@ pub(crate) fn floating(dtype: DType) -> DType {
 }
 
 impl Tensor {
+    /// This tensor, broadcast with `holds`, whose use is a run-time fault where that is false; `rule`,
+    /// which says what should hold, stands in the fault's trail.
+    #[track_caller]
+    pub(crate) fn require(&self, holds: &Tensor, rule: &str) -> Tensor {
+        let _scope = Scope::open(&format!("check that {rule}"));
+        attempt(|| {
+            // A table of one entry, which is neutral for addition, and an index behind its end.
+            let neutral = if self.is_float() { -0.0 } else { 0.0 };
+            let table = Tensor::full_of([1], neutral, self.dtype()?);
+            let broken = holds.logical_not().cast(DType::I64);
+            let op = Op::Gather { axes: vec![0] };
+            Ok(self.add(primitive("require", op, &[&table, &broken])))
+        })
+    }
+
     /// The sizes of all axes, known or not.
     pub(crate) fn sizes(&self) -> Result<Vec<Dim>> {
         Ok(self

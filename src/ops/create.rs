@@ -9,13 +9,13 @@ impl Tensor {
     /// All zeros, f32.
     #[track_caller]
     pub fn zeros(dims: impl IntoDims) -> Tensor {
-        Tensor::full_of(dims, 0, DType::F32)
+        Tensor::full_of(dims, 0, DType::F32).named("zeros", &[])
     }
 
     /// All ones, f32.
     #[track_caller]
     pub fn ones(dims: impl IntoDims) -> Tensor {
-        Tensor::full_of(dims, 1, DType::F32)
+        Tensor::full_of(dims, 1, DType::F32).named("ones", &[])
     }
 
     /// All `value`, of the type a tensor of just that number has: f32, i64, bool or c64.
@@ -46,13 +46,13 @@ impl Tensor {
     /// Zeros with this tensor's type and sizes.
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
-        self.full_like(0)
+        self.full_like(0).named("zeros_like", &[self])
     }
 
     /// Ones with this tensor's type and sizes.
     #[track_caller]
     pub fn ones_like(&self) -> Tensor {
-        self.full_like(1)
+        self.full_like(1).named("ones_like", &[self])
     }
 
     /// `value` everywhere, with this tensor's type and sizes.
@@ -131,7 +131,7 @@ impl Tensor {
     pub fn iota(len: impl Into<Dim>) -> Tensor {
         match len.into().0 {
             Ok(len) => primitive(
-                "arange",
+                "iota",
                 Op::Iota {
                     len,
                     dtype: DType::I64,
@@ -169,7 +169,8 @@ impl Tensor {
     #[track_caller]
     pub fn eye_of(rows: impl Into<Dim>, columns: impl Into<Dim>, dtype: DType) -> Tensor {
         let (rows, columns) = (Tensor::iota(rows), Tensor::iota(columns));
-        rows.unsqueeze(1).eq(columns.unsqueeze(0)).cast(dtype)
+        let diagonal = rows.unsqueeze(1).eq(columns.unsqueeze(0));
+        diagonal.cast(dtype).named("eye", &[])
     }
 
     /// `count` numbers evenly spaced from `start` to `end`, both included; f32.
@@ -192,7 +193,8 @@ impl Tensor {
         let from_start = index.mul(step).add(start);
         let from_end = index.mul(-1.0).add(last as f64).mul(-step).add(end);
         let near_start = index.lt((count / 2).max(1));
-        near_start.where_(from_start, from_end).cast(dtype)
+        let all = near_start.where_(from_start, from_end);
+        all.cast(dtype).named("linspace", &[])
     }
 
     /// `count` powers of `base` with exponents evenly spaced from `start` to `end`.

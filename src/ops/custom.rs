@@ -1,6 +1,7 @@
 //! User code as an operation: closures over elements, and over whole tensors.
 
 use crate::element::Element;
+use crate::location::Scope;
 use crate::tensor::{Tensor, internal, primitive_many};
 use lazulite_ir::{Custom, HostFn, Op, TensorType};
 use rustc_hash::FxHashMap;
@@ -68,6 +69,7 @@ impl<T: Element, U: Element, const N: usize> ElementFn<T, U, N> {
     /// Applies the function; the tensors broadcast and are converted to `T`.
     #[track_caller]
     pub fn apply(&self, inputs: [&Tensor; N]) -> Tensor {
+        let _pinned = Scope::pin();
         let mut common = match inputs.first() {
             Some(first) => (*first).clone(),
             None => return Tensor::error(internal("map_elements", "there are no operands")),

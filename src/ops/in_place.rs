@@ -41,7 +41,7 @@ impl Tensor {
     /// Takes over a result in this tensor's element type. Like PyTorch's, in-place operations neither
     /// grow a tensor nor take it to a lower kind of number.
     #[track_caller]
-    fn rebind(&mut self, op: &'static str, result: Tensor) -> &mut Tensor {
+    pub(crate) fn rebind(&mut self, op: &'static str, result: Tensor) -> &mut Tensor {
         *self = match (self.node(), result.node()) {
             (Ok(own), Ok(new)) if own.ty.dims != new.ty.dims => Tensor::error(
                 Error::new(

@@ -158,7 +158,9 @@ impl Tensor {
     pub fn i(&self, indices: impl IntoIndices) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
-        index(self, indices.into_indices()).unwrap_or_else(|e| Tensor::error(e.at(place)))
+        let part = index(self, indices.into_indices());
+        part.unwrap_or_else(|e| Tensor::error(e.at(place)))
+            .named("i", &[self])
     }
 
     /// The sub-tensor at position `at` of an axis.
@@ -585,6 +587,7 @@ impl Tensor {
     /// Per axis, the positions of the elements that are not zero.
     #[track_caller]
     pub(crate) fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
+        let _pinned = Scope::pin();
         let dims = self.dims()?;
         let hits = self.cast(DType::Bool).to_vec::<bool>()?;
         let mut columns: Vec<Vec<i64>> = vec![Vec::new(); dims.len()];
@@ -616,7 +619,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn set_item(&mut self, indices: impl IntoIndices, value: impl Into<Argument>) {
-        *self = self.index_put(indices, value, false);
+        *self = self
+            .index_put(indices, value, false)
+            .named("set_item", &[self]);
     }
 
     /// This tensor with `value` (broadcast) written to, or added to, the part that `indices` choose.

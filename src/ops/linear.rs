@@ -92,10 +92,11 @@ impl Tensor {
     #[track_caller]
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let product = self.matmul(&weight.t());
-        match bias {
+        let sum = match bias {
             Some(bias) => product.add(bias),
             None => product,
-        }
+        };
+        sum.named("linear", &[self, weight, bias.unwrap_or(weight)])
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::composite::{attempt, attempt_pair, bad_argument, bad_dtype};
 use crate::error::Result;
+use crate::location::Scope;
 use crate::tensor::{Argument, Number, Tensor, primitive};
 use lazulite_ir::{DType, Op};
 use std::f64::consts::{FRAC_PI_2, LN_2, LN_10, PI};
@@ -201,6 +202,7 @@ impl Tensor {
     #[track_caller]
     pub fn nan_to_num(&self, nan: f64, posinf: Option<f64>, neginf: Option<f64>) -> Tensor {
         if self.is_complex() {
+            let _pinned = Scope::pin();
             let part = |x: Tensor| x.nan_to_num(nan, posinf, neginf);
             return Tensor::complex(&part(self.real()), &part(self.imag()));
         }

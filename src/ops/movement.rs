@@ -378,8 +378,9 @@ impl Tensor {
     /// Joins tensors of equal sizes along a new axis.
     #[track_caller]
     pub fn stack(tensors: &[&Tensor], axis: i64) -> Tensor {
+        let _pinned = Scope::pin();
         let raised: Vec<Tensor> = tensors.iter().map(|t| t.unsqueeze(axis)).collect();
-        Tensor::cat(&raised.iter().collect::<Vec<_>>(), axis)
+        Tensor::cat(&raised.iter().collect::<Vec<_>>(), axis).named("stack", tensors)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape};
 use crate::cell::TensorCell;
 use crate::error::Result;
+use crate::location::Scope;
 use crate::tensor::{Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
@@ -19,6 +20,7 @@ pub struct RunningStats {
 
 impl RunningStats {
     /// Mean 0 and variance 1 for so many channels, momentum 0.1.
+    #[track_caller]
     pub fn new(channels: usize) -> RunningStats {
         RunningStats {
             mean: TensorCell::new(Tensor::zeros([channels])),
@@ -107,6 +109,7 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        let _pinned = Scope::pin();
         let rank = match self.rank() {
             Ok(rank) => rank,
             Err(e) => return Tensor::error(e),
@@ -335,6 +338,7 @@ impl RunningStats {
     /// Moves towards the statistics of a batch.
     #[track_caller]
     fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
+        let _pinned = Scope::pin();
         let towards =
             |old: Tensor, new: &Tensor| old.mul(1.0 - self.momentum).add(new.mul(self.momentum));
         self.mean.set(towards(self.mean.get(), mean))?;

@@ -3,6 +3,7 @@
 
 use super::composite::{attempt, bad_argument, bad_shape};
 use crate::error::Result;
+use crate::location::Scope;
 use crate::tensor::{Dim, IntoDims, Tensor, primitive};
 use lazulite_ir::{Dims, Op};
 
@@ -87,6 +88,7 @@ impl Tensor {
     /// All tensors expanded to their common sizes.
     #[track_caller]
     pub fn broadcast_tensors(tensors: &[&Tensor]) -> Vec<Tensor> {
+        let _pinned = Scope::pin();
         let Some((first, rest)) = tensors.split_first() else {
             return Vec::new();
         };

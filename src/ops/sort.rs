@@ -1,5 +1,6 @@
 //! Order.
 
+use crate::location::Scope;
 use crate::tensor::{Dim, Tensor, primitive_many};
 use lazulite_ir::Op;
 
@@ -8,6 +9,7 @@ impl Tensor {
     /// order, NaN counts as the largest.
     #[track_caller]
     pub fn sort(&self, axis: i64, descending: bool) -> (Tensor, Tensor) {
+        let _pinned = Scope::pin();
         let (at, rank) = match (self.axis("sort", axis), self.rank()) {
             (Ok(_), Ok(0)) => return (self.clone(), Tensor::full((), 0)),
             (Ok(at), Ok(rank)) => (at, rank),
@@ -34,7 +36,7 @@ impl Tensor {
     /// Where each element of the sorted order comes from.
     #[track_caller]
     pub fn argsort(&self, axis: i64, descending: bool) -> Tensor {
-        self.sort(axis, descending).1
+        self.sort(axis, descending).1.named("argsort", &[self])
     }
 
     /// The `k` largest (or smallest) elements along an axis, in order, and where they came from.
@@ -45,6 +47,10 @@ impl Tensor {
             return (values.squeeze(0), indices.squeeze(0));
         }
         let (values, indices) = self.sort(axis, largest);
-        (values.narrow(axis, 0, k), indices.narrow(axis, 0, k))
+        let (values, indices) = (values.narrow(axis, 0, k), indices.narrow(axis, 0, k));
+        (
+            values.named("topk", &[self]),
+            indices.named("topk", &[self]),
+        )
     }
 }

@@ -2,6 +2,7 @@
 
 use super::composite::{attempt, attempt_list, bad_argument, bad_shape};
 use crate::error::Result;
+use crate::location::Scope;
 use crate::tensor::Tensor;
 
 impl Tensor {
@@ -138,6 +139,7 @@ impl Tensor {
     /// Joins along axis 0, vectors as rows.
     #[track_caller]
     pub fn vstack(tensors: &[&Tensor]) -> Tensor {
+        let _pinned = Scope::pin();
         let raised: Vec<Tensor> = tensors.iter().map(|t| t.atleast_2d()).collect();
         Tensor::cat(&raised.iter().collect::<Vec<_>>(), 0)
     }
@@ -145,6 +147,7 @@ impl Tensor {
     /// Joins along axis 2, after [`Tensor::atleast_3d`].
     #[track_caller]
     pub fn dstack(tensors: &[&Tensor]) -> Tensor {
+        let _pinned = Scope::pin();
         let raised: Vec<Tensor> = tensors.iter().map(|t| t.atleast_3d()).collect();
         Tensor::cat(&raised.iter().collect::<Vec<_>>(), 2)
     }

@@ -57,7 +57,7 @@ pub(crate) fn composite(
     let _scope = Scope::pin();
     let definition = define();
     let Ok(node) = &definition.0 else {
-        return definition;
+        return definition.named(name, operands);
     };
     let all = operands.iter().copied().chain([&definition]);
     let nodes: Operands = all

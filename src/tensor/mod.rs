@@ -65,6 +65,14 @@ impl Tensor {
         Tensor(Err(error))
     }
 
+    /// The same; if it carries an error that none of the operands has, the error is of operation `op`.
+    pub(crate) fn named(self, op: &'static str, operands: &[&Tensor]) -> Tensor {
+        match self.0 {
+            Err(e) if operands.iter().all(|t| t.0.is_ok()) => Tensor(Err(e.named(op))),
+            other => Tensor(other),
+        }
+    }
+
     /// A tensor over a known dense value.
     #[track_caller]
     pub(crate) fn leaf(ty: TensorType, value: Buffer) -> Tensor {

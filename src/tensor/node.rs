@@ -5,7 +5,7 @@
 
 use super::composite::Composite;
 use crate::autograd::{Function, GradientSpec, Leaf};
-use crate::engine::Region;
+use crate::engine::{History, Region};
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use lazulite_runtime::Buffer;
@@ -45,6 +45,33 @@ pub(crate) enum Recorded {
     Region(Arc<Region>),
     /// Gradients, one per wanted tensor; like a primitive with several results.
     Gradient(Box<GradientSpec>),
+}
+
+impl Recorded {
+    /// The name of the operation, if it can fail while it runs.
+    pub fn failing(&self) -> Option<&'static str> {
+        match self {
+            Recorded::Binary(f @ (Binary::Div | Binary::Rem)) => Some(f.name()),
+            Recorded::Primitive(op) => match **op {
+                Op::Gather { .. } | Op::Scatter { .. } | Op::Custom { .. } => Some(op.mnemonic()),
+                _ => None,
+            },
+            Recorded::Leaf
+            | Recorded::Parameter(_)
+            | Recorded::Constant
+            | Recorded::Unary(_)
+            | Recorded::Binary(_)
+            | Recorded::Compare(_)
+            | Recorded::Select
+            | Recorded::Cast
+            | Recorded::Item(_)
+            | Recorded::Same
+            | Recorded::Function(..)
+            | Recorded::Composite(_)
+            | Recorded::Region(_)
+            | Recorded::Gradient(_) => None,
+        }
+    }
 }
 
 /// Which parameter of which capture.
@@ -210,13 +237,24 @@ impl Node {
         known
     }
 
-    /// Enters the value, and lets go of the operands unless gradients flow to them.
-    pub fn finish(&self, value: Buffer) {
+    /// Lets go of what a known value was computed from.
+    pub fn forget(&self) {
+        let operands = match &mut *self.state() {
+            State::Value(_, operands) => std::mem::take(operands),
+            State::Lazy(_) => return,
+        };
+        release(operands);
+    }
+
+    /// Enters the value, and lets go of the operands unless gradients flow to them and history is kept.
+    pub fn finish(&self, value: Buffer, history: History) {
         let mut state = self.state();
         let operands = match &mut *state {
             State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
         };
-        let (kept, released) = if self.traits.grad {
+        let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
+        let keep = self.traits.grad && history == History::Kept && operands.iter().any(flows);
+        let (kept, released) = if keep {
             (operands, Operands::new())
         } else {
             (Operands::new(), operands)

@@ -306,14 +306,15 @@ pub(crate) fn primitive_many(
     count: usize,
 ) -> Vec<Tensor> {
     match record_primitive(op, primitive, inputs) {
-        Ok((node, Type::Tuple(types))) if types.len() == count => types
-            .iter()
-            .enumerate()
-            .map(|(i, ty)| {
+        Ok((node, Type::Tuple(types))) if types.len() == count => {
+            // Not a closure: through those the caller is not tracked.
+            let mut items = Vec::with_capacity(count);
+            for (i, ty) in types.iter().enumerate() {
                 let operands = smallvec![Operand::Node(node.clone())];
-                record(Recorded::Item(i as u32), ty.clone(), operands, true)
-            })
-            .collect(),
+                items.push(record(Recorded::Item(i as u32), ty.clone(), operands, true));
+            }
+            items
+        }
         Ok(_) => vec![Tensor::error(internal(op, "another number of results was expected")); count],
         Err(e) => vec![Tensor::error(e); count],
     }

@@ -112,6 +112,7 @@ pub(super) fn tolerates(op: &Op, operand: usize) -> bool {
         Op::Select {} => operand > 0,
         Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Pad { .. }
         | Op::Slice { .. }

@@ -229,7 +229,11 @@ impl Grower {
     fn permute_step(&mut self, choices: &mut Choices<'_>) -> Option<()> {
         let x = self.pick(choices, |i| i.rank() > 1)?;
         let perm = choices.permutation(x.rank());
-        self.add(Op::Permute { perm }, &[&x]).map(drop)
+        let x = self.add(Op::Permute { perm }, &[&x])?;
+        if choices.below(4) == 0 {
+            self.add(Op::Barrier {}, &[&x])?;
+        }
+        Some(())
     }
 
     fn expand_step(&mut self, choices: &mut Choices<'_>) -> Option<()> {

@@ -67,6 +67,7 @@ fn result_type(cx: &mut Context<'_>, op: &Op, x: &[&TensorType]) -> Result<Type>
         Op::Select {} => pointwise::select(cx, x),
         Op::Reshape { dims } => view::reshape(cx, x[0], dims),
         Op::Permute { perm } => view::permute(cx, x[0], perm),
+        Op::Barrier {} => Ok(x[0].clone()),
         Op::Expand { dims } => view::expand(cx, x[0], dims),
         Op::Pad {
             low,

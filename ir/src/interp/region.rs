@@ -52,6 +52,7 @@ impl Environment<'_> {
             | Op::Select {}
             | Op::Reshape { .. }
             | Op::Permute { .. }
+            | Op::Barrier {}
             | Op::Expand { .. }
             | Op::Pad { .. }
             | Op::Slice { .. }

@@ -45,6 +45,7 @@ pub(super) fn linearise(
         | Op::Slice { .. }
         | Op::Window { .. }
         | Op::Fold { .. } => linear(cx, at),
+        Op::Barrier {} => Some(Vec::new()),
         Op::Complex {} => Some(vec![Map::Part {
             imaginary: operand == 1,
         }]),
@@ -58,22 +59,12 @@ pub(super) fn linearise(
             when: operand == 1,
         }]),
         Op::Pad { .. } => Some(vec![pad(cx, at, operand)?]),
-        Op::Reduce { kind, axes } => match kind {
-            Combine::Sum => linear(cx, at),
-            Combine::Prod => Some(product::reduce(cx, x, axes)?),
-            Combine::Max | Combine::Min => Some(ordered::reduce(cx, x, at.value, axes)?),
-        },
+        Op::Reduce { kind, axes } => reduce(cx, at, *kind, axes)?,
         Op::Scan {
             kind,
             axis,
             reverse,
-        } => match kind {
-            Combine::Sum => linear(cx, at),
-            Combine::Prod => Some(product::scan(cx, x, *axis as usize, *reverse)?),
-            Combine::Max | Combine::Min => {
-                Some(ordered::scan(cx, x, at.value, *axis as usize, *reverse)?)
-            }
-        },
+        } => scan(cx, at, *kind, *axis as usize, *reverse)?,
         Op::Contract { .. } => Some(vec![Map::Contracted(Contracted {
             op: at.op.clone(),
             other: at.operands[1 - operand],
@@ -100,6 +91,35 @@ pub(super) fn linearise(
             let what = format!("{} is not differentiated as a primitive", at.op.mnemonic());
             return Err(cx.none(what));
         }
+    })
+}
+
+fn reduce(
+    cx: &mut Cx<'_, '_>,
+    at: Applied<'_>,
+    kind: Combine,
+    axes: &[u32],
+) -> Result<Option<Vec<Map>>> {
+    let x = at.operands[0];
+    Ok(match kind {
+        Combine::Sum => linear(cx, at),
+        Combine::Prod => Some(product::reduce(cx, x, axes)?),
+        Combine::Max | Combine::Min => Some(ordered::reduce(cx, x, at.value, axes)?),
+    })
+}
+
+fn scan(
+    cx: &mut Cx<'_, '_>,
+    at: Applied<'_>,
+    kind: Combine,
+    axis: usize,
+    reverse: bool,
+) -> Result<Option<Vec<Map>>> {
+    let x = at.operands[0];
+    Ok(match kind {
+        Combine::Sum => linear(cx, at),
+        Combine::Prod => Some(product::scan(cx, x, axis, reverse)?),
+        Combine::Max | Combine::Min => Some(ordered::scan(cx, x, at.value, axis, reverse)?),
     })
 }
 

@@ -113,6 +113,7 @@ fn pull(
         | Op::Select {}
         | Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Pad { .. }
         | Op::Slice { .. }

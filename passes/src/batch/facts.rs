@@ -106,6 +106,7 @@ fn own(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Facts {
         | Op::Select {}
         | Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Pad { .. }
         | Op::Slice { .. }

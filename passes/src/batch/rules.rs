@@ -35,6 +35,7 @@ pub(super) fn batch(cx: &mut Cx<'_>, op: &Op, x: &[Lane]) -> Result<Slot> {
         }
         Op::Reshape { .. }
         | Op::Permute { .. }
+        | Op::Barrier {}
         | Op::Expand { .. }
         | Op::Slice { .. }
         | Op::Window { .. }

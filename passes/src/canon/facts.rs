@@ -1,5 +1,6 @@
 //! What rules may ask about nodes.
 
+use crate::faults::Faulting;
 use lazulite_ir::{DType, Dim, Dims, Graph, Node, NodeId, Op, Scalar, Unary};
 use rustc_hash::FxHashSet;
 
@@ -7,11 +8,33 @@ use rustc_hash::FxHashSet;
 pub struct Facts<'a> {
     graph: &'a Graph,
     rounded: &'a FxHashSet<NodeId>,
+    faulting: &'a Faulting,
+}
+
+/// See [`Facts::scalar`].
+pub(crate) fn scalar_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let mut at = id;
+    if matches!(graph.node(at).op, Op::Expand { .. }) {
+        at = graph.node(at).inputs[0];
+    }
+    if matches!(graph.node(at).op, Op::Reshape { .. }) {
+        at = graph.node(at).inputs[0];
+    }
+    let ty = graph.node(at).ty.as_tensor()?;
+    ty.dims.is_empty().then_some(at)
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(graph: &'a Graph, rounded: &'a FxHashSet<NodeId>) -> Facts<'a> {
-        Facts { graph, rounded }
+    pub(super) fn new(
+        graph: &'a Graph,
+        rounded: &'a FxHashSet<NodeId>,
+        faulting: &'a Faulting,
+    ) -> Facts<'a> {
+        Facts {
+            graph,
+            rounded,
+            faulting,
+        }
     }
 
     /// The node.
@@ -42,15 +65,13 @@ impl<'a> Facts<'a> {
     /// The 0-d node whose value stands at every place of the node, in the one canonical form of
     /// such tensors (see `Emit::broadcast`).
     pub fn scalar(&self, id: NodeId) -> Option<NodeId> {
-        let mut at = id;
-        if matches!(self.op(at), Op::Expand { .. }) {
-            at = self.operand(at);
-        }
-        if matches!(self.op(at), Op::Reshape { .. }) {
-            at = self.operand(at);
-        }
-        let ty = self.node(at).ty.as_tensor()?;
-        ty.dims.is_empty().then_some(at)
+        scalar_of(self.graph, id)
+    }
+
+    /// Whether a fault may be recorded while the node is computed, operands included: then it must
+    /// not be dropped where the program names it.
+    pub fn may_fault(&self, id: NodeId) -> bool {
+        self.faulting.of(id)
     }
 
     /// The value that stands at every place of the node, when that is a constant.

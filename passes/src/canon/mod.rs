@@ -7,8 +7,9 @@
 //! pass finishes the graph, in time linear in its size (but for hashing). A second run changes
 //! nothing.
 //!
-//! A rule fires only if its condition is certain for all values of the symbols, and if the
-//! replacement has the very type of what it replaces.
+//! A rule fires only if its condition is certain for all values of the symbols, if the replacement has
+//! the very type of what it replaces, and if it does not drop the last operand whose computation may
+//! record a fault: `(x / y) * 0` is not 0 where `y` is.
 
 mod expr;
 mod facts;
@@ -16,9 +17,11 @@ mod fold;
 pub mod rules;
 
 use crate::build::{Bodies, Builder, Emit, compact, live_nodes};
+use crate::faults::Faulting;
 use crate::{Numerics, Options, PassError};
 use expr::Expr;
 use facts::Facts;
+pub(crate) use facts::scalar_of;
 use lazulite_ir::{Graph, Node, NodeId, Op, TensorType, Type};
 use rules::Class;
 use rustc_hash::FxHashSet;
@@ -67,6 +70,7 @@ fn run(
         numerics,
         settled: Vec::new(),
         rounded: FxHashSet::default(),
+        faulting: Faulting::default(),
         depth: 0,
         bodies,
         report,
@@ -94,6 +98,7 @@ struct Canon<'a> {
     /// Roundings to f16 or bf16 that end an arithmetic operation, as opposed to conversions that
     /// the program asked for.
     rounded: FxHashSet<NodeId>,
+    faulting: Faulting,
     depth: u32,
     bodies: &'a mut Bodies,
     report: &'a mut Report,
@@ -190,28 +195,45 @@ impl Canon<'_> {
     /// offered to the rules.
     fn step(&mut self, id: NodeId) -> Result<Option<Value>, PassError> {
         self.report.visited += 1;
-        let node = self.graph().node(id);
-        let facts = Facts::new(self.graph(), &self.rounded);
+        self.faulting.update(self.builder.graph());
+        let numerics = self.numerics;
         let allowed = |class: Class| match class {
             Class::Exact => true,
-            Class::Order => self.numerics >= Numerics::Order,
+            Class::Order => numerics >= Numerics::Order,
         };
-        let rules = rules::rules_for(&node.op)
-            .iter()
-            .flat_map(|list| list.iter());
-        let fired = rules
-            .filter(|rule| allowed(rule.class))
-            .find_map(|rule| Some((rule.name, (rule.apply)(&facts, node)?)));
-        let Some((name, expr)) = fired else {
-            return Ok(None);
-        };
-        let value = self.replacement(expr)?;
-        let same = matches!(value, Value::Node(new) if new == id);
-        if same || !self.has_type(&value, &self.graph().node(id).ty) {
-            return Ok(None);
+        let node = self.graph().node(id);
+        let rules = rules::rules_for(&node.op).iter();
+        let rules = rules.flat_map(|list| list.iter());
+        for rule in rules.filter(|rule| allowed(rule.class)) {
+            let facts = Facts::new(self.builder.graph(), &self.rounded, &self.faulting);
+            let Some(expr) = (rule.apply)(&facts, self.graph().node(id)) else {
+                continue;
+            };
+            let value = self.replacement(expr)?;
+            if self.drops_faults(id, &value) {
+                continue;
+            }
+            let same = matches!(value, Value::Node(new) if new == id);
+            if same || !self.has_type(&value, &self.graph().node(id).ty) {
+                return Ok(None);
+            }
+            *self.report.fired.entry(rule.name).or_default() += 1;
+            return Ok(Some(value));
         }
-        *self.report.fired.entry(name).or_default() += 1;
-        Ok(Some(value))
+        Ok(None)
+    }
+
+    /// True if an operand may record a fault and nothing that the replacement is computed from may.
+    fn drops_faults(&mut self, id: NodeId, value: &Value) -> bool {
+        self.faulting.update(self.builder.graph());
+        let operands = &self.graph().node(id).inputs;
+        if !operands.iter().any(|&i| self.faulting.of(i)) {
+            return false;
+        }
+        match value {
+            Value::Node(new) => !self.faulting.of(*new),
+            Value::Results(results) => !results.iter().any(|&r| self.faulting.of(r)),
+        }
     }
 
     /// Sizes that are equal only because a guard says so may be spelled differently in the

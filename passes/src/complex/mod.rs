@@ -218,6 +218,7 @@ impl<'g, 'b> Split<'g, 'b> {
             Op::Select {}
             | Op::Reshape { .. }
             | Op::Permute { .. }
+            | Op::Barrier {}
             | Op::Expand { .. }
             | Op::Pad { .. }
             | Op::Slice { .. }

@@ -8,19 +8,17 @@
 //!
 //! Kernels that read an element only where they write one may write over it;
 //! then the two buffers become one when the first is dead by that. Offsets in the arena are not
-//! decided here: they depend on sizes, so the runtime assigns them when sizes are bound, with the
-//! algorithm of [`arrange`].
+//! decided here: they depend on sizes, so the runtime assigns them when sizes are bound, and knows what
+//! a program needs before it runs.
 
 mod alias;
-mod arrange;
 mod donate;
 mod in_place;
 mod lifetimes;
 
 use crate::PassError;
 use alias::Storage;
-pub use arrange::{ALIGN, Arrangement, Request, arrange};
-use lazulite_ir::{BufferId, KernelCall, Place, Plan, Step, Symbol};
+use lazulite_ir::{BufferId, KernelCall, Place, Plan, Step};
 use lifetimes::Lifetimes;
 
 /// The plan with lifetimes, aliases and donations, without copies that became idle and without
@@ -41,44 +39,6 @@ pub fn memory(plan: &Plan) -> Result<Plan, PassError> {
     plan.donations = donate::donations(&plan, &uses, &mut storage);
     storage.write_lifetimes(&mut plan);
     Ok(plan)
-}
-
-/// Memory that a plan needs, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Peak {
-    /// Scratch.
-    pub arena: u64,
-    /// Results that are not parameters, if no parameter is donated.
-    pub outputs: u64,
-}
-
-/// The memory that `plan`, as [`memory`] left it, needs for these sizes.
-pub fn peak_bytes(
-    plan: &Plan,
-    size_of: &dyn Fn(&Symbol) -> Option<i64>,
-) -> Result<Peak, PassError> {
-    let mut outputs = 0u64;
-    let mut requests = Vec::new();
-    for buffer in &plan.buffers {
-        let len = buffer.len.eval(size_of).and_then(|n| u64::try_from(n).ok());
-        let bytes = len.and_then(|n| n.checked_mul(buffer.dtype.size() as u64));
-        let bytes = bytes
-            .filter(|b| *b <= i64::MAX as u64)
-            .ok_or(PassError::Size)?;
-        match buffer.place {
-            Place::Arena => requests.push(Request {
-                bytes,
-                live: buffer.live,
-            }),
-            Place::Output => outputs = outputs.checked_add(bytes).ok_or(PassError::Size)?,
-            Place::Input(_) | Place::Alias(_) | Place::LoopSlice { .. } => {}
-        }
-    }
-    let arrangement = arrange(&requests).ok_or(PassError::Size)?;
-    Ok(Peak {
-        arena: arrangement.total,
-        outputs,
-    })
 }
 
 /// Every number in the plan must name something, and views must not go in circles: the rest of

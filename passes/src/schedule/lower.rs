@@ -341,6 +341,7 @@ impl<'a> Lowerer<'a> {
             | Op::Select {} => Ok(self.pointwise(w)),
             Op::Reshape { .. }
             | Op::Permute { .. }
+            | Op::Barrier {}
             | Op::Expand { .. }
             | Op::Slice { .. }
             | Op::Window { .. } => {

@@ -16,7 +16,8 @@ use super::ScheduleError;
 use super::ScheduleOptions;
 use super::contract;
 use super::lower::Stored;
-use lazulite_ir::{Binary, Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
+use crate::faults::may_fault;
+use lazulite_ir::{Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Where the value of a node is.
@@ -252,6 +253,7 @@ impl Decision<'_> {
             | Op::Iota { .. }
             | Op::Reshape { .. }
             | Op::Permute { .. }
+            | Op::Barrier {}
             | Op::Expand { .. }
             | Op::Pad { .. }
             | Op::Slice { .. }
@@ -438,17 +440,6 @@ fn own_estimate(graph: &Graph, node: &Node) -> Estimate {
         cost: price::op(&node.op),
         reindexed: 0,
         faults: may_fault(graph, node),
-    }
-}
-
-/// True for operations that record faults.
-fn may_fault(graph: &Graph, node: &Node) -> bool {
-    match node.op {
-        Op::Gather { .. } => true,
-        Op::Binary {
-            f: Binary::Div | Binary::Rem,
-        } => graph.tensor_type(node.inputs[0]).dtype.is_int(),
-        _ => false,
     }
 }
 

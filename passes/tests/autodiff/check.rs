@@ -4,7 +4,7 @@
 use lazulite_ir::{
     Array, DType, Dim, Graph, NodeId, Op, Scalar, TensorType, interpret, print_graph, verify_graph,
 };
-use lazulite_passes::autodiff::{NoRules, Seed, jvp, vjp};
+use lazulite_passes::autodiff::{Jvp, NoRules, Seed, jvp, vjp};
 
 /// A graph being written.
 #[derive(Default)]
@@ -138,21 +138,15 @@ pub fn check_at(graph: &Graph, inputs: &[Array], order: u32) {
         .filter(|&i| differentiable(graph.tensor_type(graph.inputs()[i])))
         .collect();
     let nodes: Vec<NodeId> = wrt.iter().map(|&i| graph.inputs()[i]).collect();
-    let seeds: Vec<Seed> = graph
-        .output_types()
-        .iter()
-        .map(|ty| {
-            if differentiable(ty) {
-                Seed::Parameter
-            } else {
-                Seed::None
-            }
-        })
-        .collect();
+    let types = graph.output_types();
+    let seed = |ty| match differentiable(ty) {
+        true => Seed::Parameter,
+        false => Seed::None,
+    };
+    let seeds: Vec<Seed> = types.iter().map(seed).collect();
     let along: Vec<_> = nodes.iter().map(|&n| (n, Seed::Parameter)).collect();
     let reverse = vjp(graph, &seeds, &nodes, &NoRules).unwrap();
     let forward = jvp(graph, &along, &NoRules).unwrap();
-    let types = graph.output_types();
     let tangents: Vec<Array> = nodes
         .iter()
         .zip(100..)
@@ -166,25 +160,54 @@ pub fn check_at(graph: &Graph, inputs: &[Array], order: u32) {
         .collect();
     let with = |more: &[Array]| [inputs, more].concat();
     let (forward_inputs, reverse_inputs) = (with(&tangents), with(&cotangents));
-    let pushed = run(&forward.graph, &forward_inputs);
-    let pulled = run(&reverse.graph, &reverse_inputs);
 
-    let text = || print_graph(graph);
-    let at = |scale: f64| {
+    let slopes = slopes(graph, inputs, &wrt, &tangents);
+    let forward_sum = check_forward(graph, &forward, &forward_inputs, &slopes, &cotangents);
+    let pulled = run(&reverse.graph, &reverse_inputs);
+    let mut reverse_sum = 0.0;
+    for (gradient, t) in reverse.gradients.iter().zip(&tangents) {
+        if let Some(at) = gradient {
+            reverse_sum += dot(&pulled[*at], t);
+        }
+    }
+    assert!(
+        near(forward_sum, reverse_sum, 1e-9),
+        "forward {forward_sum}, reverse {reverse_sum}\n{}\n{}",
+        print_graph(graph),
+        print_graph(&reverse.graph)
+    );
+    if order > 1 {
+        check_at(&reverse.graph, &reverse_inputs, order - 1);
+        check_at(&forward.graph, &forward_inputs, order - 1);
+    }
+}
+
+/// The results a step along the tangents away, and a step against them.
+fn slopes(graph: &Graph, inputs: &[Array], wrt: &[usize], tangents: &[Array]) -> [Vec<Array>; 2] {
+    [STEP, -STEP].map(|scale| {
         let mut inputs = inputs.to_vec();
-        for (&i, t) in wrt.iter().zip(&tangents) {
+        for (&i, t) in wrt.iter().zip(tangents) {
             inputs[i] = moved(&inputs[i], t, scale);
         }
         run(graph, &inputs)
-    };
-    let (above, below) = (at(STEP), at(-STEP));
-    let mut forward_sum = 0.0;
-    let mut next = cotangents.iter();
-    for (k, ty) in types.iter().enumerate() {
-        if !differentiable(ty) {
-            continue;
-        }
-        let cotangent = next.next().unwrap();
+    })
+}
+
+/// Compares tangents with slopes, and gives the sum of their products with the cotangents.
+fn check_forward(
+    graph: &Graph,
+    forward: &Jvp,
+    inputs: &[Array],
+    [above, below]: &[Vec<Array>; 2],
+    cotangents: &[Array],
+) -> f64 {
+    let pushed = run(&forward.graph, inputs);
+    let text = || print_graph(graph);
+    let mut sum = 0.0;
+    let types = graph.output_types();
+    let results = types.iter().enumerate();
+    let results = results.filter(|(_, ty)| differentiable(ty));
+    for ((k, _), cotangent) in results.zip(cotangents) {
         match forward.tangents[k] {
             None => assert!(
                 above[k] == below[k],
@@ -195,26 +218,11 @@ pub fn check_at(graph: &Graph, inputs: &[Array], order: u32) {
                 let wrong = slopes_differ(&pushed[at], &above[k], &below[k]);
                 let gradient = || print_graph(&forward.graph);
                 assert_eq!(wrong, None, "result {k}\n{}\n{}", text(), gradient());
-                forward_sum += dot(cotangent, &pushed[at]);
+                sum += dot(cotangent, &pushed[at]);
             }
         }
     }
-    let mut reverse_sum = 0.0;
-    for (gradient, t) in reverse.gradients.iter().zip(&tangents) {
-        if let Some(at) = gradient {
-            reverse_sum += dot(&pulled[*at], t);
-        }
-    }
-    assert!(
-        near(forward_sum, reverse_sum, 1e-9),
-        "forward {forward_sum}, reverse {reverse_sum}\n{}\n{}",
-        text(),
-        print_graph(&reverse.graph)
-    );
-    if order > 1 {
-        check_at(&reverse.graph, &reverse_inputs, order - 1);
-        check_at(&forward.graph, &forward_inputs, order - 1);
-    }
+    sum
 }
 
 /// The gradients of the sum of the first result with respect to all differentiable inputs.

@@ -1,7 +1,7 @@
 //! What kernels of library functions work with: typed memory, entry by entry of the batch, on the
 //! threads of a pool.
 
-use super::signature::Fit;
+use super::signature::{Fit, product};
 use super::{Operand, ResultMut};
 use crate::custom::guarded;
 use crate::partition::box_count;
@@ -56,14 +56,14 @@ impl<'a> Call<'a> {
         pool: &'a Pool,
     ) -> Result<Call<'a>, String> {
         let sized = |element: Element, dims: &[usize], bytes: usize| {
-            let elements: usize = dims.iter().product();
+            let elements = product(dims)?;
             let problem = || {
                 format!(
                     "{} elements of {dims:?} are not {bytes} bytes",
                     element.name()
                 )
             };
-            (elements * element.bytes() == bytes)
+            (elements.checked_mul(element.bytes()) == Some(bytes))
                 .then_some(())
                 .ok_or_else(problem)
         };

@@ -101,7 +101,7 @@ impl Signature {
         let results = cores.split_off(self.operands.len());
         let batch: Vec<usize> = known(&common.unwrap_or_default());
         Ok(Fit {
-            batch: batch.iter().product(),
+            batch: product(&batch)?,
             operands: cores,
             results,
         })
@@ -130,6 +130,13 @@ impl Signature {
             Typed(self, scalar),
         )
     }
+}
+
+/// The number of elements of these sizes.
+pub(super) fn product(dims: &[usize]) -> Result<usize, String> {
+    let mut sizes = dims.iter();
+    let product = sizes.try_fold(1usize, |product, size| product.checked_mul(*size));
+    product.ok_or_else(|| format!("sizes {dims:?} leave 64 bits"))
 }
 
 fn count(what: &str, needed: usize, given: usize) -> Result<(), String> {

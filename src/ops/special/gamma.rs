@@ -3,7 +3,7 @@
 use super::{both_in_double, horner, in_double};
 use crate::error::Result;
 use crate::ops::composite::{attempt, bad_argument};
-use crate::tensor::Tensor;
+use crate::tensor::{Derivative, Pull, Tensor, composite};
 use std::f64::consts::PI;
 
 /// Bernoulli numbers of index 2, 4, ... .
@@ -27,7 +27,8 @@ impl Tensor {
     /// The logarithm of the gamma function's magnitude; infinite at 0, -1, -2, ... .
     #[track_caller]
     pub fn lgamma(&self) -> Tensor {
-        in_double("lgamma", self, |x| {
+        let slope: Pull = |at| Ok(vec![at.flow[0].mul(at.operands[0].digamma())]);
+        with_slope("lgamma", 0, slope, self, |x| {
             let right = lgamma_from_half(&x.maximum(0.5));
             let other = lgamma_from_half(&x.neg().add(1).maximum(0.5));
             let left = sin_pi(x).abs().log().neg().add(PI.ln()).sub(other);
@@ -39,7 +40,8 @@ impl Tensor {
     /// The derivative of [`Tensor::lgamma`].
     #[track_caller]
     pub fn digamma(&self) -> Tensor {
-        in_double("digamma", self, |x| {
+        let slope: Pull = |at| Ok(vec![at.flow[0].mul(at.operands[0].polygamma(1))]);
+        with_slope("digamma", 0, slope, self, |x| {
             let right = digamma_from_half(&x.maximum(0.5));
             let other = digamma_from_half(&x.neg().add(1).maximum(0.5));
             let frac = x.sub(x.round()).mul(PI);
@@ -65,7 +67,11 @@ impl Tensor {
             }
             let factorial: f64 = (1..=n).map(|k| k as f64).product();
             let sign = if n % 2 == 1 { 1.0 } else { -1.0 };
-            Ok(in_double("polygamma", self, |x| {
+            let slope: Pull = |at| {
+                let n = at.attributes[0] as usize;
+                Ok(vec![at.flow[0].mul(at.operands[0].polygamma(n + 1))])
+            };
+            Ok(with_slope("polygamma", n as i64, slope, self, |x| {
                 let s = Tensor::full_of((), n as f64 + 1.0, lazulite_ir::DType::F64);
                 hurwitz(&s, x).mul(sign * factorial)
             }))
@@ -105,6 +111,25 @@ impl Tensor {
     pub fn igammac(&self, x: &Tensor) -> Tensor {
         both_in_double("igammac", self, x, |a, x| incomplete(a, x, Side::Upper))
     }
+}
+
+/// As [`in_double`], with a derivative of its own: the definitions choose between formulas of which
+/// the one that is not taken may have an infinite slope.
+#[track_caller]
+fn with_slope(
+    name: &'static str,
+    attribute: i64,
+    slope: Pull,
+    x: &Tensor,
+    f: impl FnOnce(&Tensor) -> Tensor,
+) -> Tensor {
+    if !x.is_float() {
+        return in_double(name, x, f);
+    }
+    let derivative = Derivative::Pullback(slope);
+    composite(name, &[attribute], derivative, &[x], || {
+        in_double(name, x, f)
+    })
 }
 
 /// `sin(pi x)`, exactly 0 at integers.

@@ -102,13 +102,17 @@ pub(super) const SELECT: &[Rule] = &[
         "with a known condition only one branch is seen",
         |f, n| {
             let condition = f.splat(n.inputs[0])?;
-            Some(n.inputs[if is_true(condition) { 1 } else { 2 }].into())
+            let (seen, other) = if is_true(condition) { (1, 2) } else { (2, 1) };
+            (!f.may_fault(n.inputs[other])).then(|| n.inputs[seen].into())
         },
     ),
     exact(
         "select-equal",
         "equal branches need no condition",
-        |_, n| (n.inputs[1] == n.inputs[2]).then(|| n.inputs[1].into()),
+        |f, n| {
+            let equal = n.inputs[1] == n.inputs[2] && !f.may_fault(n.inputs[0]);
+            equal.then(|| n.inputs[1].into())
+        },
     ),
     exact(
         "select-bools",
@@ -137,7 +141,7 @@ pub(super) const SELECT: &[Rule] = &[
             let branch = |branch: usize| {
                 let inner = f.node(n.inputs[branch]);
                 let same = inner.op == Op::Select {} && inner.inputs[0] == n.inputs[0];
-                same.then(|| inner.inputs[branch])
+                (same && !f.may_fault(inner.inputs[3 - branch])).then(|| inner.inputs[branch])
             };
             let (a, b) = (branch(1), branch(2));
             (a.is_some() || b.is_some()).then(|| {

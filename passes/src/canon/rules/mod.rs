@@ -87,6 +87,7 @@ pub fn rules_for(op: &Op) -> &'static [&'static [Rule]] {
         Op::Compare { .. } => &[ANY, logic::COMPARE, half::HALF],
         Op::Select {} => &[ANY, logic::SELECT],
         Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } => &[ANY, view::VIEWS],
+        Op::Barrier {} => &[],
         Op::Window { .. } => &[ANY, view::WINDOW],
         Op::Pad { .. } => &[ANY, pad::PAD],
         Op::Slice { .. } => &[ANY, slice::SLICE],

@@ -1,0 +1,299 @@
+//! Modules: named trees of parameters and buffers.
+
+use super::param::{Buffer, Mode, Param};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
+use crate::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Parameters and buffers by path, as PyTorch names them.
+pub type StateDict = BTreeMap<String, Tensor>;
+
+/// What a module consists of.
+enum Part<'a> {
+    Param(&'a Param),
+    Buffer(&'a Buffer),
+    Mode(&'a Mode),
+}
+
+/// What sees the parts of a module, with their paths.
+pub struct Visitor<'a> {
+    path: String,
+    see: &'a mut dyn FnMut(&str, Part<'_>),
+}
+
+impl Visitor<'_> {
+    /// Shows the part called `name`.
+    pub fn part<M: Module + ?Sized>(&mut self, name: &str, part: &M) {
+        let before = self.path.len();
+        if before > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(name);
+        part.visit(self);
+        self.path.truncate(before);
+    }
+}
+
+/// A tree of parameters, buffers and other modules. Derive it: `#[derive(Module)]`.
+pub trait Module {
+    /// Shows every part to the visitor, in order.
+    fn visit(&self, visitor: &mut Visitor<'_>);
+
+    /// The parameters with their paths, in order. One that occurs twice is named once.
+    fn named_parameters(&self) -> Vec<(String, Param)> {
+        let mut found: Vec<(String, Param)> = Vec::new();
+        see(self, &mut |path, part| {
+            if let Part::Param(param) = part
+                && !found.iter().any(|(_, known)| known.is(param))
+            {
+                param.set_path(path);
+                found.push((path.to_string(), param.clone()));
+            }
+        });
+        found
+    }
+
+    /// The parameters, in order.
+    fn parameters(&self) -> Vec<Param> {
+        let named = self.named_parameters().into_iter();
+        named.map(|(_, param)| param).collect()
+    }
+
+    /// The buffers with their paths, in order.
+    fn named_buffers(&self) -> Vec<(String, Buffer)> {
+        let mut found = Vec::new();
+        see(self, &mut |path, part| {
+            if let Part::Buffer(buffer) = part {
+                found.push((path.to_string(), buffer.clone()));
+            }
+        });
+        found
+    }
+
+    /// The number of trainable numbers.
+    fn parameter_count(&self) -> Result<usize> {
+        self.parameters().iter().map(|p| p.get().numel()).sum()
+    }
+
+    /// All parameters and buffers by path.
+    fn state_dict(&self) -> StateDict {
+        let mut state = StateDict::new();
+        see(self, &mut |path, part| {
+            let tensor = match part {
+                Part::Param(param) => param.get().detach(),
+                Part::Buffer(buffer) => buffer.get(),
+                Part::Mode(_) => return,
+            };
+            state.insert(path.to_string(), tensor);
+        });
+        state
+    }
+
+    /// Takes over parameters and buffers. Names and shapes must be those of the module; otherwise
+    /// nothing changes.
+    #[track_caller]
+    fn load_state_dict(&self, state: &StateDict) -> Result<()> {
+        let own = self.state_dict();
+        let missing: Vec<&str> = { own.keys() }
+            .filter(|k| !state.contains_key(*k))
+            .map(String::as_str)
+            .collect();
+        let unknown: Vec<&str> = { state.keys() }
+            .filter(|k| !own.contains_key(*k))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() || !unknown.is_empty() {
+            let message = format!(
+                "missing: [{}], unknown: [{}]",
+                missing.join(", "),
+                unknown.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Argument, "load_state_dict", message)
+                .at(Place::here())
+                .hint("the module must be built as the one that was saved"));
+        }
+        for (path, tensor) in state {
+            let (have, given) = (own[path].dims()?, tensor.dims()?);
+            if have != given {
+                let message = format!("`{path}` has sizes {have:?}, the state has {given:?}");
+                return Err(
+                    Error::new(ErrorKind::Shape, "load_state_dict", message).at(Place::here())
+                );
+            }
+        }
+        let mut outcome = Ok(());
+        see(self, &mut |path, part| {
+            let Some(tensor) = state.get(path) else {
+                return;
+            };
+            let set = match part {
+                Part::Param(param) => param.set(tensor.detach().type_as(&own[path])),
+                Part::Buffer(buffer) => buffer.set(tensor.type_as(&own[path])),
+                Part::Mode(_) => Ok(()),
+            };
+            if let (Ok(()), Err(e)) = (&outcome, set) {
+                outcome = Err(e);
+            }
+        });
+        outcome
+    }
+
+    /// Trains (dropout drops, statistics move), or not.
+    fn train(&self, training: bool) {
+        see(self, &mut |_, part| {
+            if let Part::Mode(mode) = part {
+                mode.train(training);
+            }
+        });
+    }
+
+    /// Does not train.
+    fn eval(&self) {
+        self.train(false);
+    }
+
+    /// Forgets collected gradients.
+    fn zero_grad(&self) {
+        self.parameters().iter().for_each(Param::zero_grad);
+    }
+
+    /// Trains all parameters, or freezes them.
+    fn requires_grad_(&self, needed: bool) {
+        for param in self.parameters() {
+            param.requires_grad_(needed);
+        }
+    }
+}
+
+fn see<M: Module + ?Sized>(module: &M, see: &mut dyn FnMut(&str, Part<'_>)) {
+    module.visit(&mut Visitor {
+        path: String::new(),
+        see,
+    });
+}
+
+/// A module from one tensor to one.
+pub trait Layer: Module {
+    /// The result.
+    fn forward(&self, x: &Tensor) -> Tensor;
+}
+
+impl Module for Param {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (visitor.see)(&visitor.path, Part::Param(self));
+    }
+}
+
+impl Module for Buffer {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (visitor.see)(&visitor.path, Part::Buffer(self));
+    }
+}
+
+impl Module for Mode {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (visitor.see)(&visitor.path, Part::Mode(self));
+    }
+}
+
+impl<M: Module> Module for Option<M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        if let Some(module) = self {
+            module.visit(visitor);
+        }
+    }
+}
+
+impl<M: Module + ?Sized> Module for Box<M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (**self).visit(visitor);
+    }
+}
+
+impl<M: Module + ?Sized> Module for Arc<M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        (**self).visit(visitor);
+    }
+}
+
+impl<M: Module> Module for Vec<M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.as_slice().visit(visitor);
+    }
+}
+
+impl<M: Module, const N: usize> Module for [M; N] {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        self.as_slice().visit(visitor);
+    }
+}
+
+impl<M: Module> Module for [M] {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        for (i, module) in self.iter().enumerate() {
+            visitor.part(&i.to_string(), module);
+        }
+    }
+}
+
+impl<M: Module> Module for BTreeMap<String, M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        for (name, module) in self {
+            visitor.part(name, module);
+        }
+    }
+}
+
+impl<M: Module> Module for HashMap<String, M> {
+    fn visit(&self, visitor: &mut Visitor<'_>) {
+        let mut sorted: Vec<_> = self.iter().collect();
+        sorted.sort_by_key(|(name, _)| *name);
+        for (name, module) in sorted {
+            visitor.part(name, module);
+        }
+    }
+}
+
+impl<L: Layer + ?Sized> Layer for Box<L> {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        (**self).forward(x)
+    }
+}
+
+impl<L: Layer + ?Sized> Layer for Arc<L> {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        (**self).forward(x)
+    }
+}
+
+/// Settings of modules have no state.
+macro_rules! stateless {
+    ($($type:ty),*) => {$(
+        impl Module for $type {
+            fn visit(&self, _: &mut Visitor<'_>) {}
+        }
+    )*};
+}
+
+stateless!(
+    (),
+    bool,
+    char,
+    String,
+    &str,
+    f32,
+    f64,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize
+);

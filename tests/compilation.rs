@@ -1,0 +1,122 @@
+//! How often programs are compiled, and of how many kernels they are made. The counts are those of the
+//! whole process, so these tests take turns.
+
+use lazulite::nn::{Layer, Linear, Module};
+use lazulite::optim::{AdamW, CosineAnnealingLr, Optimizer, Schedule};
+use lazulite::prelude::*;
+use lazulite::{Stage, grad, no_grad, scan};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Module)]
+struct Mlp {
+    hidden: Linear,
+    output: Linear,
+}
+
+impl Layer for Mlp {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.output.forward(&self.hidden.forward(x).relu())
+    }
+}
+
+#[test]
+fn a_train_step_compiles_once() {
+    let _alone = alone();
+    let x = Tensor::randn([8, 4]).realize().unwrap();
+    let mut w = Tensor::randn([3, 4]).realize().unwrap().with_grad();
+    for step in 0..6 {
+        let before = lazulite::cache_stats().compilations;
+        let loss = x.linear(&w, None).relu().sum(..);
+        let g = grad(&[&loss], &[&w]).unwrap();
+        w = no_grad(|| &w - &g[0] * 0.1).realize().unwrap().with_grad();
+        loss.item::<f32>().unwrap();
+        let compiled = lazulite::cache_stats().compilations - before;
+        assert!(
+            step < 2 || compiled == 0,
+            "step {step} compiled {compiled} programs"
+        );
+    }
+}
+
+#[test]
+fn loops_of_other_lengths_and_numbers_compile_a_bounded_number_of_times() {
+    let _alone = alone();
+    let mut compiled = Vec::new();
+    for n in 3..9 {
+        let x = Tensor::ones([n, 2]).realize().unwrap();
+        let before = lazulite::cache_stats().compilations;
+        let out = scan(&[&Tensor::zeros([2])], &[&x], |c, x| {
+            (vec![&c[0] * (f64::from(n as u32) * 0.5) + &x[0]], vec![])
+        });
+        out[0].realize().unwrap();
+        compiled.push(lazulite::cache_stats().compilations - before);
+    }
+    assert_eq!(compiled[2..], [0, 0, 0, 0], "{compiled:?}");
+}
+
+#[test]
+fn a_step_is_one_program_compiled_once() {
+    let _alone = alone();
+    let x = Tensor::randn([24, 4]).realize().unwrap();
+    let y = x.sum(-1).gt(0).cast(DType::I64).realize().unwrap();
+    let model = Mlp {
+        hidden: Linear::new(4, 16),
+        output: Linear::new(16, 3),
+    };
+    let mut optimizer = AdamW::new(model.parameters(), 0.01);
+    let schedule = CosineAnnealingLr {
+        period: 10,
+        low: 0.0,
+    };
+    for step in 0..6 {
+        schedule.step(&mut optimizer, &[0.01], step).unwrap();
+        let before = lazulite::cache_stats();
+        let loss = model.forward(&x).cross_entropy(&y);
+        optimizer.step(&loss).unwrap();
+        loss.item::<f32>().unwrap();
+        let now = lazulite::cache_stats();
+        assert!(
+            step == 0 || now.compilations == before.compilations,
+            "step {step}"
+        );
+        let programs = now.compilations + now.hits - before.compilations - before.hits;
+        // The first step computes the initial values before.
+        assert_eq!(programs, if step == 0 { 2 } else { 1 }, "step {step}");
+    }
+}
+
+#[test]
+fn an_mlp_train_step_is_a_handful_of_kernels() {
+    let _alone = alone();
+    let (x, y) = (Tensor::randn([32, 784]), Tensor::randn([32, 10]));
+    let (x, y) = (x.realize().unwrap(), y.realize().unwrap());
+    let model = Mlp {
+        hidden: Linear::new(784, 128),
+        output: Linear::new(128, 10),
+    };
+    let loss = (model.forward(&x) - &y).square().mean(..);
+    let params: Vec<Tensor> = model.parameters().iter().map(|p| p.get()).collect();
+    let params: Vec<&Tensor> = params.iter().collect();
+    lazulite::realize_all(&params).unwrap();
+    let gradients = grad(&[&loss], &params).unwrap();
+    let new: Vec<Tensor> = params
+        .iter()
+        .zip(&gradients)
+        .map(|(p, g)| no_grad(|| *p - g * 0.1))
+        .collect();
+    drop(gradients);
+    let mut roots = vec![&loss];
+    roots.extend(&new);
+    let plan = lazulite::dump(&roots, Stage::Memory).unwrap();
+    let steps = plan.split("  steps {").nth(1).unwrap_or("").lines();
+    let steps: Vec<&str> = steps.filter(|l| l.contains(": ")).collect();
+    let products = steps.iter().filter(|l| l.contains(": contract ")).count();
+    // Two products forward and three backward, with bias, activation and update in their epilogues, and
+    // what packs their operands.
+    assert_eq!((products, steps.len()), (5, 13), "{plan}");
+}

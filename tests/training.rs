@@ -1,0 +1,201 @@
+//! Modules and optimisers through the public interface.
+
+use lazulite::nn::{Layer, LayerNorm, Linear, Lstm, Module, Relu, Sequential, StateDict};
+use lazulite::optim::{Adam, AdamSettings, AdamW, Optimizer, Sgd, SgdSettings};
+use lazulite::prelude::*;
+
+#[derive(Module)]
+struct Mlp {
+    hidden: Linear,
+    norm: Option<LayerNorm>,
+    output: Linear,
+    #[module(skip)]
+    _note: &'static str,
+}
+
+impl Layer for Mlp {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let hidden = self.hidden.forward(x).relu();
+        let hidden = match &self.norm {
+            Some(norm) => norm.forward(&hidden),
+            None => hidden,
+        };
+        self.output.forward(&hidden)
+    }
+}
+
+fn mlp(norm: bool) -> Mlp {
+    Mlp {
+        hidden: Linear::new(4, 16),
+        norm: norm.then(|| LayerNorm::new(16)),
+        output: Linear::new(16, 3),
+        _note: "no module",
+    }
+}
+
+fn data() -> (Tensor, Tensor) {
+    let x = Tensor::randn([24, 4]).realize().unwrap();
+    let y = x.sum(-1).gt(0).cast(DType::I64).realize().unwrap();
+    (x, y)
+}
+
+#[test]
+fn names_are_paths() {
+    let names: Vec<String> = mlp(true).state_dict().into_keys().collect();
+    let expected = [
+        "hidden.bias",
+        "hidden.weight",
+        "norm.bias",
+        "norm.weight",
+        "output.bias",
+        "output.weight",
+    ];
+    assert_eq!(names, expected);
+    let layers = Sequential::new()
+        .with(Linear::new(2, 3))
+        .with(Relu)
+        .with(Linear::new(3, 1));
+    let names: Vec<String> = layers
+        .named_parameters()
+        .into_iter()
+        .map(|(n, _)| n)
+        .collect();
+    assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+}
+
+#[test]
+fn every_optimiser_learns() {
+    let learn = |make: &dyn Fn(&Mlp) -> Box<dyn Optimizer>| {
+        let (x, y) = data();
+        let model = mlp(true);
+        let mut optimizer = make(&model);
+        let mut losses = Vec::new();
+        for _ in 0..40 {
+            let loss = model.forward(&x).cross_entropy(&y);
+            let report = optimizer.step(&loss).unwrap();
+            assert!(report.unreached.is_empty(), "{report:?}");
+            losses.push(loss.item::<f32>().unwrap());
+        }
+        assert!(losses[39] < 0.5 * losses[0], "{losses:?}");
+    };
+    let momentum = SgdSettings {
+        momentum: 0.9,
+        nesterov: true,
+        ..SgdSettings::default()
+    };
+    learn(&|m| Box::new(Sgd::new(m.parameters(), 0.5)));
+    learn(&|m| Box::new(Sgd::with(m.parameters(), 0.1, momentum)));
+    learn(&|m| Box::new(Adam::new(m.parameters(), 0.02)));
+    learn(&|m| Box::new(AdamW::new(m.parameters(), 0.02)));
+    let amsgrad = AdamSettings {
+        amsgrad: true,
+        ..AdamSettings::default()
+    };
+    learn(&|m| Box::new(Adam::with(m.parameters(), 0.02, amsgrad)));
+}
+
+#[test]
+fn a_loss_read_before_the_step_changes_nothing() {
+    let (x, y) = data();
+    let run = |read: bool| {
+        lazulite::manual_seed(7);
+        let model = mlp(false);
+        let mut optimizer = Sgd::new(model.parameters(), 0.1);
+        for _ in 0..3 {
+            let loss = model.forward(&x).cross_entropy(&y);
+            if read {
+                loss.item::<f32>().unwrap();
+            }
+            optimizer.step(&loss).unwrap();
+        }
+        model.hidden.weight.get().to_vec::<f32>().unwrap()
+    };
+    for (a, b) in run(true).iter().zip(run(false)) {
+        assert!((a - b).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn backward_and_step_agree() {
+    let (x, y) = data();
+    let run = |collected: bool| {
+        lazulite::manual_seed(7);
+        let model = mlp(true);
+        let mut optimizer = Adam::new(model.parameters(), 0.1);
+        for _ in 0..3 {
+            let loss = model.forward(&x).cross_entropy(&y);
+            if collected {
+                optimizer.zero_grad();
+                loss.backward().unwrap();
+                optimizer.step_collected().unwrap();
+            } else {
+                optimizer.step(&loss).unwrap();
+            }
+        }
+        model.output.weight.get().to_vec::<f32>().unwrap()
+    };
+    for (a, b) in run(true).iter().zip(run(false)) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn unreached_parameters_are_reported() {
+    let model = mlp(false);
+    let mut optimizer = Sgd::new(model.parameters(), 0.1);
+    let loss = model.hidden.forward(&Tensor::ones([2, 4])).sum(..);
+    let report = optimizer.step(&loss).unwrap();
+    assert_eq!(report.unreached, ["output.weight", "output.bias"]);
+    optimizer.strict = true;
+    let loss = model.hidden.forward(&Tensor::ones([2, 4])).sum(..);
+    assert!(
+        optimizer
+            .step(&loss)
+            .unwrap_err()
+            .to_string()
+            .contains("output.weight")
+    );
+}
+
+#[test]
+fn state_goes_out_and_in() {
+    let (x, y) = data();
+    let (model, other) = (mlp(true), mlp(true));
+    let mut optimizer = Adam::new(model.parameters(), 0.05);
+    let mut second = Adam::new(other.parameters(), 0.5);
+    let step = |m: &Mlp, o: &mut dyn Optimizer| {
+        let loss = m.forward(&x).cross_entropy(&y);
+        o.step(&loss).unwrap();
+        loss.item::<f32>().unwrap()
+    };
+    step(&model, &mut optimizer);
+    other.load_state_dict(&model.state_dict()).unwrap();
+    second.load_state_dict(&optimizer.state_dict()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(step(&model, &mut optimizer), step(&other, &mut second));
+    }
+    let error = other.load_state_dict(&StateDict::new()).unwrap_err();
+    assert!(
+        error.to_string().contains("missing: [hidden.bias"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_lstm_learns_to_remember() {
+    let length = 6;
+    let x = Tensor::randn([length, 32, 1]).realize().unwrap();
+    let y = x.select(0, 0).realize().unwrap();
+    let (lstm, head) = (Lstm::new(1, 16, 1), Linear::new(16, 1));
+    let mut params = lstm.parameters();
+    params.extend(head.parameters());
+    let mut optimizer = Adam::new(params, 0.02);
+    let mut losses = Vec::new();
+    for _ in 0..60 {
+        let (out, _) = lstm.forward(&x, None);
+        let loss = (head.forward(&out.select(0, -1)) - &y).square().mean(..);
+        optimizer.step(&loss).unwrap();
+        losses.push(loss.item::<f32>().unwrap());
+    }
+    assert!(losses[59] < 0.5 * losses[0], "{} {}", losses[0], losses[59]);
+}

@@ -108,9 +108,16 @@ fn decompositions_make_up_the_matrix() {
 
 #[test]
 fn square_matrices_have_roots_and_eigenvalues() {
-    for (seed, dims) in [&[4, 4][..], &[1, 1], &[2, 3, 3], &[35, 35], &[0, 0]]
-        .into_iter()
-        .enumerate()
+    for (seed, dims) in [
+        &[4, 4][..],
+        &[1, 1],
+        &[2, 3, 3],
+        &[35, 35],
+        &[0, 0],
+        &[2, 0, 0],
+    ]
+    .into_iter()
+    .enumerate()
     {
         for dtype in DTYPES {
             let a = random(seed as u64, dims, dtype);

@@ -73,9 +73,18 @@ pub(super) const TABLE: &[Entry] = &[
             .done()
     }),
     op("linalg.matrix_sqrth", |a| a.input()?.matrix_sqrth().done()),
-    op("linalg.pinv", |a| {
-        a.input()?.pinv(&tolerance(a)?, a.flag("hermitian")?).done()
-    }),
+    // A second matrix is one to multiply the first with, transposed: products are of any rank.
+    with(
+        "linalg.pinv",
+        "A, factor=None, *, atol=None, rtol=None, hermitian=False",
+        |a| {
+            let x = match a.opt_tensor("factor")? {
+                Some(factor) => a.input()?.matmul(&factor.mt()),
+                None => a.input()?,
+            };
+            x.pinv(&tolerance(a)?, a.flag("hermitian")?).done()
+        },
+    ),
     op("linalg.polar", |a| a.input()?.polar_decomposition().done()),
     op("linalg.qr", |a| {
         let mode = match a.text("mode")?.as_str() {

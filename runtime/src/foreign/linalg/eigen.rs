@@ -79,6 +79,9 @@ fn decompose<W: Wide>(
     if !(0..n).all(|j| (j..n).all(|i| finite(a[(i, j)].parts()))) {
         return Err(without(place, NOT_FINITE));
     }
+    if n == 0 {
+        return Ok(Vec::new());
+    }
     let mut s = Diag::<W>::zeros(n);
     let which = compute(vectors.is_some());
     let need = self_adjoint_evd_scratch::<W>(n, which, Par::Seq, Default::default());

@@ -31,7 +31,7 @@ fn factors<T: Scalar>(call: &mut Call<'_>, hermitian: bool) -> Result<(), String
     call.for_chunks(nanoseconds([n, n, n]), |chunk| {
         let factors = chunk.take_result::<T>(0)?;
         let (exchanges, infos) = (chunk.take_result::<i32>(1)?, chunk.take_result::<i32>(2)?);
-        for entry in 0..chunk.entries().len() {
+        for (entry, info) in infos.iter_mut().enumerate() {
             let mut work = Factoring {
                 a: load::<T>(chunk, 0, entry, (n, n))?,
                 exchanges: part_mut(exchanges, entry, n),
@@ -39,7 +39,7 @@ fn factors<T: Scalar>(call: &mut Call<'_>, hermitian: bool) -> Result<(), String
                 info: 0,
             };
             work.run();
-            infos[entry] = work.info;
+            *info = work.info;
             for j in 0..n {
                 (0..j).for_each(|i| work.a[(i, j)] = T::Wide::real_of(0.0));
             }
@@ -169,7 +169,7 @@ impl<W: Wide> Factoring<'_, W> {
             }
         }
         for i in k + 1..n {
-            a[(i, k)] = a[(i, k)] * inverse;
+            a[(i, k)] *= inverse;
         }
     }
 
@@ -300,7 +300,7 @@ fn forward<W: Wide>(a: &Mat<W>, blocks: &[Place], x: &mut Mat<W>, hermitian: boo
                 }
             }
             if size == 1 {
-                x[(k, j)] = x[(k, j)] / a[(k, k)];
+                x[(k, j)] /= a[(k, k)];
             } else {
                 let block = Block::of(a, k, hermitian);
                 (x[(k, j)], x[(k + 1, j)]) = block.divide_column(x[(k, j)], x[(k + 1, j)]);

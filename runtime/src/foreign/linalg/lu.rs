@@ -85,9 +85,9 @@ pub(super) fn factor<W: Wide>(a: Mat<W>) -> (Mat<W>, Vec<usize>) {
     }
     let mut places: Vec<usize> = (0..m).collect();
     let mut swaps = Vec::with_capacity(k);
-    for i in 0..k {
+    for (i, row) in rows.iter().enumerate().take(k) {
         // Rows above stay where they are.
-        let from = (i..m).find(|j| places[*j] == rows[i]).unwrap_or(i);
+        let from = (i..m).find(|j| places[*j] == *row).unwrap_or(i);
         places.swap(i, from);
         swaps.push(from);
     }
@@ -115,7 +115,7 @@ fn factor_singular<W: Wide>(mut a: Mat<W>) -> (Mat<W>, Vec<usize>) {
             continue;
         }
         for i in k + 1..m {
-            a[(i, k)] = a[(i, k)] / pivot;
+            a[(i, k)] /= pivot;
         }
         for j in k + 1..n {
             let above = a[(k, j)];

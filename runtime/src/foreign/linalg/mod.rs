@@ -20,7 +20,7 @@ use crate::Element;
 use faer::Mat;
 use faer::traits::ComplexField;
 use num_complex::Complex;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Div, DivAssign, Mul, MulAssign, Neg, Sub};
 
 /// Scalar types of all functions here.
 const SCALARS: &[Element] = &[Element::F32, Element::F64, Element::C64, Element::C128];
@@ -77,6 +77,8 @@ trait Wide:
     + Mul<Output = Self>
     + Div<Output = Self>
     + Neg<Output = Self>
+    + MulAssign
+    + DivAssign
 {
     /// The number with these parts; a real number has none that is imaginary.
     fn of(re: f64, im: f64) -> Self;

@@ -110,10 +110,10 @@ fn turn<W: Wide>(q: &mut Mat<W>, r: &mut Mat<W>, at: usize) {
     let phase = W::of(z.re / size, z.im / size);
     r[(at, at)] = W::real_of(size);
     for j in at + 1..r.ncols() {
-        r[(at, j)] = r[(at, j)] * phase.conjugate();
+        r[(at, j)] *= phase.conjugate();
     }
     for i in 0..q.nrows() {
-        q[(i, at)] = q[(i, at)] * phase;
+        q[(i, at)] *= phase;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
-use lazulite_ir::{DType, Dim, Guard, Symbol, TensorType};
+use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
 use lazulite_runtime::{Buffer, Input, Program};
 use smallvec::SmallVec;
 use state::CaptureState;
@@ -159,7 +159,7 @@ struct Replay {
 }
 
 /// Where a parameter of the program comes from.
-enum Source {
+pub(crate) enum Source {
     Argument(usize),
     Constant(Buffer),
     Seed(usize),
@@ -287,31 +287,69 @@ where
         symbols: &[Symbol],
         place: Place,
     ) -> Result<(Replay, Vec<Guard>)> {
-        let recording = state::begin(N as u32);
         let mut rest = pattern.dims.iter().cloned();
-        let mut parameters = Vec::new();
-        for input in types {
-            let ty = TensorType::new(input.dtype, rest.by_ref().take(input.rank));
-            let index = parameters.len() as u32;
-            parameters.push(Tensor(Ok(state::parameter(recording.id, index, ty, place))));
-        }
-        let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
-            return Err(internal(
-                "compile",
-                "another number of parameters was expected",
-            ));
-        };
-        let results = (self.function)(parameters).into_tensors();
-        let captured = recording.finish();
-        let mut roots = results
-            .iter()
-            .chain(captured.written.iter().map(|(_, t)| t))
-            .map(|t| t.node().cloned())
-            .collect::<Result<Vec<_>>>()?;
-        drop(results);
-        let listed = list_with_constants(&mut roots)?;
-        Replay::build(types.len(), symbols, &listed, &roots, captured)
+        let types = types.iter();
+        let types = types.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
+        let captured = capture("compile", types.collect(), place, |parameters| {
+            let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
+                let message = "another number of parameters was expected";
+                return Err(internal("compile", message));
+            };
+            Ok((self.function)(parameters).into_tensors())
+        })?;
+        Replay::build(symbols, captured)
     }
+}
+
+/// A function recorded once, with parameters in place of its inputs.
+pub(crate) struct Captured {
+    pub graph: Graph,
+    /// Where the graph's parameters come from.
+    pub sources: Vec<Source>,
+    /// Types of the results, then of the values written to cells. (A tensor returned twice is computed once
+    /// and handed out twice.)
+    pub outputs: Vec<TensorType>,
+    pub state: CaptureState,
+}
+
+/// Records `function` for parameters of these types, on behalf of the operation `op` at `place`.
+pub(crate) fn capture(
+    op: &'static str,
+    types: Vec<TensorType>,
+    place: Place,
+    function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
+) -> Result<Captured> {
+    let arguments = types.len();
+    let recording = state::begin(arguments as u32);
+    let parameters = types.into_iter().zip(0..);
+    let parameters =
+        parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
+    let results = function(parameters.collect())?;
+    let state = recording.finish();
+    let mut roots = results
+        .iter()
+        .chain(state.written.iter().map(|(_, t)| t))
+        .map(|t| t.node().cloned())
+        .collect::<Result<Vec<_>>>()?;
+    drop(results);
+    let listed = list_with_constants(&mut roots)?;
+    // Nothing is passed at run time but the parameters.
+    let graph = engine::build(&listed, &Pattern::constant(&listed), op)?;
+    let mut sources = Vec::new();
+    for &leaf in &listed.leaves {
+        let n = &listed.nodes[leaf as usize];
+        sources.push(match (&n.value, &n.node.op) {
+            (Some(value), _) => Source::Constant(value.clone()),
+            (None, Recorded::Parameter(parameter)) => state.source(*parameter, arguments)?,
+            (None, _) => return Err(internal(op, "a leaf has no value")),
+        });
+    }
+    Ok(Captured {
+        graph,
+        sources,
+        outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
+        state,
+    })
 }
 
 /// Results in the form that the function returns.
@@ -326,9 +364,14 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
-        let parents = n.links.iter().filter_map(|l| l.node());
+        let mut parents = n.links.iter().filter_map(|l| l.node());
+        let next = listed.nodes.get(i + 1).map(|next| next.first_dim as usize);
+        let end = next.unwrap_or(listed.dims.len());
+        let mut sizes = listed.dims[n.first_dim as usize..end].iter();
+        // Sizes of parameters are not known yet either.
         depends[i] = matches!(n.node.op, Recorded::Parameter(_))
-            || parents.into_iter().any(|p| depends[p as usize]);
+            || sizes.any(|d| d.as_const().is_none())
+            || parents.any(|p| depends[p as usize]);
         let single = !n.node.is_tuple();
         let lazy = n.value.is_none();
         if !depends[i] && lazy && single && n.node.traits.heavy {
@@ -345,37 +388,21 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
 
 impl Replay {
     /// The program and the conditions on its symbols.
-    fn build(
-        arguments: usize,
-        symbols: &[Symbol],
-        listed: &Trace,
-        roots: &[Arc<Node>],
-        captured: CaptureState,
-    ) -> Result<(Replay, Vec<Guard>)> {
-        // Nothing is passed at run time but the parameters.
-        let graph = engine::build(listed, &Pattern::constant(listed), "compile")?;
-        let mut sources = Vec::new();
-        for &leaf in &listed.leaves {
-            let n = &listed.nodes[leaf as usize];
-            sources.push(match (&n.value, &n.node.op) {
-                (Some(value), _) => Source::Constant(value.clone()),
-                (None, Recorded::Parameter(parameter)) => captured.source(*parameter, arguments)?,
-                (None, _) => return Err(internal("compile", "a leaf has no value")),
-            });
-        }
-        // A tensor returned twice is computed once and handed out twice.
-        let by_root: Vec<TensorType> = roots.iter().map(|r| (*r.ty).clone()).collect();
+    fn build(symbols: &[Symbol], captured: Captured) -> Result<(Replay, Vec<Guard>)> {
+        let Captured {
+            graph,
+            sources,
+            outputs,
+            state,
+        } = captured;
+        let written = state.written.iter().map(|(cell, _)| cell.clone());
         let replay = Replay {
             program: engine::compile_graph(&graph, symbols)?,
             sources,
-            generators: captured.generators(),
-            cells: captured.cells_read(),
-            written: captured
-                .written
-                .iter()
-                .map(|(cell, _)| cell.clone())
-                .collect(),
-            outputs: by_root,
+            generators: state.generators(),
+            cells: state.cells_read(),
+            written: written.collect(),
+            outputs,
         };
         Ok((replay, graph.guards().to_vec()))
     }
@@ -432,7 +459,8 @@ fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
     Ok(tensors)
 }
 
-fn value_of(tensor: &Tensor) -> Result<Buffer> {
+/// The value of a realised tensor.
+pub(crate) fn value_of(tensor: &Tensor) -> Result<Buffer> {
     tensor
         .node()?
         .value()

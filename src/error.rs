@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Capture,
     /// There is no gradient, or it is asked for in a way that makes no sense.
     Gradient,
+    /// A file cannot be read or written, or is not what it should be.
+    File,
     /// A host function reported failure.
     Host,
     /// What was asked for is not supported.

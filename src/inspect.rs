@@ -48,7 +48,7 @@ fn nodes(tensors: &[&Tensor]) -> Result<Vec<Arc<Node>>> {
     tensors.iter().map(|t| t.node().cloned()).collect()
 }
 
-fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
+pub(crate) fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
     let options = engine::options().passes();
     let start = Artifact::Graph(graph.clone());
     let artifact = lazulite_passes::run(start, Stage::Trace, stage, &options, &mut |_, _| {})

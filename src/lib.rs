@@ -41,6 +41,8 @@ pub mod distributions;
 mod element;
 mod engine;
 mod error;
+mod export;
+mod files;
 mod host;
 mod inspect;
 mod location;
@@ -53,7 +55,7 @@ pub use autograd::{
     Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,
     clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
     gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
-    set_grad_enabled, vhp, vjp,
+    saved_tensors_hooks, set_grad_enabled, vhp, vjp,
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
@@ -63,6 +65,8 @@ pub use control::{
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
+pub use export::{Exported, Spec, SpecSize, export};
+pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
 pub use inspect::{Program, dump, dump_text, explain};
 pub use lazulite_ir::DType;
@@ -86,3 +90,8 @@ pub mod prelude {
         compile, f16, manual_seed, realize_all, strided,
     };
 }
+
+/// The example in the README is tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

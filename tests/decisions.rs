@@ -96,6 +96,18 @@ fn d11_3_dims_are_symbolic_inside_captures() {
     assert!(halves.versions() <= 3);
 }
 
+/// A sum over an unknown number of ones is no constant, though it depends on no parameter's value.
+#[test]
+fn d11_3_constants_of_unknown_size_are_computed_at_every_call() {
+    let _turn = alone();
+    let counted = compile(|[x]: [Tensor; 1]| &x + Tensor::ones([x.dim(0)]).sum(..));
+    for n in [3usize, 4, 5, 6] {
+        let sums = counted.call([&Tensor::zeros([n])]).unwrap();
+        assert_eq!(sums.to_vec::<f32>().unwrap(), vec![n as f32; n]);
+    }
+    assert_eq!(counted.versions(), 2);
+}
+
 #[test]
 fn d11_3_dims_as_numbers_are_refused_inside_captures() {
     let _turn = alone();

@@ -183,7 +183,10 @@ fn endurance() -> Result<(), Box<dyn Error>> {
 }
 
 /// Prints by how much resident memory grows over 10,000 calls after the first thousand.
-fn grows(what: &str, mut step: impl FnMut() -> lazulite::Result<()>) -> Result<(), Box<dyn Error>> {
+pub fn grows(
+    what: &str,
+    mut step: impl FnMut() -> lazulite::Result<()>,
+) -> Result<(), Box<dyn Error>> {
     for _ in 0..1000 {
         step()?;
     }

@@ -1,6 +1,6 @@
 //! The numbers of gradients and training steps.
 
-use crate::core::{line, median};
+use crate::core::{grows, line, median};
 use lazulite::nn::{Embedding, Layer, LayerNorm, Linear, Module, MultiheadAttention};
 use lazulite::optim::{AdamW, Optimizer, Sgd};
 use lazulite::prelude::*;
@@ -144,6 +144,7 @@ fn mlp_step(
         format!("{:.1} ms", cold * 1e3),
         "",
     );
+    grows("  memory over 10,000 steps", || step().map(drop))?;
     let last = step()?;
     assert!(last < first, "training lowers the loss: {first} to {last}");
     Ok(())

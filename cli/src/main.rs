@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod model;
 mod text;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -21,24 +22,40 @@ struct Arguments {
 enum Command {
     /// Record, compile and run a small network, and show every step of the way.
     Demo,
-    /// Print a graph (.lzt) as it stands after a stage.
+    /// Print a graph (.lzt) or an exported model (.lzl) as it stands after a stage.
     Dump {
-        /// The graph's text.
+        /// The graph's text, or the model.
         file: PathBuf,
         /// After which stage.
         #[arg(long, value_enum, default_value = "memory")]
         stage: StageName,
     },
-    /// Compile a graph (.lzt), run it on random inputs, and print its results.
+    /// Compile a graph (.lzt) or an exported model (.lzl), run it, and print its results.
+    ///
+    /// Without `--input` the inputs are random.
     Run {
-        /// The graph's text.
+        /// The graph's text, or the model.
         file: PathBuf,
+        /// A model's inputs: .npy files, in order or by name, or one .safetensors with all of them.
+        #[arg(long = "input", value_name = "[NAME=]FILE", value_parser = model::named_file)]
+        inputs: Vec<model::NamedFile>,
+        /// Where a model's results go: .npy in order or by name, or .safetensors with all of them.
+        #[arg(short, long = "output", value_name = "[NAME=]FILE", value_parser = model::named_file)]
+        outputs: Vec<model::NamedFile>,
         /// Values for unknown sizes.
         #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = text::dim)]
         dims: Vec<(String, i64)>,
         /// Seed of the inputs.
         #[arg(long, default_value_t = 0)]
         seed: u64,
+    },
+    /// Write an exported model (.lzl) as an executable that needs nothing else to run.
+    Build {
+        /// The model.
+        file: PathBuf,
+        /// The executable.
+        #[arg(short, long, value_name = "PROGRAM")]
+        output: PathBuf,
     },
     /// Say what this machine offers and how Lazulite uses it.
     Doctor,
@@ -97,12 +114,7 @@ impl From<StageName> for Stage {
 
 fn main() -> ExitCode {
     let mut screen = std::io::stdout().lock();
-    let outcome = match Arguments::parse().command {
-        Command::Demo => demo::run(&mut screen),
-        Command::Dump { file, stage } => text::dump(&mut screen, &file, stage.into()),
-        Command::Run { file, dims, seed } => text::run(&mut screen, &file, &dims, seed),
-        Command::Doctor => doctor::run(&mut screen),
-    };
+    let outcome = run(Arguments::parse().command, &mut screen);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
@@ -111,5 +123,33 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure> {
+    match command {
+        Command::Demo => demo::run(screen),
+        Command::Dump { file, stage } if model::is_model(&file) => {
+            model::dump(screen, &file, stage.into())
+        }
+        Command::Dump { file, stage } => text::dump(screen, &file, stage.into()),
+        Command::Run {
+            file,
+            inputs,
+            outputs,
+            dims,
+            seed,
+        } if model::is_model(&file) => {
+            let files = model::Files {
+                inputs: &inputs,
+                outputs: &outputs,
+            };
+            model::run(screen, &file, &files, &dims, seed)
+        }
+        Command::Run {
+            file, dims, seed, ..
+        } => text::run(screen, &file, &dims, seed),
+        Command::Build { file, output } => model::build(screen, &file, &output),
+        Command::Doctor => doctor::run(screen),
     }
 }

@@ -3,7 +3,7 @@
 
 use lazulite_codegen::backend::VectorBackend;
 use lazulite_codegen::lower::{LowerOptions, lower};
-use lazulite_codegen::{CodegenError, CodegenOptions, CraneliftBackend, inspect};
+use lazulite_codegen::{CodegenError, CodegenOptions, CraneliftBackend, Level, inspect};
 use lazulite_ir::{Kernel, TextError, parse_kernel};
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn fastest<T>(mut f: impl FnMut() -> T) -> (Duration, T) {
 }
 
 fn measure(name: &str, kernel: &Kernel) -> Result<(), CodegenError> {
-    let backend = CraneliftBackend::native()?;
+    let backend = CraneliftBackend::new(Level::Native)?;
     let options = LowerOptions::default();
     let (lowering, lowered) = fastest(|| lower(kernel, backend.caps(), options));
     let lowered = lowered?;

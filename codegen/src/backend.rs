@@ -3,6 +3,8 @@
 //! so the same bytes go into memory at run time, an object file or an executable.
 
 use crate::{CodegenError, vector};
+pub use lazulite_runtime::Helper;
+use lazulite_runtime::{Artifact, CODE_ALIGN, HelperAddress};
 
 /// What a backend's machine can do. Lowering chooses lanes, unrolling and memory access by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,14 +35,6 @@ impl Caps {
     pub const fn lanes(&self) -> u32 {
         self.vector_bytes / 4
     }
-}
-
-/// Functions that code may call: those a machine without the instruction needs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Helper {
-    /// `extern "C" fn(f64, f64, f64) -> f64`: the product of the first two plus the third,
-    /// rounded once.
-    FmaF64,
 }
 
 /// A place in the pool that must hold an address, 8 bytes long.
@@ -76,18 +70,15 @@ pub struct MachineCode {
     pub text: Option<String>,
 }
 
-/// Where code and its pool start, once they are laid out one behind the other.
-pub const ALIGNMENT: usize = 64;
-
 impl MachineCode {
-    /// Code and pool as one piece in which all references are resolved, and the pool's offset in it.
-    pub fn link(&self) -> Result<(Vec<u8>, usize), CodegenError> {
-        let pool_at = self.code.len().next_multiple_of(ALIGNMENT);
+    /// Code and pool as one piece in which all references are resolved.
+    pub fn link(&self) -> Result<Artifact, CodegenError> {
+        let constants = self.code.len().next_multiple_of(CODE_ALIGN);
         let mut bytes = self.code.clone();
-        bytes.resize(pool_at, 0xcc);
+        bytes.resize(constants, 0xcc);
         bytes.extend_from_slice(&self.pool);
         for r in &self.references {
-            let distance = pool_at as i64 + r.addend - i64::from(r.offset);
+            let distance = constants as i64 + r.addend - i64::from(r.offset);
             let distance = i32::try_from(distance)
                 .map_err(|_| CodegenError::Backend(format!("pool is {distance} bytes away")))?;
             bytes
@@ -95,7 +86,21 @@ impl MachineCode {
                 .ok_or_else(|| CodegenError::Backend("reference outside the code".into()))?
                 .copy_from_slice(&distance.to_le_bytes());
         }
-        Ok((bytes, pool_at))
+        if u32::try_from(bytes.len()).is_err() {
+            let message = format!("a function of {} bytes", bytes.len());
+            return Err(CodegenError::Backend(message));
+        }
+        // As checked, all offsets fit.
+        let constants = constants as u32;
+        let helpers = self.addresses.iter().map(|a| HelperAddress {
+            offset: constants + a.offset,
+            helper: a.helper,
+        });
+        Ok(Artifact {
+            bytes,
+            constants,
+            helpers: helpers.collect(),
+        })
     }
 }
 

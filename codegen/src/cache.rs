@@ -9,7 +9,8 @@ use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, InstOp, Kernel, Symbol, price, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, Kernel, Symbol, price, verify_kernel};
+use lazulite_runtime::Artifact;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,10 +27,11 @@ const INST_BYTES: usize = 256;
 /// Kernels that one thread compiles before another one is worth starting.
 const KERNELS_PER_THREAD: usize = 4;
 
-/// A kernel in executable memory, and what its callers must know. Sizes are in canonical names.
-#[derive(Clone)]
+/// A kernel's code, and what its callers must know. Sizes are in canonical names.
 pub(crate) struct CompiledKernel {
-    pub function: jit::Function,
+    pub artifact: Artifact,
+    /// In this process, once it is to run here.
+    function: OnceLock<Result<jit::Function, CodegenError>>,
     /// See [`crate::lower::Lowered`].
     pub sizes: Vec<Dim>,
     pub scratch: Dim,
@@ -39,19 +41,29 @@ pub(crate) struct CompiledKernel {
     pub can_fault: bool,
 }
 
-impl CompiledKernel {
-    /// Executable memory that it takes.
-    pub fn bytes(&self) -> usize {
-        self.function.region.bytes().next_multiple_of(PAGE)
-    }
-}
-
 /// A compiled kernel as one plan uses it.
 #[derive(Clone)]
 pub(crate) struct PlanKernel {
     pub code: Shared,
     /// The plan's names of the code's sizes.
     pub symbols: Vec<Symbol>,
+}
+
+impl CompiledKernel {
+    /// The code in executable memory.
+    pub fn function(&self) -> Result<&jit::Function, CodegenError> {
+        let linked = self.function.get_or_init(|| jit::link(&self.artifact));
+        linked.as_ref().map_err(Clone::clone)
+    }
+
+    /// Memory held, pages of executable code included.
+    pub fn bytes(&self) -> usize {
+        let linked = match self.function.get() {
+            Some(Ok(function)) => function.memory.len().next_multiple_of(PAGE),
+            Some(Err(_)) | None => 0,
+        };
+        linked + self.artifact.bytes.len()
+    }
 }
 
 type Shared = Arc<CompiledKernel>;
@@ -186,18 +198,28 @@ impl Cache {
     }
 }
 
+/// What code is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To run in this process.
+    Run,
+    /// To be written out.
+    Write,
+}
+
 /// The code of all `kernels`, in order, compiled by at most so many threads.
 pub(crate) fn compile_kernels(
     kernels: &[Kernel],
     options: CodegenOptions,
     threads: usize,
+    purpose: Purpose,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)
         .collect::<Result<_, DimOverflow>>()?;
     let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
-    let codes = compile_canonical(&kernels, options, threads)?;
+    let codes = compile_canonical(&kernels, options, threads, purpose)?;
     Ok(codes
         .into_iter()
         .zip(canonical)
@@ -212,6 +234,7 @@ fn compile_canonical(
     kernels: &[&Kernel],
     options: CodegenOptions,
     threads: usize,
+    purpose: Purpose,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
@@ -223,7 +246,11 @@ fn compile_canonical(
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+        let compiled = cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+        if let (Ok(kernel), Purpose::Run) = (compiled, purpose) {
+            // Done by this thread already; who runs the kernel meets a failure.
+            let _ = kernel.function();
+        }
     };
     let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
@@ -259,15 +286,15 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
     let code = backend.emit(&lowered.function, false)?;
-    let function = jit::link(&code)?;
     Ok(CompiledKernel {
-        function,
+        artifact: code.link()?,
+        function: OnceLock::new(),
         sizes: lowered.sizes,
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
         // The estimate may overflow where the code does not.
         cost: cost(kernel).unwrap_or(Dim::constant(price::POINT_TIME)),
-        can_fault: can_fault(kernel),
+        can_fault: kernel.can_fault(),
     })
 }
 
@@ -294,16 +321,6 @@ fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
         .add(&Dim::constant(price::POINT_TIME))
 }
 
-fn can_fault(kernel: &Kernel) -> bool {
-    let mut insts = kernel.stages.iter().flat_map(|s| &s.insts);
-    insts.any(|i| {
-        matches!(
-            i.op,
-            InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,10 +339,12 @@ mod tests {
     fn equal_kernels_are_compiled_once() {
         let options = CodegenOptions::default();
         let kernels: Vec<Kernel> = (0..20).map(|i| kernel(1000 + i)).collect();
-        let first = compile_kernels(&kernels, options, 2).unwrap();
-        let second = std::thread::spawn(move || compile_kernels(&kernels, options, 2).unwrap())
-            .join()
-            .unwrap();
+        let first = compile_kernels(&kernels, options, 2, Purpose::Run).unwrap();
+        let second = std::thread::spawn(move || {
+            compile_kernels(&kernels, options, 2, Purpose::Run).unwrap()
+        })
+        .join()
+        .unwrap();
         for (a, b) in first.iter().zip(&second) {
             assert!(Arc::ptr_eq(&a.code, &b.code));
         }
@@ -339,21 +358,23 @@ mod tests {
         let kernels: Vec<Kernel> = (0..8).map(kernel).collect();
         for kernel in &kernels {
             let cell = cache.cell(KeyRef { kernel, options });
-            cell.get_or_init(|| compile(kernel, options).map(Arc::new));
+            let compiled = cell.get_or_init(|| compile(kernel, options).map(Arc::new));
+            compiled.as_ref().unwrap().function().unwrap();
         }
         let [oldest, newest] = [&kernels[0], &kernels[7]].map(|kernel| {
             let cell = cache.cell(KeyRef { kernel, options });
             cell.get().unwrap().clone().unwrap()
         });
         // Numbers 0 and 7 were used last.
-        let each = PAGE + kernels[0].stages[0].insts.len() * INST_BYTES;
-        cache.trim(4 * each);
+        // They differ by a few bytes of code; three of the largest are what is kept.
+        let each = cache.entries.iter().map(|(k, e)| e.bytes(k)).max();
+        cache.trim(4 * each.unwrap());
         assert_eq!(cache.entries.len(), 3);
         let held = |kernel| cache.entries.contains_key(&KeyRef { kernel, options });
         assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));
         drop(cache);
         for used in [oldest, newest] {
-            assert_eq!(Arc::strong_count(&used.function.region), 1);
+            assert_eq!(Arc::strong_count(&used.function().unwrap().memory), 1);
         }
     }
 
@@ -363,7 +384,8 @@ mod tests {
         broken.stages[0].insts.remove(0);
         let options = CodegenOptions::default();
         for _ in 0..2 {
-            let error = compile_kernels(std::slice::from_ref(&broken), options, 1).err();
+            let error =
+                compile_kernels(std::slice::from_ref(&broken), options, 1, Purpose::Run).err();
             assert!(
                 matches!(error, Some(CodegenError::Malformed(_))),
                 "{error:?}"

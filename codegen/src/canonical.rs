@@ -19,7 +19,7 @@ fn name(n: usize) -> String {
 /// Renames the symbols of a kernel in the order in which they occur.
 pub(crate) fn canonical(kernel: &Kernel) -> Result<Canonical<'_>, DimOverflow> {
     let mut symbols: Vec<Symbol> = Vec::new();
-    visit_dims(kernel, &mut |dim| {
+    kernel.visit_dims(&mut |dim| {
         dim.visit_symbols(&mut |s| {
             if !symbols.contains(s) {
                 symbols.push(s.clone());
@@ -52,28 +52,6 @@ pub(crate) fn original(dim: &Dim, symbols: &[Symbol]) -> Result<Dim, DimOverflow
         let number: usize = s.0.strip_prefix('s')?.parse().ok()?;
         Some(Dim::symbol(&symbols.get(number)?.0))
     })
-}
-
-/// Calls `visit` for every size in a kernel, always in the same order.
-fn visit_dims(kernel: &Kernel, visit: &mut dyn FnMut(&Dim)) {
-    kernel.outer.iter().for_each(&mut *visit);
-    kernel.locals.iter().for_each(|l| visit(&l.len));
-    for stage in &kernel.stages {
-        stage.ranges.iter().for_each(&mut *visit);
-        for inst in &stage.insts {
-            if let Some(index) = inst.op.index() {
-                index.visit_dims(visit);
-            }
-            match &inst.op {
-                InstOp::InRange { lo, hi, .. } => {
-                    visit(lo);
-                    visit(hi);
-                }
-                InstOp::CheckIndex { bound, .. } => visit(bound),
-                _ => {}
-            }
-        }
-    }
 }
 
 type Rename<'a> = &'a dyn Fn(&Dim) -> Result<Dim, DimOverflow>;

@@ -15,8 +15,13 @@ use std::sync::Arc;
 /// The translation of one plan.
 pub(crate) struct Imager<'p> {
     plan: &'p Plan,
-    symbols: FxHashMap<&'p Symbol, u32>,
+    sizes: Sizes<'p>,
     hosts: Vec<Arc<HostFn>>,
+}
+
+/// The translation of sizes over numbered symbols.
+struct Sizes<'p> {
+    symbols: FxHashMap<&'p Symbol, u32>,
 }
 
 type Result<T> = std::result::Result<T, CodegenError>;
@@ -25,15 +30,23 @@ type Result<T> = std::result::Result<T, CodegenError>;
 pub(crate) fn image(plan: &Plan, kernels: &[PlanKernel]) -> Result<(rt::Image, Vec<Arc<HostFn>>)> {
     let mut imager = Imager {
         plan,
-        symbols: plan.symbols.iter().zip(0..).collect(),
+        sizes: Sizes::new(&plan.symbols),
         hosts: Vec::new(),
     };
     let image = imager.image(kernels)?;
     Ok((image, imager.hosts))
 }
 
+/// The runtime's form of a type whose sizes are bound in the order of `symbols`.
+///
+/// # Errors
+/// When a size depends on anything else.
+pub fn signature(ty: &TensorType, symbols: &[Symbol]) -> Result<rt::Signature> {
+    Sizes::new(symbols).signature(ty)
+}
+
 /// The runtime's name of an element type.
-pub(crate) fn element(dtype: DType) -> rt::Element {
+pub fn element(dtype: DType) -> rt::Element {
     match dtype {
         DType::Bool => rt::Element::Bool,
         DType::U8 => rt::Element::U8,
@@ -99,6 +112,77 @@ fn pairs(carries: &[(BufferId, BufferId)]) -> Vec<(u32, u32)> {
     carries.iter().map(|(a, b)| (a.0, b.0)).collect()
 }
 
+impl<'p> Sizes<'p> {
+    fn new(symbols: &'p [Symbol]) -> Sizes<'p> {
+        Sizes {
+            symbols: symbols.iter().zip(0..).collect(),
+        }
+    }
+
+    /// A size as postfix code.
+    fn size(&self, dim: &Dim) -> Result<rt::Size> {
+        let mut ops = Vec::new();
+        self.push_dim(dim, &mut ops)?;
+        Ok(rt::Size(ops))
+    }
+
+    fn push_dim(&self, dim: &Dim, ops: &mut Vec<rt::SizeOp>) -> Result<()> {
+        if let Some(c) = dim.as_const() {
+            ops.push(rt::SizeOp::Const(c));
+            return Ok(());
+        }
+        for (n, term) in dim.terms().iter().enumerate() {
+            let mut factors = 0;
+            if term.coefficient != 1 || term.atoms.is_empty() {
+                ops.push(rt::SizeOp::Const(term.coefficient));
+                factors = 1;
+            }
+            for atom in &term.atoms {
+                self.push_atom(atom, ops)?;
+                if factors > 0 {
+                    ops.push(rt::SizeOp::Mul);
+                }
+                factors += 1;
+            }
+            if n > 0 {
+                ops.push(rt::SizeOp::Add);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_atom(&self, atom: &Atom, ops: &mut Vec<rt::SizeOp>) -> Result<()> {
+        let (a, b, op) = match atom {
+            Atom::Symbol(s) => {
+                let number = self.symbols.get(s).ok_or_else(|| {
+                    CodegenError::Malformed(format!("the size {s} is not a symbol of the program"))
+                })?;
+                ops.push(rt::SizeOp::Symbol(*number));
+                return Ok(());
+            }
+            Atom::FloorDiv(a, b) => (a, b, rt::SizeOp::FloorDiv),
+            Atom::Mod(a, b) => (a, b, rt::SizeOp::Mod),
+            Atom::Min(a, b) => (a, b, rt::SizeOp::Min),
+            Atom::Max(a, b) => (a, b, rt::SizeOp::Max),
+        };
+        self.push_dim(a, ops)?;
+        self.push_dim(b, ops)?;
+        ops.push(op);
+        Ok(())
+    }
+
+    fn signature(&self, ty: &TensorType) -> Result<rt::Signature> {
+        Ok(rt::Signature {
+            element: element(ty.dtype),
+            dims: ty
+                .dims
+                .iter()
+                .map(|d| self.size(d))
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
 impl Imager<'_> {
     fn image(&mut self, kernels: &[PlanKernel]) -> Result<rt::Image> {
         let plan = self.plan;
@@ -148,54 +232,7 @@ impl Imager<'_> {
 
     /// A size as postfix code.
     fn size(&self, dim: &Dim) -> Result<rt::Size> {
-        let mut ops = Vec::new();
-        self.push_dim(dim, &mut ops)?;
-        Ok(rt::Size(ops))
-    }
-
-    fn push_dim(&self, dim: &Dim, ops: &mut Vec<rt::SizeOp>) -> Result<()> {
-        if let Some(c) = dim.as_const() {
-            ops.push(rt::SizeOp::Const(c));
-            return Ok(());
-        }
-        for (n, term) in dim.terms().iter().enumerate() {
-            let mut factors = 0;
-            if term.coefficient != 1 || term.atoms.is_empty() {
-                ops.push(rt::SizeOp::Const(term.coefficient));
-                factors = 1;
-            }
-            for atom in &term.atoms {
-                self.push_atom(atom, ops)?;
-                if factors > 0 {
-                    ops.push(rt::SizeOp::Mul);
-                }
-                factors += 1;
-            }
-            if n > 0 {
-                ops.push(rt::SizeOp::Add);
-            }
-        }
-        Ok(())
-    }
-
-    fn push_atom(&self, atom: &Atom, ops: &mut Vec<rt::SizeOp>) -> Result<()> {
-        let (a, b, op) = match atom {
-            Atom::Symbol(s) => {
-                let number = self.symbols.get(s).ok_or_else(|| {
-                    CodegenError::Malformed(format!("the size {s} is not a symbol of the plan"))
-                })?;
-                ops.push(rt::SizeOp::Symbol(*number));
-                return Ok(());
-            }
-            Atom::FloorDiv(a, b) => (a, b, rt::SizeOp::FloorDiv),
-            Atom::Mod(a, b) => (a, b, rt::SizeOp::Mod),
-            Atom::Min(a, b) => (a, b, rt::SizeOp::Min),
-            Atom::Max(a, b) => (a, b, rt::SizeOp::Max),
-        };
-        self.push_dim(a, ops)?;
-        self.push_dim(b, ops)?;
-        ops.push(op);
-        Ok(())
+        self.sizes.size(dim)
     }
 
     fn sizes(&self, dims: &[Dim]) -> Result<Vec<rt::Size>> {
@@ -215,10 +252,7 @@ impl Imager<'_> {
     }
 
     fn signature(&self, ty: &TensorType) -> Result<rt::Signature> {
-        Ok(rt::Signature {
-            element: element(ty.dtype),
-            dims: self.sizes(&ty.dims)?,
-        })
+        self.sizes.signature(ty)
     }
 
     fn buffer(&self, b: &PlanBuffer) -> Result<rt::BufferSpec> {

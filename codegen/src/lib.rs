@@ -20,5 +20,6 @@ pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;
 pub use error::CodegenError;
 pub use foreign::{check_foreign, foreign_function};
+pub use image::{element, signature};
 pub use options::{CodegenOptions, Level};
-pub use program::{KernelText, compile, inspect};
+pub use program::{KernelText, assemble, compile, inspect};

@@ -70,7 +70,7 @@ fn plan() -> Plan {
 
 #[test]
 fn pointwise_and_reduction_run_end_to_end() {
-    for level in [Level::Native, Level::Baseline] {
+    for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
         let options = CodegenOptions {
             level,
             ..CodegenOptions::default()

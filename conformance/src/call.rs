@@ -387,7 +387,6 @@ fn unsupported<T>(what: &str) -> Result<T, Refusal> {
 /// The tensor, if the value is one.
 pub fn to_tensor(value: &Value) -> Converted<Tensor> {
     match value {
-        Value::Array(array) => Ok(Some(array.tensor())),
         Value::Tensor(tensor) => Ok(Some(tensor.clone())),
         Value::Unknown(what) => unsupported(what),
         _ => Ok(None),

@@ -138,6 +138,14 @@ pub fn arrays(got: &Array, expected: &Array, tolerance: Tolerance) -> Result<(),
             got.dtype, got.dims, expected.dtype, expected.dims
         ));
     }
+    elements(got, expected, tolerance)
+}
+
+/// Compares the elements of arrays that may differ in precision.
+pub fn elements(got: &Array, expected: &Array, tolerance: Tolerance) -> Result<(), String> {
+    if got.dims != expected.dims {
+        return Err(format!("got {:?}, expected {:?}", got.dims, expected.dims));
+    }
     let pairs: Vec<(Number, Number)> = got.numbers().into_iter().zip(expected.numbers()).collect();
     let differs = |(got, expected): &(Number, Number)| !close(*got, *expected, tolerance);
     let Some(first) = pairs.iter().position(differs) else {

@@ -58,6 +58,16 @@ pub struct Case {
     pub expected: Expected,
 }
 
+impl Case {
+    /// Whether gradients are to be compared, too.
+    pub fn has_gradients(&self) -> bool {
+        match &self.expected {
+            Expected::Values(expected) => !expected.gradients.is_empty(),
+            Expected::Rejection(_) => false,
+        }
+    }
+}
+
 /// What must come of a call.
 #[derive(Debug)]
 pub enum Expected {
@@ -74,12 +84,18 @@ pub struct Values {
     pub outputs: Value,
     /// Arguments that the call changes, by path.
     pub args_after: Vec<(String, Value)>,
+    /// One per tensor of the outputs, `None` where no gradient flows from it.
+    pub cotangents: Vec<Value>,
     /// Gradients, where some are asked for.
     pub gradients: Vec<Gradient>,
     /// Relative tolerance of outputs.
     pub rtol: f64,
     /// Absolute tolerance of outputs.
     pub atol: f64,
+    /// Relative tolerance of gradients.
+    pub grad_rtol: f64,
+    /// Absolute tolerance of gradients.
+    pub grad_atol: f64,
 }
 
 /// The gradient of one argument.
@@ -87,6 +103,10 @@ pub struct Values {
 pub struct Gradient {
     /// Path of the argument.
     pub path: String,
+    /// In the argument's type; `None` stands for zeros.
+    pub value: Value,
+    /// Computed in double precision, where that is comparable.
+    pub precise: Value,
 }
 
 /// The operator files of a folder, sorted by name.
@@ -212,20 +232,34 @@ impl Reader<'_> {
 
     fn values(&self, json: &Json, outputs: &Json) -> Result<Values, CorpusError> {
         let after = list(json, "args_after").iter();
+        let cotangents = list(json, "cotangents").iter();
         let gradients = list(json, "grads").iter();
         Ok(Values {
             outputs: self.value(outputs)?,
             args_after: after
                 .map(|v| Ok((text(v, "path"), self.value(v)?)))
                 .collect::<Result<_, CorpusError>>()?,
+            cotangents: cotangents
+                .map(|c| self.value(c))
+                .collect::<Result<_, _>>()?,
             gradients: gradients
-                .map(|g| Gradient {
-                    path: text(g, "wrt"),
+                .map(|g| {
+                    Ok(Gradient {
+                        path: text(g, "wrt"),
+                        value: self.optional(g.get("grad"))?,
+                        precise: self.optional(g.get("grad64"))?,
+                    })
                 })
-                .collect(),
+                .collect::<Result<_, CorpusError>>()?,
             rtol: number(json, "rtol"),
             atol: number(json, "atol"),
+            grad_rtol: number(json, "grad_rtol"),
+            grad_atol: number(json, "grad_atol"),
         })
+    }
+
+    fn optional(&self, json: Option<&Json>) -> Result<Value, CorpusError> {
+        json.map_or(Ok(Value::None), |json| self.value(json))
     }
 
     fn members(&self, object: &Map<String, Json>) -> Result<Vec<(String, Value)>, CorpusError> {

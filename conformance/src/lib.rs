@@ -9,7 +9,9 @@
 pub mod call;
 pub mod compare;
 pub mod corpus;
+pub mod coverage;
 pub mod dispatch;
+pub mod gradients;
 pub mod random;
 pub mod report;
 pub mod run;

@@ -1,5 +1,6 @@
 //! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
 
+use lazulite_conformance::coverage::Coverage;
 use lazulite_conformance::random;
 use lazulite_conformance::run::{Settings, run};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ KIND is ops, errors or random; FOLDER is the corpus, or the folder of that kind 
 
 options:
   --json            one JSON object per operator
+  --markdown        the whole report as a Markdown document
   --verbose         every failing case with its first difference
   --filter NAME     only operators whose name contains NAME
   --interpret       the reference interpreter instead of compiled code
@@ -21,6 +23,7 @@ struct Arguments {
     kind: String,
     folder: PathBuf,
     json: bool,
+    markdown: bool,
     verbose: bool,
     interpret: bool,
     kernel_threads: usize,
@@ -51,6 +54,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         kind: String::new(),
         folder: PathBuf::new(),
         json: false,
+        markdown: false,
         verbose: false,
         interpret: false,
         kernel_threads: 1,
@@ -67,6 +71,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         };
         match word.as_str() {
             "--json" => arguments.json = true,
+            "--markdown" => arguments.markdown = true,
             "--verbose" => arguments.verbose = true,
             "--interpret" => arguments.interpret = true,
             "--filter" => arguments.settings.filter = Some(value()?),
@@ -108,7 +113,10 @@ fn start(arguments: &Arguments) -> Result<(), String> {
         run(&arguments.kind, &folder, &arguments.settings)
     };
     let report = report.map_err(|e| e.to_string())?;
-    report.print(arguments.json, arguments.verbose);
+    match arguments.markdown {
+        true => print!("{}", Coverage(&report)),
+        false => report.print(arguments.json, arguments.verbose),
+    }
     Ok(())
 }
 

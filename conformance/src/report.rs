@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What came of one check.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +44,8 @@ pub struct OpReport {
     pub name: String,
     /// Its cases in order.
     pub cases: Vec<CaseReport>,
+    /// How long they took.
+    pub time: Duration,
 }
 
 /// Numbers of cases.
@@ -97,6 +100,11 @@ impl Report {
             print_op(op, as_json, verbose);
         }
         self.print_reasons(as_json);
+        let time: Duration = self.ops.iter().map(|op| op.time).sum();
+        println!(
+            "{}",
+            json!({"kind": self.kind, "seconds of all threads": time.as_secs_f64()})
+        );
         let line = |check: &str, counts: Counts| {
             let line = json!({
                 "kind": self.kind, "check": check, "cases": counts.cases(), "passed": counts.passed,
@@ -150,20 +158,21 @@ fn print_op(op: &OpReport, as_json: bool, verbose: bool) {
             "values": {
                 "passed": values.passed, "failed": values.failed, "unsupported": values.unsupported,
             },
-            "failures": failures,
+            "failures": failures, "seconds": op.time.as_secs_f64(),
         });
         println!("{line}");
         return;
     }
     println!(
-        "{:44} {:4} passed {:4} failed {:4} unsupported   values {:4} / {:4} / {:4}",
+        "{:44} {:4} passed {:4} failed {:4} unsupported   values {:4} / {:4} / {:4}   {:6.2} s",
         op.name,
         all.passed,
         all.failed,
         all.unsupported,
         values.passed,
         values.failed,
-        values.unsupported
+        values.unsupported,
+        op.time.as_secs_f64()
     );
     if verbose {
         for case in &op.cases {

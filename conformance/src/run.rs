@@ -4,6 +4,7 @@ use crate::call::{Bound, Outcome, Refusal};
 use crate::compare::{self, Ties, Tolerance};
 use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
+use crate::gradients::{self, Arguments};
 use crate::report::{CaseReport, OpReport, Report, Verdict};
 use crate::unique;
 use crate::value::Value;
@@ -12,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 /// What to run and how.
 #[derive(Clone, Debug)]
@@ -69,67 +71,86 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {
     let name = file.file_stem().and_then(|n| n.to_str());
     let entry = dispatch::find(&suite.op);
+    let start = Instant::now();
+    let cases = suite.cases.iter();
     OpReport {
         name: name.unwrap_or(&suite.op).into(),
-        cases: suite
-            .cases
-            .iter()
-            .map(|case| run_case(suite, entry, case))
-            .collect(),
+        cases: cases.map(|case| run_case(suite, entry, case)).collect(),
+        time: start.elapsed(),
     }
 }
 
 fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
-    let checked = catch_unwind(AssertUnwindSafe(|| check(suite, entry, case)));
-    let values = checked.unwrap_or_else(|panic| {
+    let report = |values, gradients| CaseReport {
+        id: case.id.clone(),
+        values,
+        gradients,
+    };
+    let Some(entry) = entry else {
+        let missing =
+            Verdict::Unsupported(format!("the operator {} is not in the table", suite.op));
+        let gradients = case.has_gradients().then(|| missing.clone());
+        return report(missing, gradients);
+    };
+    let expected = match &case.expected {
+        Expected::Values(expected) => expected,
+        Expected::Rejection(message) => {
+            let verdict = guarded(|| check_rejection(suite, entry, case, message));
+            return report(verdict.unwrap_or_else(|panic| panic), None);
+        }
+    };
+    let arguments = Arguments::of(case, Some(expected));
+    let checked = guarded(|| check_values(suite, entry, &arguments, expected));
+    let (values, results) = checked.unwrap_or_else(|panic| (panic, None));
+    let gradients = case
+        .has_gradients()
+        .then(|| match (&results, entry.gradients_differ) {
+            (_, Some(reason)) => {
+                Verdict::Unsupported(format!("gradients differ on purpose: {reason}"))
+            }
+            (Some(results), None) => guarded(|| gradients::check(&arguments, results, expected))
+                .unwrap_or_else(|panic| panic),
+            (None, None) => Verdict::Unsupported("there are no results to differentiate".into()),
+        });
+    report(values, gradients)
+}
+
+/// What a check gives; a panic is a failure.
+fn guarded<T>(check: impl FnOnce() -> T) -> Result<T, Verdict> {
+    catch_unwind(AssertUnwindSafe(check)).map_err(|panic| {
         let message = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
         Verdict::Failed(format!("panicked: {}", message.unwrap_or("no message")))
-    });
-    let gradients = match &case.expected {
-        Expected::Values(expected) if !expected.gradients.is_empty() => Some(Verdict::Unsupported(
-            "gradients are not implemented yet".into(),
-        )),
-        _ => None,
-    };
-    CaseReport {
-        id: case.id.clone(),
-        values,
-        gradients,
-    }
-}
-
-fn check(suite: &Suite, entry: Option<&Entry>, case: &Case) -> Verdict {
-    let Some(entry) = entry else {
-        return Verdict::Unsupported(format!("the operator {} is not in the table", suite.op));
-    };
-    match &case.expected {
-        Expected::Values(expected) => check_values(suite, entry, case, expected),
-        Expected::Rejection(message) => check_rejection(suite, entry, case, message),
-    }
+    })
 }
 
 /// Makes the call: its results, and the arguments with what became of them.
-fn call(suite: &Suite, entry: &Entry, case: &Case) -> Result<(Value, Bound), Refusal> {
-    let bound = entry.signature(suite).bind(&case.args, &case.kwargs)?;
+fn call(suite: &Suite, entry: &Entry, arguments: &Arguments) -> Result<(Value, Bound), Refusal> {
+    let signature = entry.signature(suite);
+    let bound = signature.bind(&arguments.args, &arguments.kwargs)?;
     let value = (entry.call)(&bound)?;
     Ok((value, bound))
 }
 
-fn check_values(suite: &Suite, entry: &Entry, case: &Case, expected: &Values) -> Verdict {
-    let (got, bound) = match call(suite, entry, case) {
-        Ok(results) => results,
-        Err(Refusal::Unsupported(reason)) => return Verdict::Unsupported(reason),
-        Err(other) => return Verdict::Failed(other.to_string()),
-    };
+/// Compares the results, which are returned as far as there are any.
+fn check_values(
+    suite: &Suite,
+    entry: &Entry,
+    arguments: &Arguments,
+    expected: &Values,
+) -> (Verdict, Option<Value>) {
     // What is not supported shows when values are computed, too.
-    match realized(&got) {
-        Ok(_) => {}
-        Err(Refusal::Unsupported(reason)) => return Verdict::Unsupported(reason),
-        Err(other) => return Verdict::Failed(other.to_string()),
-    }
+    let outcome = call(suite, entry, arguments).and_then(|(got, bound)| {
+        realized(&got)?;
+        Ok((got, bound))
+    });
+    let (got, bound) = match outcome {
+        Ok(results) => results,
+        Err(Refusal::Unsupported(reason)) => return (Verdict::Unsupported(reason), None),
+        Err(other) => return (Verdict::Failed(other.to_string()), None),
+    };
     let tolerance = Tolerance {
         rtol: expected.rtol,
         atol: expected.atol,
@@ -138,10 +159,11 @@ fn check_values(suite: &Suite, entry: &Entry, case: &Case, expected: &Values) ->
         allowed(suite, &bound, &got, expected, tolerance).unwrap_or(Err(difference))
     });
     let changed = bound.into_changed();
-    if let Err(difference) = compared.and_then(|()| after(&changed, expected, tolerance)) {
-        return Verdict::Failed(difference);
-    }
-    Verdict::Passed
+    let verdict = match compared.and_then(|()| after(&changed, expected, tolerance)) {
+        Ok(()) => Verdict::Passed,
+        Err(difference) => Verdict::Failed(difference),
+    };
+    (verdict, Some(got))
 }
 
 /// A second comparison where the corpus says that results are not unique; `None` if it does not.
@@ -187,7 +209,8 @@ fn after(
 }
 
 fn check_rejection(suite: &Suite, entry: &Entry, case: &Case, message: &str) -> Verdict {
-    let outcome = call(suite, entry, case).and_then(|(value, _)| realized(&value));
+    let arguments = Arguments::of(case, None);
+    let outcome = call(suite, entry, &arguments).and_then(|(value, _)| realized(&value));
     match outcome {
         Err(Refusal::Rejected(_) | Refusal::Error(_)) => Verdict::Passed,
         Err(Refusal::Unsupported(reason)) => Verdict::Unsupported(reason),

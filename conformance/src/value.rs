@@ -22,6 +22,13 @@ pub enum Number {
     Rounded(f64, f64),
 }
 
+impl Number {
+    /// True for zeros of all kinds.
+    pub fn is_zero(self) -> bool {
+        matches!(self, Number::Exact(0) | Number::Rounded(0.0, 0.0))
+    }
+}
+
 impl std::fmt::Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -127,7 +134,7 @@ pub enum Value {
     Module(String, Vec<Value>, Vec<(String, Value)>),
     /// A tensor as it stands in the corpus.
     Array(Array),
-    /// A tensor that a call returned.
+    /// A tensor: an argument, or what a call returned.
     Tensor(Tensor),
     /// A memory format, layout or device, none of which changes values.
     Ignored,

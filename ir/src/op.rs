@@ -447,6 +447,16 @@ impl fmt::Debug for Custom {
 }
 
 impl Op {
+    /// The graphs that the operation holds, with the names of their attributes.
+    pub fn regions(&self) -> Vec<(&'static str, &Arc<Graph>)> {
+        match self {
+            Op::Call { body, .. } | Op::Loop { body, .. } => vec![("body", body)],
+            Op::If { then, other } => vec![("then", then), ("other", other)],
+            Op::While { cond, body, .. } => vec![("cond", cond), ("body", body)],
+            _ => Vec::new(),
+        }
+    }
+
     /// The name in text.
     pub fn mnemonic(&self) -> &'static str {
         match self {

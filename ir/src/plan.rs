@@ -152,6 +152,59 @@ pub enum Step {
     },
 }
 
+impl Plan {
+    /// Whether a step, nested ones included, calls a function of the runtime's table.
+    pub fn calls_library(&self) -> bool {
+        let mut lists: Vec<&[Step]> = vec![&self.steps];
+        while let Some(list) = lists.pop() {
+            for step in list {
+                match step {
+                    Step::Custom { target, .. } => match target {
+                        Custom::Library(_) => return true,
+                        Custom::Host(..) => {}
+                    },
+                    Step::If { then, other, .. } => lists.extend([&then[..], other]),
+                    Step::Loop { body, .. } => lists.push(body),
+                    Step::While { test, body, .. } => lists.extend([&test[..], body]),
+                    Step::Kernel(_) | Step::Contract(_) | Step::Sort { .. } | Step::Copy { .. } => {
+                    }
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Step {
+    /// The kernel that the step itself calls, if it calls one.
+    pub fn kernel_call(&self) -> Option<&KernelCall> {
+        match self {
+            Step::Kernel(call) => Some(call),
+            Step::Contract(contract) => contract.epilogue.as_ref(),
+            Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. }
+            | Step::If { .. }
+            | Step::Loop { .. }
+            | Step::While { .. } => None,
+        }
+    }
+
+    /// The kernel that the step itself calls, if it calls one.
+    pub fn kernel_call_mut(&mut self) -> Option<&mut KernelCall> {
+        match self {
+            Step::Kernel(call) => Some(call),
+            Step::Contract(contract) => contract.epilogue.as_mut(),
+            Step::Sort { .. }
+            | Step::Custom { .. }
+            | Step::Copy { .. }
+            | Step::If { .. }
+            | Step::Loop { .. }
+            | Step::While { .. } => None,
+        }
+    }
+}
+
 /// A kernel with its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KernelCall {

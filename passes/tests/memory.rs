@@ -6,7 +6,7 @@ use lazulite_ir::{
     Array, Dim, Environment, EvalError, EvalMode, Place, Plan, Step, eval_plan, parse_graph,
     print_plan, verify_plan,
 };
-use lazulite_passes::memory::memory;
+use lazulite_passes::memory::{Hoisted, hoist, memory};
 use lazulite_passes::{Artifact, Options, PassError, ScheduleOptions, Stage, compile_to_plan, run};
 use proptest::prelude::*;
 
@@ -49,12 +49,53 @@ fn scheduled(case: &Case, fuse: bool) -> Option<Plan> {
 }
 
 fn results(plan: &Plan, case: &Case, mode: EvalMode) -> Result<Vec<Array>, EvalError> {
+    results_of(plan, case, &case.inputs, mode)
+}
+
+fn results_of(
+    plan: &Plan,
+    case: &Case,
+    inputs: &[Array],
+    mode: EvalMode,
+) -> Result<Vec<Array>, EvalError> {
     let sizes = case.sizes();
     let environment = Environment {
         sizes: &|s| sizes.get(s).copied(),
         foreign: &|_| None,
     };
-    eval_plan(plan, &case.inputs, environment, mode)
+    eval_plan(plan, inputs, environment, mode)
+}
+
+/// What is done once and what is done at every run give together what the plan gives.
+fn check_split(case: &Case, plan: &Plan, constant: u64) {
+    let constant: Vec<bool> = (0..case.inputs.len())
+        .map(|i| constant >> (i % 64) & 1 == 1)
+        .collect();
+    let split = hoist(plan, &constant).unwrap();
+    for part in [&split.prepare, &split.main] {
+        if let Err(findings) = verify_plan(&memory(part).unwrap()) {
+            panic!("{findings}\n{}\n{}", print_plan(plan), print_plan(part));
+        }
+    }
+    assert_eq!(
+        plan.steps.len(),
+        split.prepare.steps.len() + split.main.steps.len()
+    );
+    let mode = EvalMode::all().next().unwrap();
+    let expected = results(plan, case, mode);
+    let input = |n: &u32| case.inputs[*n as usize].clone();
+    let once: Vec<Array> = split.prepare_inputs.iter().map(input).collect();
+    let prepared = results_of(&split.prepare, case, &once, mode).unwrap();
+    let inputs = split.sources.iter().map(|source| match source {
+        Hoisted::Parameter(n) => input(n),
+        Hoisted::Prepared(n) => prepared[*n as usize].clone(),
+    });
+    let got = results_of(&split.main, case, &inputs.collect::<Vec<_>>(), mode);
+    match (&expected, &got) {
+        (Ok(expected), Ok(got)) => assert_eq!(got, expected, "{}", print_plan(plan)),
+        (Err(EvalError::Fault { .. }), Err(EvalError::Fault { .. })) => {}
+        _ => panic!("{got:?}, expected {expected:?}\n{}", print_plan(plan)),
+    }
 }
 
 fn check(case: &Case, plan: &Plan) {
@@ -91,6 +132,48 @@ proptest! {
             check(&case, &plan);
         }
     }
+
+    #[test]
+    fn doing_constant_work_once_changes_nothing(
+        case in any_case(),
+        fuse in any::<bool>(),
+        constant in any::<u64>(),
+    ) {
+        if let Some(plan) = scheduled(&case, fuse) {
+            check_split(&case, &plan, constant);
+        }
+    }
+}
+
+#[test]
+fn weights_are_packed_once() {
+    let text = "graph(%0: f32[n, 200], %1: f32[100, 200]) {
+  %2 = permute %1 {perm=[1, 0]} : f32[200, 100]
+  %3 = contract %0, %2 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f32} : f32[n, 100]
+  return %3
+}";
+    let graph = parse_graph(text).unwrap();
+    let start = Artifact::Graph(graph);
+    let run = run(
+        start,
+        Stage::Trace,
+        Stage::Schedule,
+        &Options::default(),
+        &mut |_, _| {},
+    );
+    let Ok(Artifact::Plan(plan)) = run else {
+        panic!("scheduling gives a plan");
+    };
+    let split = hoist(&plan, &[false, true]).unwrap();
+    assert_eq!((split.prepare.steps.len(), split.main.steps.len()), (1, 1));
+    assert_eq!(split.prepare_inputs, [1]);
+    assert_eq!(
+        split.sources,
+        [Hoisted::Parameter(0), Hoisted::Prepared(0)],
+        "the weight is only needed packed"
+    );
+    // 100 columns are two panels.
+    assert_eq!(split.main.inputs[1].dims[0].as_const(), Some(200 * 128));
 }
 
 /// The plan of a graph, every operation a kernel of its own if `fuse` is false.

@@ -3,11 +3,13 @@
 //! A clone is another handle to the same memory. Memory is written only through the one handle there
 //! is ([`Buffer::get_mut`]), or by a running program to buffers that it has just made or was given
 //! up to it, so whoever holds a handle sees bytes that never change. All bytes are initialised at all times;
-//! `memory` says how.
+//! `memory` says how. Parts of a buffer and mapped files are buffers that are never written.
 
 use crate::Element;
-use crate::memory::{AllocError, Region};
+use crate::memory::{ALIGN, AllocError, Region};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -65,6 +67,60 @@ impl Buffer {
         Ok(buffer)
     }
 
+    /// The next `len` bytes of a file.
+    ///
+    /// # Errors
+    /// When they cannot be read or held.
+    pub fn read(file: &mut impl Read, len: usize) -> io::Result<Buffer> {
+        let mut buffer = Buffer::stale(len).map_err(io::Error::other)?;
+        // The buffer is new, so this is its one handle.
+        if let Some(bytes) = buffer.get_mut() {
+            file.read_exact(bytes)?;
+        }
+        Ok(buffer)
+    }
+
+    /// All bytes of a file, read when they are needed.
+    ///
+    /// # Safety
+    /// While the buffer or a part of it lives, nobody changes the file's content or makes it shorter.
+    ///
+    /// # Errors
+    /// When the file cannot be mapped.
+    pub unsafe fn map(file: &File) -> io::Result<Buffer> {
+        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        if len == 0 {
+            return Ok(Buffer::empty());
+        }
+        let mapping = Mapping::new(file, len)?;
+        let data = mapping.data;
+        // SAFETY: the mapping has `len` bytes from a page's start on; they do not change by the
+        // caller's promise.
+        let region = unsafe { Region::shared(data, len, Arc::new(mapping)) };
+        Ok(Buffer {
+            region: Some(Arc::new(region)),
+            len,
+        })
+    }
+
+    /// `len` bytes from byte `from` on, as a buffer that keeps this one. `None` if they do not all exist
+    /// or do not begin at a multiple of the alignment, 64.
+    pub fn part(&self, from: usize, len: usize) -> Option<Buffer> {
+        if from.checked_add(len)? > self.len || !from.is_multiple_of(ALIGN) {
+            return None;
+        }
+        let Some(region) = self.region.as_ref().filter(|_| len > 0) else {
+            return Some(Buffer::empty());
+        };
+        // SAFETY: the part lies in the region, which is not written while it has two handles: the caller's
+        // and the one that the part keeps, or after the caller's is gone, the one that nobody can reach.
+        let region = unsafe { Region::shared(region.data().add(from), len, region.clone()) };
+        Some(Buffer {
+            region: Some(Arc::new(region)),
+            len,
+        })
+    }
+
     /// A copy of `elements`.
     ///
     /// # Errors
@@ -106,15 +162,15 @@ impl Buffer {
         let Some(region) = &mut self.region else {
             return Some(&mut []);
         };
-        let data = Arc::get_mut(region)?.data();
+        let data = Arc::get_mut(region).filter(|r| r.is_writable())?.data();
         // SAFETY: as for `as_bytes`; there is no other handle, and this one is borrowed mutably.
         Some(unsafe { std::slice::from_raw_parts_mut(data.as_ptr(), len) })
     }
 
-    /// Whether this is the only handle to its memory.
+    /// Whether this is the only handle to its memory, and the memory may be written.
     pub fn is_unique(&mut self) -> bool {
         match &mut self.region {
-            Some(region) => Arc::get_mut(region).is_some(),
+            Some(region) => Arc::get_mut(region).is_some_and(|r| r.is_writable()),
             None => true,
         }
     }
@@ -146,7 +202,50 @@ impl Buffer {
 #[repr(align(64))]
 struct Aligned;
 
-const _: () = assert!(align_of::<Aligned>() == crate::memory::ALIGN);
+const _: () = assert!(align_of::<Aligned>() == ALIGN);
+
+/// A file in memory.
+struct Mapping {
+    data: NonNull<u8>,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no mappings"))]
+    len: usize,
+}
+
+// SAFETY: a mapping is only read.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+#[cfg(unix)]
+impl Mapping {
+    fn new(file: &File, len: usize) -> io::Result<Mapping> {
+        use std::os::fd::AsRawFd;
+        let (protection, flags) = (libc::PROT_READ, libc::MAP_PRIVATE);
+        let null = std::ptr::null_mut();
+        // SAFETY: a new mapping touches nothing that exists.
+        let base = unsafe { libc::mmap(null, len, protection, flags, file.as_raw_fd(), 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let data = NonNull::new(base.cast::<u8>()).ok_or_else(io::Error::last_os_error)?;
+        Ok(Mapping { data, len })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped with this length, and dropped once.
+        unsafe { libc::munmap(self.data.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(not(unix))]
+impl Mapping {
+    fn new(_file: &File, _len: usize) -> io::Result<Mapping> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+}
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,6 +338,40 @@ mod tests {
         assert_eq!(Buffer::zeroed(bytes).err(), Some(AllocError { bytes }));
         // Far more than any machine maps.
         assert!(Buffer::zeroed(1 << 50).is_err());
+    }
+
+    #[test]
+    fn parts_share_memory_and_are_never_written() {
+        let bytes: Vec<u8> = (0..200).collect();
+        let mut whole = Buffer::from_bytes(&bytes).unwrap();
+        let mut part = whole.part(64, 100).unwrap();
+        assert_eq!(part.as_bytes(), &bytes[64..164]);
+        assert!(whole.get_mut().is_none(), "the part reads it");
+        drop(whole);
+        assert!(!part.is_unique() && part.get_mut().is_none());
+        let inner = part.part(64, 36).unwrap();
+        drop(part);
+        assert_eq!(inner.as_bytes(), &bytes[128..164]);
+        for (from, len) in [(1, 2), (0, 37), (64, 1), (usize::MAX - 63, 64)] {
+            assert!(inner.part(from, len).is_none(), "{from} {len}");
+        }
+        assert!(Buffer::empty().part(0, 0).unwrap().is_empty());
+    }
+
+    #[test]
+    #[cfg(all(unix, not(miri)))]
+    fn mapped_files_are_read_only_buffers() {
+        let path = std::env::temp_dir().join(format!("lazulite-map-{}", std::process::id()));
+        std::fs::write(&path, [7u8; 100]).unwrap();
+        let file = File::open(&path).unwrap();
+        // SAFETY: nobody else knows the file.
+        let mut mapped = unsafe { Buffer::map(&file) }.unwrap();
+        assert!(mapped.as_bytes() == [7; 100] && mapped.get_mut().is_none());
+        assert_eq!(mapped.part(64, 36).unwrap().as_bytes(), [7; 36]);
+        std::fs::remove_file(&path).unwrap();
+        let read = Buffer::read(&mut &[1u8, 2, 3][..], 2).unwrap();
+        assert_eq!(read.as_bytes(), [1, 2]);
+        assert!(Buffer::read(&mut &[1u8][..], 2).is_err());
     }
 
     #[test]

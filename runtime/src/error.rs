@@ -54,6 +54,8 @@ pub enum LoadError {
     },
     /// No library function has this name.
     Library(String),
+    /// The program's interface does not fit it.
+    Interface(String),
     /// Step lists are nested deeper than [`MAX_NESTING`].
     Nesting,
 }
@@ -77,6 +79,7 @@ impl fmt::Display for LoadError {
             LoadError::Kernel { name, problem } => write!(f, "kernel {name} {problem}"),
             LoadError::Step { position, problem } => write!(f, "step {position} {problem}"),
             LoadError::Library(name) => write!(f, "there is no library function {name:?}"),
+            LoadError::Interface(problem) => write!(f, "interface: {problem}"),
             LoadError::Nesting => write!(f, "steps are nested deeper than {MAX_NESTING}"),
         }
     }

@@ -10,15 +10,21 @@ mod bind;
 mod bind_steps;
 mod buffer;
 mod check;
+mod checksum;
+mod code;
+mod container;
 mod custom;
 mod encode;
 mod error;
 mod exec;
+pub mod files;
 mod foreign;
 pub mod kernels;
 mod link;
 mod memory;
+mod model;
 mod partition;
+mod payload;
 mod pool;
 mod program;
 mod run;
@@ -26,6 +32,13 @@ mod size;
 mod status;
 
 pub use buffer::{Buffer, Plain};
+pub use checksum::checksum;
+pub use code::{
+    Artifact, CODE_ALIGN, CodeBytes, CodeError, CodeMemory, Helper, HelperAddress, require_baseline,
+};
+pub use container::{
+    Container, FILE_PAGE, FILE_VERSION, FileError, FileKind, Section, TRAILER, appended,
+};
 pub use custom::HostFn;
 pub use encode::DecodeError;
 pub use error::{LoadError, RunError};
@@ -36,6 +49,10 @@ pub use foreign::{
 };
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};
+pub use model::{ArgumentError, Array, Arrays, Interface, Model, ModelError, Port, Source};
+pub use payload::{
+    Assembly, ExportedFile, LevelCode, Payload, read_exported, write_executable, write_exported,
+};
 pub use pool::{Pool, PoolError};
 pub use program::*;
 pub use run::{Input, Outputs, RunReport};

@@ -10,10 +10,11 @@
 //! undefined data, and reading it is sound.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Alignment of every region.
 pub const ALIGN: usize = 64;
@@ -44,11 +45,19 @@ impl fmt::Display for AllocError {
 
 impl std::error::Error for AllocError {}
 
-/// A piece of memory, returned to its cache when dropped.
+/// A piece of memory, returned to where it came from when dropped.
 pub(crate) struct Region {
     data: NonNull<u8>,
     capacity: usize,
-    mapped: bool,
+    origin: Origin,
+}
+
+/// Where a region came from.
+enum Origin {
+    Small,
+    Large,
+    /// Memory that this keeps, shared with others and only to be read.
+    Shared(#[expect(dead_code, reason = "held, not used")] Arc<dyn Any + Send + Sync>),
 }
 
 // SAFETY: a region owns its memory and has no interior mutability of its own; whoever writes through
@@ -75,13 +84,38 @@ impl Region {
             Ok(Some(data)) => (data, false),
             Ok(None) | Err(_) => (system_alloc(capacity).ok_or(error)?, true),
         };
-        let mapped = false;
         let region = Region {
             data,
             capacity,
-            mapped,
+            origin: Origin::Small,
         };
         Ok((region, fresh))
+    }
+
+    /// A region over memory that `owner` keeps.
+    ///
+    /// # Safety
+    /// While `owner` lives, `data` is good for reading `capacity` initialised bytes, and nobody
+    /// writes to them. `data` is a multiple of [`ALIGN`].
+    pub(crate) unsafe fn shared(
+        data: NonNull<u8>,
+        capacity: usize,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> Region {
+        let origin = Origin::Shared(owner);
+        Region {
+            data,
+            capacity,
+            origin,
+        }
+    }
+
+    /// Whether the one holder of the region may write to it.
+    pub(crate) fn is_writable(&self) -> bool {
+        match self.origin {
+            Origin::Small | Origin::Large => true,
+            Origin::Shared(_) => false,
+        }
     }
 
     /// The first byte.
@@ -92,9 +126,10 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        if self.mapped {
-            keep_large(self.data, self.capacity);
-            return;
+        match self.origin {
+            Origin::Small => {}
+            Origin::Large => return keep_large(self.data, self.capacity),
+            Origin::Shared(_) => return,
         }
         let class = class_of(self.capacity);
         let kept = SMALL.try_with(|c| c.borrow_mut().keep(class, self.data));
@@ -240,13 +275,13 @@ fn large_capacity(bytes: usize) -> usize {
 }
 
 fn take_large(bytes: usize) -> Option<(Region, bool)> {
-    let mapped = true;
+    let origin = Origin::Large;
     let found = large_cache().find(bytes);
     if let Some(Free(data, capacity)) = found {
         let region = Region {
             data,
             capacity,
-            mapped,
+            origin,
         };
         return Some((region, false));
     }
@@ -263,7 +298,7 @@ fn take_large(bytes: usize) -> Option<(Region, bool)> {
     let region = Region {
         data,
         capacity,
-        mapped,
+        origin,
     };
     Some((region, true))
 }

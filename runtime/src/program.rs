@@ -40,6 +40,25 @@ pub enum Element {
 }
 
 impl Element {
+    /// Every element type.
+    pub const ALL: [Element; 15] = [
+        Element::Bool,
+        Element::U8,
+        Element::U16,
+        Element::U32,
+        Element::U64,
+        Element::I8,
+        Element::I16,
+        Element::I32,
+        Element::I64,
+        Element::F16,
+        Element::BF16,
+        Element::F32,
+        Element::F64,
+        Element::C64,
+        Element::C128,
+    ];
+
     /// Bytes of one element.
     pub const fn bytes(self) -> usize {
         match self {

@@ -85,6 +85,39 @@ impl Size {
         }
     }
 
+    /// The expression as a person writes it, with names for the symbols.
+    pub fn text(&self, symbols: &[String]) -> String {
+        // What is not an expression is shown as far as it goes.
+        let mut stack: Vec<String> = Vec::new();
+        for op in &self.0 {
+            let sign = match *op {
+                SizeOp::Const(value) => {
+                    stack.push(value.to_string());
+                    continue;
+                }
+                SizeOp::Symbol(n) => {
+                    let name = symbols.get(n as usize).cloned();
+                    stack.push(name.unwrap_or_else(|| format!("?{n}")));
+                    continue;
+                }
+                SizeOp::Add => "+",
+                SizeOp::Sub => "-",
+                SizeOp::Mul => "*",
+                SizeOp::FloorDiv => "/",
+                SizeOp::Mod => "%",
+                SizeOp::Min => "min",
+                SizeOp::Max => "max",
+            };
+            let (right, left) = (stack.pop(), stack.pop());
+            let [left, right] = [left, right].map(Option::unwrap_or_default);
+            stack.push(match op {
+                SizeOp::Mul => format!("{left}*{right}"),
+                _ => format!("({left} {sign} {right})"),
+            });
+        }
+        stack.pop().unwrap_or_default()
+    }
+
     /// Checks that the expression is well formed and uses only symbols below `symbols`; then
     /// evaluation fails for overflow and division by zero only.
     ///
@@ -174,6 +207,19 @@ mod tests {
         );
         assert_eq!(eval(&[min, Const(-1), Mod], &[]), Ok(0));
         assert_eq!(eval(&[min, Const(3), Mod], &[]), Ok(1));
+    }
+
+    #[test]
+    fn expressions_are_shown_in_infix() {
+        let names = ["batch".to_string()];
+        let text = |ops: &[SizeOp]| Size(ops.to_vec()).text(&names);
+        assert_eq!(text(&[Symbol(0)]), "batch");
+        assert_eq!(
+            text(&[Const(2), Symbol(0), Mul, Const(1), Add]),
+            "(2*batch + 1)"
+        );
+        assert_eq!(text(&[Symbol(0), Symbol(7), Min]), "(batch min ?7)");
+        assert_eq!(text(&[Add]), "( + )");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Derivatives of foreign functions, by their names.
 
 use crate::ops::{FFT_DERIVATIVES, LINALG_DERIVATIVES};
-use crate::tensor::Pull;
+use crate::tensor::{Pull, Push};
 use lazulite_ir::Custom;
 
 /// Both derivatives of a foreign function.
 #[derive(Clone, Copy)]
 pub(crate) struct ForeignRules {
     pub pullback: Pull,
-    pub pushforward: Pull,
+    pub pushforward: Push,
 }
 
 /// Derivatives of library functions, by names without scalar types, by subject.

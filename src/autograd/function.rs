@@ -1,6 +1,7 @@
 //! Functions with a backward of their own.
 
 use super::mode::{grad_enabled, no_grad};
+use super::saved::{SavedHooks, saved_hooks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{
@@ -78,6 +79,8 @@ pub(crate) struct Function {
     inputs: usize,
     needed: Vec<bool>,
     results: Vec<Arc<TensorType>>,
+    /// How saved tensors are kept.
+    hooks: Option<SavedHooks>,
 }
 
 impl std::fmt::Debug for Function {
@@ -127,12 +130,18 @@ fn apply(
     for result in &results {
         types.push(result.node()?.ty.clone());
     }
+    let hooks = saved_hooks();
+    if let Some(hooks) = &hooks {
+        let packed = no_grad(|| context.saved.iter().map(|t| (hooks.pack)(t)).collect());
+        context.saved = packed;
+    }
     let shared = Arc::new(Function {
         function,
         identity,
         inputs: inputs.len(),
         needed,
         results: types,
+        hooks,
     });
     let mut rest = Operands::new();
     for tensor in owned.iter().chain(&context.saved) {
@@ -180,10 +189,7 @@ impl Function {
             *own = cotangent.clone();
         }
         let (inputs, saved) = operands[1..].split_at(self.inputs);
-        let context = Context {
-            saved: saved.to_vec(),
-            needed: self.needed.clone(),
-        };
+        let context = self.context(saved.iter().cloned());
         let mut found = vec![None];
         found.extend(self.function.backward(&context, &all)?);
         if found.len() != self.inputs + 1 {
@@ -203,6 +209,18 @@ impl Function {
             });
         }
         Ok(cotangents)
+    }
+
+    /// What the backward is given, from the tensors as they were kept.
+    fn context(&self, kept: impl Iterator<Item = Tensor>) -> Context {
+        let saved = match &self.hooks {
+            Some(hooks) => kept.map(|t| (hooks.unpack)(&t)).collect(),
+            None => kept.collect(),
+        };
+        Context {
+            saved,
+            needed: self.needed.clone(),
+        }
     }
 
     #[track_caller]
@@ -242,10 +260,7 @@ impl Function {
             let result = outer.iter().find(|(value, _)| Arc::ptr_eq(value, node));
             Tensor(Ok(result.map_or(node, |(_, result)| result).clone()))
         });
-        let context = Context {
-            saved: saved.collect(),
-            needed: self.needed.clone(),
-        };
+        let context = self.context(saved);
         let found = self.function.backward(&context, &all)?;
         if found.len() != self.inputs {
             return Err(self.miscounted(found.len()));

@@ -14,6 +14,7 @@ mod gradient;
 mod leaf;
 mod mode;
 mod reach;
+mod saved;
 mod tape;
 
 pub use backward::Gradients;
@@ -31,4 +32,5 @@ pub use leaf::HookHandle;
 pub(crate) use leaf::Leaf;
 pub(crate) use mode::grad_enabled;
 pub use mode::{enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
+pub use saved::saved_tensors_hooks;
 pub use tape::GradientTape;

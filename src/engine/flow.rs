@@ -6,7 +6,7 @@
 //! behind each tensor that somebody wants the gradient of (`wrt`). All of them dissolve when calls are
 //! inlined.
 
-use super::build::{BuildError, Builder};
+use super::build::{BuildError, Builder, zeros};
 use super::rules::{DETACH, FacadeRules, remember, remember_function};
 use super::trace::{Link, Trace, TraceNode};
 use crate::autograd::{Function, GradientSpec};
@@ -208,7 +208,16 @@ impl Builder<'_> {
             rename(computed);
             rename(value);
         }
-        Ok(extended.gradients)
+        let mut gradients = extended.gradients;
+        for (gradient, &position) in gradients.iter_mut().zip(&parts.wrt) {
+            // What was recorded leads there, but only by derivatives that are zero everywhere, as
+            // from the gradient of a linear function to its argument.
+            if gradient.is_none() {
+                let ty = self.graph.tensor_type(self.ids[position as usize]).clone();
+                *gradient = Some(zeros(&mut self.graph, &ty)?);
+            }
+        }
+        Ok(gradients)
     }
 
     /// Keeps the results of a node with several; the node itself is the first of them.
@@ -229,8 +238,8 @@ impl Builder<'_> {
             return Ok(None);
         };
         let Some(Some(id)) = results.get(index as usize).copied() else {
-            let message = "no differentiable path leads from the result to this tensor";
-            let error = Error::new(ErrorKind::Gradient, "grad", message).at(listed.node.place);
+            let error = Error::new(ErrorKind::Internal, "grad", "a result is missing");
+            let error = error.at(listed.node.place);
             return Err(BuildError::Told(error));
         };
         // A gradient that was asked for without further gradients in mind is a constant.

@@ -19,8 +19,8 @@ pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build};
-pub(crate) use options::interpreting;
 pub use options::{Options, options, set_options};
+pub(crate) use options::{interpreting, pool};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
@@ -309,7 +309,8 @@ pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) ->
     }
 }
 
-fn run_error(error: RunError) -> Error {
+/// The error of a run as the facade's.
+pub(crate) fn run_error(error: RunError) -> Error {
     let new = |kind, message: String| Error::new(kind, "realize", message);
     match error {
         // A division by zero has no bound.

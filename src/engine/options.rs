@@ -40,7 +40,7 @@ impl Options {
         options
     }
 
-    pub(super) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
+    pub(crate) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
         lazulite_codegen::CodegenOptions::default()
     }
 }
@@ -92,7 +92,7 @@ pub(super) fn optimising() -> bool {
 }
 
 /// The threads that run kernels.
-pub(super) fn pool() -> Arc<Pool> {
+pub(crate) fn pool() -> Arc<Pool> {
     let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
     current.pool.clone()
 }

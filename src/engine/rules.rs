@@ -6,7 +6,7 @@ use super::body::Body;
 use super::recompute;
 use crate::autograd::{Function, foreign_rules};
 use crate::error::Result;
-use crate::tensor::{Applied, Composite, Derivative, Pull, Tensor, differentiable};
+use crate::tensor::{Applied, Composite, Derivative, Pull, Push, Tensor, differentiable};
 use lazulite_ir::{Custom, Graph, Op, TensorType};
 use lazulite_passes::autodiff::{Rule, Rules};
 use rustc_hash::FxHashMap;
@@ -19,6 +19,7 @@ pub(super) const DETACH: &str = "detach";
 #[derive(Clone)]
 struct Registered {
     pull: Pull,
+    push: Option<Push>,
     attributes: Arc<[i64]>,
     operands: usize,
 }
@@ -61,17 +62,28 @@ pub(super) fn remember(composite: &Composite) -> Arc<str> {
         [] => composite.name.into(),
         _ => format!("{}({})", composite.name, settings.join(", ")).into(),
     };
-    if let Derivative::Pullback(pull) = composite.derivative {
+    let own = match composite.derivative {
+        Derivative::Definition => None,
+        Derivative::Pullback(pull) => Some((pull, None)),
+        Derivative::Both(pull, push) => Some((pull, Some(push))),
+    };
+    if let Some((pull, push)) = own {
         let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
         registered
             .entry(name.clone())
             .or_insert_with(|| Registered {
                 pull,
+                push,
                 attributes: composite.attributes.as_slice().into(),
                 operands: composite.operands as usize,
             });
     }
     name
+}
+
+fn registered(name: &str) -> Option<Registered> {
+    let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    registered.get(name).cloned()
 }
 
 /// The derivatives that this crate knows.
@@ -95,18 +107,13 @@ impl Rules for FacadeRules {
                     function.pull_alone(index, operands, &flow[0])
                 })
             }
-            Op::Call { name, .. } => {
-                let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = registered.get(name).cloned();
-                drop(registered);
-                match found {
-                    Some(rule) => {
-                        let own = rule.operands;
-                        pull_graph(operands, results, own, &rule.attributes, rule.pull)
-                    }
-                    None => Rule::Definition,
+            Op::Call { name, .. } => match registered(name) {
+                Some(rule) => {
+                    let own = rule.operands;
+                    pull_graph(operands, results, own, &rule.attributes, rule.pull)
                 }
-            }
+                None => Rule::Definition,
+            },
             Op::Custom { target, .. } => match foreign_rules(target) {
                 Some(rules) => pull_graph(operands, results, operands.len(), &[], rules.pullback),
                 None => refuse(target),
@@ -124,17 +131,18 @@ impl Rules for FacadeRules {
             Op::Call { name, .. } if function_called(name).is_some() => {
                 Rule::Refused("a custom function has a backward, and nothing for this mode".into())
             }
+            Op::Call { name, .. } => match registered(name) {
+                Some(Registered {
+                    push: Some(push),
+                    attributes,
+                    operands: own,
+                    ..
+                }) => push_graph(operands, results, own, &attributes, push),
+                _ => Rule::Definition,
+            },
             Op::Custom { target, .. } => match foreign_rules(target) {
                 Some(rules) => {
-                    let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
-                    rule(operands, results, moving, |operands, results, flow| {
-                        (rules.pushforward)(&Applied {
-                            attributes: &[],
-                            operands,
-                            results,
-                            flow,
-                        })
-                    })
+                    push_graph(operands, results, operands.len(), &[], rules.pushforward)
                 }
                 None => refuse(target),
             },
@@ -175,6 +183,28 @@ fn pull_graph(
                 .map(Tensor::zeros_like),
         );
         Ok(cotangents)
+    })
+}
+
+/// The tangents of the results as `push` makes them of those of the first `own` operands; the others
+/// are numbers, which do not move.
+fn push_graph(
+    operands: &[TensorType],
+    results: &[TensorType],
+    own: usize,
+    attributes: &[i64],
+    push: Push,
+) -> Rule {
+    let moving = |ty: &&TensorType| differentiable(ty.dtype);
+    let count = operands[..own].iter().filter(moving).count();
+    let moving = operands.iter().filter(moving);
+    rule(operands, results, moving, |operands, results, flow| {
+        push(&Applied {
+            attributes,
+            operands: &operands[..own],
+            results,
+            flow: &flow[..count],
+        })
     })
 }
 

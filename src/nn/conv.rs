@@ -7,25 +7,31 @@ use crate::location::Scope;
 use crate::ops::ConvOptions;
 use crate::tensor::Tensor;
 
-/// A convolution over `AXES` axes of `[batch, channels, places...]`.
+/// A convolution over `AXES` axes of `[batch, channels, places...]`, or the transpose of one.
 #[derive(Clone, Debug)]
-pub struct ConvNd<const AXES: usize> {
-    /// `[outputs, inputs / groups, places...]`.
+pub struct ConvNd<const AXES: usize, const TRANSPOSED: bool> {
+    /// `[outputs, inputs / groups, places...]`; transposed, `[inputs, outputs / groups, places...]`.
     pub weight: Param,
     /// `[outputs]`.
     pub bias: Option<Param>,
-    /// Stride, padding, dilation, groups.
+    /// Stride, padding, dilation, groups; for transposed ones output padding.
     pub options: ConvOptions,
 }
 
 /// Over one axis.
-pub type Conv1d = ConvNd<1>;
+pub type Conv1d = ConvNd<1, false>;
 /// Over two axes.
-pub type Conv2d = ConvNd<2>;
+pub type Conv2d = ConvNd<2, false>;
 /// Over three axes.
-pub type Conv3d = ConvNd<3>;
+pub type Conv3d = ConvNd<3, false>;
+/// The transpose of one over one axis.
+pub type ConvTranspose1d = ConvNd<1, true>;
+/// The transpose of one over two axes.
+pub type ConvTranspose2d = ConvNd<2, true>;
+/// The transpose of one over three axes.
+pub type ConvTranspose3d = ConvNd<3, true>;
 
-impl<const AXES: usize> ConvNd<AXES> {
+impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
     /// With a window of the same size along all axes, and a bias; PyTorch's initial values.
     #[track_caller]
     pub fn new(inputs: usize, outputs: usize, window: usize) -> Self {
@@ -40,7 +46,11 @@ impl<const AXES: usize> ConvNd<AXES> {
         window: [usize; AXES],
         options: ConvOptions,
     ) -> Self {
-        let mut dims = vec![outputs, inputs / options.groups.max(1)];
+        let groups = options.groups.max(1);
+        let mut dims = match TRANSPOSED {
+            true => vec![inputs, outputs / groups],
+            false => vec![outputs, inputs / groups],
+        };
         dims.extend(window);
         let fan = dims[1..].iter().product();
         ConvNd {
@@ -56,76 +66,23 @@ impl<const AXES: usize> ConvNd<AXES> {
     }
 }
 
-impl<const AXES: usize> Module for ConvNd<AXES> {
+impl<const AXES: usize, const TRANSPOSED: bool> Module for ConvNd<AXES, TRANSPOSED> {
     fn visit(&self, visitor: &mut Visitor<'_>) {
         visitor.part("weight", &self.weight);
         visitor.part("bias", &self.bias);
     }
 }
 
-impl<const AXES: usize> Layer for ConvNd<AXES> {
+impl<const AXES: usize, const TRANSPOSED: bool> Layer for ConvNd<AXES, TRANSPOSED> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("Conv"));
         let bias = self.bias.as_ref().map(Param::get);
-        x.conv(&self.weight.get(), bias.as_ref(), &self.options)
-    }
-}
-
-/// The transpose of a convolution over `AXES` axes.
-#[derive(Clone, Debug)]
-pub struct ConvTransposeNd<const AXES: usize> {
-    /// `[inputs, outputs / groups, places...]`.
-    pub weight: Param,
-    /// `[outputs]`.
-    pub bias: Option<Param>,
-    /// Stride, padding, dilation, groups, output padding.
-    pub options: ConvOptions,
-}
-
-/// Over one axis.
-pub type ConvTranspose1d = ConvTransposeNd<1>;
-/// Over two axes.
-pub type ConvTranspose2d = ConvTransposeNd<2>;
-
-impl<const AXES: usize> ConvTransposeNd<AXES> {
-    /// With a window of the same size along all axes, and a bias; PyTorch's initial values.
-    #[track_caller]
-    pub fn new(inputs: usize, outputs: usize, window: usize) -> Self {
-        Self::with(inputs, outputs, [window; AXES], ConvOptions::default())
-    }
-
-    /// With options.
-    #[track_caller]
-    pub fn with(
-        inputs: usize,
-        outputs: usize,
-        window: [usize; AXES],
-        options: ConvOptions,
-    ) -> Self {
-        let mut dims = vec![inputs, outputs / options.groups.max(1)];
-        dims.extend(window);
-        let fan = dims[1..].iter().product();
-        ConvTransposeNd {
-            weight: init::by_fan(&dims, fan),
-            bias: Some(init::by_fan(&[outputs], fan)),
-            options,
+        if TRANSPOSED {
+            let _scope = Scope::open(self.weight.owner("ConvTranspose"));
+            x.conv_transpose(&self.weight.get(), bias.as_ref(), &self.options)
+        } else {
+            let _scope = Scope::open(self.weight.owner("Conv"));
+            x.conv(&self.weight.get(), bias.as_ref(), &self.options)
         }
-    }
-}
-
-impl<const AXES: usize> Module for ConvTransposeNd<AXES> {
-    fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.part("weight", &self.weight);
-        visitor.part("bias", &self.bias);
-    }
-}
-
-impl<const AXES: usize> Layer for ConvTransposeNd<AXES> {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("ConvTranspose"));
-        let bias = self.bias.as_ref().map(Param::get);
-        x.conv_transpose(&self.weight.get(), bias.as_ref(), &self.options)
     }
 }

@@ -38,7 +38,7 @@ mod recurrent;
 pub use activation::{Dropout, Flatten, Gelu, Identity, Relu, Sigmoid, Silu, Softmax, Tanh};
 pub use attention::MultiheadAttention;
 pub use container::Sequential;
-pub use conv::{Conv1d, Conv2d, Conv3d, ConvNd, ConvTranspose1d, ConvTranspose2d, ConvTransposeNd};
+pub use conv::{Conv1d, Conv2d, Conv3d, ConvNd, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 pub use lazulite_macros::Module;
 pub use linear::{Embedding, Linear};
 pub use module::{Layer, Module, StateDict, Visitor};

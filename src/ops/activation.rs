@@ -12,14 +12,18 @@ impl Tensor {
     /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
     #[track_caller]
     pub fn celu(&self, alpha: f64) -> Tensor {
-        let below = self.div(alpha).expm1().mul(alpha);
-        self.gt(0).where_(self, below)
+        let positive = self.gt(0);
+        let below = positive.where_(0, self).div(alpha).expm1().mul(alpha);
+        positive.where_(self, below)
     }
 
     /// x where positive, `alpha (exp(x) - 1)` elsewhere.
     #[track_caller]
     pub fn elu(&self, alpha: f64) -> Tensor {
-        self.gt(0).where_(self, self.expm1().mul(alpha))
+        // What is not chosen must not overflow: its gradient would be NaN.
+        let positive = self.gt(0);
+        let below = positive.where_(0, self).expm1().mul(alpha);
+        positive.where_(self, below)
     }
 
     /// The scaled exponential linear unit.
@@ -70,7 +74,7 @@ impl Tensor {
     /// `clamp(x + 3, 0, 6) / 6`.
     #[track_caller]
     pub fn hardsigmoid(&self) -> Tensor {
-        self.add(3).clamp(0, 6).div(6)
+        self.add(3).hardtanh(0, 6).div(6)
     }
 
     /// `x * hardsigmoid(x)`.
@@ -92,7 +96,10 @@ impl Tensor {
                 let message = format!("the bounds {low:?} and {high:?} are in the wrong order");
                 return Err(bad_argument("hardtanh", message));
             }
-            Ok(self.clamp(self.full_like(low), self.full_like(high)))
+            // Flat at the bounds, too.
+            let (low, high) = (self.full_like(low), self.full_like(high));
+            let inside = self.gt(&low).bitwise_and(self.lt(&high));
+            Ok(inside.where_(self, self.clamp(low, high).detach()))
         })
     }
 
@@ -177,8 +184,9 @@ impl Tensor {
     #[track_caller]
     pub fn softplus(&self, beta: f64, threshold: f64) -> Tensor {
         let scaled = self.mul(beta);
-        let smooth = scaled.exp().log1p().div(beta);
-        scaled.gt(threshold).where_(self, smooth)
+        let above = scaled.gt(threshold);
+        let smooth = above.where_(0, scaled).exp().log1p().div(beta);
+        above.where_(self, smooth)
     }
 
     /// `x / (1 + |x|)`.

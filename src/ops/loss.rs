@@ -1,6 +1,7 @@
 //! Loss functions, as in torch.nn.functional.
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
+use crate::control::scan;
 use crate::error::Result;
 use crate::tensor::{Derivative, Tensor, composite};
 use lazulite_ir::DType;
@@ -637,7 +638,7 @@ impl Tensor {
             };
             let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
             let fits = lengths && targets.rank()? == 2 && targets.dims()?[0] == batch;
-            if !fits || input_lengths.iter().any(|l| *l > time) {
+            if !fits || time == 0 || input_lengths.iter().any(|l| *l > time) {
                 let error = bad_shape(
                     "ctc_loss",
                     "lengths and targets are given for each sequence",
@@ -722,7 +723,8 @@ fn ctc_losses(
     // A label may be reached over the blank from another label, not from itself.
     let skipped = labels.pad([(0, 0), (2, -2)], blank);
     let may_skip = labels.ne(blank).bitwise_and(labels.ne(skipped));
-    let emitted = |t: usize| log.select(0, t as i64).gather(1, &labels);
+    let time = log.dims()?[0];
+    let emitted = log.gather(2, &labels.unsqueeze(0).expand([time, batch, states]));
     let start = Tensor::iota(states)
         .lt(2)
         .where_(0.0, never)
@@ -732,16 +734,27 @@ fn ctc_losses(
         Tensor::from_vec(values, [batch, 1])
     };
     let (inputs, ends) = (lengths(input_lengths), lengths(target_lengths).mul(2));
-    let mut alpha = emitted(0).add(start);
-    for t in 1..log.dims()?[0] {
+    let times = Tensor::iota(time);
+    let first = emitted.select(0, 0).add(start);
+    let behind = [&emitted, &times].map(|t| t.narrow(0, 1, time - 1));
+    let step = |alpha: &[Tensor], at: &[Tensor]| {
+        let (alpha, emitted, t) = (&alpha[0], &at[0], &at[1]);
         let one = alpha.pad([(0, 0), (1, -1)], never);
         let two = may_skip.where_(alpha.pad([(0, 0), (2, -2)], never), never);
-        let next = alpha.logaddexp(one).logaddexp(two).add(emitted(t));
-        alpha = inputs.gt(t).where_(next, alpha);
-    }
+        let next = alpha.logaddexp(one).logaddexp(two).add(emitted);
+        (vec![inputs.gt(t).where_(next, alpha)], vec![])
+    };
+    let alpha = match time {
+        1 => first,
+        _ => scan(&[&first], &[&behind[0], &behind[1]], step).remove(0),
+    };
     let last = alpha.gather(1, &ends);
     let label = ends
         .gt(0)
         .where_(alpha.gather(1, &ends.sub(1).maximum(0)), never);
-    Ok(last.logaddexp(label).squeeze(1).neg())
+    // Probabilities sum up to 1: with this, which is 0, so do those that the gradient leads to.
+    let sums = times.unsqueeze(1).lt(inputs.squeeze(1));
+    let sums = sums.where_(log.exp().sum(-1), 0).sum(0);
+    let constraint = sums.sub(sums.detach());
+    Ok(constraint.sub(last.logaddexp(label).squeeze(1)))
 }

@@ -37,7 +37,11 @@ float_composites! {
     /// Radians as degrees.
     rad2deg(x) x.mul(180.0 / PI);
     /// `sin(pi x) / (pi x)`, 1 at 0.
-    sinc(x) x.eq(0).where_(1, x.mul(PI).sin().div(x.mul(PI)));
+    sinc(x) {
+        let zero = x.eq(0);
+        let angle = zero.where_(1, x).mul(PI);
+        zero.where_(1, angle.sin().div(angle))
+    };
 }
 
 impl Tensor {
@@ -297,16 +301,18 @@ impl Tensor {
                 .bitwise_and(2 * bias + 3);
             let exponent = field.sub(bias).cast(DType::I32);
             let exponent = small.where_(exponent.sub(shift), exponent);
-            let cleared = bits.bitwise_and(!(i64::from(2 * bias + 3) << mantissa_bits));
-            let mantissa = cleared
-                .bitwise_or(i64::from(bias) << mantissa_bits)
-                .bitcast(self.dtype()?);
             // Zero, infinity and NaN are their own mantissa.
             let special = self.eq(0).bitwise_or(self.isfinite().logical_not());
-            Ok((
-                special.where_(self, mantissa),
-                special.where_(exponent.zeros_like(), exponent),
-            ))
+            let exponent = special.where_(exponent.zeros_like(), exponent);
+            // Exact, and gradients flow; in two steps, since the powers of some exponents overflow.
+            let half = exponent.bitwise_right_shift(1);
+            let (dtype, bits_type) = (self.dtype()?, bits.dtype()?);
+            let divide_by = |x: &Tensor, exponent: &Tensor| {
+                let field = exponent.neg().add(bias + 1).cast(bits_type);
+                x.mul(field.bitwise_left_shift(mantissa_bits).bitcast(dtype))
+            };
+            let mantissa = divide_by(&divide_by(self, &half), &exponent.sub(&half));
+            Ok((mantissa, exponent))
         })
     }
 
@@ -352,13 +358,16 @@ impl Tensor {
     /// At least `low`; NaN stays NaN.
     #[track_caller]
     pub fn clamp_min(&self, low: impl Into<Argument>) -> Tensor {
-        self.maximum(low)
+        // At the bound the gradient is still this tensor's alone.
+        let low = low.into();
+        self.ge(low.clone()).where_(self, self.maximum(low))
     }
 
     /// At most `high`; NaN stays NaN.
     #[track_caller]
     pub fn clamp_max(&self, high: impl Into<Argument>) -> Tensor {
-        self.minimum(high)
+        let high = high.into();
+        self.le(high.clone()).where_(self, self.minimum(high))
     }
 
     /// The sum of this and `alpha` times `other`.

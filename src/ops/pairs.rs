@@ -2,7 +2,7 @@
 
 use super::composite::{attempt, bad_dtype, common, common_floating, tensor_of};
 use crate::error::Result;
-use crate::tensor::{Argument, Number, Tensor, promote};
+use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, promote};
 use lazulite_ir::DType;
 use std::f64::consts::{FRAC_PI_2, LN_2, PI};
 
@@ -53,20 +53,18 @@ impl Tensor {
     pub fn nextafter(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (x, y) = common(self.into(), other.into())?;
-            let bits = x.bits("nextafter")?;
-            // Away from zero the bits count upwards.
-            let outwards = y.gt(&x).bitwise_xor(x.lt(0));
-            let next = outwards
-                .where_(bits.add(1), bits.sub(1))
-                .bitcast(x.dtype()?);
-            let smallest = bits
-                .ones_like()
-                .bitcast(x.dtype()?)
-                .broadcast_with(&y)
-                .copysign(&y);
-            let next = x.eq(0).where_(smallest, next);
-            let next = x.eq(&y).where_(&y, next);
-            Ok(x.isnan().bitwise_or(y.isnan()).where_(f64::NAN, next))
+            let (x, y) = (x.broadcast_with(&y), y.broadcast_with(&x));
+            let (dtype, bits) = (x.dtype()?, x.bits("nextafter")?);
+            let moves = Derivative::Both(pull_nextafter, push_nextafter);
+            Ok(composite("nextafter", &[], moves, &[&x, &y], || {
+                // Away from zero the bits count upwards.
+                let outwards = y.gt(&x).bitwise_xor(x.lt(0));
+                let next = outwards.where_(bits.add(1), bits.sub(1)).bitcast(dtype);
+                let smallest = bits.ones_like().bitcast(dtype).copysign(&y);
+                let next = x.eq(0).where_(smallest, next);
+                let next = x.eq(&y).where_(&y, next);
+                x.isnan().bitwise_or(y.isnan()).where_(f64::NAN, next)
+            }))
         })
     }
 
@@ -86,9 +84,10 @@ impl Tensor {
             let (x, y) = common_floating(self.into(), other.into())?;
             let x_first = x.real().ge(y.real());
             let (high, low) = (x_first.where_(&x, &y), x_first.where_(&y, &x));
-            let sum = low.sub(&high).exp().log1p().add(&high);
             // Equal infinities have no difference.
             let same = x.eq(&y).bitwise_and(x.isinf());
+            let gap = same.where_(0, low.sub(&high));
+            let sum = gap.exp().log1p().add(&high);
             let sum = same.where_(&x, sum);
             match x.is_complex() {
                 true => Ok(sum),
@@ -102,10 +101,13 @@ impl Tensor {
     pub fn logaddexp2(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (x, y) = common_floating(self.into(), other.into())?;
-            let sum = x
-                .maximum(&y)
-                .add(x.sub(&y).abs().neg().exp2().log1p().mul(1.0 / LN_2));
-            Ok(x.eq(&y).bitwise_and(x.isinf()).where_(x, sum))
+            let same = x.eq(&y).bitwise_and(x.isinf());
+            let x_first = x.ge(&y);
+            let (high, low) = (x_first.where_(&x, &y), x_first.where_(&y, &x));
+            let gap = same.where_(0, low.sub(&high));
+            let sum = gap.exp2().log1p().mul(1.0 / LN_2).add(high);
+            let sum = same.where_(&x, sum);
+            Ok(x.isnan().bitwise_or(y.isnan()).where_(x.add(y), sum))
         })
     }
 
@@ -287,8 +289,11 @@ impl Tensor {
 fn x_times(x: Argument, y: Argument, log: fn(&Tensor) -> Tensor) -> Tensor {
     attempt(|| {
         let (x, y) = common_floating(x, y)?;
+        let logarithm = log(&y);
+        // Where the logarithm is finite, the product is 0 by itself and has a slope.
         let zero = x.eq(0).bitwise_and(y.isnan().logical_not());
-        Ok(zero.where_(0, x.mul(log(&y))))
+        let zero = zero.bitwise_and(logarithm.isfinite().logical_not());
+        Ok(zero.where_(0, x.mul(log(&zero.where_(1, y)))))
     })
 }
 
@@ -314,4 +319,16 @@ pub(crate) fn float_power(base: Argument, exponent: Argument) -> Tensor {
         };
         Ok(tensor_of(base, dtype).pow(tensor_of(exponent, dtype)))
     })
+}
+
+/// The distance to the neighbour is a constant: where there is one to go to, the result moves with the
+/// start, else with the goal.
+fn pull_nextafter(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (arrived, g) = (at.operands[0].eq(&at.operands[1]), &at.flow[0]);
+    Ok(vec![arrived.where_(0, g), arrived.where_(g, 0)])
+}
+
+fn push_nextafter(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let arrived = at.operands[0].eq(&at.operands[1]);
+    Ok(vec![arrived.where_(&at.flow[1], &at.flow[0])])
 }

@@ -251,7 +251,7 @@ impl Tensor {
     /// Keeps elements within the bounds; NaN stays NaN.
     #[track_caller]
     pub fn clamp(&self, low: impl Into<Argument>, high: impl Into<Argument>) -> Tensor {
-        self.maximum(low).minimum(high)
+        self.clamp_min(low).clamp_max(high)
     }
 
     /// Where this (a bool tensor) is true the element of `a`, else of `b`; all three broadcast.

@@ -3,7 +3,7 @@
 use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating};
 use super::window::per_axis;
 use crate::error::Result;
-use crate::tensor::{Dim, Number, Tensor};
+use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite};
 use lazulite_ir::DType;
 
 /// Options of pooling with windows of equal size. Lists hold one number per axis, or one for all.
@@ -377,12 +377,21 @@ impl Tensor {
             let flat = |t: &Tensor| t.flatten(first as i64, -1);
             dims.push(Dim::from(count));
             let zeros = Tensor::full_of(dims.clone(), 0, self.dtype()?);
-            let written = zeros.scatter(-1, &flat(indices), &flat(self));
+            let (elements, places) = (flat(self), flat(indices));
+            let pull = Derivative::Pullback(pull_unpool);
+            let written = composite("max_unpool", &[], pull, &[&elements, &places], || {
+                zeros.scatter(-1, &places, &elements)
+            });
             dims.pop();
             dims.extend(sizes.iter().map(|s| Dim::from(*s)));
             Ok(written.reshape(dims))
         })
     }
+}
+
+/// Every element gets what belongs to its place, although only one of several is written there.
+fn pull_unpool(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    Ok(vec![at.flow[0].gather(-1, &at.operands[1])])
 }
 
 /// Windows over the axes from `first` on: counts stay in place, elements come last.

@@ -141,7 +141,8 @@ impl Tensor {
     /// Square root of the variance.
     #[track_caller]
     pub fn std(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
-        self.variance("std", axes, correction.into(), false).sqrt()
+        let variance = self.variance("std", axes, correction.into(), false);
+        flat_at_zero(&variance, Tensor::sqrt)
     }
 
     /// True where any element is not zero.
@@ -465,6 +466,13 @@ impl Tensor {
         hit.where_(index, nowhere)
             .reduce(op, Combine::Min, axis, false)
     }
+}
+
+/// `function`, which is 0 at 0, with a slope of 0 there, where its own is infinite.
+#[track_caller]
+pub(super) fn flat_at_zero(x: &Tensor, function: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    let zero = x.eq(0);
+    zero.where_(0, function(&zero.where_(1, x)))
 }
 
 /// Infinite maxima must not be subtracted from themselves.

@@ -2,6 +2,7 @@
 
 use super::IntoAxes;
 use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
+use super::reduce::flat_at_zero;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor};
 use lazulite_ir::DType;
@@ -66,9 +67,12 @@ impl Tensor {
             } else if p == 1.0 {
                 a.sum(axes)
             } else if p == 2.0 {
-                a.square().sum(axes).sqrt()
-            } else {
+                flat_at_zero(&a.square().sum(axes), Tensor::sqrt)
+            } else if p < 0.0 {
                 a.pow(p).sum(axes).pow(1.0 / p)
+            } else {
+                let powers = flat_at_zero(&a, |a| a.pow(p));
+                flat_at_zero(&powers.sum(axes), |sum| sum.pow(1.0 / p))
             })
         })
     }

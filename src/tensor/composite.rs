@@ -29,10 +29,15 @@ pub(crate) enum Derivative {
     Definition,
     /// In reverse mode this; in forward mode that of the definition.
     Pullback(Pull),
+    /// These, in reverse and in forward mode: the definition is not differentiated at all.
+    Both(Pull, Push),
 }
 
 /// Cotangents of the differentiable operands, in order.
 pub(crate) type Pull = fn(&Applied<'_>) -> Result<Vec<Tensor>>;
+
+/// Tangents of the differentiable results, in order.
+pub(crate) type Push = fn(&Applied<'_>) -> Result<Vec<Tensor>>;
 
 /// A composite or foreign function where its derivative is asked for.
 pub(crate) struct Applied<'a> {

@@ -6,7 +6,7 @@ mod node;
 mod number;
 mod record;
 
-pub(crate) use composite::{Applied, Composite, Derivative, Pull, composite};
+pub(crate) use composite::{Applied, Composite, Derivative, Pull, Push, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
 pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};

@@ -13,13 +13,14 @@ mod tests;
 mod value;
 
 use crate::backend::{Caps, MachineCode, PoolReference, VectorBackend};
-use crate::{CodegenError, vector};
+use crate::{CodegenError, Level, vector};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{AbiParam, Signature, UserFuncName, types};
 use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
+use lazulite_runtime::require_baseline;
 use std::cell::RefCell;
 
 /// The Cranelift backend for one set of processor features.
@@ -35,19 +36,14 @@ thread_local! {
 }
 
 impl CraneliftBackend {
-    /// A backend that uses all that this processor has.
-    pub fn native() -> Result<CraneliftBackend, CodegenError> {
-        CraneliftBackend::build(true)
-    }
-
-    /// A backend that uses the features of x86-64-v2 alone: what every processor since 2009 has.
-    pub fn baseline() -> Result<CraneliftBackend, CodegenError> {
-        CraneliftBackend::build(false)
-    }
-
-    fn build(native: bool) -> Result<CraneliftBackend, CodegenError> {
-        let isa = isa(native)?;
-        let fma = native && has_fma();
+    /// A backend that uses the instructions of `level`, which this processor need not have.
+    pub fn new(level: Level) -> Result<CraneliftBackend, CodegenError> {
+        let isa = isa(level)?;
+        let fma = match level {
+            Level::Native => has_fma(),
+            Level::Baseline => false,
+            Level::Avx2 | Level::Avx512 => true,
+        };
         Ok(CraneliftBackend {
             isa,
             caps: Caps {
@@ -74,11 +70,29 @@ fn has_fma() -> bool {
     return cfg!(target_arch = "aarch64");
 }
 
-/// Cranelift's description of this machine, with all its features or the baseline's.
+/// What Cranelift may use beyond x86-64 at each level, by its own names.
+const BASELINE: [&str; 5] = [
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+];
+const AVX2: [&str; 6] = [
+    "has_avx",
+    "has_avx2",
+    "has_fma",
+    "has_bmi1",
+    "has_bmi2",
+    "has_lzcnt",
+];
+const AVX512: [&str; 3] = ["has_avx512f", "has_avx512dq", "has_avx512vl"];
+
+/// Cranelift's description of a machine with all features of this one, or those of a level.
 ///
 /// Without `is_pic` a reference to something near is relative to the instruction; that is position
 /// independent as long as the pool moves with the code. With it, it would go through a table.
-pub(crate) fn isa(native: bool) -> Result<OwnedTargetIsa, CodegenError> {
+fn isa(level: Level) -> Result<OwnedTargetIsa, CodegenError> {
     let backend = |e: &dyn std::fmt::Display| CodegenError::Backend(e.to_string());
     let mut flags = settings::builder();
     for (name, value) in [
@@ -100,36 +114,22 @@ pub(crate) fn isa(native: bool) -> Result<OwnedTargetIsa, CodegenError> {
     ] {
         flags.set(name, value).map_err(|e| backend(&e))?;
     }
-    let mut builder = cranelift_native::builder_with_options(native)
+    let mut builder = cranelift_native::builder_with_options(level == Level::Native)
         .map_err(|e| CodegenError::Processor(e.to_string()))?;
     if cfg!(target_arch = "x86_64") {
-        require_baseline()?;
-        for feature in [
-            "has_sse3",
-            "has_ssse3",
-            "has_sse41",
-            "has_sse42",
-            "has_popcnt",
-        ] {
+        require_baseline().map_err(|e| CodegenError::Processor(e.to_string()))?;
+        let more: [&[&str]; 2] = match level {
+            Level::Native | Level::Baseline => [&[], &[]],
+            Level::Avx2 => [&AVX2, &[]],
+            Level::Avx512 => [&AVX2, &AVX512],
+        };
+        for feature in BASELINE.iter().chain(more[0]).chain(more[1]) {
             builder.enable(feature).map_err(|e| backend(&e))?;
         }
     }
     builder
         .finish(settings::Flags::new(flags))
         .map_err(|e| backend(&e))
-}
-
-/// Generated code relies on x86-64-v2.
-fn require_baseline() -> Result<(), CodegenError> {
-    #[cfg(target_arch = "x86_64")]
-    if !std::arch::is_x86_feature_detected!("sse4.2")
-        || !std::arch::is_x86_feature_detected!("popcnt")
-    {
-        return Err(CodegenError::Processor(
-            "x86-64-v2 (SSE 4.2) is the least that generated code runs on".into(),
-        ));
-    }
-    Ok(())
 }
 
 /// The CLIF signature of [`lazulite_runtime::KernelFn`].

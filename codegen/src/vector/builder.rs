@@ -267,24 +267,10 @@ impl Builder {
     }
 
     fn scalar_operand_depth(&self, op: ScalarOp) -> u32 {
-        let scalar = |s: Scalar| self.scalars[s.0 as usize].0;
-        match op {
-            ScalarOp::Const(_)
-            | ScalarOp::Buffer(_)
-            | ScalarOp::Size(_)
-            | ScalarOp::From(_)
-            | ScalarOp::To(_)
-            | ScalarOp::Pool(_) => 0,
-            ScalarOp::Add(a, b)
-            | ScalarOp::Sub(a, b)
-            | ScalarOp::Mul(a, b)
-            | ScalarOp::FloorDiv(a, b)
-            | ScalarOp::Mod(a, b)
-            | ScalarOp::Min(a, b)
-            | ScalarOp::Max(a, b)
-            | ScalarOp::Less(a, b) => scalar(a).max(scalar(b)),
-            ScalarOp::Lane(r) => self.regs[r.0 as usize].0,
-        }
+        let scalars = op.operands().into_iter().flatten();
+        let scalars = scalars.map(|s| self.scalars[s.0 as usize].0);
+        let register = op.register().map(|r| self.regs[r.0 as usize].0);
+        scalars.chain(register).max().unwrap_or(0)
     }
 
     // Blocks.

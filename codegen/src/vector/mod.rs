@@ -372,3 +372,34 @@ pub enum ScalarOp {
     /// Lane 0 of a one-lane I64 register.
     Lane(Reg),
 }
+
+impl ScalarOp {
+    /// The two scalars that arithmetic takes; `None` for what takes none.
+    pub fn operands(self) -> Option<[Scalar; 2]> {
+        match self {
+            ScalarOp::Add(a, b)
+            | ScalarOp::Sub(a, b)
+            | ScalarOp::Mul(a, b)
+            | ScalarOp::FloorDiv(a, b)
+            | ScalarOp::Mod(a, b)
+            | ScalarOp::Min(a, b)
+            | ScalarOp::Max(a, b)
+            | ScalarOp::Less(a, b) => Some([a, b]),
+            ScalarOp::Const(_)
+            | ScalarOp::Buffer(_)
+            | ScalarOp::Size(_)
+            | ScalarOp::From(_)
+            | ScalarOp::To(_)
+            | ScalarOp::Pool(_)
+            | ScalarOp::Lane(_) => None,
+        }
+    }
+
+    /// The register that it looks into, if it does.
+    pub fn register(self) -> Option<Reg> {
+        match self {
+            ScalarOp::Lane(reg) => Some(reg),
+            _ => None,
+        }
+    }
+}

@@ -362,30 +362,18 @@ impl<'a> Scope<'a> {
     }
 
     fn scalar_op(&self, op: ScalarOp) -> Check {
-        match op {
-            ScalarOp::Const(_)
-            | ScalarOp::Buffer(_)
-            | ScalarOp::Size(_)
-            | ScalarOp::From(_)
-            | ScalarOp::To(_) => Ok(()),
-            ScalarOp::Pool(offset) => {
-                let len = self.function.pool.len();
-                ensure((offset as usize) < len, || {
-                    format!("byte {offset} of a pool of {len}")
-                })
-            }
-            ScalarOp::Add(a, b)
-            | ScalarOp::Sub(a, b)
-            | ScalarOp::Mul(a, b)
-            | ScalarOp::FloorDiv(a, b)
-            | ScalarOp::Mod(a, b)
-            | ScalarOp::Min(a, b)
-            | ScalarOp::Max(a, b)
-            | ScalarOp::Less(a, b) => {
-                self.scalar(a)?;
-                self.scalar(b)
-            }
-            ScalarOp::Lane(reg) => self.expect(reg, (Class::I64, 1)),
+        for scalar in op.operands().into_iter().flatten() {
+            self.scalar(scalar)?;
         }
+        if let Some(reg) = op.register() {
+            self.expect(reg, (Class::I64, 1))?;
+        }
+        if let ScalarOp::Pool(offset) = op {
+            let len = self.function.pool.len();
+            ensure((offset as usize) < len, || {
+                format!("byte {offset} of a pool of {len}")
+            })?;
+        }
+        Ok(())
     }
 }

@@ -255,12 +255,12 @@ fn to(a: &Bound) -> Outcome {
     };
     // Device, type and tensor come in any order.
     let target = targets.iter().find_map(|v| match v {
-        Value::DType(dtype) => Some(*dtype),
-        Value::Array(other) => Some(other.dtype),
+        Value::DType(dtype) => Some(Ok(*dtype)),
+        Value::Tensor(other) => Some(other.dtype()),
         _ => None,
     });
     match target {
-        Some(dtype) => a.input()?.cast(dtype).done(),
+        Some(dtype) => a.input()?.cast(dtype?).done(),
         None => a.input()?.done(),
     }
 }

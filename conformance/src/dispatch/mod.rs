@@ -27,6 +27,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The parameters, if the documented signature lacks some.
     parameters: Option<&'static str>,
+    /// Why gradients differ from PyTorch's on purpose, if they do: then they are not checked.
+    pub gradients_differ: Option<&'static str>,
     /// Makes the call.
     pub call: fn(&Bound) -> Outcome,
 }
@@ -39,6 +41,14 @@ impl Entry {
             None => Signature::parse(&suite.signature, suite.call.starts_with("args[0].")),
         }
     }
+
+    /// The entry of an operator whose gradients differ from PyTorch's for this reason.
+    const fn but_gradients(self, reason: &'static str) -> Entry {
+        Entry {
+            gradients_differ: Some(reason),
+            ..self
+        }
+    }
 }
 
 /// An operator with the parameters that PyTorch documents.
@@ -46,6 +56,7 @@ const fn op(name: &'static str, call: fn(&Bound) -> Outcome) -> Entry {
     Entry {
         name,
         parameters: None,
+        gradients_differ: None,
         call,
     }
 }
@@ -55,6 +66,7 @@ const fn with(name: &'static str, parameters: &'static str, call: fn(&Bound) -> 
     Entry {
         name,
         parameters: Some(parameters),
+        gradients_differ: None,
         call,
     }
 }

@@ -26,7 +26,10 @@ pub(super) const TABLE: &[Entry] = &[
         a.input()?
             .as_strided_scatter(&a.tensor("src")?, &dims, &strides, offset(a)?)
             .done()
-    }),
+    })
+    .but_gradients(
+        "elements that are overwritten get none, and all others theirs; PyTorch has it the other way round",
+    ),
     op("atleast_1d", |a| each(a, Tensor::atleast_1d)),
     op("atleast_2d", |a| each(a, Tensor::atleast_2d)),
     op("atleast_3d", |a| each(a, Tensor::atleast_3d)),

@@ -354,7 +354,7 @@ fn step(value: &Value) -> Result<Spacing, Refusal> {
 fn histogramdd(a: &Bound) -> Outcome {
     let (x, weights, density) = (a.input()?, a.opt_tensor("weight")?, a.flag("density")?);
     let edges: Vec<Tensor> = match a.value("bins")? {
-        Value::List(items) if items.iter().all(|v| matches!(v, Value::Array(_))) => {
+        Value::List(items) if items.iter().all(|v| matches!(v, Value::Tensor(_))) => {
             a.tensors("bins")?
         }
         _ => {

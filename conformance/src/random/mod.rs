@@ -10,6 +10,7 @@ use crate::report::{CaseReport, OpReport, Report, Verdict};
 use lazulite::{DType, Result, Tensor, manual_seed};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Instant;
 
 /// What a check finds wrong.
 type Checked = Result<(), String>;
@@ -39,12 +40,16 @@ pub fn run(folder: &Path, filter: Option<&str>) -> Result<Report, CorpusError> {
     for line in lines {
         let name = line.split([' ', ',']).next().unwrap_or(line);
         if filter.is_none_or(|f| name.contains(f)) {
+            let start = Instant::now();
             let cases = match ops::ALL.iter().find(|op| op.name == name) {
                 Some(op) => cases(op),
                 None => vec![case("all", || None)],
             };
-            let name = name.to_string();
-            ops.push(OpReport { name, cases });
+            ops.push(OpReport {
+                name: name.into(),
+                cases,
+                time: start.elapsed(),
+            });
         }
     }
     let kind = "random".into();

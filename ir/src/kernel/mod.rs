@@ -54,6 +54,41 @@ pub struct Kernel {
     pub stages: Vec<Stage>,
 }
 
+impl Kernel {
+    /// Calls `visit` for every size in the kernel, always in the same order.
+    pub fn visit_dims(&self, visit: &mut dyn FnMut(&Dim)) {
+        self.outer.iter().for_each(&mut *visit);
+        self.locals.iter().for_each(|l| visit(&l.len));
+        for stage in &self.stages {
+            stage.ranges.iter().for_each(&mut *visit);
+            for inst in &stage.insts {
+                if let Some(index) = inst.op.index() {
+                    index.visit_dims(visit);
+                }
+                match &inst.op {
+                    InstOp::InRange { lo, hi, .. } => {
+                        visit(lo);
+                        visit(hi);
+                    }
+                    InstOp::CheckIndex { bound, .. } => visit(bound),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Whether running it may record a fault.
+    pub fn can_fault(&self) -> bool {
+        let mut insts = self.stages.iter().flat_map(|s| &s.insts);
+        insts.any(|i| {
+            matches!(
+                i.op,
+                InstOp::CheckIndex { .. } | InstOp::CheckDivisor { .. }
+            )
+        })
+    }
+}
+
 /// A buffer parameter. Elements are addressed by a linear index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct BufferDecl {

@@ -55,7 +55,7 @@ impl Verifier {
         depth: u32,
     ) -> bool {
         let mut sound = true;
-        for (attribute, region) in regions(&node.op) {
+        for (attribute, region) in node.op.regions() {
             if depth == MAX_DEPTH {
                 let message = format!("graphs nest deeper than {MAX_DEPTH} levels");
                 checker.report.add(Place::Node(id), message);
@@ -67,15 +67,6 @@ impl Verifier {
             }
         }
         sound
-    }
-}
-
-fn regions(op: &Op) -> Vec<(&'static str, &Arc<Graph>)> {
-    match op {
-        Op::Call { body, .. } | Op::Loop { body, .. } => vec![("body", body)],
-        Op::If { then, other } => vec![("then", then), ("other", other)],
-        Op::While { cond, body, .. } => vec![("cond", cond), ("body", body)],
-        _ => Vec::new(),
     }
 }
 

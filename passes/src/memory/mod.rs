@@ -13,11 +13,13 @@
 
 mod alias;
 mod donate;
+mod hoist;
 mod in_place;
 mod lifetimes;
 
 use crate::PassError;
 use alias::Storage;
+pub use hoist::{Hoisted, Split, hoist};
 use lazulite_ir::{BufferId, KernelCall, Place, Plan, Step};
 use lifetimes::Lifetimes;
 
@@ -51,12 +53,7 @@ fn check(plan: &Plan) -> Result<(), PassError> {
     let known = |id: BufferId| (id.0 as usize) < plan.buffers.len();
     let mut problem = None;
     lifetimes::visit(&plan.steps, &mut |position, step| {
-        let calls = match step {
-            Step::Kernel(call) => Some(call),
-            Step::Contract(contract) => contract.epilogue.as_ref(),
-            _ => None,
-        };
-        let fits = calls.is_none_or(|call| {
+        let fits = step.kernel_call().is_none_or(|call| {
             let kernel = plan.kernels.get(call.kernel as usize);
             kernel.is_some_and(|k| k.buffers.len() == call.args.len())
         });

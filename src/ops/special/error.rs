@@ -2,7 +2,8 @@
 
 use super::coefficients::ERFCX;
 use super::{in_double, series};
-use crate::tensor::Tensor;
+use crate::error::Result;
+use crate::tensor::{Applied, Derivative, Tensor, composite};
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI, SQRT_2};
 
 impl Tensor {
@@ -25,11 +26,15 @@ impl Tensor {
     /// The inverse of [`Tensor::erf`]: infinite at -1 and 1, NaN beyond.
     #[track_caller]
     pub fn erfinv(&self) -> Tensor {
-        in_double("erfinv", self, |y| {
-            let rest = y.abs().neg().add(1);
-            let x = inverse(&y.abs(), &rest).copysign(y);
-            let x = rest.eq(0).where_(y.mul(f64::INFINITY), x);
-            rest.lt(0).bitwise_or(y.isnan()).where_(f64::NAN, x)
+        let slope = Derivative::Both(slope_of_erfinv, slope_of_erfinv);
+        let y = self.to_floating();
+        composite("erfinv", &[], slope, &[&y], || {
+            in_double("erfinv", &y, |y| {
+                let rest = y.abs().neg().add(1);
+                let x = inverse(&y.abs(), &rest).copysign(y);
+                let x = rest.eq(0).where_(y.mul(f64::INFINITY), x);
+                rest.lt(0).bitwise_or(y.isnan()).where_(f64::NAN, x)
+            })
         })
     }
 
@@ -56,14 +61,18 @@ impl Tensor {
     /// The inverse of [`Tensor::ndtr`]: infinite at 0 and 1, NaN beyond.
     #[track_caller]
     pub fn ndtri(&self) -> Tensor {
-        in_double("ndtri", self, |p| {
-            // The smaller of both sides decides, since it is exact.
-            let other = p.neg().add(1);
-            let small = p.minimum(&other);
-            let y = small.mul(-2).add(1);
-            let x = inverse(&y, &small.mul(2)).mul(SQRT_2).copysign(p.sub(0.5));
-            let x = small.eq(0).where_(p.sub(0.5).mul(f64::INFINITY), x);
-            small.lt(0).bitwise_or(p.isnan()).where_(f64::NAN, x)
+        let slope = Derivative::Both(slope_of_ndtri, slope_of_ndtri);
+        let p = self.to_floating();
+        composite("ndtri", &[], slope, &[&p], || {
+            in_double("ndtri", &p, |p| {
+                // The smaller of both sides decides, since it is exact.
+                let other = p.neg().add(1);
+                let small = p.minimum(&other);
+                let y = small.mul(-2).add(1);
+                let x = inverse(&y, &small.mul(2)).mul(SQRT_2).copysign(p.sub(0.5));
+                let x = small.eq(0).where_(p.sub(0.5).mul(f64::INFINITY), x);
+                small.lt(0).bitwise_or(p.isnan()).where_(f64::NAN, x)
+            })
         })
     }
 
@@ -74,6 +83,20 @@ impl Tensor {
         let inside = x.eq(0).where_(0, x.log().mul(&x).neg());
         x.lt(0).where_(f64::NEG_INFINITY, inside)
     }
+}
+
+/// The slope of an inverse function is the reciprocal of that of the function where it arrives; a
+/// definition by iteration has none to give.
+fn slope_of_erfinv(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, flow) = (&at.results[0], &at.flow[0]);
+    Ok(vec![flow.mul(x.square().exp()).mul(PI.sqrt() / 2.0)])
+}
+
+fn slope_of_ndtri(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, flow) = (&at.results[0], &at.flow[0]);
+    Ok(vec![
+        flow.mul(x.square().mul(0.5).exp()).mul((2.0 * PI).sqrt()),
+    ])
 }
 
 /// Of x from 0.

@@ -1,11 +1,12 @@
 //! The backend against the interpreter: every operation, conversion and memory access, at one lane and
-//! at full width, with and without the processor's newer instructions.
+//! at full width, at every level that this processor has.
 
 mod memory;
 mod operations;
 mod random;
 
 use super::CraneliftBackend;
+use crate::Level;
 use crate::backend::VectorBackend;
 use crate::jit;
 use crate::vector::interp::{self, Arguments};
@@ -13,11 +14,11 @@ use crate::vector::{Builder, Class, Function, MemAccess, Reg};
 use lazulite_ir::DType;
 use lazulite_runtime::Status;
 
-fn backends() -> [CraneliftBackend; 2] {
-    [
-        CraneliftBackend::native().unwrap(),
-        CraneliftBackend::baseline().unwrap(),
-    ]
+fn backends() -> Vec<CraneliftBackend> {
+    let available = Level::ALL.into_iter().filter(|l| l.is_available());
+    available
+        .map(|level| CraneliftBackend::new(level).unwrap())
+        .collect()
 }
 
 /// What a run left behind: the buffers and the fault.
@@ -48,7 +49,7 @@ fn execute(
     bounds: &[(i64, i64)],
 ) -> Outcome {
     let code = backend.emit(f, false).unwrap_or_else(|e| panic!("{e}"));
-    let linked = jit::link(&code).unwrap();
+    let linked = jit::link(&code.link().unwrap()).unwrap();
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();

@@ -4,9 +4,9 @@ mod kernels;
 mod prices;
 
 use super::{LowerOptions, Lowered, lower};
-use crate::CraneliftBackend;
 use crate::backend::VectorBackend;
 use crate::jit;
+use crate::{CraneliftBackend, Level};
 use lazulite_ir::{
     DType, Dim, FaultRecord, Kernel, Lanes, Order, Symbol, as_cells, eval_kernel, parse_kernel,
     verify_kernel,
@@ -49,13 +49,13 @@ struct Compiled<'k> {
 
 impl Compiled<'_> {
     fn new(kernel: &Kernel, options: LowerOptions) -> Compiled<'_> {
-        let backend = CraneliftBackend::native().unwrap();
+        let backend = CraneliftBackend::new(Level::Native).unwrap();
         let lowered =
             lower(kernel, backend.caps(), options).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
         let code = backend
             .emit(&lowered.function, false)
             .unwrap_or_else(|e| panic!("{e}\n{kernel}\n{}", lowered.function));
-        let function = jit::link(&code).unwrap();
+        let function = jit::link(&code.link().unwrap()).unwrap();
         Compiled {
             kernel,
             lowered,

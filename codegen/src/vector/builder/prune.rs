@@ -164,25 +164,11 @@ impl Uses {
     }
 
     fn scalar_op(&mut self, op: ScalarOp) {
-        match op {
-            ScalarOp::Const(_)
-            | ScalarOp::Buffer(_)
-            | ScalarOp::Size(_)
-            | ScalarOp::From(_)
-            | ScalarOp::To(_)
-            | ScalarOp::Pool(_) => {}
-            ScalarOp::Add(a, b)
-            | ScalarOp::Sub(a, b)
-            | ScalarOp::Mul(a, b)
-            | ScalarOp::FloorDiv(a, b)
-            | ScalarOp::Mod(a, b)
-            | ScalarOp::Min(a, b)
-            | ScalarOp::Max(a, b)
-            | ScalarOp::Less(a, b) => {
-                self.scalar(a);
-                self.scalar(b);
-            }
-            ScalarOp::Lane(reg) => self.reg(reg),
+        for scalar in op.operands().into_iter().flatten() {
+            self.scalar(scalar);
+        }
+        if let Some(reg) = op.register() {
+            self.reg(reg);
         }
     }
 }

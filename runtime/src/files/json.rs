@@ -1,0 +1,216 @@
+//! As much of JSON as headers need: a reader without recursion beyond a fixed depth.
+
+/// A value.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Json {
+    /// Text.
+    String(String),
+    /// A number that is not negative and whole.
+    Natural(u64),
+    /// Any other number, `true`, `false` or `null`.
+    Other,
+    /// A list.
+    Array(Vec<Json>),
+    /// Names and values in order.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// The value of a name, in objects.
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        match self {
+            Json::Object(entries) => entries.iter().find(|(n, _)| n == name).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// All elements as natural numbers, for lists of them.
+    pub fn naturals(&self) -> Option<Vec<u64>> {
+        let Json::Array(items) = self else {
+            return None;
+        };
+        let natural = |item: &Json| match item {
+            Json::Natural(n) => Some(*n),
+            _ => None,
+        };
+        items.iter().map(natural).collect()
+    }
+}
+
+/// How deep values may be nested.
+const MAX_DEPTH: u32 = 16;
+
+/// Reads one value, which must be all there is but for white space.
+pub fn parse(text: &str) -> Result<Json, String> {
+    let mut reader = Reader { rest: text };
+    let value = reader.value(0)?;
+    match reader.rest.trim_start() {
+        "" => Ok(value),
+        rest => Err(unexpected(rest)),
+    }
+}
+
+fn unexpected(rest: &str) -> String {
+    let shown: String = rest.chars().take(20).collect();
+    format!("JSON: unexpected {shown:?}")
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn eat(&mut self, token: char) -> bool {
+        self.rest = self.rest.trim_start();
+        match self.rest.strip_prefix(token) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn expect(&mut self, token: char) -> Result<(), String> {
+        match self.eat(token) {
+            true => Ok(()),
+            false => Err(unexpected(self.rest)),
+        }
+    }
+
+    fn value(&mut self, depth: u32) -> Result<Json, String> {
+        if depth > MAX_DEPTH {
+            return Err("JSON: nested too deeply".into());
+        }
+        if self.eat('{') {
+            let mut entries = Vec::new();
+            while !self.eat('}') {
+                if !entries.is_empty() {
+                    self.expect(',')?;
+                }
+                self.expect('"')?;
+                let name = self.string()?;
+                self.expect(':')?;
+                entries.push((name, self.value(depth + 1)?));
+            }
+            return Ok(Json::Object(entries));
+        }
+        if self.eat('[') {
+            let mut items = Vec::new();
+            while !self.eat(']') {
+                if !items.is_empty() {
+                    self.expect(',')?;
+                }
+                items.push(self.value(depth + 1)?);
+            }
+            return Ok(Json::Array(items));
+        }
+        if self.eat('"') {
+            return self.string().map(Json::String);
+        }
+        let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        let end = self.rest.find(|c| !part(c)).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        let number = word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        if !number && !matches!(word, "true" | "false" | "null") {
+            return Err(unexpected(self.rest));
+        }
+        self.rest = rest;
+        Ok(word.parse().map_or(Json::Other, Json::Natural))
+    }
+
+    /// The rest of a string behind its first quote.
+    fn string(&mut self) -> Result<String, String> {
+        let mut text = String::new();
+        let mut chars = self.rest.char_indices();
+        let open = || "JSON: a string does not end".to_string();
+        loop {
+            let (at, c) = chars.next().ok_or_else(open)?;
+            match c {
+                '"' => {
+                    self.rest = &self.rest[at + 1..];
+                    return Ok(text);
+                }
+                '\\' => text.push(escaped(&mut || chars.next().map(|(_, c)| c))?),
+                c => text.push(c),
+            }
+        }
+    }
+}
+
+/// What an escape sequence stands for; `next` gives what follows the backslash. Halves of surrogate pairs
+/// stand for the replacement character.
+fn escaped(next: &mut dyn FnMut() -> Option<char>) -> Result<char, String> {
+    let bad = || "JSON: an escape sequence is not one".to_string();
+    Ok(match next().ok_or_else(bad)? {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'u' => {
+            let mut code = 0;
+            for _ in 0..4 {
+                code = code * 16 + next().and_then(|c| c.to_digit(16)).ok_or_else(bad)?;
+            }
+            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        c @ ('"' | '\\' | '/') => c,
+        _ => return Err(bad()),
+    })
+}
+
+/// `text` as a JSON string, quotes included.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_are_read() {
+        let value = parse(r#" {"a": [1, 20], "b\n\"\u00e9": {"c": -1.5e3}, "d": null} "#).unwrap();
+        assert_eq!(value.get("a").unwrap().naturals(), Some(vec![1, 20]));
+        let inner = value.get("b\n\"é").unwrap();
+        assert_eq!(inner.get("c"), Some(&Json::Other));
+        assert_eq!(inner.get("d"), None);
+        for wrong in [
+            "",
+            "{",
+            "[1",
+            "[1 2]",
+            "{\"a\" 1}",
+            "\"",
+            "nul",
+            "1 1",
+            "\"\\x\"",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("deeply"));
+    }
+
+    proptest! {
+        #[test]
+        fn strings_come_back(text in ".*") {
+            prop_assert_eq!(parse(&quoted(&text)), Ok(Json::String(text)));
+        }
+
+        #[test]
+        fn anything_is_a_value_or_an_error(text in "[\\[\\]{}\",:0-9a-z \\\\-]{0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `.safetensors`: the length of a JSON header, the header, the elements of all arrays.
+
+use super::json::{Json, parse, quoted};
+use crate::{Array, Element};
+use std::io::{self, Write};
+
+/// The arrays in a `.safetensors` file, in the order of its header.
+///
+/// # Errors
+/// When the bytes are anything else.
+pub fn read_safetensors(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
+    let short = || "cut short: not a .safetensors file".to_string();
+    let (len, rest) = bytes.split_first_chunk().ok_or_else(short)?;
+    let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| short())?;
+    let (header, data) = rest.split_at_checked(len).ok_or_else(short)?;
+    let header = std::str::from_utf8(header).map_err(|e| format!("header: {e}"))?;
+    let Json::Object(entries) = parse(header)? else {
+        return Err("the header is no object".into());
+    };
+    let tensors = entries.iter().filter(|(name, _)| name != "__metadata__");
+    tensors
+        .map(|(name, info)| {
+            let array = tensor(info, data).map_err(|e| format!("{name}: {e}"))?;
+            Ok((name.clone(), array))
+        })
+        .collect()
+}
+
+fn tensor(info: &Json, data: &[u8]) -> Result<Array, String> {
+    let Some(Json::String(dtype)) = info.get("dtype") else {
+        return Err("no dtype".into());
+    };
+    let mut all = Element::ALL.into_iter();
+    let element = all.find(|e| type_name(*e) == Some(dtype));
+    let element = element.ok_or_else(|| format!("elements of type {dtype} are not supported"))?;
+    let numbers = |key: &str| -> Result<Vec<usize>, String> {
+        let list = info.get(key).and_then(Json::naturals);
+        let list = list.ok_or_else(|| format!("no {key}"))?;
+        let size = |n| usize::try_from(n).map_err(|_| format!("{key}: {n} is too large"));
+        list.into_iter().map(size).collect()
+    };
+    let dims = numbers("shape")?;
+    let [from, to] = numbers("data_offsets")?[..] else {
+        return Err("data_offsets are two numbers".into());
+    };
+    let outside = || format!("bytes {from} to {to} of {}", data.len());
+    super::array(element, dims, data.get(from..to).ok_or_else(outside)?)
+}
+
+/// The format's name of a type; it has none for c128.
+fn type_name(element: Element) -> Option<&'static str> {
+    Some(match element {
+        Element::Bool => "BOOL",
+        Element::U8 => "U8",
+        Element::U16 => "U16",
+        Element::U32 => "U32",
+        Element::U64 => "U64",
+        Element::I8 => "I8",
+        Element::I16 => "I16",
+        Element::I32 => "I32",
+        Element::I64 => "I64",
+        Element::F16 => "F16",
+        Element::BF16 => "BF16",
+        Element::F32 => "F32",
+        Element::F64 => "F64",
+        Element::C64 => "C64",
+        Element::C128 => return None,
+    })
+}
+
+/// Writes arrays under their names.
+///
+/// # Errors
+/// When `out` fails, or a type has no name in the format.
+pub fn write_safetensors(out: &mut dyn Write, arrays: &[(&str, &Array)]) -> io::Result<()> {
+    let mut entries = Vec::with_capacity(arrays.len());
+    let mut at = 0;
+    for (name, array) in arrays {
+        let no_name = || io::Error::other("c128 has no name in .safetensors");
+        let dtype = type_name(array.element).ok_or_else(no_name)?;
+        let (from, to) = (at, at + array.data.len());
+        let (name, dims) = (quoted(name), &array.dims);
+        entries.push(format!(
+            "{name}:{{\"dtype\":\"{dtype}\",\"shape\":{dims:?},\"data_offsets\":[{from},{to}]}}"
+        ));
+        at = to;
+    }
+    let mut header = format!("{{{}}}", entries.join(","));
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    let mut data = arrays.iter().map(|(_, array)| array.data.as_bytes());
+    data.try_for_each(|bytes| out.write_all(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Buffer;
+    use proptest::prelude::*;
+
+    fn file() -> Vec<u8> {
+        let array = |element, dims: &[usize], data: &[u8]| Array {
+            element,
+            dims: dims.to_vec(),
+            data: Buffer::from_bytes(data).unwrap(),
+        };
+        let a = array(Element::BF16, &[2, 1], &[1, 2, 3, 4]);
+        let b = array(Element::I64, &[], &[9; 8]);
+        let mut out = Vec::new();
+        write_safetensors(&mut out, &[("layer.\"weight\"", &a), ("b", &b)]).unwrap();
+        out
+    }
+
+    #[test]
+    fn arrays_come_back() {
+        let arrays = read_safetensors(&file()).unwrap();
+        let shown: Vec<String> = arrays.iter().map(|(_, a)| a.describe()).collect();
+        assert_eq!(shown, ["bf16[2, 1]", "i64[]"]);
+        assert_eq!(arrays[0].0, "layer.\"weight\"");
+        assert_eq!(arrays[0].1.data.as_bytes(), [1, 2, 3, 4]);
+        assert_eq!(arrays[1].1.data.as_bytes(), [9; 8]);
+    }
+
+    #[test]
+    fn as_others_write_it() {
+        let header = r#"{"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend(1.5f32.to_le_bytes());
+        let arrays = read_safetensors(&file).unwrap();
+        assert_eq!(arrays[0].1.data.to_vec::<f32>(), [1.5]);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_are_arrays_or_errors(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let mut file = file();
+            let at = at.index(file.len());
+            file[at] = byte;
+            let cut = cut.index(file.len() + 1);
+            let _ = read_safetensors(&file[..cut]);
+        }
+    }
+}

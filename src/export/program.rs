@@ -1,0 +1,227 @@
+//! Exported functions as programs: run here, or written as executables.
+
+use super::Exported;
+use crate::engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{dtype, from_array, to_array};
+use crate::ops::Generator;
+use crate::tensor::{Tensor, internal};
+use lazulite_codegen::{assemble, compile, element};
+use lazulite_ir::{Dim, Plan};
+use lazulite_passes::memory::{Hoisted, hoist};
+use lazulite_passes::{Artifact, Stage, run};
+use lazulite_runtime::files::replace_executable;
+use lazulite_runtime::kernels::Level;
+use lazulite_runtime::{
+    Array, Buffer, Input, Interface, Model, ModelError, Port, RunError, Signature, Size, Source,
+    write_executable,
+};
+use lazulite_stub::Variant;
+use std::path::Path;
+
+/// A program before its kernels are compiled, with the weights as it wants them.
+struct Parts {
+    plan: Plan,
+    interface: Interface,
+    weights: Vec<Buffer>,
+}
+
+fn unsupported(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Unsupported, "export", error.to_string())
+}
+
+impl Exported {
+    /// Runs the function in this process; it is compiled the first time.
+    ///
+    /// # Errors
+    /// When the inputs do not fit, or something goes wrong while it runs.
+    #[track_caller]
+    pub fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        crate::tensor::realize_all(inputs)?;
+        let arrays: Vec<Array> = inputs.iter().map(|t| to_array(t)).collect::<Result<_>>()?;
+        let model = self.model()?;
+        let (results, _) = model
+            .run(&arrays, &[], &engine::pool())
+            .map_err(model_error)?;
+        results.into_iter().map(from_array).collect()
+    }
+
+    /// Bytes that a run needs at most besides inputs and weights, for these values of the open sizes.
+    ///
+    /// # Errors
+    /// When the function cannot be compiled, or a size has no value.
+    pub fn peak_bytes(&self, sizes: &[(String, i64)]) -> Result<usize> {
+        let sizes = self.known_sizes(sizes)?;
+        let peak = self.model()?.program().peak_bytes(&sizes);
+        peak.map_err(|e| model_error(e.into()))
+    }
+
+    /// Runs the function on normally distributed numbers (converted to the inputs' types).
+    ///
+    /// # Errors
+    /// As for [`Exported::run`], and when a size has no value.
+    #[track_caller]
+    pub fn run_random(&self, sizes: &[(String, i64)], seed: u64) -> Result<Vec<Tensor>> {
+        let sizes = self.known_sizes(sizes)?;
+        let generator = Generator::new(seed);
+        let mut inputs = Vec::new();
+        for port in &self.interface.inputs {
+            let dims = port.ty.dims.iter().map(|d| d.eval(&sizes));
+            let dims: Vec<i64> = dims
+                .collect::<Result<_, _>>()
+                .map_err(|e| Error::new(ErrorKind::Argument, "run", e.to_string()))?;
+            inputs.push(generator.randn(dims).cast(dtype(port.ty.element)?));
+        }
+        self.run(&inputs.iter().collect::<Vec<_>>())
+    }
+
+    /// The values of all open sizes, in order.
+    fn known_sizes(&self, sizes: &[(String, i64)]) -> Result<Vec<i64>> {
+        let none = vec![None; self.interface.inputs.len()];
+        let sizes = self.model()?.sizes(&none, sizes);
+        sizes.map_err(|e| model_error(e.into()))
+    }
+
+    /// Writes an executable that runs the function on files, with code for x86-64-v2, AVX2 and AVX-512 of which it
+    /// takes the best that its processor has. It needs neither Lazulite nor a compiler where it runs.
+    ///
+    /// # Errors
+    /// When the function cannot be compiled or the file not be written.
+    pub fn build_executable(&self, path: impl AsRef<Path>) -> Result<()> {
+        let options = engine::options();
+        let parts = self.parts()?;
+        let variant = match parts.plan.calls_library() {
+            true => Variant::Foreign,
+            false => Variant::Core,
+        };
+        let stub = lazulite_stub::executable(variant).map_err(|why| {
+            unsupported(format!("this build cannot write executables: {why}"))
+                .hint("LAZULITE_STUB names a stub that was built before; see docs/aot.md")
+        })?;
+        let assembly = assemble(
+            &parts.plan,
+            &options.codegen(),
+            &Level::ALL,
+            options.threads,
+        )
+        .map_err(unsupported)?;
+        let weights: Vec<&[u8]> = parts.weights.iter().map(|w| w.as_bytes()).collect();
+        let write = |out: &mut dyn std::io::Write| {
+            write_executable(out, stub, &parts.interface, &assembly, &weights)
+        };
+        let written = replace_executable(path.as_ref(), write);
+        written.map_err(|e| Error::new(ErrorKind::File, "export", e))
+    }
+
+    /// The function compiled for this process.
+    fn model(&self) -> Result<&Model> {
+        let compiled = self.model.get_or_init(|| {
+            let options = engine::options();
+            let parts = self.parts()?;
+            let program = compile(&parts.plan, &options.codegen(), options.threads);
+            let program = program.map_err(unsupported)?;
+            Model::new(parts.interface, program, parts.weights).map_err(unsupported)
+        });
+        compiled.as_ref().map_err(Clone::clone)
+    }
+
+    /// The program; what depends on weights alone is computed now.
+    fn parts(&self) -> Result<Parts> {
+        let options = engine::options().passes();
+        let advance = |from, after, until| match run(from, after, until, &options, &mut |_, _| {}) {
+            Ok(Artifact::Plan(plan)) => Ok(plan),
+            Ok(Artifact::Graph(_)) => Err(internal("export", "scheduling gave no plan")),
+            Err(e) => Err(unsupported(e)),
+        };
+        let graph = Artifact::Graph(self.graph.clone());
+        let mut plan = advance(graph, Stage::Trace, Stage::Schedule)?;
+        plan.symbols.clone_from(&self.symbols);
+        let sources = self.interface.sources.iter();
+        let constant: Vec<bool> = sources.map(|s| matches!(s, Source::Weight(_))).collect();
+        let split = hoist(&plan, &constant).map_err(unsupported)?;
+        let planned = |plan| advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory);
+        let prepare = planned(split.prepare)?;
+        let prepared = self.prepare(&prepare, &split.prepare_inputs)?;
+        let (interface, weights) = self.rewired(&prepare, &split.sources, &prepared)?;
+        Ok(Parts {
+            plan: planned(split.main)?,
+            interface,
+            weights,
+        })
+    }
+
+    /// Runs the work that depends on weights alone.
+    fn prepare(&self, plan: &Plan, parameters: &[u32]) -> Result<Vec<Buffer>> {
+        if plan.outputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = engine::options();
+        let program = compile(plan, &options.codegen(), options.threads).map_err(unsupported)?;
+        let mut inputs = Vec::with_capacity(parameters.len());
+        for &parameter in parameters {
+            match self.interface.sources.get(parameter as usize) {
+                Some(Source::Weight(n)) => {
+                    inputs.push(Input::keep(self.weights[*n as usize].clone()));
+                }
+                Some(Source::Argument(_)) | None => {
+                    return Err(internal("export", "a weight depends on an input"));
+                }
+            }
+        }
+        Ok(engine::execute(&program, &mut inputs, &[])?.into_vec())
+    }
+
+    /// The interface of the program that is left, and its weights.
+    fn rewired(
+        &self,
+        prepare: &Plan,
+        sources: &[Hoisted],
+        prepared: &[Buffer],
+    ) -> Result<(Interface, Vec<Buffer>)> {
+        let mut interface = Interface {
+            weights: Vec::new(),
+            sources: Vec::new(),
+            ..self.interface.clone()
+        };
+        let mut weights = Vec::new();
+        for source in sources {
+            let (port, value) = match *source {
+                Hoisted::Parameter(n) => match self.interface.sources[n as usize] {
+                    Source::Argument(n) => {
+                        interface.sources.push(Source::Argument(n));
+                        continue;
+                    }
+                    Source::Weight(n) => {
+                        let port = self.interface.weights[n as usize].clone();
+                        (port, &self.weights[n as usize])
+                    }
+                },
+                Hoisted::Prepared(n) => {
+                    let (_, ty) = &prepare.outputs[n as usize];
+                    let len = ty.dims.first().and_then(Dim::as_const);
+                    let len = len.ok_or_else(|| internal("export", "a weight has no size"))?;
+                    let ty = Signature {
+                        element: element(ty.dtype),
+                        dims: vec![Size::constant(len)],
+                    };
+                    let name = format!("prepared{n}");
+                    (Port { name, ty }, &prepared[n as usize])
+                }
+            };
+            interface.sources.push(Source::Weight(weights.len() as u32));
+            interface.weights.push(port);
+            weights.push(value.clone());
+        }
+        Ok((interface, weights))
+    }
+}
+
+fn model_error(error: ModelError) -> Error {
+    let argument = |message: String| Error::new(ErrorKind::Argument, "run", message);
+    match error {
+        ModelError::Argument(e) => argument(e.to_string()),
+        // The caller chose the sizes.
+        ModelError::Run(e @ RunError::Guard { .. }) => argument(e.to_string()),
+        ModelError::Run(e) => engine::run_error(e),
+    }
+}

@@ -1,0 +1,167 @@
+//! The command line.
+
+use crate::Failure;
+use lazulite_runtime::kernels::Level;
+use std::ffi::OsString;
+
+/// What to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Run once.
+    Run,
+    /// Say how to use it.
+    Help,
+    /// Say what it is.
+    Info,
+    /// Run so many times and tell how long it took.
+    Bench(u32),
+}
+
+/// A file, perhaps for a parameter or result of a certain name. `-` is a standard stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedFile {
+    pub name: Option<String>,
+    pub path: OsString,
+}
+
+impl NamedFile {
+    /// `NAME=FILE` or `FILE`. What stands before the first `=` is a name if it has no `/`.
+    fn parse(text: OsString) -> NamedFile {
+        let split = text.to_str().and_then(|t| t.split_once('='));
+        match split.filter(|(name, _)| !name.is_empty() && !name.contains('/')) {
+            Some((name, path)) => NamedFile {
+                name: Some(name.into()),
+                path: path.into(),
+            },
+            None => NamedFile {
+                name: None,
+                path: text,
+            },
+        }
+    }
+
+    /// Whether this is a standard stream.
+    pub fn is_stream(&self) -> bool {
+        self.path == "-"
+    }
+}
+
+/// What the user asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arguments {
+    pub action: Action,
+    pub inputs: Vec<NamedFile>,
+    pub outputs: Vec<NamedFile>,
+    pub dims: Vec<(String, i64)>,
+    pub threads: usize,
+    /// The best instructions that may be used.
+    pub level: Level,
+}
+
+impl Arguments {
+    pub fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
+        let mut arguments = Arguments {
+            action: Action::Run,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            dims: Vec::new(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            level: Level::best(),
+        };
+        let mut given = given.into_iter();
+        let mut options = true;
+        while let Some(argument) = given.next() {
+            let text = argument.to_str().unwrap_or_default();
+            if !options || !text.starts_with('-') || text == "-" {
+                arguments.inputs.push(NamedFile::parse(argument));
+            } else if text == "--" {
+                options = false;
+            } else {
+                arguments.option(text, &mut given)?;
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn option(
+        &mut self,
+        text: &str,
+        rest: &mut dyn Iterator<Item = OsString>,
+    ) -> Result<(), Failure> {
+        let (name, attached) = match text.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value)),
+            _ => (text, None),
+        };
+        let mut value = || match attached {
+            Some(value) => Ok(OsString::from(value)),
+            None => rest.next().ok_or_else(|| format!("{name} needs a value")),
+        };
+        match name {
+            "-h" | "--help" => self.action = Action::Help,
+            "--info" => self.action = Action::Info,
+            "-o" | "--output" => self.outputs.push(NamedFile::parse(value()?)),
+            "--bench" => self.action = Action::Bench(number::<u32>(name, &value()?)?.max(1)),
+            "--threads" => self.threads = number::<usize>(name, &value()?)?.max(1),
+            "--dim" => self.dims.push(dim(&value()?)?),
+            "--level" => {
+                let value = value()?;
+                let level = value.to_str().and_then(Level::from_name);
+                let known = Level::ALL.map(Level::name).join(", ");
+                let wrong = || format!("--level is one of {known}, not {value:?}");
+                self.level = level.ok_or_else(wrong)?;
+            }
+            _ => return Err(format!("there is no option {name}; see --help").into()),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, text: &OsString) -> Result<T, String> {
+    let value = text.to_str().and_then(|t| t.parse().ok());
+    value.ok_or_else(|| format!("{name} takes a number, not {text:?}"))
+}
+
+/// `NAME=N`.
+fn dim(text: &OsString) -> Result<(String, i64), String> {
+    let both = text.to_str().and_then(|t| t.split_once('='));
+    let both = both.and_then(|(name, value)| Some((name.to_string(), value.parse().ok()?)));
+    both.ok_or_else(|| format!("--dim takes NAME=N, not {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Arguments, Failure> {
+        Arguments::parse(text.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_and_files_in_any_order() {
+        let a = parse("a.npy -o y.npy --dim n=3 --threads=2 mask=b.npy --bench 7 -- -c").unwrap();
+        assert_eq!(a.action, Action::Bench(7));
+        assert_eq!((a.threads, a.dims), (2, vec![("n".to_string(), 3)]));
+        let names: Vec<_> = a.inputs.iter().map(|f| f.name.as_deref()).collect();
+        assert_eq!(names, [None, Some("mask"), None]);
+        assert_eq!(a.inputs[2].path, "-c");
+        assert_eq!(a.outputs[0].path, "y.npy");
+        assert!(parse("-").unwrap().inputs[0].is_stream());
+        assert_eq!(parse("./k=v/x.npy").unwrap().inputs[0].name, None);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("--nope", "no option --nope"),
+            ("-o", "-o needs a value"),
+            ("--bench many", "--bench takes a number"),
+            ("--dim n", "NAME=N"),
+            ("--level avx9", "portable, avx2, avx512"),
+        ] {
+            match parse(text) {
+                Err(Failure::Use(message)) => assert!(message.contains(part), "{message}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+}

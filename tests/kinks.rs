@@ -1,0 +1,169 @@
+//! Gradients where functions have none, where they are infinite, and far out, where a careless
+//! definition overflows on the way: as PyTorch has them.
+
+use lazulite::prelude::*;
+use lazulite::{grad, jvp, realize_all};
+
+type Function = fn(&Tensor) -> Tensor;
+
+/// Compares derivatives at the points; NaN is expected nowhere.
+fn hold(points: &[f32], table: &[(&str, Function, &[f32])]) {
+    let x = Tensor::from_vec(points.to_vec(), [points.len()]).with_grad();
+    let slopes: Vec<Tensor> = { table.iter() }
+        .map(|(_, f, _)| grad(&[&f(&x).sum(..)], &[&x]).unwrap().remove(0))
+        .collect();
+    realize_all(&slopes.iter().collect::<Vec<_>>()).unwrap();
+    let mut wrong = Vec::new();
+    for ((name, _, expected), slope) in table.iter().zip(&slopes) {
+        let found = slope.to_vec::<f32>().unwrap();
+        let close = |a: &f32, b: &f32| a == b || (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+        if !found.iter().zip(*expected).all(|(a, b)| close(a, b)) {
+            wrong.push(format!("{name}: {found:?}, expected {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn activations_far_out_and_at_zero() {
+    let step: &[f32] = &[0.0, 0.0, 0.0, 1.0, 1.0];
+    let rises: &[f32] = &[0.0, 0.0, 1.0, 1.0, 1.0];
+    let half: &[f32] = &[0.0, 0.0, 0.5, 1.0, 1.0];
+    let flat: &[f32] = &[0.0; 5];
+    hold(
+        &[-1e4, -200.0, 0.0, 200.0, 1e4],
+        &[
+            ("relu", |x| x.relu(), step),
+            ("elu", |x| x.elu(1.0), rises),
+            ("celu", |x| x.celu(1.0), rises),
+            (
+                "selu",
+                |x| x.selu(),
+                &[0.0, 0.0, 1.7580993, 1.050701, 1.050701],
+            ),
+            (
+                "leaky_relu",
+                |x| x.leaky_relu(0.1),
+                &[0.1, 0.1, 0.1, 1.0, 1.0],
+            ),
+            ("softplus", |x| x.softplus(1.0, 20.0), half),
+            ("silu", |x| x.silu(), half),
+            ("gelu", |x| x.gelu(), half),
+            ("gelu_tanh", |x| x.gelu_tanh(), half),
+            ("mish", |x| x.mish(), &[0.0, 0.0, 0.6, 1.0, 1.0]),
+            ("logsigmoid", |x| x.logsigmoid(), &[1.0, 1.0, 0.5, 0.0, 0.0]),
+            ("sigmoid", |x| x.sigmoid(), &[0.0, 0.0, 0.25, 0.0, 0.0]),
+            ("tanh", |x| x.tanh(), &[0.0, 0.0, 1.0, 0.0, 0.0]),
+            ("tanhshrink", |x| x.tanhshrink(), &[1.0, 1.0, 0.0, 1.0, 1.0]),
+            ("relu6", |x| x.relu6(), flat),
+            ("hardtanh", |x| x.hardtanh(0.0, 200.0), flat),
+            ("clamp", |x| x.clamp(0.0, 200.0), &[0.0, 0.0, 1.0, 1.0, 0.0]),
+            ("abs", |x| x.abs(), &[-1.0, -1.0, 0.0, 1.0, 1.0]),
+            (
+                "hardshrink",
+                |x| x.hardshrink(200.0),
+                &[1.0, 0.0, 0.0, 0.0, 1.0],
+            ),
+            (
+                "softshrink",
+                |x| x.softshrink(200.0),
+                &[1.0, 0.0, 0.0, 0.0, 1.0],
+            ),
+            ("logaddexp", |x| x.logaddexp(0.0), half),
+            ("logaddexp2", |x| x.logaddexp2(0.0), half),
+            (
+                "erf",
+                |x| x.erf(),
+                &[0.0, 0.0, std::f32::consts::FRAC_2_SQRT_PI, 0.0, 0.0],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn functions_at_zero() {
+    let inf = f32::INFINITY;
+    hold(
+        &[0.0, 2.0],
+        &[
+            ("sqrt", |x| x.sqrt(), &[inf, 0.35355338]),
+            ("pow 2", |x| x.pow(2.0), &[0.0, 4.0]),
+            ("pow 1", |x| x.pow(1.0), &[1.0, 1.0]),
+            ("pow 0", |x| x.pow(0.0), &[0.0, 0.0]),
+            ("pow 0.5", |x| x.pow(0.5), &[inf, 0.35355338]),
+            ("negative base", |x| (x - 3.0).pow(3.0), &[27.0, 3.0]),
+            ("exponent", |x| Tensor::full((), 0.0).pow(x), &[0.0, 0.0]),
+            ("sinc", |x| x.sinc(), &[0.0, 0.5]),
+            ("xlogy", |x| x.xlogy(3.0), &[1.0986123, 1.0986123]),
+            (
+                "norm of zeros",
+                |x| (x * 0.0).vector_norm(2.0, ..),
+                &[0.0, 0.0],
+            ),
+            ("norm", |x| x.vector_norm(2.0, ..), &[0.0, 1.0]),
+            (
+                "norm 0.5 of zeros",
+                |x| (x * 0.0).vector_norm(0.5, ..),
+                &[0.0, 0.0],
+            ),
+            ("std of equals", |x| (x * 0.0 + 1.0).std(.., 1), &[0.0, 0.0]),
+            ("prod", |x| x.prod(..), &[2.0, 0.0]),
+            ("cumprod", |x| x.cumprod(0), &[3.0, 0.0]),
+            ("maximum of equals", |x| x.maximum(x * 1.0), &[1.0, 1.0]),
+        ],
+    );
+}
+
+#[test]
+fn extrema_share_among_equals() {
+    let three: &[f32] = &[0.0, 0.5, 0.5];
+    hold(
+        &[1.0, 2.0, 2.0],
+        &[
+            ("amax", |x| x.amax(..), three),
+            ("amin", |x| (-x).amin(..), &[0.0, -0.5, -0.5]),
+            ("maximum", |x| x.maximum(2.0), three),
+            ("minimum", |x| x.minimum(2.0), &[1.0, 0.5, 0.5]),
+            ("clamp_min", |x| x.clamp_min(2.0), &[0.0, 1.0, 1.0]),
+        ],
+    );
+}
+
+#[test]
+fn infinities_among_logarithms() {
+    hold(
+        &[f32::NEG_INFINITY, 0.0, 0.0],
+        &[
+            ("logsumexp", |x| x.logsumexp(0), &[0.0, 0.5, 0.5]),
+            ("softmax", |x| x.softmax(0).i(1), &[0.0, 0.25, -0.25]),
+            ("log_softmax", |x| x.log_softmax(0).i(1), &[0.0, 0.5, -0.5]),
+            (
+                "logaddexp",
+                |x| x.logaddexp(x.i(1).detach()),
+                &[0.0, 0.5, 0.5],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn derivatives_that_stand_beside_definitions_serve_both_modes() {
+    let x = Tensor::from_vec(vec![0.013f64, 0.3, 0.9], [3]);
+    let functions: [Function; 4] = [
+        |x| x.erfinv(),
+        |x| x.ndtri(),
+        |x| x.nextafter(5.0).square(),
+        |x| x.frexp().0,
+    ];
+    for f in functions {
+        let tangent = x.cos();
+        let (_, forward) = jvp(|x| vec![f(&x[0])], &[&x], &[&tangent]);
+        let at = x.clone().with_grad();
+        let slope = grad(&[&f(&at).sum(..)], &[&at]).unwrap().remove(0);
+        let backward = slope.mul(tangent).to_vec::<f64>().unwrap();
+        let forward = forward[0].to_vec::<f64>().unwrap();
+        for (a, b) in forward.iter().zip(backward) {
+            assert!((a - b).abs() <= 1e-12 * b.abs() && *a != 0.0, "{a} {b}");
+        }
+    }
+}

@@ -11,8 +11,8 @@ impl Tensor {
     ///
     /// ```
     /// use lazulite::prelude::*;
-    /// let a = Tensor::from_vec(vec![0.0f64, 1.0, 0.0, 0.0], [2, 2]);
-    /// assert_eq!(a.matrix_exp().to_vec::<f64>()?, [1.0, 1.0, 0.0, 1.0]);
+    /// let a = Tensor::from_vec(vec![0.0f32, 1.0, 0.0, 0.0], [2, 2]);
+    /// assert_eq!(a.matrix_exp().to_vec::<f32>()?, [1.0, 1.0, 0.0, 1.0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     #[track_caller]

@@ -120,9 +120,6 @@ pub(super) const TABLE: &[Entry] = &[
             .tensorsolve(&a.tensor("B")?, a.opt_ints("dims")?.as_deref())
             .done()
     }),
-    op("linalg.vander", |a| {
-        a.input()?.vander(a.opt_count("N")?, true).done()
-    }),
     op("logdet", |a| a.input()?.logdet().done()),
     op("lu", |a| {
         pivoted(a)?;

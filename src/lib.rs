@@ -76,9 +76,9 @@ pub use num_complex::Complex;
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
     FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    IstftOptions, MatrixNorm, Outside, PadMode, Padding, PoolOptions, Reduction, ResampleMode,
-    RunningStats, ScatterReduce, Spacing, StftOptions, TripletOptions, Unique, Window, manual_seed,
-    strided,
+    IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding, PoolOptions, QrMode,
+    Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, StftOptions, Tolerance,
+    TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};

@@ -15,4 +15,5 @@ pub mod gradients;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod unique;
 pub mod value;

@@ -6,6 +6,7 @@ use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
 use crate::gradients::{self, Arguments};
 use crate::report::{CaseReport, OpReport, Report, Verdict};
+use crate::unique;
 use crate::value::Value;
 use lazulite::Tensor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -174,6 +175,11 @@ fn allowed(
     tolerance: Tolerance,
 ) -> Option<Result<(), String>> {
     let note = suite.compare.as_deref()?;
+    let hermitian = bound.flag("hermitian").unwrap_or(false);
+    let free = unique::values(&suite.op, hermitian, got, &expected.outputs, tolerance);
+    if free.is_some() {
+        return free;
+    }
     if !note.contains("index") {
         return None;
     }

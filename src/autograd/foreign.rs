@@ -1,6 +1,6 @@
 //! Derivatives of foreign functions, by their names.
 
-use crate::ops::FFT_DERIVATIVES;
+use crate::ops::{FFT_DERIVATIVES, LINALG_DERIVATIVES};
 use crate::tensor::{Pull, Push};
 use lazulite_ir::Custom;
 
@@ -12,7 +12,7 @@ pub(crate) struct ForeignRules {
 }
 
 /// Derivatives of library functions, by names without scalar types, by subject.
-const TABLE: &[&[(&str, ForeignRules)]] = &[FFT_DERIVATIVES];
+const TABLES: &[&[&[(&str, ForeignRules)]]] = &[&[FFT_DERIVATIVES], LINALG_DERIVATIVES];
 
 /// The derivatives of a foreign function, if it has any.
 pub(crate) fn foreign_rules(target: &Custom) -> Option<ForeignRules> {
@@ -20,6 +20,6 @@ pub(crate) fn foreign_rules(target: &Custom) -> Option<ForeignRules> {
         return None;
     };
     let (function, _) = name.rsplit_once('.')?;
-    let mut rules = TABLE.iter().copied().flatten();
+    let mut rules = TABLES.iter().copied().flatten().copied().flatten();
     rules.find(|(name, _)| *name == function).map(|(_, r)| *r)
 }

@@ -291,8 +291,7 @@ impl Tensor {
         })
     }
 
-    /// A square matrix multiplied with itself so often. Negative powers need an inverse, which is not
-    /// available yet.
+    /// A square matrix multiplied with itself so often; its inverse, for negative powers.
     #[track_caller]
     pub fn matrix_power(&self, n: i64) -> Tensor {
         attempt(|| {
@@ -307,9 +306,7 @@ impl Tensor {
                 return Err(error.operand(self.note("self")));
             }
             if n < 0 {
-                let message = "negative powers need an inverse, which is not available yet";
-                let kind = crate::error::ErrorKind::Unsupported;
-                return Err(crate::error::Error::new(kind, "matrix_power", message));
+                return Ok(self.inv().matrix_power(n.checked_neg().unwrap_or(i64::MAX)));
             }
             let one = Tensor::eye_of(self.dim(-1), self.dim(-1), self.dtype()?);
             let mut result: Option<Tensor> = None;

@@ -3,7 +3,7 @@
 use super::IntoAxes;
 use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
 use super::reduce::flat_at_zero;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor};
 use lazulite_ir::DType;
 
@@ -94,10 +94,9 @@ impl Tensor {
                 MatrixNorm::MinColumnSum => sums(-2).amin(-1),
                 MatrixNorm::MaxRowSum => sums(-1).amax(-1),
                 MatrixNorm::MinRowSum => sums(-1).amin(-1),
-                MatrixNorm::Nuclear | MatrixNorm::MaxSingular | MatrixNorm::MinSingular => {
-                    let message = "norms by singular values are not available yet";
-                    return Err(Error::new(ErrorKind::Unsupported, "matrix_norm", message));
-                }
+                MatrixNorm::Nuclear => x.svdvals().sum(-1),
+                MatrixNorm::MaxSingular => x.svdvals().amax(-1),
+                MatrixNorm::MinSingular => x.svdvals().amin(-1),
             })
         })
     }

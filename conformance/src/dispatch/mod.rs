@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod index;
+mod linalg;
 mod linear;
 mod masked;
 mod movement;
@@ -74,6 +75,7 @@ const fn with(name: &'static str, parameters: &'static str, call: fn(&Bound) -> 
 const TABLES: &[&[Entry]] = &[
     arithmetic::TABLE,
     index::TABLE,
+    linalg::TABLE,
     linear::TABLE,
     masked::TABLE,
     movement::TABLE,

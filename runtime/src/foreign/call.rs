@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// # Safety
 /// The type has no padding, and every pattern of bytes is a value of it.
-pub(super) unsafe trait Number: Copy + Send + Sync {
+pub(super) unsafe trait Number: Copy + Send + Sync + 'static {
     /// The element type.
     const ELEMENT: Element;
 }
@@ -184,7 +184,6 @@ pub(super) struct Chunk<'a> {
 
 impl<'a> Chunk<'a> {
     /// The numbers of its entries in the batch, for errors.
-    #[allow(dead_code)] // No function of today fails for single entries.
     pub fn entries(&self) -> Range<usize> {
         self.entries.clone()
     }

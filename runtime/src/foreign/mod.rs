@@ -17,6 +17,8 @@
 mod call;
 #[cfg(feature = "foreign")]
 mod fft;
+#[cfg(feature = "foreign")]
+mod linalg;
 mod signature;
 
 use crate::{Element, Pool};
@@ -37,7 +39,17 @@ struct Function {
 
 /// All functions, by subject.
 #[cfg(feature = "foreign")]
-const TABLE: &[&[Function]] = &[fft::FUNCTIONS];
+const TABLE: &[&[Function]] = &[
+    fft::FUNCTIONS,
+    linalg::cholesky::FUNCTIONS,
+    linalg::eigen::FUNCTIONS,
+    linalg::exponential::FUNCTIONS,
+    linalg::indefinite::FUNCTIONS,
+    linalg::lu::FUNCTIONS,
+    linalg::qr::FUNCTIONS,
+    linalg::singular::FUNCTIONS,
+    linalg::triangular::FUNCTIONS,
+];
 #[cfg(not(feature = "foreign"))]
 const TABLE: &[&[Function]] = &[];
 

@@ -1,91 +1,54 @@
-//! Exported models (.lzl): shown after a stage, run on files or random inputs, made into executables.
+//! `lazulite run`: programs run on files or random inputs.
 
-use crate::Failure;
+use crate::failure::Failure;
+use crate::files::{NamedFile, at, dim, is_model, named_file, read};
 use lazulite::prelude::Tensor;
-use lazulite::{Exported, Stage};
+use lazulite::{Exported, Program};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::PathBuf;
 
-/// Whether a file is named like an exported model.
-pub fn is_model(file: &Path) -> bool {
-    file.extension().is_some_and(|e| e == "lzl")
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The graph's text, or the model.
+    file: PathBuf,
+    /// A model's inputs: .npy files, in order or by name, or one .safetensors with all of them.
+    #[arg(long = "input", value_name = "[NAME=]FILE", value_parser = named_file)]
+    inputs: Vec<NamedFile>,
+    /// Where a model's results go: .npy in order or by name, or .safetensors with all of them.
+    #[arg(short, long = "output", value_name = "[NAME=]FILE", value_parser = named_file)]
+    outputs: Vec<NamedFile>,
+    /// Values for unknown sizes.
+    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = dim)]
+    dims: Vec<(String, i64)>,
+    /// Seed of the inputs.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
-/// A file for the input or result of this name, or for the next one.
-#[derive(Clone, Debug)]
-pub struct NamedFile {
-    name: Option<String>,
-    path: PathBuf,
-}
-
-/// Parses `FILE` or `NAME=FILE`.
-pub fn named_file(text: &str) -> Result<NamedFile, String> {
-    let named = text.split_once('=').filter(|(name, _)| !name.contains('/'));
-    Ok(match named {
-        Some((name, path)) => NamedFile {
-            name: Some(name.into()),
-            path: path.into(),
-        },
-        None => NamedFile {
-            name: None,
-            path: text.into(),
-        },
-    })
-}
-
-fn message(text: String) -> Failure {
-    Failure::Message(text)
-}
-
-/// Prints the model's graph after `stage`.
-pub fn dump(out: &mut impl Write, file: &Path, stage: Stage) -> Result<(), Failure> {
-    write!(out, "{}", Exported::load(file)?.dump(stage)?)?;
-    Ok(())
-}
-
-/// Writes the model as an executable.
-pub fn build(out: &mut impl Write, file: &Path, program: &Path) -> Result<(), Failure> {
-    let exported = Exported::load(file)?;
-    let start = Instant::now();
-    exported.build_executable(program)?;
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    let bytes = std::fs::metadata(program)?.len();
-    writeln!(
-        out,
-        "{}: {bytes} bytes, {} of them weights, in {milliseconds:.1} ms",
-        program.display(),
-        exported.weight_bytes()
-    )?;
-    writeln!(out, "Next: `{} --help`", shown(program))?;
-    Ok(())
-}
-
-/// The program as a shell finds it.
-fn shown(program: &Path) -> String {
-    match program.components().count() {
-        1 => format!("./{}", program.display()),
-        _ => program.display().to_string(),
+/// Runs a model or a graph given as text.
+pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
+    match is_model(&arguments.file) {
+        true => run_model(out, arguments),
+        false => run_text(out, arguments),
     }
 }
 
-/// Where a model's inputs come from, and where its results go.
-pub struct Files<'a> {
-    pub inputs: &'a [NamedFile],
-    pub outputs: &'a [NamedFile],
+/// Runs a graph given as text on random inputs and prints the results.
+fn run_text(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
+    let file = &arguments.file;
+    let program = Program::from_text(&read(file)?).map_err(|e| at(file, &e))?;
+    let results = program.run_random(&arguments.dims, arguments.seed);
+    for (i, result) in results.map_err(|e| at(file, &e))?.iter().enumerate() {
+        writeln!(out, "result {i}: {result:?}\n{result}")?;
+    }
+    Ok(())
 }
 
 /// Runs the model on files, or on random inputs where none are given.
-pub fn run(
-    out: &mut impl Write,
-    file: &Path,
-    files: &Files<'_>,
-    dims: &[(String, i64)],
-    seed: u64,
-) -> Result<(), Failure> {
-    let exported = Exported::load(file)?;
-    let results = match files.inputs {
-        [] => exported.run_random(dims, seed)?,
+fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
+    let exported = Exported::load(&arguments.file)?;
+    let results = match &arguments.inputs[..] {
+        [] => exported.run_random(&arguments.dims, arguments.seed)?,
         given => {
             let inputs = inputs(&exported, given)?;
             exported.run(&inputs.iter().collect::<Vec<_>>())?
@@ -96,14 +59,14 @@ pub fn run(
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    if files.outputs.is_empty() {
+    if arguments.outputs.is_empty() {
         for (name, result) in names.iter().zip(&results) {
             writeln!(out, "{name}: {result:?}\n{result}")?;
         }
         return Ok(());
     }
     let mut next = 0;
-    for target in files.outputs {
+    for target in &arguments.outputs {
         let all = target.path.extension().is_some_and(|e| e == "safetensors");
         if all && target.name.is_none() {
             let named: Vec<(&str, &Tensor)> =
@@ -143,7 +106,7 @@ fn inputs(exported: &Exported, given: &[NamedFile]) -> Result<Vec<Tensor>, Failu
         .zip(&found)
         .find(|(_, tensor)| tensor.is_none());
     match missing {
-        Some(((name, ty), _)) => Err(message(format!("input {name} is missing: {ty}"))),
+        Some(((name, ty), _)) => Err(Failure::Message(format!("input {name} is missing: {ty}"))),
         None => Ok(found.into_iter().flatten().collect()),
     }
 }
@@ -163,7 +126,7 @@ fn position(
         }
     };
     at.ok_or_else(|| {
-        message(format!(
+        Failure::Message(format!(
             "there is no such {what}, only {}",
             names.join(", ")
         ))

@@ -36,12 +36,14 @@ enum Command {
     Run {
         /// The graph's text, or the model.
         file: PathBuf,
-        /// A model's inputs: .npy files, in order or by name, or one .safetensors with all of them.
+        /// A model's inputs: .npy or .raw, in order or by name; .npz, .safetensors, .json with several; - for
+        /// standard input.
         #[arg(long = "input", value_name = "[NAME=]FILE", value_parser = model::named_file)]
-        inputs: Vec<model::NamedFile>,
-        /// Where a model's results go: .npy in order or by name, or .safetensors with all of them.
+        inputs: Vec<lazulite::NamedFile>,
+        /// Where a model's results go: .npy or .raw, in order or by name; .npz, .safetensors, .json with all
+        /// of them; - for .npy on standard output.
         #[arg(short, long = "output", value_name = "[NAME=]FILE", value_parser = model::named_file)]
-        outputs: Vec<model::NamedFile>,
+        outputs: Vec<lazulite::NamedFile>,
         /// Values for unknown sizes.
         #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = text::dim)]
         dims: Vec<(String, i64)>,

@@ -85,12 +85,16 @@ impl Program {
     pub fn from_text(text: &str) -> Result<Program> {
         let graph = parse(text)?;
         let mut names = BTreeSet::new();
-        for node in graph.nodes() {
-            let mut collect = |s: &Symbol| {
-                names.insert(s.clone());
-            };
-            node.op
-                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
+        let mut graphs = vec![&graph];
+        while let Some(graph) = graphs.pop() {
+            for node in graph.nodes() {
+                let mut collect = |s: &Symbol| {
+                    names.insert(s.clone());
+                };
+                node.op
+                    .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
+                graphs.extend(node.op.regions().into_iter().map(|(_, body)| &**body));
+            }
         }
         let symbols: Vec<Symbol> = names.into_iter().collect();
         let program = engine::compile_graph(&graph, &symbols)?;

@@ -548,3 +548,33 @@ fn d11_10_compiling_costs_the_same_per_operation_at_any_length() {
         assert!(*long <= 11 * short + 11, "{short} becomes {long}");
     }
 }
+
+#[test]
+fn d11_3_convolutions_and_losses_are_captured_for_any_batch() {
+    let weight = Tensor::randn([4, 1, 3, 3]).realize().unwrap();
+    let f = |x: &Tensor| {
+        let x = x
+            .conv(&weight, None, &lazulite::ConvOptions::default())
+            .relu();
+        x.max_pool(&[2, 2], &lazulite::PoolOptions::default())
+            .flatten(1, -1)
+    };
+    let exported = lazulite::export(
+        |[x]: [Tensor; 1]| f(&x),
+        &[lazulite::spec!(f32["n", 1, 8, 8])],
+    )
+    .unwrap();
+    let x = Tensor::randn([3, 1, 8, 8]).realize().unwrap();
+    let out = exported.run(&[&x]).unwrap();
+    assert_eq!(
+        out[0].to_vec::<f32>().unwrap(),
+        f(&x).to_vec::<f32>().unwrap()
+    );
+    let target = Tensor::arange(0, 3, 1);
+    let loss = lazulite::compile(|[x, t]: [Tensor; 2]| f(&x).cross_entropy(&t));
+    let captured = loss.call([&x, &target]).unwrap().item::<f32>().unwrap();
+    assert_eq!(
+        captured,
+        f(&x).cross_entropy(&target).item::<f32>().unwrap()
+    );
+}

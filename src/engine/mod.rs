@@ -221,8 +221,13 @@ fn placed(error: Error, trace: &Trace) -> Error {
     let Some(text) = error.location() else {
         return error;
     };
-    let nodes = trace.nodes.iter().map(|n| &n.node);
-    let here: Vec<&Arc<Node>> = nodes.filter(|n| n.place.to_string() == text).collect();
+    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
+        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
+        .collect();
+    if here.is_empty() {
+        let nodes = trace.nodes.iter().map(|n| &n.node);
+        here = nodes.filter(|n| n.place.to_string() == text).collect();
+    }
     let failed = here.iter().find_map(|n| n.op.failing());
     match (here.first(), failed) {
         (Some(node), Some(op)) => error.at(node.place).named(op),

@@ -154,7 +154,7 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             // PyTorch passes a vector without elements through.
-            if self.dims()? == [0] {
+            if self.known_dims()? == [0] {
                 return Ok(self.clone());
             }
             self.check_channels("batch_norm", weight, bias)?;

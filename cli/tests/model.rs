@@ -60,7 +60,7 @@ fn models_are_shown_run_and_built() {
     let random = folder.succeed(&["run", "m.lzl", "--dim", "n=3"]);
     assert!(random.starts_with("output: "), "{random}");
     let built = folder.succeed(&["build", "m.lzl", "-o", "program"]);
-    assert!(built.contains("16 of them weights"), "{built}");
+    assert!(built.contains("16 bytes of weights"), "{built}");
 
     let mut program = Command::new(folder.0.join("program"));
     program

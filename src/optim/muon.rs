@@ -56,17 +56,19 @@ pub type Muon = Descent<MuonSettings>;
 const MAX_ITERATIONS: usize = 100;
 
 impl MuonSettings {
-    /// The nearest matrix whose singular values are near 1, by an iteration that needs only products; in bf16,
-    /// as its users do.
+    /// The nearest matrix whose singular values are near 1, by an iteration that needs only products: of bf16 numbers,
+    /// rounded to such once a product and what is added to it are summed.
     fn orthogonal(&self, matrix: &Tensor, wide: bool) -> Tensor {
         let [a, b, c] = self.coefficients;
-        let narrow = matrix.cast(DType::BF16);
+        let rounded = |t: Tensor| t.cast(DType::BF16).cast(DType::F32);
+        let narrow = rounded(matrix.cast(DType::F32));
         let mut x = if wide { narrow } else { narrow.t() };
-        x = &x / x.square().sum(..).sqrt().maximum(self.eps);
+        let norm = rounded(x.square().sum(..).sqrt());
+        x = rounded(&x / norm.maximum(self.eps));
         for _ in 0..self.iterations {
-            let gram = x.matmul(&x.t());
-            let inner = &gram * b + gram.matmul(&gram) * c;
-            x = &x * a + inner.matmul(&x);
+            let gram = rounded(x.matmul(&x.t()));
+            let inner = rounded(&gram * b + gram.matmul(&gram) * c);
+            x = rounded(&x * a + inner.matmul(&x));
         }
         if wide { x } else { x.t() }
     }

@@ -98,7 +98,8 @@ fn compare(
         for (group, (found, expected)) in found.into_iter().zip(expected).enumerate() {
             let expected = expected.as_f64().unwrap_or(f64::NAN);
             let allowed = tolerance.atol + tolerance.rtol * expected.abs();
-            if !((found - expected).abs() <= allowed) {
+            let close = (found - expected).abs() <= allowed;
+            if !close {
                 let how = format!(
                     "step {row}, {what} of group {group}: got {found}, expected {expected}"
                 );

@@ -73,7 +73,8 @@ impl Rule for AdafactorSettings {
         not_negative("eps_square", self.eps_square.unwrap_or(0.0))?;
         not_negative("eps_size", self.eps_size)?;
         not_negative("weight_decay", self.weight_decay)?;
-        if !(self.clip >= 1.0) {
+        let large = self.clip >= 1.0;
+        if !large {
             return Err(format!("clip is {}, and must be at least 1", self.clip));
         }
         match self.beta2_decay <= 0.0 {

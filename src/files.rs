@@ -6,6 +6,7 @@ use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
 use lazulite_runtime::{Array, Element, files};
+use std::io::{self, Write};
 use std::path::Path;
 
 impl Tensor {
@@ -63,12 +64,27 @@ pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
 /// When they cannot be computed or the file not be written; `complex128` has no name in it.
 #[track_caller]
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let path = path.as_ref();
+    write_tensors(tensors, |write| files::replace(path, write))
+}
+
+/// As [`save_tensors`]; the file is safe on disk before it takes the place of an old one.
+#[track_caller]
+pub(crate) fn save_tensors_durably(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    write_tensors(tensors, |write| files::replace_durably(path, write))
+}
+
+#[track_caller]
+fn write_tensors(
+    tensors: &[(&str, &Tensor)],
+    replace: impl FnOnce(&mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), String>,
+) -> Result<()> {
     let all: Vec<&Tensor> = tensors.iter().map(|(_, t)| *t).collect();
     crate::tensor::realize_all(&all)?;
     let arrays: Vec<Array> = all.into_iter().map(to_array).collect::<Result<_>>()?;
     let names = tensors.iter().map(|(name, _)| *name);
     let named: Vec<(&str, &Array)> = names.zip(&arrays).collect();
-    let written = files::replace(path.as_ref(), |out| files::write_safetensors(out, &named));
+    let written = replace(&mut |out| files::write_safetensors(out, &named));
     written.map_err(|e| error("save", e))
 }
 

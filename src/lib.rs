@@ -36,6 +36,7 @@ mod autograd;
 mod cell;
 mod compile;
 mod control;
+pub mod data;
 mod display;
 pub mod distributions;
 mod element;
@@ -50,6 +51,7 @@ pub mod nn;
 mod ops;
 pub mod optim;
 mod tensor;
+pub mod train;
 
 pub use autograd::{
     Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,

@@ -1,7 +1,8 @@
 //! Training that can be interrupted: checkpoints.
 //!
 //! A [`Checkpoint`] collects what a training run consists of and writes it to one `.safetensors` file, whole or not at
-//! all. A run that is set up the same way takes it up again and goes on as if nothing had happened, bit for bit:
+//! all. A run that is set up the same way takes it up again and goes on as if nothing had happened, bit for bit, on the
+//! same machine and with any number of threads:
 //!
 //! ```
 //! use lazulite::data::{DataLoader, TensorDataset};
@@ -30,6 +31,11 @@
 //! # std::fs::remove_file(&path).ok();
 //! # Ok::<(), lazulite::Error>(())
 //! ```
+
+//!
+//! One thing can make the last bits differ: programs are compiled for the sizes that a process sees first, and then for
+//! all sizes. A run that is taken up just before a smaller last batch sees the sizes in another order than the
+//! interrupted one did. Batches of one size ([`DataLoader::drop_last`]) or checkpoints between epochs avoid that.
 
 use crate::data::{Batch, DataLoader, LoaderState};
 use crate::element::Element;
@@ -154,7 +160,8 @@ impl Checkpoint {
         match version.item::<u64>() {
             Ok(VERSION) => Ok(saved),
             Ok(other) => {
-                let message = format!("version {other} of checkpoints; this program reads {VERSION}");
+                let message =
+                    format!("version {other} of checkpoints; this program reads {VERSION}");
                 Err(saved.error(&message))
             }
             Err(_) => Err(saved.error("the version is no number")),

@@ -61,7 +61,11 @@ fn batches_do_not_depend_on_threads() {
     };
     let epochs = run(0, 2);
     for (workers, prefetch) in [(1, 1), (1, 5), (3, 0), (3, 4), (9, 100)] {
-        assert_eq!(ends(move || run(workers, prefetch)), epochs, "{workers} {prefetch}");
+        assert_eq!(
+            ends(move || run(workers, prefetch)),
+            epochs,
+            "{workers} {prefetch}"
+        );
     }
     assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2]);
     for epoch in epochs {
@@ -135,7 +139,9 @@ impl Dataset for Counting {
 #[test]
 fn an_iteration_left_early_stops_its_threads() {
     let made = Arc::new(AtomicUsize::new(0));
-    let loader = DataLoader::new(Counting(made.clone())).workers(2).prefetch(3);
+    let loader = DataLoader::new(Counting(made.clone()))
+        .workers(2)
+        .prefetch(3);
     let made = ends(move || {
         assert_eq!(loader.iter().take(5).count(), 5);
         made.load(SeqCst)
@@ -146,7 +152,12 @@ fn an_iteration_left_early_stops_its_threads() {
 
 #[test]
 fn a_loader_goes_on_where_another_one_stood() {
-    let loader = || DataLoader::new(numbers(10)).batch_size(3).shuffle(1).workers(1);
+    let loader = || {
+        DataLoader::new(numbers(10))
+            .batch_size(3)
+            .shuffle(1)
+            .workers(1)
+    };
     let (first, second) = (loader(), loader());
     let epochs = [values(&first), values(&first)];
     let mut batches = second.iter();
@@ -223,7 +234,10 @@ fn digits_are_the_same_for_the_same_seed_and_cover_all_classes() -> Result<()> {
     assert_eq!(pixels, again.to_vec::<f32>()?);
     assert!(pixels.iter().all(|p| (0.0..=1.0).contains(p)));
     let mut counts = [0; CLASSES];
-    labels.to_vec::<i64>()?.iter().for_each(|d| counts[*d as usize] += 1);
+    labels
+        .to_vec::<i64>()?
+        .iter()
+        .for_each(|d| counts[*d as usize] += 1);
     assert!(counts.iter().all(|c| *c > 10), "{counts:?}");
     // No image of the test occurs in training.
     let rows: Vec<&[f32]> = pixels.chunks(784).collect();

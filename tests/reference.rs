@@ -74,12 +74,21 @@ fn follows<M: Layer>(
         optimizer.step(&loss)?;
         let loss = loss.item::<f32>()?;
         let off = (loss - expected).abs();
-        assert!(off <= TOLERANCE, "{name}, step {step}: {loss} instead of {expected}");
+        assert!(
+            off <= TOLERANCE,
+            "{name}, step {step}: {loss} instead of {expected}"
+        );
     }
     Ok(())
 }
 
-fn classified(name: &str, dims: &[usize], count: usize, classes: u64, batch: u64) -> (Tensor, Tensor) {
+fn classified(
+    name: &str,
+    dims: &[usize],
+    count: usize,
+    classes: u64,
+    batch: u64,
+) -> (Tensor, Tensor) {
     let x = numbers(&format!("{name} x {batch}"), dims, 1.7, 0.0);
     let y = labels(&format!("{name} y {batch}"), &[count], classes);
     (x, y)
@@ -133,7 +142,8 @@ impl Layer for Cnn {
     fn forward(&self, x: &Tensor) -> Tensor {
         let x = self.norm.forward(&self.first.forward(x)).relu();
         let (x, _) = x.max_pool(&[2, 2], &PoolOptions::default());
-        self.head.forward(&self.second.forward(&x).relu().flatten(1, -1))
+        self.head
+            .forward(&self.second.forward(&x).relu().flatten(1, -1))
     }
 }
 
@@ -245,5 +255,11 @@ fn a_gpt_learns_as_pytorch_s_does() -> Result<()> {
         let text = labels(&format!("gpt {batch}"), &[6, 13], 20);
         (text.i((.., ..12)), text.i((.., 1..)).flatten(0, -1))
     };
-    follows("gpt", &model, data, optimizer, &OneCycleLr::new(5e-3, STEPS)?)
+    follows(
+        "gpt",
+        &model,
+        data,
+        optimizer,
+        &OneCycleLr::new(5e-3, STEPS)?,
+    )
 }

@@ -73,10 +73,15 @@ fn stack(samples: &[Tensor]) -> Result<Tensor> {
     for (i, sample) in samples.iter().enumerate() {
         let node = sample.node()?;
         if *node.ty != *ty {
-            let message = format!("example 0 of the batch is {ty} and example {i} is {}", node.ty);
+            let message = format!(
+                "example 0 of the batch is {ty} and example {i} is {}",
+                node.ty
+            );
             return Err(Error::new(ErrorKind::Shape, "collate", message)
                 .operand(sample.note("example"))
-                .hint("bring the examples to one size, or give the loader a function that joins them"));
+                .hint(
+                    "bring the examples to one size, or give the loader a function that joins them",
+                ));
         }
         let value = node.value();
         let value = value.ok_or_else(|| internal("collate", "a computed tensor has no value"))?;
@@ -140,7 +145,10 @@ impl<S: Sample, const N: usize> Sample for [S; N] {
 
     fn collate(samples: Vec<[S; N]>) -> Result<[S::Batch; N]> {
         let parts = transposed(samples.into_iter().map(Vec::from).collect())?;
-        let parts = parts.into_iter().map(S::collate).collect::<Result<Vec<_>>>()?;
+        let parts = parts
+            .into_iter()
+            .map(S::collate)
+            .collect::<Result<Vec<_>>>()?;
         let parts = <[S::Batch; N]>::try_from(parts);
         parts.map_err(|_| internal("collate", "parts of a batch are missing"))
     }
@@ -157,7 +165,9 @@ impl<S: Sample> Sample for Vec<S> {
 /// The first parts of all examples, then the second ones, and so on.
 fn transposed<S>(samples: Vec<Vec<S>>) -> Result<Vec<Vec<S>>> {
     let parts = samples.first().map_or(0, Vec::len);
-    let mut joined: Vec<Vec<S>> = (0..parts).map(|_| Vec::with_capacity(samples.len())).collect();
+    let mut joined: Vec<Vec<S>> = (0..parts)
+        .map(|_| Vec::with_capacity(samples.len()))
+        .collect();
     for sample in samples {
         if sample.len() != parts {
             let message = format!("examples have {parts} and {} parts", sample.len());

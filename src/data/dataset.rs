@@ -198,7 +198,9 @@ impl<T> TensorDataset<T> {
             let all = column.value.as_bytes();
             all.get(from..from + column.row_bytes)
         });
-        bytes.filter(|_| index < self.len).ok_or_else(|| no_example(index, self.len))
+        bytes
+            .filter(|_| index < self.len)
+            .ok_or_else(|| no_example(index, self.len))
     }
 }
 
@@ -315,7 +317,9 @@ pub fn random_split<D: Dataset, const N: usize>(
     seed: u64,
 ) -> Result<[Subset<Arc<D>>; N]> {
     let len = dataset.len();
-    let total = sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size));
+    let total = sizes
+        .iter()
+        .try_fold(0usize, |sum, size| sum.checked_add(*size));
     if total != Some(len) {
         let message = format!("parts of sizes {sizes:?} are not the {len} examples there are");
         return Err(Error::new(ErrorKind::Argument, "random_split", message).at(Place::here()));

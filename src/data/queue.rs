@@ -94,7 +94,10 @@ impl<T: Send + 'static> Queue<T> {
                     shared.enter(piece, result);
                 }
             };
-            Builder::new().name(format!("lazulite-data-{i}")).spawn(run).ok()
+            Builder::new()
+                .name(format!("lazulite-data-{i}"))
+                .spawn(run)
+                .ok()
         };
         let threads: Vec<JoinHandle<()>> = (0..threads.min(pieces)).map_while(start).collect();
         (!threads.is_empty()).then_some(Queue { shared, threads })
@@ -143,7 +146,7 @@ mod tests {
             let (m, t) = (made.clone(), taken.clone());
             let work = move |piece: usize| {
                 assert!(piece < t.load(SeqCst) + ahead + 1);
-                if piece % 3 == 0 {
+                if piece.is_multiple_of(3) {
                     std::thread::sleep(Duration::from_micros(200));
                 }
                 m.fetch_add(1, SeqCst);

@@ -62,6 +62,9 @@ mod tests {
             *counts.entry(permutation(3, 1, epoch)).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 6);
-        assert!(counts.values().all(|c| (850..1150).contains(c)), "{counts:?}");
+        assert!(
+            counts.values().all(|c| (850..1150).contains(c)),
+            "{counts:?}"
+        );
     }
 }

@@ -173,7 +173,7 @@ def main():
         Gpt(),
         texts,
         lambda p: optim.AdamW(p, 1e-3),
-        lambda o: schedules.OneCycleLR(o, 5e-3, STEPS),
+        lambda o: schedules.OneCycleLR(o, 5e-3, STEPS, cycle_momentum=False),
     )
 
 

@@ -160,7 +160,11 @@ fn create(path: &Path, kind: Kind) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if kind == Kind::Executable { 0o777 } else { 0o666 });
+        options.mode(if kind == Kind::Executable {
+            0o777
+        } else {
+            0o666
+        });
     }
     #[cfg(not(unix))]
     let _ = kind;

@@ -1,11 +1,13 @@
-//! Tensors in files: one in `.npy`, several by name in `.safetensors`. Files are written whole or not at all.
+//! Tensors in files: one in `.npy`, several by name in `.safetensors`, `.npz` and JSON. Files are written whole or not
+//! at all.
 
 use crate::compile::value_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
-use lazulite_runtime::{Array, Element, files};
+use lazulite_runtime::files::{self, Format};
+use lazulite_runtime::{Array, Element};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -42,49 +44,90 @@ impl Tensor {
     }
 }
 
-/// Reads all tensors of a `.safetensors` file, in its order.
+/// The format that a file's name tells, if arrays have names in it.
+fn named_format(op: &'static str, path: &Path) -> Result<Format> {
+    let format = Format::of(path).map_err(|e| error(op, e))?;
+    match format.is_named() {
+        true => Ok(format),
+        false => {
+            let message = "expected a format with names: .safetensors, .npz or .json";
+            Err(at(op, path, message))
+        }
+    }
+}
+
+/// Reads all tensors of a `.safetensors`, `.npz` or `.json` file, in its order. Whole numbers in JSON are i64,
+/// other numbers f32.
 ///
 /// # Errors
 /// When the file cannot be read or holds something else.
 #[track_caller]
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
+    read_tensors(path, named_format("load", path)?)
+}
+
+/// Reads what [`save_tensors_durably`] wrote, whatever the file is called.
+#[track_caller]
+pub(crate) fn load_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    read_tensors(path, Format::Safetensors)
+}
+
+#[track_caller]
+fn read_tensors(path: &Path, format: Format) -> Result<Vec<(String, Tensor)>> {
     let bytes = files::read_bytes(path).map_err(|e| error("load", e))?;
-    let arrays = files::read_safetensors(&bytes).map_err(|e| at("load", path, &e))?;
-    let mut tensors = Vec::with_capacity(arrays.len());
-    for (name, array) in arrays {
-        tensors.push((name, from_array(array)?));
+    let arrays = files::read_arrays(format, &bytes, &|_| None);
+    let mut tensors = Vec::new();
+    for (name, array) in arrays.map_err(|e| at("load", path, &e))? {
+        let unnamed = || at("load", path, "expected an object of arrays by name");
+        tensors.push((name.ok_or_else(unnamed)?, from_array(array)?));
     }
     Ok(tensors)
 }
 
-/// Computes tensors and writes them under their names to a `.safetensors` file.
+/// Computes tensors and writes them under their names to a `.safetensors`, `.npz` or `.json` file.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let path = std::env::temp_dir().join("lazulite-doc.npz");
+/// lazulite::save_tensors(&path, &[("x", &Tensor::ones([2]))])?;
+/// assert_eq!(lazulite::load_tensors(&path)?[0].0, "x");
+/// # Ok::<(), lazulite::Error>(())
+/// ```
 ///
 /// # Errors
-/// When they cannot be computed or the file not be written; `complex128` has no name in it.
+/// When they cannot be computed or the file not be written. `complex128` has no name in `.safetensors`, `bf16` none in
+/// `.npz`, and JSON has no complex numbers.
 #[track_caller]
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &[(&str, &Tensor)]) -> Result<()> {
     let path = path.as_ref();
-    write_tensors(tensors, |write| files::replace(path, write))
+    let format = named_format("save", path)?;
+    write_tensors(tensors, format, |write| files::replace(path, write))
 }
 
-/// As [`save_tensors`]; the file is safe on disk before it takes the place of an old one.
+/// As [`save_tensors`], always in the `.safetensors` format; the file is safe on disk before it takes the place of an
+/// old one.
 #[track_caller]
 pub(crate) fn save_tensors_durably(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<()> {
-    write_tensors(tensors, |write| files::replace_durably(path, write))
+    let replace = |write: &mut WriteTo<'_>| files::replace_durably(path, write);
+    write_tensors(tensors, Format::Safetensors, replace)
 }
+
+/// What fills a file.
+type WriteTo<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
 
 #[track_caller]
 fn write_tensors(
     tensors: &[(&str, &Tensor)],
-    replace: impl FnOnce(&mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> Result<(), String>,
+    format: Format,
+    replace: impl FnOnce(&mut WriteTo<'_>) -> Result<(), String>,
 ) -> Result<()> {
     let all: Vec<&Tensor> = tensors.iter().map(|(_, t)| *t).collect();
     crate::tensor::realize_all(&all)?;
     let arrays: Vec<Array> = all.into_iter().map(to_array).collect::<Result<_>>()?;
     let names = tensors.iter().map(|(name, _)| *name);
     let named: Vec<(&str, &Array)> = names.zip(&arrays).collect();
-    let written = replace(&mut |out| files::write_safetensors(out, &named));
+    let written = replace(&mut |out| files::write_arrays(out, &named, format));
     written.map_err(|e| error("save", e))
 }
 

@@ -40,7 +40,7 @@
 use crate::data::{Batch, DataLoader, LoaderState};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{load_tensors, save_tensors_durably};
+use crate::files::{load_safetensors, save_tensors_durably};
 use crate::location::Place;
 use crate::nn::{Module, StateDict};
 use crate::ops::{GeneratorState, default_generator};
@@ -149,7 +149,7 @@ impl Checkpoint {
     #[track_caller]
     pub fn load(path: impl AsRef<Path>) -> Result<Saved> {
         let path = path.as_ref();
-        let parts: StateDict = load_tensors(path)?.into_iter().collect();
+        let parts: StateDict = load_safetensors(path)?.into_iter().collect();
         let saved = Saved {
             path: path.into(),
             parts,

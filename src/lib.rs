@@ -65,7 +65,10 @@ pub use control::{
     Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
 };
 pub use element::Element;
-pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
+pub use engine::{
+    CacheStats, Compilation, Options, cache_stats, detect_anomaly, last_compilation, options,
+    set_options,
+};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};

@@ -5,6 +5,7 @@
 
 use super::CacheStats;
 use super::build::{self, Pattern};
+use super::report::{self, Compilation};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
 use crate::error::Result;
@@ -14,6 +15,7 @@ use lazulite_ir::Symbol;
 use lazulite_runtime::Program;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Everything known about one structure.
 #[derive(Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Cache {
     max_bytes: usize,
     clock: AtomicU64,
     compilations: AtomicU64,
+    /// Spent on compiling.
+    nanoseconds: AtomicU64,
     hits: AtomicU64,
 }
 
@@ -55,6 +59,7 @@ impl Cache {
             max_bytes,
             clock: AtomicU64::new(0),
             compilations: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
             hits: AtomicU64::new(0),
         }
     }
@@ -64,6 +69,7 @@ impl Cache {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         CacheStats {
             compilations: self.compilations.load(Relaxed),
+            compile_time: Duration::from_nanos(self.nanoseconds.load(Relaxed)),
             hits: self.hits.load(Relaxed),
             programs: entries.values().map(|e| e.versions.len()).sum(),
             bytes: entries.values().map(|e| e.bytes.load(Relaxed)).sum(),
@@ -86,15 +92,35 @@ impl Cache {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
         }
+        let (start, mut nodes) = (Instant::now(), 0);
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.compilations.fetch_add(1, Relaxed);
             let graph = build::build(trace, pattern, "realize")?;
+            nodes = graph.nodes().len();
             let program = super::compile_graph(&graph, symbols)?;
             Ok((program, graph.guards().to_vec()))
         };
         let inputs = trace.input_dims();
         entry.versions.compile(call, &inputs, |_| true, make)?;
+        let time = start.elapsed();
+        self.nanoseconds
+            .fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         let found = find();
+        if let Some(Found { version, values, .. }) = &found
+            // Else another thread compiled it meanwhile.
+            && nodes > 0
+        {
+            let program = &version.program;
+            report::remember(Compilation {
+                recorded: trace.nodes.len() - trace.leaves.len(),
+                nodes,
+                kernels: program.image().kernels.len(),
+                steps: program.image().steps.len(),
+                time,
+                // A run with these sizes would fail and say why.
+                peak_bytes: program.peak_bytes(values).unwrap_or(0),
+            });
+        }
         let programs = entry.versions.sum(Program::footprint);
         let key = trace.key.len() * size_of::<u64>();
         entry.bytes.store(key.saturating_add(programs), Relaxed);

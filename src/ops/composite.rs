@@ -118,6 +118,15 @@ impl Tensor {
             .collect())
     }
 
+    /// The sizes from axis `from` on, as numbers. Inside a captured function too, if they are known there.
+    #[track_caller]
+    pub(crate) fn known_sizes(&self, from: usize) -> Result<Vec<usize>> {
+        let sizes = self.sizes()?;
+        let rest = sizes.get(from..).unwrap_or_default();
+        // Sizes are not negative.
+        rest.iter().map(|d| Ok(d.value()? as usize)).collect()
+    }
+
     /// This vector laid along `axis` of `rank` axes, the others of size 1.
     #[track_caller]
     pub(crate) fn along(&self, axis: usize, rank: usize) -> Tensor {

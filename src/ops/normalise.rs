@@ -154,7 +154,7 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             // PyTorch passes a vector without elements through.
-            if self.dims()? == [0] {
+            if self.rank()? == 1 && self.dim(0).value().is_ok_and(|len| len == 0) {
                 return Ok(self.clone());
             }
             self.check_channels("batch_norm", weight, bias)?;

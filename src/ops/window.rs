@@ -186,7 +186,7 @@ impl Tensor {
             };
             let stride = per_axis("conv", &options.stride, axes)?;
             let dilation = per_axis("conv", &options.dilation, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2)?;
             let widths = options.padding.widths(&kernel, &stride, &dilation)?;
             let padded = x.spread(&widths, &vec![0; axes])?;
             let result = convolve(&padded, weight, &stride, &dilation, options.groups)?;
@@ -220,7 +220,7 @@ impl Tensor {
                 ));
             };
             let padding = per_axis("conv_transpose", padding, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2)?;
             let mut widths = Vec::with_capacity(axes);
             for i in 0..axes {
                 if further[i] >= stride[i].max(dilation[i]) {
@@ -235,7 +235,7 @@ impl Tensor {
             // Every window of the result sees the spread input through the mirrored kernel.
             let interior: Vec<i64> = stride.iter().map(|s| *s as i64 - 1).collect();
             let spread = x.spread(&widths, &interior)?;
-            let (groups, dims) = (options.groups, weight.dims()?);
+            let (groups, dims) = (options.groups, weight.known_sizes(0)?);
             let mut split = vec![groups, dims[0] / groups];
             split.extend(&dims[1..]);
             let mut joined = vec![groups * dims[1], dims[0] / groups];
@@ -265,7 +265,7 @@ impl Tensor {
             let error = bad_shape(op, message).operand(self.note("input"));
             Err(error.operand(weight.note("weight")))
         };
-        let (rank, dims) = (self.rank()?, weight.dims()?);
+        let (rank, dims) = (self.rank()?, weight.known_sizes(0)?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
             return fail(format!(
@@ -277,7 +277,7 @@ impl Tensor {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
-        let channels = self.dims()?[rank - axes - 1];
+        let channels = self.dim((rank - axes - 1) as i64).value()? as usize;
         let expected = if transposed {
             dims[0]
         } else {
@@ -294,7 +294,7 @@ impl Tensor {
             dims[0]
         };
         if let Some(bias) = bias
-            && (bias.dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
+            && (bias.known_sizes(0)? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
             return fail(format!(
                 "the bias {} has not {outputs} elements",
@@ -373,16 +373,14 @@ fn all_windows(
     stride: &[usize],
     dilation: &[usize],
 ) -> Result<Tensor> {
-    let dims = x.dims()?;
     let mut out = x.clone();
     for (i, &size) in kernel.iter().enumerate() {
         let reach = dilation[i] * (size - 1) + 1;
-        if dims[i + 2] < reach {
-            let message = format!(
-                "a window of {reach} is larger than axis {}, {}",
-                i + 2,
-                dims[i + 2]
-            );
+        if let Ok(len) = x.dim(i as i64 + 2).value()
+            && (len as usize) < reach
+        {
+            let axis = i + 2;
+            let message = format!("a window of {reach} is larger than axis {axis}, {len}");
             return Err(bad_shape("conv", message).operand(x.note("padded input")));
         }
         out = out.windows(i + 2, size, stride[i], dilation[i]);
@@ -398,7 +396,7 @@ fn convolve(
     dilation: &[usize],
     groups: usize,
 ) -> Result<Tensor> {
-    let dims = weight.dims()?;
+    let dims = weight.known_sizes(0)?;
     let axes = kernel_axes(&dims);
     let windows = all_windows(x, &dims[2..], stride, dilation)?;
     let counts: Vec<Dim> = windows.sizes()?[2..2 + axes].to_vec();

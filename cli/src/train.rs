@@ -320,7 +320,7 @@ impl Progress {
         if self.terminal {
             self.bar.set_position(step);
             self.bar.set_message(message);
-        } else if step % (self.steps / LINES).max(1) == 0 {
+        } else if step.is_multiple_of((self.steps / LINES).max(1)) {
             writeln!(out, "{step:>6}/{}  {message}", self.steps)?;
             out.flush()?;
         }

@@ -36,6 +36,7 @@ mod autograd;
 mod cell;
 mod compile;
 mod control;
+pub mod data;
 mod display;
 pub mod distributions;
 mod element;
@@ -50,6 +51,7 @@ pub mod nn;
 mod ops;
 pub mod optim;
 mod tensor;
+pub mod train;
 
 pub use autograd::{
     BackwardOptions, Context, CustomFunction, GradCheck, GradOptions, GradientTape, HookHandle,
@@ -63,7 +65,10 @@ pub use control::{
     Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
 };
 pub use element::Element;
-pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
+pub use engine::{
+    CacheStats, Compilation, Options, cache_stats, detect_anomaly, last_compilation, options,
+    set_options,
+};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};

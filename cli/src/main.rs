@@ -9,6 +9,7 @@ mod dump;
 mod failure;
 mod files;
 mod run;
+mod train;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -24,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a network, and save it as a model (.lzl).
+    Train(train::Arguments),
     /// Record, compile and run a small network, and show every step of the way.
     Demo,
     /// Print a graph (.lzt) or an exported model (.lzl) as it stands after a stage.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure> {
     match command {
+        Command::Train(arguments) => train::run(screen, &arguments),
         Command::Demo => demo::run(screen),
         Command::Dump(arguments) => dump::run(screen, &arguments),
         Command::Run(arguments) => run::run(screen, &arguments),

@@ -5,6 +5,7 @@
 
 use super::CacheStats;
 use super::build::{self, Pattern};
+use super::report::{self, Compilation};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
 use crate::error::Result;
@@ -15,6 +16,7 @@ use lazulite_ir::Symbol;
 use lazulite_runtime::Program;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Everything known about one structure.
 #[derive(Default)]
@@ -39,6 +41,8 @@ pub(crate) struct Cache {
     max_bytes: usize,
     clock: AtomicU64,
     compilations: AtomicU64,
+    /// Spent on compiling.
+    nanoseconds: AtomicU64,
     hits: AtomicU64,
 }
 
@@ -59,6 +63,7 @@ impl Cache {
             max_bytes,
             clock: AtomicU64::new(0),
             compilations: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
             hits: AtomicU64::new(0),
         }
     }
@@ -68,6 +73,7 @@ impl Cache {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         CacheStats {
             compilations: self.compilations.load(Relaxed),
+            compile_time: Duration::from_nanos(self.nanoseconds.load(Relaxed)),
             hits: self.hits.load(Relaxed),
             programs: entries.values().map(|e| e.versions.len()).sum(),
             bytes: entries.values().map(|e| e.bytes.load(Relaxed)).sum(),
@@ -90,9 +96,11 @@ impl Cache {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
         }
+        let (start, mut nodes) = (Instant::now(), 0);
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.compilations.fetch_add(1, Relaxed);
             let graph = build::build(trace, pattern, "realize")?;
+            nodes = graph.nodes().len();
             let program = super::compile_graph(&graph, symbols)?;
             let places = trace.nodes.iter().map(|n| n.node.place).collect();
             lock(&entry.places).push(places);
@@ -100,7 +108,25 @@ impl Cache {
         };
         let inputs = trace.input_dims();
         entry.versions.compile(call, &inputs, |_| true, make)?;
+        let time = start.elapsed();
+        self.nanoseconds
+            .fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         let found = find();
+        if let Some(Found { version, values, .. }) = &found
+            // Else another thread compiled it meanwhile.
+            && nodes > 0
+        {
+            let program = &version.program;
+            report::remember(Compilation {
+                recorded: trace.nodes.len() - trace.leaves.len(),
+                nodes,
+                kernels: program.image().kernels.len(),
+                steps: program.image().steps.len(),
+                time,
+                // A run with these sizes would fail and say why.
+                peak_bytes: program.peak_bytes(values).unwrap_or(0),
+            });
+        }
         let programs = entry.versions.sum(Program::footprint);
         let words = trace.key.len() + lock(&entry.places).len() * trace.nodes.len();
         let rest = words * size_of::<u64>();

@@ -11,6 +11,7 @@ mod options;
 mod pending;
 mod recompute;
 mod region;
+mod report;
 mod rules;
 mod specialise;
 mod trace;
@@ -23,6 +24,7 @@ pub use options::{Options, options, set_options};
 pub(crate) use options::{interpreting, pool};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
+pub use report::{Compilation, last_compilation};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
@@ -35,6 +37,7 @@ use lazulite_runtime::{Buffer, Input, Program, RunError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
 
@@ -70,6 +73,8 @@ impl Drop for Capture {
 pub struct CacheStats {
     /// Programs compiled.
     pub compilations: u64,
+    /// How long that took, all threads together.
+    pub compile_time: Duration,
     /// Calls that found a program.
     pub hits: u64,
     /// Programs kept.

@@ -378,6 +378,8 @@ impl Tracer {
         for position in 0..count {
             let listed = &self.trace.nodes[position];
             if listed.value.is_some() || is_root[position] {
+                // Whoever holds it may ask for gradients of what it was computed from.
+                all_private &= !(listed.has_history() && self.is_held(position));
                 continue;
             }
             let mut operands = listed.links.iter().filter_map(|l| l.node());

@@ -154,7 +154,7 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             // PyTorch passes a vector without elements through.
-            if self.known_dims()? == [0] {
+            if self.rank()? == 1 && self.dim(0).value().is_ok_and(|len| len == 0) {
                 return Ok(self.clone());
             }
             self.check_channels("batch_norm", weight, bias)?;
@@ -339,8 +339,11 @@ impl RunningStats {
     #[track_caller]
     fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
         let _pinned = Scope::pin();
-        let towards =
-            |old: Tensor, new: &Tensor| old.mul(1.0 - self.momentum).add(new.mul(self.momentum));
+        // No gradient flows into statistics: else each would hold on to all batches before.
+        let towards = |old: Tensor, new: &Tensor| {
+            let old = old.detach().mul(1.0 - self.momentum);
+            old.add(new.detach().mul(self.momentum))
+        };
         self.mean.set(towards(self.mean.get(), mean))?;
         self.var.set(towards(self.var.get(), variance))
     }

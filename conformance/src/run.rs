@@ -5,6 +5,7 @@ use crate::compare::{self, Ties, Tolerance};
 use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
 use crate::gradients::{self, Arguments};
+use crate::modules;
 use crate::report::{CaseReport, OpReport, Report, Verdict};
 use crate::unique;
 use crate::value::Value;
@@ -71,11 +72,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {
     let name = file.file_stem().and_then(|n| n.to_str());
     let entry = dispatch::find(&suite.op);
+    let run_case = |case: &Case| match &case.construction {
+        Some(construction) => modules::run_case(&suite.op, case, construction),
+        None => run_case(suite, entry, case),
+    };
     let start = Instant::now();
     let cases = suite.cases.iter();
     OpReport {
         name: name.unwrap_or(&suite.op).into(),
-        cases: cases.map(|case| run_case(suite, entry, case)).collect(),
+        cases: cases.map(run_case).collect(),
         time: start.elapsed(),
     }
 }
@@ -116,7 +121,7 @@ fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
 }
 
 /// What a check gives; a panic is a failure.
-fn guarded<T>(check: impl FnOnce() -> T) -> Result<T, Verdict> {
+pub(crate) fn guarded<T>(check: impl FnOnce() -> T) -> Result<T, Verdict> {
     catch_unwind(AssertUnwindSafe(check)).map_err(|panic| {
         let message = panic
             .downcast_ref::<String>()
@@ -220,7 +225,7 @@ fn check_rejection(suite: &Suite, entry: &Entry, case: &Case, message: &str) -> 
 }
 
 /// Computes every tensor of a result.
-fn realized(value: &Value) -> Outcome {
+pub(crate) fn realized(value: &Value) -> Outcome {
     match value {
         Value::Tensor(tensor) => Ok(Value::Tensor(tensor.realize()?)),
         Value::List(items) => {

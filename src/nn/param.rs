@@ -1,10 +1,56 @@
 //! What modules hold: parameters, buffers, and whether they are being trained.
 
 use crate::cell::TensorCell;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
 use crate::tensor::Tensor;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// What a lazy layer starts with, once it is known how many inputs it has.
+type Start = Box<dyn FnOnce(usize) -> Tensor + Send>;
+
+/// What is still to be done to a parameter or buffer whose sizes the first call decides; nothing for all
+/// others. Clones share it.
+#[derive(Clone, Default)]
+struct Pending(Option<Arc<Mutex<Option<Start>>>>);
+
+impl Pending {
+    fn new(start: impl FnOnce(usize) -> Tensor + Send + 'static) -> Pending {
+        Pending(Some(Arc::new(Mutex::new(Some(Box::new(start))))))
+    }
+
+    fn is_open(&self) -> bool {
+        let lock = |p: &Arc<Mutex<Option<Start>>>| {
+            p.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        };
+        self.0.as_ref().is_some_and(lock)
+    }
+
+    /// What is to be done, which is nothing from now on.
+    fn close(&self) -> Option<Start> {
+        let pending = self.0.as_ref()?;
+        pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// What stands in the place of a tensor without sizes.
+    #[track_caller]
+    fn stand_in() -> Tensor {
+        let message = "the sizes of a lazy layer are not known before its first call";
+        let error = Error::new(ErrorKind::Argument, "lazy layer", message).at(Place::here());
+        Tensor::error(error.hint("call the layer once, or load a state"))
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pending({})", self.is_open())
+    }
+}
 
 /// A trainable tensor. Clones are the same parameter.
 #[derive(Clone, Debug)]
@@ -12,6 +58,7 @@ pub struct Param {
     cell: TensorCell,
     /// Its path in the model, once that has been visited.
     path: Arc<OnceLock<Arc<str>>>,
+    pending: Pending,
 }
 
 impl Param {
@@ -21,7 +68,31 @@ impl Param {
         Param {
             cell: TensorCell::new(tensor.detach().with_grad()),
             path: Arc::default(),
+            pending: Pending::default(),
         }
+    }
+
+    /// A parameter that carries an error until the first call of its layer tells the number of inputs.
+    #[track_caller]
+    pub(super) fn lazy(start: impl FnOnce(usize) -> Tensor + Send + 'static) -> Param {
+        Param {
+            cell: TensorCell::new(Pending::stand_in()),
+            path: Arc::default(),
+            pending: Pending::new(start),
+        }
+    }
+
+    /// Starts a lazy parameter for so many inputs.
+    #[track_caller]
+    pub(super) fn settle(&self, inputs: usize) {
+        if let Some(start) = self.pending.close() {
+            self.cell.replace(start(inputs).detach().with_grad());
+        }
+    }
+
+    /// True for parameters of lazy layers before the first call.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_open()
     }
 
     /// What it holds.
@@ -33,6 +104,12 @@ impl Param {
     /// Gives it another value, without history. It needs a gradient afterwards if it did before.
     #[track_caller]
     pub fn set(&self, tensor: Tensor) -> Result<()> {
+        if self.is_pending() {
+            tensor.check()?;
+            self.pending.close();
+            self.cell.replace(tensor.detach().with_grad());
+            return Ok(());
+        }
         self.cell.set(tensor)
     }
 
@@ -86,6 +163,7 @@ impl Param {
 #[derive(Clone, Debug)]
 pub struct Buffer {
     cell: TensorCell,
+    pending: Pending,
 }
 
 impl Buffer {
@@ -96,8 +174,36 @@ impl Buffer {
     }
 
     /// A cell as a buffer.
-    pub(crate) fn of(cell: TensorCell) -> Buffer {
-        Buffer { cell }
+    fn of(cell: TensorCell) -> Buffer {
+        let pending = Pending::default();
+        Buffer { cell, pending }
+    }
+
+    /// A buffer that carries an error until the first call of its layer tells the number of inputs.
+    #[track_caller]
+    pub(super) fn lazy(start: impl FnOnce(usize) -> Tensor + Send + 'static) -> Buffer {
+        Buffer {
+            pending: Pending::new(start),
+            ..Buffer::of(TensorCell::new(Pending::stand_in()))
+        }
+    }
+
+    /// Starts a lazy buffer for so many inputs.
+    #[track_caller]
+    pub(super) fn settle(&self, inputs: usize) {
+        if let Some(start) = self.pending.close() {
+            self.cell.replace(start(inputs).detach());
+        }
+    }
+
+    /// True for buffers of lazy layers before the first call.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_open()
+    }
+
+    /// Where it is kept.
+    pub(super) fn cell(&self) -> &TensorCell {
+        &self.cell
     }
 
     /// What it holds.
@@ -109,6 +215,12 @@ impl Buffer {
     /// Gives it another value.
     #[track_caller]
     pub fn set(&self, tensor: Tensor) -> Result<()> {
+        if self.is_pending() {
+            tensor.check()?;
+            self.pending.close();
+            self.cell.replace(tensor.detach());
+            return Ok(());
+        }
         self.cell.set(tensor.detach())
     }
 }

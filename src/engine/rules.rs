@@ -129,7 +129,13 @@ impl Rules for FacadeRules {
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
             Op::Call { name, .. } if function_called(name).is_some() => {
-                Rule::Refused("a custom function has a backward, and nothing for this mode".into())
+                let Some((function, index)) = function_called(name) else {
+                    return Rule::Definition;
+                };
+                let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+                rule(operands, results, moving, |operands, _, flow| {
+                    function.push(index, operands, flow)
+                })
             }
             Op::Call { name, .. } => match registered(name) {
                 Some(Registered {

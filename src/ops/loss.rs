@@ -1,6 +1,6 @@
 //! Loss functions, as in torch.nn.functional.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
 use crate::tensor::{Derivative, Tensor, composite};
 use lazulite_ir::DType;
@@ -169,6 +169,9 @@ impl Tensor {
     /// A vector of one number per class, to broadcast with this.
     #[track_caller]
     fn per_class(&self, weight: &Tensor, classes: i64) -> Result<Tensor> {
+        if weight.dtype()? != self.dtype()? {
+            return Err(bad_dtype("cross_entropy", weight).operand(self.note("self")));
+        }
         if weight.rank()? != 1 || weight.dims()?[0] != self.dims()?[classes as usize] {
             let error = bad_shape("cross_entropy", "there is one weight per class");
             return Err(error

@@ -74,8 +74,10 @@ pub trait CustomFunction: Send + Sync + 'static {
     /// ```
     fn jvp(&self, _context: &Context, _tangents: &[Tensor]) -> Result<Vec<Tensor>> {
         let message = "a custom function has a backward, and nothing for this mode";
-        Err(Error::new(ErrorKind::Unsupported, "custom_function", message)
-            .hint("give it a `jvp` beside its backward"))
+        Err(
+            Error::new(ErrorKind::Unsupported, "custom_function", message)
+                .hint("give it a `jvp` beside its backward"),
+        )
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) const TABLE: &[Entry] = &[
         let p = a.float("p")?;
         filled(a, |x| x.geometric_(p))
     }),
+    op("empty_permuted", |a| {
+        // There is one order in memory here; a wanted one must only be an order.
+        let x = Tensor::zeros(&a.counts("size")?);
+        x.permute(a.ints("physical_layout")?).check()?;
+        x.done()
+    }),
     op("multinomial", |a| {
         let (count, replacement) = (a.count("num_samples")?, a.flag("replacement")?);
         a.input()?.multinomial(count, replacement).done()

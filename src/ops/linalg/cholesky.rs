@@ -44,7 +44,13 @@ impl Tensor {
             let (factor, b) = with_common_batch(op, (factor, 2), (self, 2))?;
             let moves = Derivative::Both(pull_solve, push_solve);
             let define = || attempt(|| divided(&b, &factor, upper));
-            Ok(composite(op, &[upper.into()], moves, &[&b, &factor], define))
+            Ok(composite(
+                op,
+                &[upper.into()],
+                moves,
+                &[&b, &factor],
+                define,
+            ))
         })
     }
 
@@ -73,7 +79,11 @@ fn divided(b: &Tensor, factor: &Tensor, upper: bool) -> Result<Tensor> {
 /// Whether a solution is by an upper factor, and the triangle of the factor that counts.
 fn triangle(a: &Applied<'_>) -> (bool, Tensor) {
     let (upper, factor) = (a.attributes == [1], &a.operands[1]);
-    let counts = if upper { factor.triu(0) } else { factor.tril(0) };
+    let counts = if upper {
+        factor.triu(0)
+    } else {
+        factor.tril(0)
+    };
     (upper, counts)
 }
 

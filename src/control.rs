@@ -14,11 +14,9 @@ pub use flow::{cond, scan, while_loop};
 pub use transform::{VmapOptions, jvp, vmap, vmap_with};
 
 use crate::engine::{Body, Region, RegionKind};
-use crate::error::{Error, ErrorKind, Result};
-use crate::location::{Place, Scope};
-use crate::tensor::{Operand, Operands, Recorded, Tensor, Traits, record_node, with_traits};
+use crate::error::Result;
+use crate::tensor::{Operand, Operands, Recorded, Tensor, items, record_node};
 use lazulite_ir::TensorType;
-use smallvec::smallvec;
 use std::sync::Arc;
 
 pub use lazulite_passes::batch::Randomness;
@@ -55,30 +53,5 @@ fn region(
         return Ok(Vec::new());
     };
     let tuple = record_node(Recorded::Region(Arc::new(region)), first, all, true);
-    let items = (0..).zip(results).map(|(index, ty)| {
-        let traits = Traits {
-            grad: tuple_grad(&tuple.traits, &ty),
-            heavy: true,
-            ..tuple.traits
-        };
-        let operands = smallvec![Operand::Node(tuple.clone())];
-        Tensor(Ok(with_traits(Recorded::Item(index), ty, operands, traits)))
-    });
-    Ok(items.collect())
-}
-
-fn tuple_grad(tuple: &Traits, ty: &TensorType) -> bool {
-    tuple.grad && crate::tensor::differentiable(ty.dtype)
-}
-
-/// An error of a function's results.
-fn bad(op: &'static str, message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Shape, op, message).at(Place::here())
-}
-
-/// Makes tensors by steps that may fail; a single one carries the error.
-#[track_caller]
-fn attempt(make: impl FnOnce() -> Result<Vec<Tensor>>) -> Vec<Tensor> {
-    let _scope = Scope::pin();
-    make().unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+    Ok(items(&tuple, results))
 }

@@ -52,9 +52,9 @@ pub mod optim;
 mod tensor;
 
 pub use autograd::{
-    Context, CustomFunction, GradCheck, GradOptions, GradientTape, Gradients, HookHandle, Pullback,
-    clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with, gradcheck,
-    gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
+    BackwardOptions, Context, CustomFunction, GradCheck, GradOptions, GradientTape, HookHandle,
+    Pullback, clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with,
+    gradcheck, gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
     saved_tensors_hooks, set_grad_enabled, vhp, vjp,
 };
 pub use cell::TensorCell;

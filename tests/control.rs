@@ -51,6 +51,26 @@ fn scan_differentiates_to_second_order() {
 }
 
 #[test]
+fn gradients_flow_through_what_stands_behind_an_integer_result() {
+    let x = Tensor::from_vec((0..6).map(|i| 0.2 * f64::from(i)).collect(), [3, 2]);
+    let f = |x: &[Tensor]| {
+        let (count, start) = (Tensor::full((), 0i64), Tensor::zeros([2]).type_as(&x[0]));
+        let out = scan(&[&count, &start], &[&x[0]], |carried, x| {
+            (vec![&carried[0] + 1, (&carried[1] + &x[0]).sin()], vec![])
+        });
+        vec![out[1].clone()]
+    };
+    gradcheck(f, &[&x], &GradCheck::default()).unwrap();
+    let g = |x: &[Tensor]| {
+        let branch =
+            |scale: f64| move |x: &[Tensor]| vec![Tensor::full((), 1i64), (&x[0] * scale).sin()];
+        let taken = x[0].sum(..).gt(0);
+        vec![cond(&taken, &[&x[0]], branch(2.0), branch(3.0)).swap_remove(1)]
+    };
+    gradcheck(g, &[&x], &GradCheck::default()).unwrap();
+}
+
+#[test]
 fn draws_differ_between_turns() {
     let x = Tensor::zeros([4, 8]);
     let out = scan(&[], &[&x], |_, x| {

@@ -2,8 +2,8 @@
 
 use lazulite::prelude::*;
 use lazulite::{
-    Context, CustomFunction, ErrorKind, GradCheck, GradOptions, Gradients, custom_function, grad,
-    grad_with, gradcheck, gradgradcheck, hessian, no_grad, vjp,
+    BackwardOptions, Context, CustomFunction, ErrorKind, GradCheck, GradOptions, custom_function,
+    grad, grad_with, gradcheck, gradgradcheck, hessian, no_grad, vjp,
 };
 
 fn values(x: &Tensor) -> Vec<f32> {
@@ -91,6 +91,36 @@ fn a_gradient_without_create_graph_is_a_constant() {
 }
 
 #[test]
+fn second_derivatives_do_not_depend_on_where_programs_are_made() {
+    // The pullbacks of composites are recorded while the program is made: here within a realise of
+    // `grad`, there within `backward`, which records without gradients itself.
+    let penalty = |x: &Tensor| {
+        let y = (x.softmax(-1) * x.sigmoid()).sum(..);
+        let slopes = grad_with(&[&y], &[x], &GradOptions::new().create_graph(true)).unwrap();
+        slopes[0].as_ref().unwrap().square().sum(..)
+    };
+    let at = |point: [f64; 3]| Tensor::from_vec(point.to_vec(), [3]).with_grad();
+    let doubles = |x: &Tensor| x.to_vec::<f64>().unwrap();
+    let point = [0.3, -0.7, 1.1];
+    let x = at(point);
+    let expected = doubles(&grad(&[&penalty(&x)], &[&x]).unwrap()[0]);
+    penalty(&x).backward().unwrap();
+    assert_eq!(doubles(&x.grad().unwrap()), expected);
+    for i in 0..3 {
+        let moved = |step: f64| {
+            let mut point = point;
+            point[i] += step;
+            penalty(&at(point)).item::<f64>().unwrap()
+        };
+        let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!(
+            (expected[i] - numeric).abs() < 1e-6,
+            "{numeric} {expected:?}"
+        );
+    }
+}
+
+#[test]
 fn hooks_change_what_flows_on() {
     let x = vector(&[1.0, 1.0]).with_grad();
     let y = &x * 3.0;
@@ -140,7 +170,7 @@ fn mistakes_are_errors() {
     let unused = vector(&[1.0]).with_grad();
     let error = grad(&[&x.sum(..)], &[&unused]).unwrap_err();
     assert!(error.to_string().contains("do not depend"), "{error}");
-    let wrong = Gradients::default();
+    let wrong = BackwardOptions::default();
     assert!(vector(&[1.0]).backward_with(&wrong).is_err());
     let integers = Tensor::arange(0, 3, 1).with_grad();
     assert_eq!(integers.check().unwrap_err().kind(), ErrorKind::DType);

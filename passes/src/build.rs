@@ -3,8 +3,8 @@
 
 use crate::PassError;
 use lazulite_ir::{
-    Binary, DType, Dim, Dims, Graph, Guard, NodeId, Op, Predicate, Scalar, Source, TensorType,
-    Unary,
+    Binary, DType, Dim, Dims, Graph, Guard, NodeId, Op, Origin, Predicate, Scalar, Source,
+    TensorType, Unary,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ pub(crate) fn is_identity(perm: &[u32]) -> bool {
 pub(crate) struct Builder {
     pass: &'static str,
     graph: Graph,
-    source: Option<Arc<Source>>,
+    origin: Origin,
 }
 
 impl Builder {
@@ -150,7 +150,7 @@ impl Builder {
         Builder {
             pass,
             graph: Graph::new(),
-            source: None,
+            origin: Origin::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Builder {
     pub fn with_inputs_of(pass: &'static str, old: &Graph) -> Builder {
         let mut builder = Builder::new(pass);
         for &input in old.inputs() {
-            builder.at(old.source(input));
+            builder.at_origin(old.origin(input));
             builder.input(old.tensor_type(input).clone());
         }
         builder
@@ -172,17 +172,32 @@ impl Builder {
 
     /// From here on, operations come from `source`.
     pub fn at(&mut self, source: Option<&Arc<Source>>) {
-        self.source = source.cloned();
+        self.origin = Origin::of(source.cloned());
+    }
+
+    /// From here on, operations come from where a node of the old graph comes from.
+    pub fn at_origin(&mut self, origin: &Origin) {
+        self.origin = origin.clone();
     }
 
     /// Where operations added now come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Says that a node comes from there, too.
+    pub fn credit(&mut self, id: NodeId, origin: &Origin) {
+        self.graph.add_origin(id, origin);
+    }
+
+    /// The place where operations added now come from.
     pub fn source(&self) -> Option<&Arc<Source>> {
-        self.source.as_ref()
+        self.origin.source()
     }
 
     /// The error that this form cannot be compiled, at the current place.
     pub fn unsupported(&self, what: impl Into<String>) -> PassError {
-        PassError::unsupported(what, self.source.as_ref())
+        PassError::unsupported(what, self.source())
     }
 
     /// Takes over a condition on sizes.
@@ -201,9 +216,7 @@ impl Builder {
     }
 
     fn stamp(&mut self, id: NodeId) -> NodeId {
-        if let Some(source) = &self.source {
-            self.graph.set_source(id, source.clone());
-        }
+        self.graph.add_origin(id, &self.origin);
         id
     }
 }
@@ -221,7 +234,7 @@ impl Emit for Builder {
                 pass: self.pass,
                 op: mnemonic,
                 error: Box::new(error),
-                source: self.source.clone(),
+                source: self.source().cloned(),
             }),
         }
     }
@@ -257,7 +270,7 @@ pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassErro
         if matches!(node.op, Op::Input { .. }) {
             continue;
         }
-        builder.at(old.source(id));
+        builder.at_origin(old.origin(id));
         operands.clear();
         operands.extend(node.inputs.iter().map(|i| new_of[i.index()]));
         new_of[id.index()] = builder.emit(node.op.clone(), &operands)?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// What [`Tensor::backward_with`] takes.
 #[derive(Clone, Default, Debug)]
 #[non_exhaustive]
-pub struct Gradients {
+pub struct BackwardOptions {
     /// The cotangent of the result; one if there is none.
     pub cotangent: Option<Tensor>,
     /// Tensors to collect gradients for; all that are reached if there are none.
@@ -159,12 +159,12 @@ impl Tensor {
     /// [`Tensor::grad`].
     #[track_caller]
     pub fn backward(&self) -> Result<()> {
-        self.backward_with(&Gradients::default())
+        self.backward_with(&BackwardOptions::default())
     }
 
     /// As [`backward`](Tensor::backward), with a cotangent, or for chosen tensors only.
     #[track_caller]
-    pub fn backward_with(&self, options: &Gradients) -> Result<()> {
+    pub fn backward_with(&self, options: &BackwardOptions) -> Result<()> {
         let _scope = Scope::pin();
         if engine::capturing() || engine::recording_body() {
             let message = "inside a captured function nothing is computed, so nothing is collected";

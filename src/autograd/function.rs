@@ -3,7 +3,8 @@
 use super::mode::{grad_enabled, no_grad};
 use super::saved::{SavedHooks, saved_hooks};
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::{Place, Scope};
+use crate::location::Place;
+use crate::ops::attempt_list;
 use crate::tensor::{
     Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits,
 };
@@ -127,10 +128,8 @@ impl std::fmt::Debug for Function {
 /// Applies a function with a backward of its own. A single tensor carries the error if there is one.
 #[track_caller]
 pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
-    let _scope = Scope::pin();
     let identity = identity_of(&function);
-    apply(Box::new(function), identity, inputs)
-        .unwrap_or_else(|e| vec![Tensor::error(e.at(Place::here()))])
+    attempt_list(|| apply(Box::new(function), identity, inputs))
 }
 
 /// Functions without state are the same whenever their type is; of others nobody knows.

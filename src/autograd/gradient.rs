@@ -6,9 +6,8 @@ use crate::engine::recording_body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{
-    Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, record_node, with_traits,
+    Node, Operand, Operands, Recorded, Tensor, differentiable, items, record_node,
 };
-use smallvec::smallvec;
 use std::sync::Arc;
 
 /// How the operands of a gradient node are to be read: the ends with their cotangents, then the
@@ -139,17 +138,7 @@ impl Sweep {
         };
         let spec = Recorded::Gradient(Box::new(GradientSpec { ends, outside }));
         let all = record_node(spec, first.ty.clone(), operands, true);
-        let items = (0..).zip(wrt).map(|(index, node)| {
-            let traits = Traits {
-                heavy: true,
-                from_gradient: true,
-                ..all.traits
-            };
-            let operands = smallvec![Operand::Node(all.clone())];
-            let item = with_traits(Recorded::Item(index), node.ty.clone(), operands, traits);
-            Tensor(Ok(item))
-        });
-        items.collect()
+        items(&all, wrt.iter().map(|node| node.ty.clone()))
     }
 }
 

@@ -17,7 +17,7 @@ mod reach;
 mod saved;
 mod tape;
 
-pub use backward::Gradients;
+pub use backward::BackwardOptions;
 pub use check::{GradCheck, gradcheck, gradgradcheck};
 pub use clip::{clip_grad_norm, clip_grad_value};
 pub(crate) use foreign::{ForeignRules, foreign_rules};

@@ -1,7 +1,8 @@
 //! Computing again instead of keeping.
 
-use super::{attempt, body, region, types};
+use super::{body, region, types};
 use crate::engine::RegionKind;
+use crate::ops::attempt_list;
 use crate::tensor::Tensor;
 
 /// What `function` computes from `arguments`. For gradients, its intermediate values are computed again
@@ -24,7 +25,7 @@ pub fn checkpoint(
     function: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
     arguments: &[&Tensor],
 ) -> Vec<Tensor> {
-    attempt(|| {
+    attempt_list(|| {
         let body = body(&types(arguments)?, function)?;
         let results = body.result_types();
         region(RegionKind::Checkpoint, vec![body], arguments, results)

@@ -1,8 +1,9 @@
 //! Branches and loops.
 
-use super::{attempt, bad, body, region, types};
+use super::{body, region, types};
 use crate::engine::RegionKind;
 use crate::error::Result;
+use crate::ops::{attempt_list, bad_shape};
 use crate::tensor::{Tensor, internal};
 use lazulite_ir::{DType, Dim, TensorType};
 use std::cell::RefCell;
@@ -26,7 +27,7 @@ pub fn cond(
     then: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
     other: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Tensor> {
-    attempt(|| {
+    attempt_list(|| {
         let condition = decision("cond", condition)?;
         let types = types(operands)?;
         let (then, other) = (body(&types, then)?, body(&types, other)?);
@@ -37,7 +38,7 @@ pub fn cond(
                 listed(&results),
                 listed(&other.result_types())
             );
-            return Err(bad("cond", message));
+            return Err(bad_shape("cond", message));
         }
         let all: Vec<&Tensor> = [&condition]
             .into_iter()
@@ -64,7 +65,7 @@ pub fn while_loop(
     condition: impl FnOnce(&[Tensor]) -> Tensor,
     step: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Tensor> {
-    attempt(|| {
+    attempt_list(|| {
         let types = types(carried)?;
         let condition = body(&types, |x| {
             vec![decision("while_loop", &condition(x)).unwrap_or_else(Tensor::error)]
@@ -99,7 +100,7 @@ pub fn scan(
     scanned: &[&Tensor],
     step: impl FnOnce(&[Tensor], &[Tensor]) -> (Vec<Tensor>, Vec<Tensor>),
 ) -> Vec<Tensor> {
-    attempt(|| {
+    attempt_list(|| {
         let (carries, slices) = (types(carried)?, types(scanned)?);
         let trip = trip(&slices)?;
         let iteration = Arc::new(TensorType::scalar(DType::I64));
@@ -143,17 +144,17 @@ fn trip(scanned: &[Arc<TensorType>]) -> Result<Dim> {
     let mut trip: Option<&Dim> = None;
     for ty in scanned {
         let Some(length) = ty.dims.first() else {
-            return Err(bad("scan", "a 0-d tensor has no axis to go along"));
+            return Err(bad_shape("scan", "a 0-d tensor has no axis to go along"));
         };
         if trip.is_some_and(|t| t.compare_eq(length) == Some(false)) {
             let message = "the scanned tensors differ in the size of their first axis";
-            return Err(bad("scan", message));
+            return Err(bad_shape("scan", message));
         }
         trip = Some(length);
     }
     let hint = "to run a number of times, scan over `Tensor::arange(0, count, 1)`";
     trip.cloned()
-        .ok_or_else(|| bad("scan", "there is no tensor to go along").hint(hint))
+        .ok_or_else(|| bad_shape("scan", "there is no tensor to go along").hint(hint))
 }
 
 /// A condition as one bool.
@@ -161,7 +162,7 @@ fn trip(scanned: &[Arc<TensorType>]) -> Result<Dim> {
 fn decision(op: &'static str, condition: &Tensor) -> Result<Tensor> {
     let ty = &condition.node()?.ty;
     if ty.dtype != DType::Bool || !ty.dims.iter().all(|d| d.is(1)) {
-        let error = bad(op, "a condition is one bool");
+        let error = bad_shape(op, "a condition is one bool");
         return Err(error.operand(condition.note("condition")));
     }
     Ok(condition.reshape(Vec::<i64>::new()))
@@ -181,7 +182,8 @@ fn same_types(
         listed(before),
         listed(after)
     );
-    Err(bad(op, message).hint("cast or reshape it so that every turn takes and gives the same"))
+    Err(bad_shape(op, message)
+        .hint("cast or reshape it so that every turn takes and gives the same"))
 }
 
 fn listed(types: &[Arc<TensorType>]) -> String {

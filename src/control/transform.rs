@@ -1,9 +1,10 @@
 //! Functions transformed as a whole.
 
-use super::{attempt, bad, body, region, types};
+use super::{body, region, types};
 use crate::engine::{DrawsInside, RegionKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
+use crate::ops::{attempt_list, bad_shape};
 use crate::tensor::{Tensor, differentiable};
 use lazulite_ir::{Dim, TensorType};
 use lazulite_passes::batch::Randomness;
@@ -27,7 +28,7 @@ pub fn jvp(
     arguments: &[&Tensor],
     tangents: &[&Tensor],
 ) -> (Vec<Tensor>, Vec<Tensor>) {
-    let mut values = attempt(|| {
+    let mut values = attempt_list(|| {
         if arguments.len() != tangents.len() {
             let (given, wanted) = (tangents.len(), arguments.len());
             let message = format!("{given} tangents were given for {wanted} arguments");
@@ -122,7 +123,7 @@ pub fn vmap_with(
     arguments: &[&Tensor],
     options: &VmapOptions,
 ) -> Vec<Tensor> {
-    attempt(|| {
+    attempt_list(|| {
         let axes = in_axes(arguments, options)?;
         let mut size: Option<Dim> = None;
         let mut parameters = Vec::with_capacity(arguments.len());
@@ -138,14 +139,14 @@ pub fn vmap_with(
                 .as_ref()
                 .is_some_and(|s| s.compare_eq(&length) == Some(false))
             {
-                let error = bad("vmap", "the mapped axes differ in size");
+                let error = bad_shape("vmap", "the mapped axes differ in size");
                 return Err(error.operand(argument.note("argument")));
             }
             size.get_or_insert(length);
             parameters.push(Arc::new(TensorType::new(ty.dtype, dims)));
         }
         let Some(size) = size else {
-            return Err(bad("vmap", "no argument is mapped over"));
+            return Err(bad_shape("vmap", "no argument is mapped over"));
         };
         let body = body(&parameters, |x| {
             let _draws = DrawsInside::begin();
@@ -168,7 +169,7 @@ pub fn vmap_with(
         if options.out_axes.len() != mapped.len() {
             let (given, wanted) = (options.out_axes.len(), mapped.len());
             let message = format!("{given} axes were given for {wanted} results");
-            return Err(bad("vmap", message));
+            return Err(bad_shape("vmap", message));
         }
         let moved = mapped.iter().zip(&options.out_axes);
         Ok(moved.map(|(t, &axis)| t.movedim([0], [axis])).collect())
@@ -184,14 +185,14 @@ fn in_axes(arguments: &[&Tensor], options: &VmapOptions) -> Result<Vec<Option<us
             given.len(),
             arguments.len()
         );
-        return Err(bad("vmap", message));
+        return Err(bad_shape("vmap", message));
     }
     let mut axes = Vec::with_capacity(arguments.len());
     for (i, argument) in arguments.iter().enumerate() {
         let axis = given.get(i).copied().unwrap_or(Some(0));
         axes.push(match axis {
             Some(_) if argument.rank()? == 0 => {
-                let error = bad("vmap", "a 0-d tensor has no axis to map over");
+                let error = bad_shape("vmap", "a 0-d tensor has no axis to map over");
                 return Err(error.operand(argument.note("argument")));
             }
             Some(axis) => Some(argument.axis("vmap", axis)?),

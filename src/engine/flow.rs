@@ -85,7 +85,7 @@ impl Builder<'_> {
         let node = &listed.node;
         self.trace.differentiates
             && !node.traits.grad
-            && differentiable(node.ty.dtype)
+            && node.is_smooth()
             && !matches!(node.op, Recorded::Gradient(_))
             && self.trace.nodes[operand as usize].node.traits.grad
     }

@@ -4,7 +4,7 @@
 use super::batched_rules::Batched;
 use super::body::Body;
 use super::recompute;
-use crate::autograd::{Function, foreign_rules};
+use crate::autograd::{Function, enable_grad, foreign_rules};
 use crate::error::Result;
 use crate::tensor::{Applied, Composite, Derivative, Pull, Push, Tensor, differentiable};
 use lazulite_ir::{Custom, Graph, Op, TensorType};
@@ -47,8 +47,11 @@ pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str
     name
 }
 
-/// The function called by this name, and which of its results the call stands for.
-fn function_called(name: &str) -> Option<(Arc<Function>, usize)> {
+/// The function that is called, and which of its results the call stands for.
+fn function_called(op: &Op) -> Option<(Arc<Function>, usize)> {
+    let Op::Call { name, .. } = op else {
+        return None;
+    };
     let functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     let function = functions.get(name)?.upgrade()?;
     let index = name.rsplit('.').next()?.parse().ok()?;
@@ -97,16 +100,13 @@ impl Rules for FacadeRules {
         if let Some(batched) = Batched::of(op) {
             return batched.pullback(self, operands, results);
         }
+        if let Some((function, index)) = function_called(op) {
+            return rule(operands, results, results.iter(), |operands, _, flow| {
+                function.pull_alone(index, operands, &flow[0])
+            });
+        }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
-            Op::Call { name, .. } if function_called(name).is_some() => {
-                let Some((function, index)) = function_called(name) else {
-                    return Rule::Definition;
-                };
-                rule(operands, results, results.iter(), |operands, _, flow| {
-                    function.pull_alone(index, operands, &flow[0])
-                })
-            }
             Op::Call { name, .. } => match registered(name) {
                 Some(rule) => {
                     let own = rule.operands;
@@ -126,17 +126,14 @@ impl Rules for FacadeRules {
         if let Some(batched) = Batched::of(op) {
             return batched.pushforward(self, operands, results);
         }
+        if let Some((function, index)) = function_called(op) {
+            let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+            return rule(operands, results, moving, |operands, _, flow| {
+                function.push(index, operands, flow)
+            });
+        }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,
-            Op::Call { name, .. } if function_called(name).is_some() => {
-                let Some((function, index)) = function_called(name) else {
-                    return Rule::Definition;
-                };
-                let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
-                rule(operands, results, moving, |operands, _, flow| {
-                    function.push(index, operands, flow)
-                })
-            }
             Op::Call { name, .. } => match registered(name) {
                 Some(Registered {
                     push: Some(push),
@@ -224,15 +221,16 @@ fn rule<'t>(
     let types: Vec<Arc<TensorType>> = { operands.iter().chain(results).chain(flow) }
         .map(|ty| Arc::new(ty.clone()))
         .collect();
-    let graph = || -> Result<Graph> {
+    // Whatever the mode is while the program is built: derivatives are differentiated in turn.
+    let graph = enable_grad(|| -> Result<Graph> {
         let body = Body::record(&types, |parameters| {
             let (operands, rest) = parameters.split_at(operands.len());
             let (results, flow) = rest.split_at(results.len());
             derive(operands, results, flow)
         })?;
         body.closed_graph("grad")
-    };
-    match graph() {
+    });
+    match graph {
         Ok(graph) => Rule::Graph(Arc::new(graph)),
         Err(e) => Rule::Refused(e.to_string()),
     }

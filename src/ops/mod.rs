@@ -40,7 +40,9 @@ mod stats;
 mod window;
 
 pub use attention::{AttentionOptions, BagMode, BagOptions, EmbeddingOptions, HeadWeights};
-pub(crate) use composite::{attempt, attempt_all, attempt_pair, bad_shape, floating, tensor_of};
+pub(crate) use composite::{
+    attempt, attempt_all, attempt_list, attempt_pair, bad_shape, floating, tensor_of,
+};
 pub use custom::ElementFn;
 pub use extremes::{Interpolation, Unique};
 pub(crate) use fft::DERIVATIVES as FFT_DERIVATIVES;

@@ -4,30 +4,35 @@ use super::engine::{Descent, Group, Rule, Slots};
 use crate::nn::Param;
 use crate::tensor::Tensor;
 
-/// How [`Adam`] and [`AdamW`] step.
+/// How Adam steps: its settings, with the weight decay either added to the gradient or, `DECOUPLED`,
+/// taken off the parameter itself.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct AdamSettings {
+pub struct AdamRule<const DECOUPLED: bool> {
     /// How much is kept of the running means of gradients and of their squares.
     pub betas: (f64, f64),
     /// Added to the divisor.
     pub eps: f64,
     /// The share of the parameter that is decayed.
     pub weight_decay: f64,
-    /// The decay is taken off the parameter itself, not added to the gradient.
-    pub decoupled: bool,
     /// Divides by the largest mean of squares so far.
     pub amsgrad: bool,
     /// Climbs instead.
     pub maximize: bool,
 }
 
-impl Default for AdamSettings {
-    fn default() -> AdamSettings {
-        AdamSettings {
+/// How [`Adam`] steps.
+pub type AdamSettings = AdamRule<false>;
+
+/// How [`AdamW`] steps.
+pub type AdamWSettings = AdamRule<true>;
+
+impl<const DECOUPLED: bool> Default for AdamRule<DECOUPLED> {
+    /// PyTorch's settings: only the decoupled decay is on by itself.
+    fn default() -> AdamRule<DECOUPLED> {
+        AdamRule {
             betas: (0.9, 0.999),
             eps: 1e-8,
-            weight_decay: 0.0,
-            decoupled: false,
+            weight_decay: if DECOUPLED { 1e-2 } else { 0.0 },
             amsgrad: false,
             maximize: false,
         }
@@ -35,53 +40,31 @@ impl Default for AdamSettings {
 }
 
 /// Adam.
-pub struct Adam;
+pub type Adam = Descent<AdamSettings>;
 
 /// Adam with decoupled weight decay.
-pub struct AdamW;
+pub type AdamW = Descent<AdamWSettings>;
 
-impl Adam {
+impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
     /// With PyTorch's settings.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "the name chooses settings of one optimiser"
-    )]
-    pub fn new(params: Vec<Param>, rate: f64) -> Descent<AdamSettings> {
-        Adam::with(params, rate, AdamSettings::default())
+    pub fn new(params: Vec<Param>, rate: f64) -> Self {
+        Self::with(params, rate, AdamRule::default())
     }
 
     /// With other settings.
-    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> Descent<AdamSettings> {
+    pub fn with(params: Vec<Param>, rate: f64, settings: AdamRule<DECOUPLED>) -> Self {
         Descent::groups(vec![Group::new(params, settings, rate)])
     }
 }
 
-impl AdamW {
-    /// With PyTorch's settings: a weight decay of 0.01.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "the name chooses settings of one optimiser"
-    )]
-    pub fn new(params: Vec<Param>, rate: f64) -> Descent<AdamSettings> {
-        let settings = AdamSettings {
-            weight_decay: 1e-2,
-            ..AdamSettings::default()
-        };
-        AdamW::with(params, rate, settings)
+impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
+    fn slots(&self) -> &'static [&'static str] {
+        if self.amsgrad {
+            &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
+        } else {
+            &["exp_avg", "exp_avg_sq"]
+        }
     }
-
-    /// With other settings; the decay is decoupled whatever they say.
-    pub fn with(params: Vec<Param>, rate: f64, settings: AdamSettings) -> Descent<AdamSettings> {
-        let settings = AdamSettings {
-            decoupled: true,
-            ..settings
-        };
-        Descent::groups(vec![Group::new(params, settings, rate)])
-    }
-}
-
-impl Rule for AdamSettings {
-    const SLOTS: &'static [&'static str] = &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
 
     fn update(
         &self,
@@ -99,7 +82,7 @@ impl Rule for AdamSettings {
             gradient.clone()
         };
         if self.weight_decay != 0.0 {
-            if self.decoupled {
+            if DECOUPLED {
                 let kept = 1.0 - rate * self.weight_decay;
                 param = &param * kept.type_as(&param);
             } else {

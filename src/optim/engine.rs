@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// How one parameter is improved.
 pub trait Rule {
     /// Names of the tensors of the parameter's size that it keeps, which start as zeros.
-    const SLOTS: &'static [&'static str];
+    fn slots(&self) -> &'static [&'static str];
 
     /// The new parameter. `rate` is the learning rate and `step` the number of this step, from 1, both
     /// 0-d and f64.
@@ -48,8 +48,7 @@ impl Slots<'_> {
 
 /// Parameters with the same settings.
 pub struct Group<R> {
-    /// The settings.
-    pub rule: R,
+    rule: R,
     params: Vec<Member>,
     rate: TensorCell,
     host_rate: f64,
@@ -64,8 +63,9 @@ struct Member {
 impl<R: Rule> Group<R> {
     /// Parameters to be improved by `rule` at this learning rate.
     pub fn new(params: Vec<Param>, rule: R, rate: f64) -> Group<R> {
+        let slots = rule.slots();
         let member = |param: Param| Member {
-            slots: { R::SLOTS.iter() }
+            slots: { slots.iter() }
                 .map(|_| TensorCell::new(param.get().detach().zeros_like()))
                 .collect(),
             steps: TensorCell::new(scalar(0.0)),
@@ -143,6 +143,10 @@ impl<R: Rule> Descent<R> {
 
     fn members(&self) -> impl Iterator<Item = &Member> {
         self.groups.iter().flat_map(|g| &g.params)
+    }
+
+    fn members_with_rules(&self) -> impl Iterator<Item = (&R, &Member)> {
+        { self.groups.iter() }.flat_map(|g| g.params.iter().map(move |member| (&g.rule, member)))
     }
 
     /// Computes what has only been recorded yet, such as initial values, so that it is no part of the
@@ -272,10 +276,10 @@ impl<R: Rule> Optimizer for Descent<R> {
         for (g, group) in self.groups.iter().enumerate() {
             state.insert(format!("groups.{g}.rate"), group.rate.get());
         }
-        for (number, member) in self.members().enumerate() {
+        for (number, (rule, member)) in self.members_with_rules().enumerate() {
             let name = member.name(number);
             state.insert(format!("{name}.steps"), member.steps.get());
-            for (slot, cell) in R::SLOTS.iter().zip(&member.slots) {
+            for (slot, cell) in rule.slots().iter().zip(&member.slots) {
                 state.insert(format!("{name}.{slot}"), cell.get());
             }
         }
@@ -305,12 +309,12 @@ impl<R: Rule> Optimizer for Descent<R> {
             group.host_rate = rate.item::<f64>()?;
             group.rate.set(rate)?;
         }
-        for (number, member) in self.members().enumerate() {
+        for (number, (rule, member)) in self.members_with_rules().enumerate() {
             let name = member.name(number);
             member
                 .steps
                 .set(state[&format!("{name}.steps")].cast(DType::F64))?;
-            for (slot, cell) in R::SLOTS.iter().zip(&member.slots) {
+            for (slot, cell) in rule.slots().iter().zip(&member.slots) {
                 cell.set(state[&format!("{name}.{slot}")].detach())?;
             }
         }

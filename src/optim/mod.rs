@@ -27,7 +27,7 @@ mod engine;
 mod schedule;
 mod sgd;
 
-pub use adam::{Adam, AdamSettings, AdamW};
+pub use adam::{Adam, AdamRule, AdamSettings, AdamW, AdamWSettings};
 pub use engine::{Descent, Group, Optimizer, Rule, Slots, StepReport};
 pub use schedule::{CosineAnnealingLr, OneCycleLr, Schedule, StepLr};
 pub use sgd::{Sgd, SgdSettings};

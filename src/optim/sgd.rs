@@ -5,7 +5,7 @@ use crate::nn::Param;
 use crate::tensor::Tensor;
 
 /// How [`Sgd`] steps.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct SgdSettings {
     /// How much of the last step is kept.
     pub momentum: f64,
@@ -17,18 +17,6 @@ pub struct SgdSettings {
     pub nesterov: bool,
     /// Climbs instead.
     pub maximize: bool,
-}
-
-impl Default for SgdSettings {
-    fn default() -> SgdSettings {
-        SgdSettings {
-            momentum: 0.0,
-            dampening: 0.0,
-            weight_decay: 0.0,
-            nesterov: false,
-            maximize: false,
-        }
-    }
 }
 
 /// Stochastic gradient descent.
@@ -47,7 +35,13 @@ impl Sgd {
 }
 
 impl Rule for SgdSettings {
-    const SLOTS: &'static [&'static str] = &["momentum_buffer"];
+    fn slots(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 {
+            &[]
+        } else {
+            &["momentum_buffer"]
+        }
+    }
 
     fn update(
         &self,

@@ -74,6 +74,22 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// True if it stands for several results, which only `Item` nodes use.
+    pub fn has_several_results(&self) -> bool {
+        match self {
+            Recorded::Primitive(op) => op.has_several_results(),
+            Recorded::Gradient(_) | Recorded::Region(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// True for element types that have gradients.
+pub(crate) fn differentiable(dtype: DType) -> bool {
+    dtype.is_float() || dtype.is_complex()
+}
+
 /// Which parameter of which capture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Parameter {
@@ -202,11 +218,13 @@ impl Node {
 
     /// True for a node with several results, which only `Item` nodes use.
     pub fn is_tuple(&self) -> bool {
-        match &self.op {
-            Recorded::Primitive(op) => op.has_several_results(),
-            Recorded::Gradient(_) | Recorded::Region(_) => true,
-            _ => false,
-        }
+        self.op.has_several_results()
+    }
+
+    /// True if gradients can flow through the node, as far as its results' types go. Those of a node
+    /// with several results are told apart by its items.
+    pub fn is_smooth(&self) -> bool {
+        self.is_tuple() || differentiable(self.ty.dtype)
     }
 
     /// What autograd keeps with this node.

@@ -2,7 +2,7 @@
 
 use super::{
     Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
-    Tensor, Traits,
+    Tensor, Traits, differentiable,
 };
 use crate::autograd::grad_enabled;
 use crate::engine::draw_level;
@@ -306,18 +306,25 @@ pub(crate) fn primitive_many(
     count: usize,
 ) -> Vec<Tensor> {
     match record_primitive(op, primitive, inputs) {
-        Ok((node, Type::Tuple(types))) if types.len() == count => {
-            // Not a closure: through those the caller is not tracked.
-            let mut items = Vec::with_capacity(count);
-            for (i, ty) in types.iter().enumerate() {
-                let operands = smallvec![Operand::Node(node.clone())];
-                items.push(record(Recorded::Item(i as u32), ty.clone(), operands, true));
-            }
-            items
-        }
+        Ok((node, Type::Tuple(types))) if types.len() == count => items(&node, types.to_vec()),
         Ok(_) => vec![Tensor::error(internal(op, "another number of results was expected")); count],
         Err(e) => vec![Tensor::error(e); count],
     }
+}
+
+/// The results of a node with several, of these types.
+#[track_caller]
+pub(crate) fn items<T: Into<Arc<TensorType>>>(
+    tuple: &Arc<Node>,
+    types: impl IntoIterator<Item = T>,
+) -> Vec<Tensor> {
+    let mut items = Vec::new();
+    // Not a closure: through those the caller is not tracked.
+    for (index, ty) in (0..).zip(types) {
+        let operands = smallvec![Operand::Node(tuple.clone())];
+        items.push(record(Recorded::Item(index), ty, operands, true));
+    }
+    items
 }
 
 #[track_caller]
@@ -389,7 +396,9 @@ pub(crate) fn record_node(
         traits.constant &= node.traits.constant;
         traits.level = traits.level.max(node.traits.level);
     }
-    traits.grad = traits.grad && differentiable(ty.dtype) && grad_enabled();
+    traits.from_gradient |= matches!(recorded, Recorded::Gradient(_));
+    let smooth = recorded.has_several_results() || differentiable(ty.dtype);
+    traits.grad = traits.grad && smooth && grad_enabled();
     with_traits(recorded, ty, operands, traits)
 }
 
@@ -410,11 +419,6 @@ pub(crate) fn with_traits(
         traits,
         state,
     ))
-}
-
-/// True for element types that have gradients.
-pub(crate) fn differentiable(dtype: DType) -> bool {
-    dtype.is_float() || dtype.is_complex()
 }
 
 /// Turns a type error into one for the user.

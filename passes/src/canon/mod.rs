@@ -122,16 +122,19 @@ impl Canon<'_> {
         for (input, &argument) in graph.inputs().iter().zip(arguments) {
             values[input.index()] = Some(Value::Node(argument));
         }
-        let place = self.builder.source().cloned();
+        let place = self.builder.origin().clone();
         for id in live_nodes(graph) {
             let node = graph.node(id);
             if matches!(node.op, Op::Input { .. }) {
                 continue;
             }
-            self.builder.at(graph.source(id).or(place.as_ref()));
+            // What has no place of its own belongs to what it is spliced into.
+            let own = graph.origin(id);
+            let source = own.source().or(place.source()).cloned();
+            self.builder.at_origin(&own.with_source(source));
             values[id.index()] = Some(self.copy(node, &values)?);
         }
-        self.builder.at(place.as_ref());
+        self.builder.at_origin(&place);
         let outputs = graph.outputs().iter();
         outputs.map(|o| self.operand(&values, *o)).collect()
     }
@@ -209,6 +212,7 @@ impl Canon<'_> {
             let Some(expr) = (rule.apply)(&facts, self.graph().node(id)) else {
                 continue;
             };
+            let first_new = self.graph().nodes().len();
             let value = self.replacement(expr)?;
             if self.drops_faults(id, &value) {
                 continue;
@@ -218,9 +222,25 @@ impl Canon<'_> {
                 return Ok(None);
             }
             *self.report.fired.entry(rule.name).or_default() += 1;
+            self.credit(rule.name, id, first_new, &value);
             return Ok(Some(value));
         }
         Ok(None)
+    }
+
+    /// Notes that `rule` put `value` in the place of `id`, and added the nodes from `first_new` on for it.
+    fn credit(&mut self, rule: &'static str, id: NodeId, first_new: usize, value: &Value) {
+        let mut origin = self.graph().origin(id).clone();
+        origin.add_rule(rule);
+        let end = self.graph().nodes().len();
+        let new = (first_new..end).map(|i| NodeId(i as u32));
+        let results = match value {
+            Value::Node(result) => std::slice::from_ref(result),
+            Value::Results(results) => results,
+        };
+        for node in new.chain(results.iter().copied()) {
+            self.builder.credit(node, &origin);
+        }
     }
 
     /// True if an operand may record a fault and nothing that the replacement is computed from may.

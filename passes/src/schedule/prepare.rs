@@ -39,7 +39,7 @@ pub(super) fn prepare(
         if matches!(node.op, Op::Input { .. }) {
             continue;
         }
-        builder.at(graph.source(id));
+        builder.at_origin(graph.origin(id));
         let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
         new_of[id.index()] = if is_small_product(graph, id, options)? {
             sum_of_products(&mut builder, graph, id, &inputs)?

@@ -1,0 +1,50 @@
+//! What commands take on their command lines: files by kind, named files, sizes.
+
+use crate::failure::Failure;
+use std::path::{Path, PathBuf};
+
+/// Whether a file is named like an exported model.
+pub fn is_model(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == "lzl")
+}
+
+/// A file for the input or result of this name, or for the next one.
+#[derive(Clone, Debug)]
+pub struct NamedFile {
+    /// The name, if one was given.
+    pub name: Option<String>,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Parses `FILE` or `NAME=FILE`.
+pub fn named_file(text: &str) -> Result<NamedFile, String> {
+    let named = text.split_once('=').filter(|(name, _)| !name.contains('/'));
+    Ok(match named {
+        Some((name, path)) => NamedFile {
+            name: Some(name.into()),
+            path: path.into(),
+        },
+        None => NamedFile {
+            name: None,
+            path: text.into(),
+        },
+    })
+}
+
+/// Parses `name=size`.
+pub fn dim(text: &str) -> Result<(String, i64), String> {
+    let (name, size) = text.split_once('=').ok_or("expected NAME=SIZE")?;
+    let size = size.parse().map_err(|e| format!("{size}: {e}"))?;
+    Ok((name.to_string(), size))
+}
+
+/// The text of a file.
+pub fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("{}: {e}", file.display())))
+}
+
+/// An error about what a file holds.
+pub fn at(file: &Path, error: &lazulite::Error) -> Failure {
+    Failure::Message(format!("{}: {error}", file.display()))
+}

@@ -122,7 +122,7 @@ impl<R: Recurrence> Recurrent<R> {
     pub fn forward(&self, x: &Tensor, state: Option<&R::State>) -> (Tensor, R::State) {
         let _scope = Scope::open(self.owner());
         let parts = state.map(R::parts);
-        done::<R, _>(self.sequence(x, parts), |e| Tensor::error(e))
+        done::<R, _>(self.sequence(x, parts), Tensor::error)
     }
 
     /// As [`Recurrent::forward`], for sequences of different lengths.
@@ -137,7 +137,7 @@ impl<R: Recurrence> Recurrent<R> {
         let parts = state.map(R::parts);
         let live = x.live();
         let result = self.all_layers(&padded, parts, Some(&live));
-        let (out, state) = done::<R, _>(result, |e| Tensor::error(e));
+        let (out, state) = done::<R, _>(result, Tensor::error);
         (PackedSequence::new(&out, &lengths, false), state)
     }
 

@@ -122,7 +122,7 @@ fn ctc_losses(
 ) -> Result<Tensor> {
     let (batch, count) = (targets.dims()?[0], targets.dims()?[1]);
     let blanks = targets.full_like(blank);
-    let with_blanks = Tensor::stack(&[&blanks, &targets], 2).reshape([batch, 2 * count]);
+    let with_blanks = Tensor::stack(&[&blanks, targets], 2).reshape([batch, 2 * count]);
     let labels = Tensor::cat(&[&with_blanks, &Tensor::full([batch, 1], blank)], 1);
     let states = 2 * count + 1;
     let never = f64::NEG_INFINITY;

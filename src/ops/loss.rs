@@ -29,7 +29,7 @@ impl Reduction {
             Reduction::Sum => losses.sum(..),
             Reduction::BatchMean => match losses.rank() {
                 Ok(0) | Err(_) => losses.clone(),
-                Ok(_) => losses.sum(..).div(&Tensor::from_dim(losses.dim(0))),
+                Ok(_) => losses.sum(..).div(Tensor::from_dim(losses.dim(0))),
             },
         }
     }

@@ -274,8 +274,5 @@ fn a_transformer_has_pytorchs_names_and_sizes() {
     assert_eq!(forward().dims().unwrap(), [3, 2, 4]);
     // In training elements are dropped.
     transformer.eval();
-    assert_eq!(
-        forward().to_vec::<f32>().unwrap(),
-        forward().to_vec::<f32>().unwrap()
-    );
+    close(&forward(), &forward());
 }

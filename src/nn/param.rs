@@ -6,7 +6,7 @@ use crate::location::Place;
 use crate::tensor::Tensor;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a lazy layer starts with, once it is known how many inputs it has.
 type Start = Box<dyn FnOnce(usize) -> Tensor + Send>;
@@ -14,27 +14,50 @@ type Start = Box<dyn FnOnce(usize) -> Tensor + Send>;
 /// What is still to be done to a parameter or buffer whose sizes the first call decides; nothing for all
 /// others. Clones share it.
 #[derive(Clone, Default)]
-struct Pending(Option<Arc<Mutex<Option<Start>>>>);
+struct Pending(Option<Arc<Mutex<Unstarted>>>);
+
+struct Unstarted {
+    /// Nothing once that has happened.
+    start: Option<Start>,
+    /// Somebody does not want it to be trained.
+    frozen: bool,
+}
 
 impl Pending {
     fn new(start: impl FnOnce(usize) -> Tensor + Send + 'static) -> Pending {
-        Pending(Some(Arc::new(Mutex::new(Some(Box::new(start))))))
+        Pending(Some(Arc::new(Mutex::new(Unstarted {
+            start: Some(Box::new(start)),
+            frozen: false,
+        }))))
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Unstarted>> {
+        let pending = self.0.as_ref()?;
+        Some(pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn is_open(&self) -> bool {
-        let lock = |p: &Arc<Mutex<Option<Start>>>| {
-            p.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-        };
-        self.0.as_ref().is_some_and(lock)
+        self.lock().is_some_and(|pending| pending.start.is_some())
+    }
+
+    fn freeze(&self, frozen: bool) {
+        if let Some(mut pending) = self.lock() {
+            pending.frozen = frozen;
+        }
     }
 
     /// What is to be done, which is nothing from now on.
     fn close(&self) -> Option<Start> {
-        let pending = self.0.as_ref()?;
-        pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.lock()?.start.take()
+    }
+
+    /// A parameter's first value.
+    fn trained(&self, tensor: Tensor) -> Tensor {
+        let frozen = self.lock().is_some_and(|pending| pending.frozen);
+        match frozen {
+            true => tensor.detach(),
+            false => tensor.detach().with_grad(),
+        }
     }
 
     /// What stands in the place of a tensor without sizes.
@@ -56,8 +79,6 @@ impl fmt::Debug for Pending {
 #[derive(Clone, Debug)]
 pub struct Param {
     cell: TensorCell,
-    /// Its path in the model, once that has been visited.
-    path: Arc<OnceLock<Arc<str>>>,
     pending: Pending,
 }
 
@@ -67,7 +88,6 @@ impl Param {
     pub fn new(tensor: Tensor) -> Param {
         Param {
             cell: TensorCell::new(tensor.detach().with_grad()),
-            path: Arc::default(),
             pending: Pending::default(),
         }
     }
@@ -77,7 +97,6 @@ impl Param {
     pub(super) fn lazy(start: impl FnOnce(usize) -> Tensor + Send + 'static) -> Param {
         Param {
             cell: TensorCell::new(Pending::stand_in()),
-            path: Arc::default(),
             pending: Pending::new(start),
         }
     }
@@ -86,7 +105,7 @@ impl Param {
     #[track_caller]
     pub(super) fn settle(&self, inputs: usize) {
         if let Some(start) = self.pending.close() {
-            self.cell.replace(start(inputs).detach().with_grad());
+            self.cell.replace(self.pending.trained(start(inputs)));
         }
     }
 
@@ -107,7 +126,7 @@ impl Param {
         if self.is_pending() {
             tensor.check()?;
             self.pending.close();
-            self.cell.replace(tensor.detach().with_grad());
+            self.cell.replace(self.pending.trained(tensor));
             return Ok(());
         }
         self.cell.set(tensor)
@@ -131,6 +150,7 @@ impl Param {
     /// Makes it trained, or frozen.
     #[track_caller]
     pub fn requires_grad_(&self, needed: bool) {
+        self.pending.freeze(!needed);
         let mut content = self.cell.content();
         content.requires_grad_(needed);
         self.cell.replace(content);
@@ -142,13 +162,13 @@ impl Param {
     }
 
     /// Its path in the model, for example `encoder.0.weight`; empty before anyone asked the model for
-    /// its parameters.
+    /// its parameters or state.
     pub fn path(&self) -> &str {
-        self.path.get().map_or("", |path| path)
+        self.cell.name().unwrap_or("")
     }
 
     pub(super) fn set_path(&self, path: &str) {
-        let _ = self.path.set(path.into());
+        self.cell.set_name(path);
     }
 
     /// The path of the module that holds it, or else `kind`.
@@ -204,6 +224,10 @@ impl Buffer {
     /// Where it is kept.
     pub(super) fn cell(&self) -> &TensorCell {
         &self.cell
+    }
+
+    pub(super) fn set_path(&self, path: &str) {
+        self.cell.set_name(path);
     }
 
     /// What it holds.

@@ -87,7 +87,7 @@ impl<R: Recurrence> Recurrent<R> {
     /// With these gates.
     #[track_caller]
     pub fn of(recurrence: R, inputs: usize, hidden: usize, options: &RecurrentOptions) -> Self {
-        let mistake = mistake::<R>(inputs, hidden, options).map(|e| e.at(Place::here()));
+        let mistake = mistake::<R>(inputs, hidden, options);
         let directions = if options.bidirectional { 2 } else { 1 };
         let outputs = if options.projection > 0 {
             options.projection
@@ -242,6 +242,7 @@ impl<R: Recurrence> Recurrent<R> {
 }
 
 /// Why a layer cannot be built, if it cannot.
+#[track_caller]
 fn mistake<R: Recurrence>(
     inputs: usize,
     hidden: usize,

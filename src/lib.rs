@@ -80,11 +80,11 @@ pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
-    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding, PoolOptions, QrMode,
-    Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, StftOptions, Tolerance,
-    TripletOptions, Unique, Window, manual_seed, strided,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, EmbeddingOptions,
+    FftNOptions, FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes,
+    IntoIndices, IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding,
+    PoolOptions, QrMode, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
+    StftOptions, Tolerance, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};

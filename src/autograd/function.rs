@@ -45,6 +45,41 @@ pub trait CustomFunction: Send + Sync + 'static {
     /// The cotangents of the inputs, from those of the results (zeros for results that were not
     /// used). `None` for inputs that have none.
     fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>>;
+
+    /// The tangents of the results, from those of the inputs (zeros for inputs that do not move): for forward
+    /// mode, which is an error in functions without it.
+    ///
+    /// ```
+    /// use lazulite::{Context, CustomFunction, custom_function, jvp, prelude::*};
+    ///
+    /// /// The square of x, with derivatives of its own.
+    /// struct Square;
+    ///
+    /// impl CustomFunction for Square {
+    ///     fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    ///         context.save_for_backward(&[&inputs[0]]);
+    ///         Ok(vec![inputs[0].square()])
+    ///     }
+    ///     fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    ///         Ok(vec![Some(&cotangents[0] * &context.saved_tensors()[0] * 2.0)])
+    ///     }
+    ///     fn jvp(&self, context: &Context, tangents: &[Tensor]) -> Result<Vec<Tensor>> {
+    ///         Ok(vec![&tangents[0] * &context.saved_tensors()[0] * 2.0])
+    ///     }
+    /// }
+    ///
+    /// let x = Tensor::from_vec(vec![3.0f32], [1]);
+    /// let (_, tangent) = jvp(|x| custom_function(Square, &[&x[0]]), &[&x], &[&Tensor::ones([1])]);
+    /// assert_eq!(tangent[0].to_vec::<f32>()?, [6.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    fn jvp(&self, _context: &Context, _tangents: &[Tensor]) -> Result<Vec<Tensor>> {
+        let message = "a custom function has a backward, and nothing for this mode";
+        Err(
+            Error::new(ErrorKind::Unsupported, "custom_function", message)
+                .hint("give it a `jvp` beside its backward"),
+        )
+    }
 }
 
 /// What a function hands from its forward to its backward.
@@ -230,6 +265,38 @@ impl Function {
             });
         }
         Ok(cotangents)
+    }
+
+    /// The tangent of one result, from those of all differentiable operands (the value, the inputs, what was
+    /// saved).
+    pub fn push(&self, index: usize, operands: &[Tensor], flow: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut flow = flow.iter();
+        let mut tangents: Vec<Tensor> = operands
+            .iter()
+            .map(|operand| {
+                let own = match operand.is_differentiable() {
+                    true => flow.next().cloned(),
+                    false => None,
+                };
+                own.unwrap_or_else(|| operand.zeros_like())
+            })
+            .collect();
+        // The value moves by this function alone, and what was saved follows from it and the inputs.
+        let saved = operands[1 + self.inputs..].iter().cloned();
+        tangents.truncate(1 + self.inputs);
+        let found = self.function.jvp(&self.context(saved), &tangents[1..])?;
+        match found.get(index) {
+            Some(tangent) if found.len() == self.results.len() => {
+                let value = operands[0].node()?;
+                let tangent = super::gradient::fitting("custom_function", tangent.clone(), value)?;
+                Ok(vec![tangent])
+            }
+            _ => {
+                let (found, results) = (found.len(), self.results.len());
+                let message = format!("the jvp gave {found} tangents for {results} results");
+                Err(Error::new(ErrorKind::Argument, "custom_function", message))
+            }
+        }
     }
 
     /// What the backward is given, from the tensors as they were kept.

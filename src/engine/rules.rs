@@ -126,9 +126,11 @@ impl Rules for FacadeRules {
         if let Some(batched) = Batched::of(op) {
             return batched.pushforward(self, operands, results);
         }
-        if function_called(op).is_some() {
-            let why = "a custom function has a backward, and nothing for this mode";
-            return Rule::Refused(why.into());
+        if let Some((function, index)) = function_called(op) {
+            let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+            return rule(operands, results, moving, |operands, _, flow| {
+                function.push(index, operands, flow)
+            });
         }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,

@@ -1,7 +1,6 @@
 //! Loss functions, as in torch.nn.functional.
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
-use crate::control::scan;
 use crate::error::Result;
 use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
@@ -17,15 +16,21 @@ pub enum Reduction {
     Mean,
     /// Their sum.
     Sum,
+    /// Their sum divided by the size of the first axis.
+    BatchMean,
 }
 
 impl Reduction {
     #[track_caller]
-    fn apply(self, losses: &Tensor) -> Tensor {
+    pub(super) fn apply(self, losses: &Tensor) -> Tensor {
         match self {
             Reduction::None => losses.clone(),
             Reduction::Mean => losses.mean(..),
             Reduction::Sum => losses.sum(..),
+            Reduction::BatchMean => match losses.rank() {
+                Ok(0) | Err(_) => losses.clone(),
+                Ok(_) => losses.sum(..).div(Tensor::from_dim(losses.dim(0))),
+            },
         }
     }
 }
@@ -75,6 +80,17 @@ impl Tensor {
     pub fn cross_entropy_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
         let define = || {
             let classes = self.class_axis("cross_entropy")?;
+            if !(0.0..=1.0).contains(&options.label_smoothing) {
+                let message = format!("{} is not from 0 to 1", options.label_smoothing);
+                return Err(bad_argument(
+                    "cross_entropy",
+                    format!("label smoothing {message}"),
+                ));
+            }
+            if target.is_float() && options.ignore_index >= 0 {
+                let message = "probabilities have no class to ignore";
+                return Err(bad_argument("cross_entropy", message));
+            }
             let log = self.log_softmax(classes);
             if target.is_float() {
                 return log.cross_entropy_of_probabilities(target, classes, options);
@@ -94,9 +110,8 @@ impl Tensor {
             };
             let spread = kept.where_(weighted.sum(classes).neg(), 0);
             let spread = match options.reduction {
-                Reduction::None => spread,
-                Reduction::Sum => spread.sum(..),
                 Reduction::Mean => spread.sum(..).div(counts.sum(..)),
+                other => other.apply(&spread),
             };
             let count = self.dim(classes).value()? as f64;
             let eps = options.label_smoothing;
@@ -154,6 +169,9 @@ impl Tensor {
     /// A vector of one number per class, to broadcast with this.
     #[track_caller]
     fn per_class(&self, weight: &Tensor, classes: i64) -> Result<Tensor> {
+        if weight.dtype()? != self.dtype()? {
+            return Err(bad_dtype("cross_entropy", weight).operand(self.note("self")));
+        }
         if weight.rank()? != 1 || weight.known_size(0)? != self.known_size(classes as usize)? {
             let error = bad_shape("cross_entropy", "there is one weight per class");
             return Err(error
@@ -205,9 +223,8 @@ impl Tensor {
             let picked = self.gather(classes, &place).squeeze(classes);
             let losses = kept.where_(picked.mul(&counts).neg(), 0);
             Ok(match options.reduction {
-                Reduction::None => losses,
-                Reduction::Sum => losses.sum(..),
                 Reduction::Mean => losses.sum(..).div(counts.sum(..)),
+                other => other.apply(&losses),
             })
         })
     }
@@ -623,55 +640,6 @@ impl Tensor {
             Ok(reduction.apply(&weighted(hit.neg(), weight).mean(-1)))
         })
     }
-
-    /// The negative log likelihood of label sequences under connectionist temporal classification. This
-    /// tensor holds logarithms of probabilities: time, batch, classes; `targets` are rows of classes.
-    #[track_caller]
-    pub fn ctc_loss(
-        &self,
-        targets: &Tensor,
-        input_lengths: &[usize],
-        target_lengths: &[usize],
-        blank: i64,
-        reduction: Reduction,
-        zero_infinity: bool,
-    ) -> Tensor {
-        attempt(|| {
-            let [time, batch, _] = self.known_dims()?[..] else {
-                let error = bad_shape("ctc_loss", "probabilities have axes time, batch, classes");
-                return Err(error.operand(self.note("self")));
-            };
-            let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
-            let fits = lengths && targets.rank()? == 2 && targets.known_size(0)? == batch;
-            if !fits || time == 0 || input_lengths.iter().any(|l| *l > time) {
-                let error = bad_shape(
-                    "ctc_loss",
-                    "lengths and targets are given for each sequence",
-                );
-                return Err(error
-                    .operand(self.note("self"))
-                    .operand(targets.note("targets")));
-            }
-            if !self.is_float() {
-                return Err(bad_dtype("ctc_loss", self));
-            }
-            let losses = ctc_losses(self, targets, input_lengths, target_lengths, blank)?;
-            let losses = match zero_infinity {
-                true => losses.isinf().where_(0, losses),
-                false => losses,
-            };
-            Ok(match reduction {
-                Reduction::Mean => {
-                    let counts: Vec<f32> =
-                        target_lengths.iter().map(|l| (*l).max(1) as f32).collect();
-                    losses
-                        .div(Tensor::from_vec(counts, [batch]).cast(self.dtype()?))
-                        .mean(..)
-                }
-                other => other.apply(&losses),
-            })
-        })
-    }
 }
 
 /// Options of the triplet losses.
@@ -724,59 +692,4 @@ fn weighted(losses: Tensor, weight: Option<&Tensor>) -> Tensor {
         Some(weight) => losses.mul(weight),
         None => losses,
     }
-}
-
-/// The forward variables of all sequences, step by step, over labels with blanks between.
-#[track_caller]
-fn ctc_losses(
-    log: &Tensor,
-    targets: &Tensor,
-    input_lengths: &[usize],
-    target_lengths: &[usize],
-    blank: i64,
-) -> Result<Tensor> {
-    let (batch, count) = (targets.known_size(0)?, targets.known_size(1)?);
-    let targets = targets.cast(DType::I64);
-    let blanks = targets.full_like(blank);
-    let with_blanks = Tensor::stack(&[&blanks, &targets], 2).reshape([batch, 2 * count]);
-    let labels = Tensor::cat(&[&with_blanks, &Tensor::full([batch, 1], blank)], 1);
-    let states = 2 * count + 1;
-    let never = f64::NEG_INFINITY;
-    // A label may be reached over the blank from another label, not from itself.
-    let skipped = labels.pad([(0, 0), (2, -2)], blank);
-    let may_skip = labels.ne(blank).bitwise_and(labels.ne(skipped));
-    let time = log.known_size(0)?;
-    let emitted = log.gather(2, &labels.unsqueeze(0).expand([time, batch, states]));
-    let start = Tensor::iota(states)
-        .lt(2)
-        .where_(0.0, never)
-        .cast(log.dtype()?);
-    let lengths = |values: &[usize]| {
-        let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
-        Tensor::from_vec(values, [batch, 1])
-    };
-    let (inputs, ends) = (lengths(input_lengths), lengths(target_lengths).mul(2));
-    let times = Tensor::iota(time);
-    let first = emitted.select(0, 0).add(start);
-    let behind = [&emitted, &times].map(|t| t.narrow(0, 1, time - 1));
-    let step = |alpha: &[Tensor], at: &[Tensor]| {
-        let (alpha, emitted, t) = (&alpha[0], &at[0], &at[1]);
-        let one = alpha.pad([(0, 0), (1, -1)], never);
-        let two = may_skip.where_(alpha.pad([(0, 0), (2, -2)], never), never);
-        let next = alpha.logaddexp(one).logaddexp(two).add(emitted);
-        (vec![inputs.gt(t).where_(next, alpha)], vec![])
-    };
-    let alpha = match time {
-        1 => first,
-        _ => scan(&[&first], &[&behind[0], &behind[1]], step).remove(0),
-    };
-    let last = alpha.gather(1, &ends);
-    let label = ends
-        .gt(0)
-        .where_(alpha.gather(1, &ends.sub(1).maximum(0)), never);
-    // Probabilities sum up to 1: with this, which is 0, so do those that the gradient leads to.
-    let sums = times.unsqueeze(1).lt(inputs.squeeze(1));
-    let sums = sums.where_(log.exp().sum(-1), 0).sum(0);
-    let constraint = sums.sub(sums.detach());
-    Ok(constraint.sub(last.logaddexp(label).squeeze(1)))
 }

@@ -57,6 +57,15 @@ impl Default for ConvOptions {
     }
 }
 
+impl ConvOptions {
+    /// What stands before and after each axis for windows of these sizes.
+    pub(crate) fn around(&self, window: &[usize]) -> Result<Vec<(i64, i64)>> {
+        let stride = per_axis("conv", &self.stride, window.len())?;
+        let dilation = per_axis("conv", &self.dilation, window.len())?;
+        self.padding.widths(window, &stride, &dilation)
+    }
+}
+
 /// One number per axis from one per axis or one for all.
 pub(crate) fn per_axis(op: &'static str, values: &[usize], axes: usize) -> Result<Vec<usize>> {
     match values {

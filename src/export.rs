@@ -7,14 +7,14 @@ mod spec;
 
 pub use spec::{Spec, SpecSize};
 
-use crate::compile::{self, Captured, Outputs};
+use crate::compile::{self, Captured, Halves, Outputs};
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inspect::{self, Format, Report, ReportOptions, Stage, Subject};
 use crate::location::Place;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::signature;
 use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType};
-use lazulite_passes::Stage;
 use lazulite_runtime::{self as runtime, Buffer, Interface, Model, Port};
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, OnceLock};
@@ -62,7 +62,8 @@ where
     }
     let types = specs.iter().map(Spec::tensor_type);
     let types: Vec<TensorType> = types.collect::<Result<_>>().map_err(|e| e.at(place))?;
-    let captured = compile::capture("export", types.clone(), place, |parameters| {
+    let halves = Halves::Joined;
+    let captured = compile::capture("export", types.clone(), place, halves, |parameters| {
         let all: Vec<&Tensor> = parameters.iter().collect();
         let Ok(parameters) = <[&Tensor; N]>::try_from(all) else {
             let message = "another number of parameters was expected";
@@ -79,6 +80,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
     refuse_closures(&captured.graph)?;
     let Captured {
         graph,
+        forward: _,
         sources,
         outputs,
         state,
@@ -235,12 +237,62 @@ impl Exported {
         self.weights.iter().map(Buffer::len).sum()
     }
 
+    /// The function followed to machine code.
+    ///
+    /// # Errors
+    /// When it cannot be compiled so far, or a size that is given is not its own.
+    pub fn report(&self, options: &ReportOptions) -> Result<Report> {
+        let weight = |source: &runtime::Source| match source {
+            runtime::Source::Argument(_) => None,
+            runtime::Source::Weight(n) => self.weights.get(*n as usize).cloned(),
+        };
+        let values: Vec<Option<Buffer>> = self.interface.sources.iter().map(weight).collect();
+        let subject = Subject {
+            title: "exported function".into(),
+            graph: self.graph.clone(),
+            forward: None,
+            symbols: self.symbols.clone(),
+            constant: values.iter().map(Option::is_some).collect(),
+            values,
+            versions: Vec::new(),
+        };
+        Report::of(subject, options)
+    }
+
     /// The program as text after a stage.
     ///
     /// # Errors
     /// When the graph cannot be compiled so far.
     pub fn dump(&self, stage: Stage) -> Result<String> {
-        crate::inspect::dump_graph(&self.graph, stage)
+        self.report(&inspect::until(stage))?
+            .render(stage, Format::Text)
+    }
+
+    /// The weights, by their names.
+    ///
+    /// # Errors
+    /// None for what [`export`] and [`Exported::load`] give.
+    pub fn weights(&self) -> Result<Vec<(String, Tensor)>> {
+        let named = self.interface.weights.iter().zip(&self.weights);
+        let tensor = |(port, value): (&Port, &Buffer)| {
+            let dims = port
+                .ty
+                .dims
+                .iter()
+                .map(|d| d.as_constant().map(|d| d as usize));
+            let dims: Option<Vec<usize>> = dims.collect();
+            let array = runtime::Array {
+                element: port.ty.element,
+                dims: dims.ok_or_else(|| internal("export", "a weight has an open size"))?,
+                data: value.clone(),
+            };
+            Ok((port.name.clone(), crate::files::from_array(array)?))
+        };
+        named.map(tensor).collect()
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 

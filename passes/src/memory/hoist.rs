@@ -91,6 +91,11 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
     })
 }
 
+/// Which steps of a plan [`hoist`] would move.
+pub fn constant_steps(plan: &Plan, constant: &[bool]) -> Vec<bool> {
+    movable(plan, constant)
+}
+
 /// The buffer whose memory this one lies in.
 fn root(plan: &Plan, mut id: BufferId) -> BufferId {
     while let Some(of) = viewed(&plan.buffers[id.0 as usize].place) {

@@ -339,6 +339,7 @@ where
             constant: captured.sources.iter().map(constant).collect(),
             graph: captured.graph,
             forward: captured.forward,
+            names: Vec::new(),
             symbols: Vec::new(),
             versions: self.explain(),
         };

@@ -88,6 +88,7 @@ pub fn report(tensors: &[&Tensor], options: &ReportOptions) -> Result<Report> {
         forward: traced.forward,
         values: traced.values,
         graph: traced.graph,
+        names: Vec::new(),
         symbols: Vec::new(),
     };
     Report::of(subject, options)
@@ -102,6 +103,7 @@ pub fn report_text(text: &str, options: &ReportOptions) -> Result<Report> {
         constant: vec![false; graph.inputs().len()],
         values: vec![None; graph.inputs().len()],
         forward: None,
+        names: Vec::new(),
         symbols: symbols_of(&graph),
         graph,
     };

@@ -1,37 +1,18 @@
 //! What commands take on their command lines: files by kind, named files, sizes.
 
 use crate::failure::Failure;
-use lazulite::Exported;
 use lazulite::inspect::{Report, ReportOptions, report_text};
-use std::path::{Path, PathBuf};
+use lazulite::{Exported, NamedFile};
+use std::path::Path;
 
 /// Whether a file is named like an exported model.
 pub fn is_model(file: &Path) -> bool {
     file.extension().is_some_and(|e| e == "lzl")
 }
 
-/// A file for the input or result of this name, or for the next one.
-#[derive(Clone, Debug)]
-pub struct NamedFile {
-    /// The name, if one was given.
-    pub name: Option<String>,
-    /// The file.
-    pub path: PathBuf,
-}
-
 /// Parses `FILE` or `NAME=FILE`.
 pub fn named_file(text: &str) -> Result<NamedFile, String> {
-    let named = text.split_once('=').filter(|(name, _)| !name.contains('/'));
-    Ok(match named {
-        Some((name, path)) => NamedFile {
-            name: Some(name.into()),
-            path: path.into(),
-        },
-        None => NamedFile {
-            name: None,
-            path: text.into(),
-        },
-    })
+    Ok(NamedFile::parse(text.into()))
 }
 
 /// Parses `name=size`.

@@ -1,9 +1,8 @@
 //! `lazulite run`: programs run on files or random inputs.
 
 use crate::failure::Failure;
-use crate::files::{NamedFile, at, dim, is_model, named_file, read};
-use lazulite::prelude::Tensor;
-use lazulite::{Exported, Program};
+use crate::files::{at, dim, is_model, named_file, read};
+use lazulite::{Exported, NamedFile, Program};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -11,10 +10,12 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// The graph's text, or the model.
     file: PathBuf,
-    /// A model's inputs: .npy files, in order or by name, or one .safetensors with all of them.
+    /// A model's inputs: .npy or .raw, in order or by name; .npz, .safetensors, .json with several; - for
+    /// standard input.
     #[arg(long = "input", value_name = "[NAME=]FILE", value_parser = named_file)]
     inputs: Vec<NamedFile>,
-    /// Where a model's results go: .npy in order or by name, or .safetensors with all of them.
+    /// Where a model's results go: .npy or .raw, in order or by name; .npz, .safetensors, .json with all of
+    /// them; - for .npy on standard output.
     #[arg(short, long = "output", value_name = "[NAME=]FILE", value_parser = named_file)]
     outputs: Vec<NamedFile>,
     /// Values for unknown sizes.
@@ -47,88 +48,19 @@ fn run_text(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> 
 /// Runs the model on files, or on random inputs where none are given.
 fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
     let exported = Exported::load(&arguments.file)?;
-    let results = match &arguments.inputs[..] {
-        [] => exported.run_random(&arguments.dims, arguments.seed)?,
-        given => {
-            let inputs = inputs(&exported, given)?;
-            exported.run(&inputs.iter().collect::<Vec<_>>())?
-        }
-    };
-    let names: Vec<String> = exported
-        .outputs()
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
-    if arguments.outputs.is_empty() {
-        for (name, result) in names.iter().zip(&results) {
-            writeln!(out, "{name}: {result:?}\n{result}")?;
-        }
-        return Ok(());
+    let (inputs, outputs) = (&arguments.inputs[..], &arguments.outputs[..]);
+    if inputs.is_empty() && !outputs.is_empty() {
+        let message = "results go to files when inputs come from files: give --input";
+        return Err(Failure::Message(message.into()));
     }
-    let mut next = 0;
-    for target in &arguments.outputs {
-        let all = target.path.extension().is_some_and(|e| e == "safetensors");
-        if all && target.name.is_none() {
-            let named: Vec<(&str, &Tensor)> =
-                names.iter().map(String::as_str).zip(&results).collect();
-            lazulite::save_tensors(&target.path, &named)?;
-            continue;
-        }
-        let at = position(&names, target.name.as_deref(), &mut next, "result")?;
-        match all {
-            true => lazulite::save_tensors(&target.path, &[(&names[at], &results[at])])?,
-            false => results[at].save(&target.path)?,
+    let results = match inputs {
+        [] => exported.run_random(&arguments.dims, arguments.seed)?,
+        inputs => exported.run_files(inputs, outputs, &arguments.dims)?,
+    };
+    if outputs.is_empty() {
+        for ((name, _), result) in exported.outputs().iter().zip(&results) {
+            writeln!(out, "{name}: {result:?}\n{result}")?;
         }
     }
     Ok(())
-}
-
-/// Reads the inputs in the model's order.
-fn inputs(exported: &Exported, given: &[NamedFile]) -> Result<Vec<Tensor>, Failure> {
-    let ports = exported.inputs();
-    let names: Vec<String> = ports.iter().map(|(name, _)| name.clone()).collect();
-    let mut found: Vec<Option<Tensor>> = vec![None; ports.len()];
-    let mut next = 0;
-    for file in given {
-        if file.path.extension().is_some_and(|e| e == "safetensors") {
-            for (name, tensor) in lazulite::load_tensors(&file.path)? {
-                if let Some(at) = names.iter().position(|n| *n == name) {
-                    found[at] = Some(tensor);
-                }
-            }
-            continue;
-        }
-        let at = position(&names, file.name.as_deref(), &mut next, "input")?;
-        found[at] = Some(Tensor::load(&file.path)?);
-    }
-    let missing = ports
-        .iter()
-        .zip(&found)
-        .find(|(_, tensor)| tensor.is_none());
-    match missing {
-        Some(((name, ty), _)) => Err(Failure::Message(format!("input {name} is missing: {ty}"))),
-        None => Ok(found.into_iter().flatten().collect()),
-    }
-}
-
-/// The number of a name, or the next number.
-fn position(
-    names: &[String],
-    name: Option<&str>,
-    next: &mut usize,
-    what: &str,
-) -> Result<usize, Failure> {
-    let at = match name {
-        Some(name) => names.iter().position(|n| n == name),
-        None => {
-            *next += 1;
-            Some(*next - 1).filter(|at| *at < names.len())
-        }
-    };
-    at.ok_or_else(|| {
-        Failure::Message(format!(
-            "there is no such {what}, only {}",
-            names.join(", ")
-        ))
-    })
 }

@@ -69,7 +69,7 @@ fn is_shown(node: &NodeReport, graph: &GraphReport) -> bool {
 }
 
 fn write_node(out: &mut String, graph: usize, node: &NodeReport, numbers: &FxHashMap<u32, &str>) {
-    let mut label = node.op.clone();
+    let mut label = node.name.as_ref().unwrap_or(&node.op).clone();
     for number in node.inputs.iter().filter_map(|i| numbers.get(i)) {
         let _ = write!(label, " {number}");
     }

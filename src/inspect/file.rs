@@ -188,11 +188,17 @@ fn exported(exported: &Exported, wanted: bool) -> Result<FileReport> {
         format!("{operations} ({})", counts.join(", ")),
     ));
     facts.push(("weights".into(), bytes(exported.weight_bytes() as u64)));
+    for (key, text) in exported.metadata() {
+        facts.push((key.clone(), text.clone()));
+    }
+    let weights = exported.weights().into_iter();
+    let weights = weights.filter_map(|(name, _)| Some((name.clone(), exported.weight(&name)?)));
+    let weights = weights.collect();
     Ok(FileReport {
         kind: "exported model (lzl)",
         bytes: 0,
         facts,
-        tensors: tensors(exported.weights()?, wanted)?,
+        tensors: tensors(weights, wanted)?,
     })
 }
 

@@ -150,7 +150,8 @@ fn rounded(values: &[f64]) -> Vec<i64> {
 /// How large a node is: operation, type, and perhaps place in the program.
 fn size(node: &NodeReport, numbers: &FxHashMap<u32, &str>) -> Size {
     let numbers = node.inputs.iter().filter_map(|i| numbers.get(i));
-    let first = node.op.chars().count() + numbers.map(|n| n.chars().count() + 1).sum::<usize>();
+    let op = node.name.as_ref().unwrap_or(&node.op);
+    let first = op.chars().count() + numbers.map(|n| n.chars().count() + 1).sum::<usize>();
     let second = node.ty.chars().count();
     let third = node.source.as_ref().map_or(0, |s| {
         let name = s.file.rsplit('/').next().unwrap_or("");

@@ -102,6 +102,7 @@ pub(super) fn write_graph(o: &mut Object<'_>, graph: &GraphReport) {
 fn write_node(o: &mut Object<'_>, node: &NodeReport) {
     o.plain("id", node.id);
     o.text("op", &node.op);
+    o.text_unless_empty("name", node.name.as_deref().unwrap_or(""));
     o.text("class", node.class);
     o.text_unless_empty("attributes", &node.attributes);
     o.text("type", &node.ty);

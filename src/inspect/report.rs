@@ -66,6 +66,7 @@ pub struct Report {
     pub(super) notes: Vec<String>,
     pub(super) versions: Vec<String>,
     pub(super) known: Known,
+    names: Vec<String>,
     graphs: Vec<(Stage, Graph)>,
     schedule: Option<(Plan, ScheduleReport)>,
     memory: Option<Plan>,
@@ -84,6 +85,8 @@ pub(crate) struct Subject {
     pub graph: Graph,
     /// The part before gradients are taken, if they are.
     pub forward: Option<Graph>,
+    /// Names of its parameters, where they have any.
+    pub names: Vec<String>,
     /// Its unknown sizes.
     pub symbols: Vec<Symbol>,
     /// By parameter: its value, where that is known.
@@ -107,6 +110,7 @@ impl Report {
             notes: Vec::new(),
             versions: subject.versions,
             known,
+            names: subject.names,
             graphs: Vec::new(),
             schedule: None,
             memory: None,
@@ -248,9 +252,11 @@ impl Report {
     /// know the tasks that compute them. Empty for stages the program did not go through.
     pub fn graphs(&self, stage: Stage) -> Vec<GraphReport> {
         match &self.schedule {
-            Some((_, report)) if !stage.is_graph() => view::scheduled(report, &self.known),
+            Some((_, report)) if !stage.is_graph() => {
+                view::scheduled(report, &self.known, &self.names)
+            }
             _ => match self.graph(stage) {
-                Some(graph) => view::graphs(graph, &self.known),
+                Some(graph) => view::graphs(graph, &self.known, &self.names),
                 None => Vec::new(),
             },
         }

@@ -129,6 +129,8 @@ pub struct NodeReport {
     pub id: u32,
     /// The operation's name; of a named composite, the composite's.
     pub op: String,
+    /// Of parameters that have one: the name.
+    pub name: Option<String>,
     /// What kind of operation it is: `parameter`, `leaf`, `pointwise`, `view`, `aggregate`, `product`, `index`,
     /// `region` or `other`.
     pub class: &'static str,
@@ -226,13 +228,14 @@ pub struct BufferReport {
 }
 
 /// A graph before scheduling, and the bodies in it.
-pub(super) fn graphs(graph: &Graph, known: &Known) -> Vec<GraphReport> {
+pub(super) fn graphs(graph: &Graph, known: &Known, names: &[String]) -> Vec<GraphReport> {
     let mut reader = Reader {
         known,
         bodies: Vec::new(),
         numbers: FxHashMap::default(),
     };
     let mut found = vec![reader.graph(graph, "program".into())];
+    name_parameters(graph, &mut found[0], names);
     let mut next = 0;
     while let Some((title, body)) = reader.bodies.get(next).cloned() {
         next += 1;
@@ -242,7 +245,11 @@ pub(super) fn graphs(graph: &Graph, known: &Known) -> Vec<GraphReport> {
 }
 
 /// The graphs that were scheduled.
-pub(super) fn scheduled(report: &ScheduleReport, known: &Known) -> Vec<GraphReport> {
+pub(super) fn scheduled(
+    report: &ScheduleReport,
+    known: &Known,
+    names: &[String],
+) -> Vec<GraphReport> {
     let graphs = report.graphs.iter().enumerate();
     let read = |(number, scheduled): (usize, &ScheduledGraph)| {
         let mut reader = Reader {
@@ -255,6 +262,9 @@ pub(super) fn scheduled(report: &ScheduleReport, known: &Known) -> Vec<GraphRepo
             depth => format!("body {number}, at depth {depth}"),
         };
         let mut graph = reader.graph(&scheduled.graph, title);
+        if scheduled.depth == 0 {
+            name_parameters(&scheduled.graph, &mut graph, names);
+        }
         for node in &mut graph.nodes {
             node.bodies.clear();
             node.scheduled = Some(of_node(scheduled, node.id));
@@ -263,6 +273,15 @@ pub(super) fn scheduled(report: &ScheduleReport, known: &Known) -> Vec<GraphRepo
         graph
     };
     graphs.map(read).collect()
+}
+
+/// Gives the program's parameters their names.
+fn name_parameters(graph: &Graph, shown: &mut GraphReport, names: &[String]) {
+    for node in &mut shown.nodes {
+        if let Op::Input { index, .. } = graph.node(NodeId(node.id)).op {
+            node.name = names.get(index as usize).cloned();
+        }
+    }
 }
 
 fn of_node(scheduled: &ScheduledGraph, id: u32) -> Scheduled {
@@ -385,6 +404,7 @@ impl Reader<'_> {
         let bodies = bodies.collect();
         NodeReport {
             id: id.0,
+            name: None,
             class: class(&node.op),
             attributes: attributes(&node.op),
             ty: node.ty.to_string(),

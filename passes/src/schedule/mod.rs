@@ -1,7 +1,8 @@
 //! Scheduling: from a graph to a plan of kernels and steps.
 //!
 //! The way of a graph:
-//! - [`prepare`] writes large sums and small products in forms that run better;
+//! - [`prepare`] writes large sums and small products in forms that run better, and [`orient`] products the other
+//!   way around;
 //! - [`policy`] decides which nodes live in memory and which are computed where they are needed;
 //! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
 //!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
@@ -30,6 +31,7 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod orient;
 mod places;
 mod policy;
 mod prepare;

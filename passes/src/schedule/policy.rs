@@ -17,6 +17,7 @@ use super::ScheduleOptions;
 use super::contract;
 use super::lower::Stored;
 use super::report::Need;
+use crate::build::live_nodes;
 use crate::faults::may_fault;
 use lazulite_ir::{Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -158,23 +159,8 @@ pub(super) fn storage_of(graph: &Graph, node: NodeId) -> Stored {
     }
 }
 
-fn live_nodes(graph: &Graph) -> Vec<NodeId> {
-    let mut live = vec![false; graph.nodes().len()];
-    for output in graph.outputs() {
-        live[output.index()] = true;
-    }
-    for id in graph.ids().rev() {
-        if live[id.index()] {
-            for input in &graph.node(id).inputs {
-                live[input.index()] = true;
-            }
-        }
-    }
-    graph.ids().filter(|id| live[id.index()]).collect()
-}
-
 /// Number of distinct nodes that use each node.
-fn count_users(graph: &Graph, live: &[NodeId]) -> Vec<u32> {
+pub(super) fn count_users(graph: &Graph, live: &[NodeId]) -> Vec<u32> {
     let mut users = vec![0u32; graph.nodes().len()];
     for &id in live {
         let inputs = &graph.node(id).inputs;

@@ -77,7 +77,7 @@ function bodies(name, number) {
   $("bodies").append(select);
 }
 
-const words = n => [n.op, "%" + n.id, n.type, n.attributes, n.trail, fullPlace(n.source), ...(n.rules || []), ...(n.also || []).map(fullPlace)].join(" ").toLowerCase();
+const words = n => [n.op, n.name || "", "%" + n.id, n.type, n.attributes, n.trail, fullPlace(n.source), ...(n.rules || []), ...(n.also || []).map(fullPlace)].join(" ").toLowerCase();
 function search(text) {
   const wanted = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
   found = []; at = -1;

@@ -48,7 +48,7 @@ function viewOf(stage, number) {
 
 function titleOf(node, byId) {
   const numbers = node.inputs.map(i => byId.get(i)).filter(n => n && n.number !== undefined);
-  return [node.op, ...numbers.map(n => n.number)].join(" ");
+  return [node.name || node.op, ...numbers.map(n => n.number)].join(" ");
 }
 
 function edgeOf(from, to, list) {

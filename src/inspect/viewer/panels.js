@@ -18,7 +18,7 @@ const whyOf = rule => { for (const s of REPORT.stages) for (const r of s.rules |
 function nodePanel(node) {
   const out = [], nodeLink = id => {
     const other = view.byId.get(id);
-    return other ? el("li", { class: "row" }, link("%" + id + " " + other.op, () => choose(id, null, true)), el("span", { class: "end mono", text: other.number !== undefined ? other.number : other.type })) : null;
+    return other ? el("li", { class: "row" }, link("%" + id + " " + (other.name || other.op), () => choose(id, null, true)), el("span", { class: "end mono", text: other.number !== undefined ? other.number : other.type })) : null;
   };
   out.push(el("h2", {}, view.boxOf.has(node.id) ? view.boxOf.get(node.id).title : node.op, " ", el("span", { class: "chip", text: "%" + node.id })));
   out.push(el("p", { class: "sub mono", text: node.type }));

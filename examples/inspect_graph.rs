@@ -3,10 +3,10 @@
 //!
 //! `cargo run --release --example inspect_graph -- [PAGE.html]`
 
+use lazulite::PoolOptions;
 use lazulite::inspect::{Format, ReportOptions, Stage};
 use lazulite::nn::{Conv2d, Layer, Linear, Module};
 use lazulite::prelude::*;
-use lazulite::spec;
 
 #[derive(Module)]
 struct Digits {
@@ -18,9 +18,10 @@ struct Digits {
 
 impl Layer for Digits {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let x = self.conv1.forward(x).relu().max_pool2d(2);
-        let x = self.conv2.forward(&x).relu().max_pool2d(2);
-        let x = self.hidden.forward(&x.flatten(1..)).gelu();
+        let halved = |x: Tensor| x.max_pool(&[2, 2], &PoolOptions::default()).0;
+        let x = halved(self.conv1.forward(x).relu());
+        let x = halved(self.conv2.forward(&x).relu());
+        let x = self.hidden.forward(&x.flatten(1, -1)).gelu();
         self.output.forward(&x).softmax(-1)
     }
 }
@@ -36,26 +37,26 @@ fn main() -> Result<()> {
     };
     model.eval();
 
-    // A tensor knows the program that computes it, before anything is computed.
-    let x = Tensor::randn([4, 1, 28, 28]).realize()?;
-    println!("{}", lazulite::explain(&[&model.forward(&x)])?);
+    let x = Tensor::randn([32, 1, 28, 28]).realize()?;
+    // The first pass draws the weights.
+    model.forward(&x).realize()?;
 
-    // So does a function that is exported; its open sizes are given for bytes and times.
-    let exported = lazulite::export(|[x]| model.forward(x), &[spec!(f32["batch", 1, 28, 28])])?;
-    let report = exported
-        .report(&ReportOptions {
-            sizes: vec![("batch".into(), 32)],
-            measure: true,
-            ..ReportOptions::default()
-        })?
-        .with_title("digits");
-    for launch in report.launches().iter().filter(|l| !l.once) {
+    // A tensor knows the program that computes it, before anything is computed.
+    let y = model.forward(&x);
+    println!("{}", lazulite::explain(&[&y])?);
+
+    let options = ReportOptions {
+        measure: true,
+        ..ReportOptions::default()
+    };
+    let report = y.report(&options)?.with_title("digits");
+    for launch in report.launches() {
         let time = launch.measured.unwrap_or_default() / 1e3;
-        println!("{:>9.1} us  {}", time, launch.text);
+        println!("{time:>9.1} us  {}", launch.text);
     }
     if let Some(page) = page {
-        std::fs::write(&page, report.render(Stage::Schedule, Format::Html)?).expect("the page");
-        exported.save(std::path::Path::new(&page).with_extension("lzl"))?;
+        let html = report.render(Stage::Schedule, Format::Html)?;
+        std::fs::write(&page, html).expect("the page can be written");
         println!("{page} shows every stage");
     }
     Ok(())

@@ -91,6 +91,11 @@ pub mod prelude {
     };
 }
 
+/// The examples of the page on looking inside are tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/inspection.md")]
+struct Inspection;
+
 /// The example in the README is tested like any other.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

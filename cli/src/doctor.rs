@@ -1,7 +1,7 @@
 //! `lazulite doctor`: what this machine offers, how Lazulite uses it, what is missing and how to get it.
 
 use crate::failure::Failure;
-use lazulite_stub::Variant;
+use lazulite::inspect::executable_bytes;
 use std::io::Write;
 
 /// Prints everything, then what is missing.
@@ -85,9 +85,8 @@ fn huge_pages(missing: &mut Vec<String>) -> String {
 }
 
 fn executables(missing: &mut Vec<String>) -> String {
-    let sizes = [Variant::Core, Variant::Foreign].map(lazulite_stub::executable);
-    let kib = |bytes: &[u8]| bytes.len() / 1024;
-    match sizes {
+    let kib = |bytes: usize| bytes / 1024;
+    match [false, true].map(executable_bytes) {
         [Ok(core), Ok(foreign)] => format!(
             "can be written ({} KiB, {} KiB with library functions)",
             kib(core),

@@ -15,6 +15,8 @@ pub struct Explanation {
     pub title: String,
     /// Why each version of the program was compiled so far, in sentences; empty if none was.
     pub versions: Vec<String>,
+    /// Sizes that the program leaves open: it is not compiled again for other values.
+    pub open_sizes: Vec<String>,
     /// The graphs as scheduled: groups of operations that share a kernel, and why others are apart.
     pub graphs: Vec<GraphReport>,
     /// How many steps do work, and how many kernels they run.
@@ -30,6 +32,7 @@ impl Report {
         Explanation {
             title: self.title.clone(),
             versions: self.versions.clone(),
+            open_sizes: self.known.symbols().map(ToString::to_string).collect(),
             graphs: match self.stages().contains(&Stage::Schedule) {
                 true => self.graphs(Stage::Schedule),
                 false => Vec::new(),
@@ -57,14 +60,18 @@ impl fmt::Display for Explanation {
             }
             write_graph(f, graph)?;
         }
-        writeln!(f, "\nCompiled so far in this process:")?;
-        match self.versions.is_empty() {
-            true => writeln!(f, "  not at all")?,
-            false => {
-                for (number, why) in self.versions.iter().enumerate() {
-                    writeln!(f, "  version {}: {why}", number + 1)?;
-                }
-            }
+        if !self.open_sizes.is_empty() {
+            let sizes = self.open_sizes.join(", ");
+            writeln!(
+                f,
+                "\nOpen sizes: {sizes}. One program serves all their values."
+            )?;
+        }
+        if !self.versions.is_empty() {
+            writeln!(f, "\nCompiled so far in this process:")?;
+        }
+        for (number, why) in self.versions.iter().enumerate() {
+            writeln!(f, "  version {}: {why}", number + 1)?;
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ fn write_layout(v: Json<'_>, graph: &GraphReport) {
     let groups: Vec<Option<usize>> = nodes.iter().map(group).collect();
     let titles = graph.groups.iter();
     let titles: Vec<f64> = titles
-        .map(|g| ((g.title.chars().count() + 14) as f64 * TITLE_LETTER).min(420.0))
+        .map(|g| ((g.title.chars().count() + 24) as f64 * TITLE_LETTER).min(440.0))
         .collect();
     let (picture, _) = layout(&Drawing {
         sizes: &sizes,

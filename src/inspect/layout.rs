@@ -215,6 +215,9 @@ fn layers(sizes: &[Size], edges: &[(usize, usize)], gap: Size, steps: &mut u64) 
     }
     for sweep in 0..SWEEPS {
         let down = sweep % 2 == 0;
+        if sweep == SWEEPS / 2 {
+            rows = wrapped(rows, &sizes, gap, &mut centers);
+        }
         let count = rows.len();
         for i in 0..count {
             let at = if down { i } else { count - 1 - i };
@@ -231,7 +234,6 @@ fn layers(sizes: &[Size], edges: &[(usize, usize)], gap: Size, steps: &mut u64) 
             *steps += settle(row, towards, &mut centers);
         }
     }
-    let rows = wrapped(rows, &sizes, gap, &mut centers);
     finish(units, &sizes, &rows, gap, &edges, &routes, centers)
 }
 
@@ -354,11 +356,18 @@ fn finish(
     let left = if left.is_finite() { left } else { 0.0 };
     let mut y = 0.0;
     let mut width: f64 = 0.0;
+    let mut reads = vec![false; sizes.len()];
+    edges.iter().for_each(|(_, to)| reads[*to] = true);
     for row in rows {
         let height = row.iter().map(|&u| sizes[u][1]).fold(0.0, f64::max);
         for &unit in row {
             centers[unit][0] -= left;
-            centers[unit][1] = y + height / 2.0;
+            // What reads nothing stands near those who read it, beside a large neighbour.
+            let is_unit = unit < units;
+            centers[unit][1] = match is_unit && !reads[unit] {
+                true => y + height - sizes[unit][1] / 2.0,
+                false => y + height / 2.0,
+            };
             width = width.max(centers[unit][0] + sizes[unit][0] / 2.0);
         }
         y += height + gap[1];

@@ -88,6 +88,11 @@ impl Known {
         self.symbols.iter().zip(self.values.iter().copied())
     }
 
+    /// The program's sizes.
+    pub fn symbols(&self) -> impl Iterator<Item = &Symbol> {
+        self.symbols.iter().chain(&self.missing)
+    }
+
     /// The first size that is not known.
     pub fn missing(&self) -> Option<&Symbol> {
         self.missing.first()
@@ -455,7 +460,12 @@ fn class(op: &Op) -> &'static str {
 /// The number that a node is at every place.
 fn number(node: &Node, numbers: &FxHashMap<NodeId, String>) -> Option<String> {
     match &node.op {
-        Op::Const { value } => Some(value.to_string()),
+        Op::Const { value } => {
+            // The type stands beside it.
+            let text = value.to_string();
+            let inside = text.split_once('(').and_then(|(_, t)| t.strip_suffix(')'));
+            Some(inside.unwrap_or(&text).to_string())
+        }
         Op::Reshape { .. } | Op::Expand { .. } | Op::Cast { .. } => {
             numbers.get(node.inputs.first()?).cloned()
         }

@@ -27,8 +27,8 @@ function show(stage, number) {
 function open() {
   const [w, h] = [canvas.clientWidth, canvas.clientHeight];
   fit();
-  if (eye.scale < 0.55 && view.size[1] > view.size[0]) {
-    eye.scale = Math.max(0.55, Math.min(1, (w - 80) / Math.max(view.size[0], 1)));
+  if (eye.scale < 0.8 && view.size[1] > view.size[0]) {
+    eye.scale = Math.max(0.8, Math.min(1, (w - 80) / Math.max(view.size[0], 1)));
     eye.y = -48 / eye.scale;
     const top = view.boxes.reduce((a, b) => (a && a.y <= b.y ? a : b), null);
     const centre = eye.scale * view.size[0] > w && top ? top.x + top.w / 2 : view.size[0] / 2;
@@ -103,9 +103,9 @@ function paintGroup(g, s) {
   pen.fillStyle = ink.group; pen.fill();
   pen.lineWidth = (on ? 2 : 1) / Math.min(1, Math.max(s, .15));
   pen.strokeStyle = on ? ink.accent : ink["group-line"]; pen.stroke();
-  const share = SLOWEST > 1 ? groupTime(g.group) / SLOWEST : 0;
-  if (share > 0.02) { // How hot a kernel is.
-    pen.save(); pen.globalAlpha = 0.08 + 0.2 * Math.min(1, share);
+  const share = TOTAL > 0 ? groupTime(g.group) / TOTAL : 0;
+  if (share > 0.04) { // How hot a kernel is.
+    pen.save(); pen.globalAlpha = 0.02 + 0.16 * Math.min(1, share);
     rounded(g.x, g.y, g.w, g.h, 10); pen.fillStyle = ink.warm; pen.fill(); pen.restore();
   }
   if (s < 0.4) return;

@@ -54,7 +54,7 @@ function elsewhere(node) {
   for (const stage of REPORT.stages) {
     if (!stage.graphs || stage.name === view.stage) continue;
     const found = stage.graphs[0].nodes.filter(n => same(n) && n.number === undefined);
-    if (found.length) rows.push(el("li", { class: "row" }, link(stage.name, () => { openStage(stage.name); choose(found[found.length - 1].id, null, true); }), el("span", { class: "end", text: found.length + (found.length === 1 ? " operation" : " operations") })));
+    if (found.length) rows.push(el("li", { class: "row" }, link(stage.name, () => { openStage(stage.name); choose((found.find(n => n.trail === node.trail && n.op === node.op) || found[found.length - 1]).id, null, true); }), el("span", { class: "end", text: found.length + (found.length === 1 ? " operation" : " operations") })));
   }
   return rows.length ? [h3("The same line in other stages"), el("ul", {}, ...rows)] : [];
 }
@@ -146,7 +146,7 @@ function launchList() {
 function launchTitle(l) {
   const graphs = STAGE.get("schedule") ? STAGE.get("schedule").graphs : [];
   const graph = graphs[l.graph || 0], group = graph && l.group !== undefined && graph.groups ? graph.groups[l.group] : null;
-  return group ? group.title : l.kind;
+  return !group ? l.kind : group.kind === "product" && l.kind === "kernel" ? "pack for " + group.title : group.title;
 }
 
 function kernelList() {
@@ -181,7 +181,7 @@ function kernelDocument(native) {
   if (native && k.native) {
     const text = k.native.map(i => (i.label ? i.label + ":\n" : "") + "  " + i.offset.toString(16).padStart(5) + "  " + i.text).join("\n");
     column("Machine code: " + k.native.length + " instructions, " + bytes(k.code_bytes) + ", " + bytes(k.constant_bytes) + " of constants",
-      code(text, /(^\s+[0-9a-f]+ )|((?<=^\s+[0-9a-f]+ +)\w+)|(\bL\d+\b:?|\[[^\]]*\])|(\b(?:0x[0-9a-f]+|[0-9][0-9a-f]*h)\b)/gm));
+      code(text, /(^\s+[0-9a-f]+ )|((?<=^\s+[0-9a-f]+ +)\w+)|(\bL\d+\b:?|\[[^\]]*\])|(\b(?:0x[0-9a-f]+|\d+)\b)/gm));
   } else if (k.vector) column("Vector code", code(k.vector));
   out.push(columns);
   return out;

@@ -70,7 +70,7 @@ pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
 pub use inspect::{Program, dump, dump_text, explain};
 pub use lazulite_ir::DType;
-pub use lazulite_passes::Stage;
+pub use lazulite_passes::{Numerics, Stage};
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{

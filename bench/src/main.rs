@@ -1,8 +1,9 @@
 //! Named measurements. `core` prints the numbers that bind the core and `training` those of gradients
-//! and training steps, one a line: what was measured, the figure, the limit. Cold figures are taken in fresh processes.
+//! and training steps, `egraph` what equality saturation gains and costs, one a line: what was measured, the figure, the limit. Cold figures are taken in fresh processes.
 
 mod cold;
 mod core;
+mod egraph;
 mod memory;
 mod training;
 
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: lazulite-bench core            print the numbers of the core
        lazulite-bench training        print the numbers of gradients and training steps
+       lazulite-bench egraph          print what equality saturation gains and costs
+       lazulite-bench egraph-layers N the latter for a transformer of N layers (used by `egraph`)
        lazulite-bench cold NAME       one cold measurement, in seconds (used by `core`)";
 
 fn main() -> ExitCode {
@@ -18,6 +21,8 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["core"] => core::run(),
         ["training"] => training::run(),
+        ["egraph"] => egraph::run(),
+        ["egraph-layers", layers] => egraph::layers(layers),
         ["cold", name] => cold::run(name),
         _ => Err(USAGE.into()),
     };

@@ -244,12 +244,15 @@ pub(crate) fn live_nodes(graph: &Graph) -> Vec<NodeId> {
     graph.ids().filter(|id| live[id.index()]).collect()
 }
 
-/// The graph without its dead nodes, the parameters first.
-pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassError> {
+/// The graph without its dead nodes, the parameters first, and what has become of every node.
+pub(crate) fn compact(
+    pass: &'static str,
+    old: &Graph,
+) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
     let mut builder = Builder::with_inputs_of(pass, old);
-    let mut new_of = vec![NodeId(u32::MAX); old.nodes().len()];
+    let mut new_of = vec![None; old.nodes().len()];
     for (&input, &new) in old.inputs().iter().zip(builder.graph.inputs()) {
-        new_of[input.index()] = new;
+        new_of[input.index()] = Some(new);
     }
     let mut operands = Vec::new();
     for id in live_nodes(old) {
@@ -259,11 +262,16 @@ pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassErro
         }
         builder.at(old.source(id));
         operands.clear();
-        operands.extend(node.inputs.iter().map(|i| new_of[i.index()]));
-        new_of[id.index()] = builder.emit(node.op.clone(), &operands)?;
+        // Operands of live nodes are live, and stand before them.
+        operands.extend(node.inputs.iter().filter_map(|i| new_of[i.index()]));
+        new_of[id.index()] = Some(builder.emit(node.op.clone(), &operands)?);
     }
-    let outputs = old.outputs().iter().map(|o| new_of[o.index()]);
-    Ok(builder.finish(outputs, old))
+    let outputs: Vec<NodeId> = old
+        .outputs()
+        .iter()
+        .filter_map(|o| new_of[o.index()])
+        .collect();
+    Ok((builder.finish(outputs, old), new_of))
 }
 
 /// Transformed bodies of region operations. Bodies are shared by many nodes (a layer called a

@@ -13,7 +13,7 @@
 
 mod expr;
 mod facts;
-mod fold;
+pub(crate) mod fold;
 pub mod rules;
 
 use crate::build::{Bodies, Builder, Emit, compact, live_nodes};
@@ -55,8 +55,17 @@ pub struct Report {
 /// The simplified graph, and what was done, bodies included.
 pub fn canon_with_report(graph: &Graph, options: &Options) -> Result<(Graph, Report), PassError> {
     let mut report = Report::default();
-    let new = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
+    let (new, _) = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
     Ok((new, report))
+}
+
+/// The simplified graph, and what has become of every node, where that is one node.
+pub(crate) fn canon_with_places(
+    graph: &Graph,
+    options: &Options,
+) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
+    let mut report = Report::default();
+    run(graph, options.numerics, &mut Bodies::default(), &mut report)
 }
 
 fn run(
@@ -64,7 +73,7 @@ fn run(
     numerics: Numerics,
     bodies: &mut Bodies,
     report: &mut Report,
-) -> Result<Graph, PassError> {
+) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
     let mut canon = Canon {
         builder: Builder::with_inputs_of(PASS, graph),
         numerics,
@@ -76,8 +85,14 @@ fn run(
         report,
     };
     let inputs = canon.graph().inputs().to_vec();
-    let results = canon.splice(graph, &inputs)?;
-    compact(PASS, &canon.builder.finish(results, graph))
+    let values = canon.values(graph, &inputs)?;
+    let results = canon.results(graph, &values)?;
+    let (new, places) = compact(PASS, &canon.builder.finish(results, graph))?;
+    let place = |value: Option<Value>| match value {
+        Some(Value::Node(id)) => places[id.index()],
+        Some(Value::Results(_)) | None => None,
+    };
+    Ok((new, values.into_iter().map(place).collect()))
 }
 
 /// What an operation has become.
@@ -118,6 +133,16 @@ impl Emit for Canon<'_> {
 impl Canon<'_> {
     /// Adds the operations of `graph`, with `arguments` for its parameters; returns its results.
     fn splice(&mut self, graph: &Graph, arguments: &[NodeId]) -> Result<Vec<NodeId>, PassError> {
+        let values = self.values(graph, arguments)?;
+        self.results(graph, &values)
+    }
+
+    /// Adds the operations of `graph`; returns what has become of its nodes.
+    fn values(
+        &mut self,
+        graph: &Graph,
+        arguments: &[NodeId],
+    ) -> Result<Vec<Option<Value>>, PassError> {
         let mut values: Vec<Option<Value>> = vec![None; graph.nodes().len()];
         for (input, &argument) in graph.inputs().iter().zip(arguments) {
             values[input.index()] = Some(Value::Node(argument));
@@ -132,8 +157,12 @@ impl Canon<'_> {
             values[id.index()] = Some(self.copy(node, &values)?);
         }
         self.builder.at(place.as_ref());
+        Ok(values)
+    }
+
+    fn results(&self, graph: &Graph, values: &[Option<Value>]) -> Result<Vec<NodeId>, PassError> {
         let outputs = graph.outputs().iter();
-        outputs.map(|o| self.operand(&values, *o)).collect()
+        outputs.map(|o| self.operand(values, *o)).collect()
     }
 
     fn copy(&mut self, node: &Node, values: &[Option<Value>]) -> Result<Value, PassError> {
@@ -146,7 +175,7 @@ impl Canon<'_> {
         let operands: Vec<NodeId> = operands.collect::<Result<_, _>>()?;
         let (numerics, report) = (self.numerics, &mut *self.report);
         let op = self.bodies.map(&node.op, &mut |body, bodies| {
-            run(body, numerics, bodies, report)
+            Ok(run(body, numerics, bodies, report)?.0)
         })?;
         self.rewrite(op, &operands)
     }

@@ -64,7 +64,7 @@ fn expected(
         array
     });
     let inputs: Vec<Array> = inputs.collect();
-    let needed = crate::build::compact("test", graph).unwrap();
+    let (needed, _) = crate::build::compact("test", graph).unwrap();
     interpret_in(&needed, &inputs, environment)?;
     case.expected()
         .or_else(|_| interpret_in(&needed, &inputs, environment))

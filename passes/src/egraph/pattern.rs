@@ -26,7 +26,7 @@ pub(super) enum Pattern {
     /// A number (true is 1).
     Number(f64),
     /// An operation.
-    Apply(Op, Vec<Pattern>),
+    Apply(Box<Op>, Vec<Pattern>),
 }
 
 /// Reads patterns that share variables.
@@ -60,16 +60,17 @@ impl Reader {
         }
     }
 
-    fn pattern<'a>(
+    fn pattern(
         &mut self,
         word: &str,
-        words: &mut dyn Iterator<Item = &'a str>,
+        words: &mut dyn Iterator<Item = &str>,
     ) -> Result<Pattern, String> {
         if word != "(" {
             return self.leaf(word);
         }
         let name = words.next().ok_or("an operation without a name")?;
         let op = operation(name).ok_or_else(|| format!("there is no operation `{name}`"))?;
+        let op = Box::new(op);
         let mut operands = Vec::new();
         loop {
             match words.next().ok_or("a parenthesis is not closed")? {
@@ -143,7 +144,7 @@ impl Pattern {
         let Pattern::Apply(own, operands) = self else {
             return;
         };
-        if own != op || operands.len() != x.len() {
+        if **own != *op || operands.len() != x.len() {
             return;
         }
         all_of(space, operands, x, bound, out);
@@ -190,11 +191,11 @@ impl Pattern {
                 Some(Tree::Splat(value, root.dims.clone()))
             }
             Pattern::Apply(op, operands) => {
-                let typed = operands.iter().skip(usize::from(*op == Op::Select {}));
+                let typed = operands.iter().skip(usize::from(**op == Op::Select {}));
                 let mut types = typed.filter_map(|p| p.ty(space, bound));
                 let beside = types.next().unwrap_or_else(|| root.clone());
                 let operands = operands.iter().map(|p| p.tree(space, bound, &beside));
-                Some(Tree::Op(op.clone(), operands.collect::<Option<_>>()?))
+                Some(Tree::Op((**op).clone(), operands.collect::<Option<_>>()?))
             }
         }
     }
@@ -205,9 +206,9 @@ impl Pattern {
             Pattern::Any(v) | Pattern::Constant(v) => Some(space.ty(bound[*v]?).clone()),
             Pattern::Number(_) => None,
             Pattern::Apply(op, operands) => {
-                let typed = operands.iter().skip(usize::from(*op == Op::Select {}));
+                let typed = operands.iter().skip(usize::from(**op == Op::Select {}));
                 let mut ty = typed.filter_map(|p| p.ty(space, bound)).next()?;
-                if let Op::Compare { .. } = op {
+                if let Op::Compare { .. } = **op {
                     ty.dtype = lazulite_ir::DType::Bool;
                 }
                 Some(ty)

@@ -124,13 +124,17 @@ pub(super) struct Prepared {
 
 #[derive(Debug)]
 enum Action {
-    Equal {
-        from: Pattern,
-        to: Pattern,
-        on: Types,
-        when: Vec<(usize, Known)>,
-    },
+    Equal(Box<Equality>),
     Code(Apply),
+}
+
+/// A rule between patterns that have been read.
+#[derive(Debug)]
+struct Equality {
+    from: Pattern,
+    to: Pattern,
+    on: Types,
+    when: Vec<(usize, Known)>,
 }
 
 impl Prepared {
@@ -146,7 +150,8 @@ impl Prepared {
                 let when: Vec<_> = when.iter().map(known).collect::<Result<_, String>>()?;
                 let root = from.root().ok_or("a variable matches everything")?;
                 let on = *on;
-                (vec![root], Action::Equal { from, to, on, when })
+                let rule = Equality { from, to, on, when };
+                (vec![root], Action::Equal(Box::new(rule)))
             }
             How::Code {
                 roots,
@@ -176,10 +181,10 @@ impl Prepared {
     pub fn find(&self, space: &Space, at: &At<'_>, found: &mut Found) {
         match &self.action {
             Action::Code(apply) => apply(space, at, found),
-            Action::Equal { from, to, on, when } => {
-                for bound in from.find(space, at.op, at.x) {
-                    let tree = || to.tree(space, &bound, space.ty(at.class));
-                    if allowed(space, &bound, *on, when)
+            Action::Equal(rule) => {
+                for bound in rule.from.find(space, at.op, at.x) {
+                    let tree = || rule.to.tree(space, &bound, space.ty(at.class));
+                    if allowed(space, &bound, rule.on, &rule.when)
                         && let Some(tree) = tree()
                     {
                         found.equal(at.class, tree);

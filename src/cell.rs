@@ -4,13 +4,19 @@ use crate::compile::{captured_cell, write_captured_cell};
 use crate::engine::add_pending;
 use crate::tensor::{Node, Tensor};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// A shared, mutable place for a tensor. Clones are the same place. Tensors taken out keep their value
 /// when the cell is given another one.
 #[derive(Clone)]
 pub struct TensorCell {
-    content: Arc<Mutex<Content>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    content: Mutex<Content>,
+    /// What the cell is called in exported programs; its path in a model, once that has been visited.
+    name: OnceLock<Arc<str>>,
 }
 
 struct Content {
@@ -24,11 +30,25 @@ impl TensorCell {
     /// A cell holding `tensor`.
     pub fn new(tensor: Tensor) -> TensorCell {
         TensorCell {
-            content: Arc::new(Mutex::new(Content {
-                current: tensor.clone(),
-                settled: tensor,
-            })),
+            shared: Arc::new(Shared {
+                content: Mutex::new(Content {
+                    current: tensor.clone(),
+                    settled: tensor,
+                }),
+                name: OnceLock::new(),
+            }),
         }
+    }
+
+    /// The cell's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.shared.name.get().map(AsRef::as_ref)
+    }
+
+    /// Names the cell, which is what weights of exported functions are called; the first name stays.
+    pub fn set_name(&self, name: &str) {
+        // Whoever was first has named it.
+        let _ = self.shared.name.set(name.into());
     }
 
     /// What the cell holds. Inside a captured function this stands for what the cell holds when the
@@ -41,19 +61,19 @@ impl TensorCell {
 
     /// What the cell holds now.
     pub(crate) fn content(&self) -> Tensor {
-        lock(&self.content).current.clone()
+        lock(&self.shared).current.clone()
     }
 
     /// Gives the cell another tensor as it is, at once: for changes that are none to the value.
     pub(crate) fn replace(&self, tensor: Tensor) {
-        let mut content = lock(&self.content);
+        let mut content = lock(&self.shared);
         content.settled = tensor.clone();
         content.current = tensor;
     }
 
     /// True for handles of the same cell.
     pub(crate) fn is(&self, other: &TensorCell) -> bool {
-        Arc::ptr_eq(&self.content, &other.content)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Gives the cell another tensor, which needs a gradient if the one before did. If its value is not known yet, the next realisation on this
@@ -62,7 +82,7 @@ impl TensorCell {
     /// is returned.
     pub fn set(&self, tensor: Tensor) -> crate::Result<()> {
         tensor.check()?;
-        let trained = lock(&self.content).current.requires_grad();
+        let trained = lock(&self.shared).current.requires_grad();
         let tensor = match trained {
             true => tensor.detach().with_grad(),
             false => tensor,
@@ -71,21 +91,21 @@ impl TensorCell {
             return Ok(());
         }
         let lazy = !tensor.is_realized();
-        let mut content = lock(&self.content);
+        let mut content = lock(&self.shared);
         let before = std::mem::replace(&mut content.current, tensor);
         if before.is_realized() {
             content.settled = before;
         }
         if lazy {
             drop(content);
-            add_pending(WeakCell(Arc::downgrade(&self.content)));
+            add_pending(WeakCell(Arc::downgrade(&self.shared)));
         }
         Ok(())
     }
 }
 
 /// A cell that does not keep itself alive.
-pub(crate) struct WeakCell(Weak<Mutex<Content>>);
+pub(crate) struct WeakCell(Weak<Shared>);
 
 impl WeakCell {
     /// True for the same cell.
@@ -119,8 +139,9 @@ impl WeakCell {
     }
 }
 
-fn lock(content: &Mutex<Content>) -> MutexGuard<'_, Content> {
-    content.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shared: &Shared) -> MutexGuard<'_, Content> {
+    let content = shared.content.lock();
+    content.unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for TensorCell {

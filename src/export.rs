@@ -1,10 +1,12 @@
 //! Functions written out: recorded once with unknown sizes, with the tensors they use as weights, kept in a
 //! file, run, or made into an executable.
 
+mod demo;
 mod file;
 mod program;
 mod spec;
 
+pub use demo::Demo;
 pub use spec::{Spec, SpecSize};
 
 use crate::compile::{self, Captured, Outputs};
@@ -15,7 +17,7 @@ use crate::tensor::{Tensor, internal};
 use lazulite_codegen::signature;
 use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType};
 use lazulite_passes::Stage;
-use lazulite_runtime::{self as runtime, Buffer, Interface, Model, Port};
+use lazulite_runtime::{self as runtime, Buffer, Interface, Metadata, Model, Port};
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +31,7 @@ pub struct Exported {
     /// Its sources are those of the graph's parameters.
     interface: Interface,
     weights: Vec<Buffer>,
+    metadata: Metadata,
     /// Compiled for this process when it is first run.
     model: OnceLock<Result<Model>>,
 }
@@ -103,14 +106,19 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
     }
     let cells = state.cells_read();
     let mut weights = Vec::new();
+    let mut taken = FxHashSet::default();
     for (source, id) in sources.into_iter().zip(graph.inputs()) {
+        let mut given = None;
         let value = match source {
             compile::Source::Argument(n) => {
                 interface.sources.push(runtime::Source::Argument(n as u32));
                 continue;
             }
             compile::Source::Constant(value) => value,
-            compile::Source::Cell(n) => compile::value_of(&cells[n].0.content().realize()?)?,
+            compile::Source::Cell(n) => {
+                given = cells[n].0.name();
+                compile::value_of(&cells[n].0.content().realize()?)?
+            }
             // Refused above.
             compile::Source::Seed(_) | compile::Source::Stream(_) => {
                 return Err(internal("export", "a random generator was not refused"));
@@ -118,7 +126,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
         };
         let number = weights.len() as u32;
         interface.sources.push(runtime::Source::Weight(number));
-        let name = format!("weight{number}");
+        let name = weight_name(given, number, &mut taken);
         interface.weights.push(port(name, graph.tensor_type(*id))?);
         weights.push(value);
     }
@@ -128,8 +136,21 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
         symbols,
         interface,
         weights,
+        metadata: Metadata::default(),
         model: OnceLock::new(),
     })
+}
+
+/// The path of a parameter in its model; what has none, or shares its path with another model's, is numbered.
+fn weight_name(given: Option<&str>, number: u32, taken: &mut FxHashSet<String>) -> String {
+    let given = given.filter(|name| !name.is_empty());
+    let name = match given.map(str::to_owned) {
+        Some(name) if !taken.contains(&name) => name,
+        Some(name) => format!("{name}#{number}"),
+        None => format!("weight{number}"),
+    };
+    taken.insert(name.clone());
+    name
 }
 
 /// Programs that leave the process compute from their inputs alone.
@@ -223,6 +244,34 @@ impl Exported {
     fn described(&self, ports: &[Port]) -> Vec<(String, String)> {
         let describe = |port: &Port| (port.name.clone(), self.interface.describe(&port.ty));
         ports.iter().map(describe).collect()
+    }
+
+    /// Names and types of the weights. Parameters and buffers of modules are called by their paths, as in a
+    /// state dictionary.
+    ///
+    /// ```
+    /// use lazulite::nn::{Layer, Linear, Module};
+    /// let model = Linear::new(3, 2);
+    /// model.eval();
+    /// let exported = lazulite::export(|[x]| model.forward(x), &[lazulite::spec!(f32["n", 3])])?;
+    /// let mut names: Vec<String> = exported.weights().into_iter().map(|(name, _)| name).collect();
+    /// names.sort();
+    /// assert_eq!(names, ["bias", "weight"]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    pub fn weights(&self) -> Vec<(String, String)> {
+        self.described(&self.interface.weights)
+    }
+
+    /// A weight as a tensor.
+    pub fn weight(&self, name: &str) -> Option<Tensor> {
+        let mut ports = self.interface.weights.iter().zip(&self.weights);
+        let (port, value) = ports.find(|(port, _)| port.name == name)?;
+        let dims = port.ty.dims.iter().map(|d| d.as_constant());
+        let dims = dims.map(|d| Some(lazulite_ir::Dim::constant(d?)));
+        let dims = dims.collect::<Option<Vec<_>>>()?;
+        let dtype = crate::files::dtype(port.ty.element).ok()?;
+        Some(Tensor::leaf(TensorType::new(dtype, dims), value.clone()))
     }
 
     /// Names of the sizes that are left open.

@@ -1,11 +1,13 @@
-//! Tensors in files: one in `.npy`, several by name in `.safetensors`. Files are written whole or not at all.
+//! Tensors in files: one in `.npy`, several by name in `.safetensors`, `.npz` and JSON. Files are written whole or not
+//! at all.
 
 use crate::compile::value_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
-use lazulite_runtime::{Array, Element, files};
+use lazulite_runtime::files::{self, Format};
+use lazulite_runtime::{Array, Element};
 use std::path::Path;
 
 impl Tensor {
@@ -41,34 +43,60 @@ impl Tensor {
     }
 }
 
-/// Reads all tensors of a `.safetensors` file, in its order.
+/// The format that a file's name tells, if arrays have names in it.
+fn named_format(op: &'static str, path: &Path) -> Result<Format> {
+    let format = Format::of(path).map_err(|e| error(op, e))?;
+    match format.is_named() {
+        true => Ok(format),
+        false => {
+            let message = "expected a format with names: .safetensors, .npz or .json";
+            Err(at(op, path, message))
+        }
+    }
+}
+
+/// Reads all tensors of a `.safetensors`, `.npz` or `.json` file, in its order. Whole numbers in JSON are i64,
+/// other numbers f32.
 ///
 /// # Errors
 /// When the file cannot be read or holds something else.
 #[track_caller]
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
+    let format = named_format("load", path)?;
     let bytes = files::read_bytes(path).map_err(|e| error("load", e))?;
-    let arrays = files::read_safetensors(&bytes).map_err(|e| at("load", path, &e))?;
-    let mut tensors = Vec::with_capacity(arrays.len());
-    for (name, array) in arrays {
-        tensors.push((name, from_array(array)?));
+    let arrays = files::read_arrays(format, &bytes, &|_| None);
+    let mut tensors = Vec::new();
+    for (name, array) in arrays.map_err(|e| at("load", path, &e))? {
+        let unnamed = || at("load", path, "expected an object of arrays by name");
+        tensors.push((name.ok_or_else(unnamed)?, from_array(array)?));
     }
     Ok(tensors)
 }
 
-/// Computes tensors and writes them under their names to a `.safetensors` file.
+/// Computes tensors and writes them under their names to a `.safetensors`, `.npz` or `.json` file.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let path = std::env::temp_dir().join("lazulite-doc.npz");
+/// lazulite::save_tensors(&path, &[("x", &Tensor::ones([2]))])?;
+/// assert_eq!(lazulite::load_tensors(&path)?[0].0, "x");
+/// # Ok::<(), lazulite::Error>(())
+/// ```
 ///
 /// # Errors
-/// When they cannot be computed or the file not be written; `complex128` has no name in it.
+/// When they cannot be computed or the file not be written. `complex128` has no name in `.safetensors`, `bf16` none in
+/// `.npz`, and JSON has no complex numbers.
 #[track_caller]
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let path = path.as_ref();
+    let format = named_format("save", path)?;
     let all: Vec<&Tensor> = tensors.iter().map(|(_, t)| *t).collect();
     crate::tensor::realize_all(&all)?;
     let arrays: Vec<Array> = all.into_iter().map(to_array).collect::<Result<_>>()?;
     let names = tensors.iter().map(|(name, _)| *name);
     let named: Vec<(&str, &Array)> = names.zip(&arrays).collect();
-    let written = files::replace(path.as_ref(), |out| files::write_safetensors(out, &named));
+    let written = files::replace(path, |out| files::write_arrays(out, &named, format));
     written.map_err(|e| error("save", e))
 }
 

@@ -65,12 +65,13 @@ pub use control::{
 pub use element::Element;
 pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
 pub use error::{Error, ErrorKind, OperandNote, Result};
-pub use export::{Exported, Spec, SpecSize, export};
+pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
 pub use inspect::{Program, dump, dump_text, explain};
 pub use lazulite_ir::DType;
 pub use lazulite_passes::{Numerics, Stage};
+pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{

@@ -1,9 +1,11 @@
 //! Exported functions: files, executables, and the same bits everywhere.
 
+use lazulite::nn::{Layer, Linear, Module, Sequential};
 use lazulite::prelude::*;
-use lazulite::{ErrorKind, Exported, export, spec};
+use lazulite::{Demo, ErrorKind, Exported, export, spec};
 use lazulite_runtime::kernels::Level;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -225,6 +227,168 @@ fn every_level_computes_the_same_within_rounding() {
             assert!((a - b).abs() < 1e-5, "{name}: {a} {b}");
         }
     }
+}
+
+/// Runs the program with bytes on standard input.
+fn fed(program: &Path, arguments: &[&str], folder: &Folder, input: &[u8]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&folder.0).env_clear();
+    let pipe = std::process::Stdio::piped;
+    command.stdin(pipe()).stdout(pipe()).stderr(pipe());
+    loop {
+        match command.spawn() {
+            Err(e) if e.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::yield_now()
+            }
+            child => {
+                let mut child = child.unwrap();
+                // Whoever refuses its arguments does not read.
+                let _ = child.stdin.take().unwrap().write_all(input);
+                return child.wait_with_output().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn all_formats_carry_the_same_bits() {
+    let folder = Folder::new("formats");
+    let program = folder.file("program");
+    let exported = export(
+        |[x, k]: [&Tensor; 2]| (x.exp(), k * 2),
+        &[spec!(f32["n", 3]).named("x"), spec!(i64["k"]).named("k")],
+    )
+    .unwrap()
+    .with_output_names(["y", "twice"])
+    .unwrap();
+    exported.build_executable(&program).unwrap();
+    let x = Generator::new(4).randn([5, 3]);
+    let k = Tensor::from_vec(vec![-7i64, 0, 1 << 60], [3]);
+    let expected: Vec<Vec<u8>> = exported.run(&[&x, &k]).unwrap().iter().map(bits).collect();
+    let check = |arrays: Vec<(String, Tensor)>| {
+        assert_eq!((arrays[0].0.as_str(), arrays[1].0.as_str()), ("y", "twice"));
+        let found: Vec<Vec<u8>> = arrays.iter().map(|(_, t)| bits(t)).collect();
+        assert_eq!(found, expected);
+    };
+    for format in ["npz", "safetensors", "json"] {
+        let (input, output) = (format!("in.{format}"), format!("out.{format}"));
+        lazulite::save_tensors(folder.file(&input), &[("k", &k), ("x", &x)]).unwrap();
+        succeed(&program, &[&input, "-o", &output], &folder);
+        check(lazulite::load_tensors(folder.file(&output)).unwrap());
+        // The same through pipes, whose format the first bytes tell.
+        let bytes = fs::read(folder.file(&input)).unwrap();
+        let piped = fed(
+            &program,
+            &["-", "-o", "-", "--format", format],
+            &folder,
+            &bytes,
+        );
+        assert!(piped.status.success(), "{}", text(&piped.stderr));
+        assert_eq!(piped.stdout, fs::read(folder.file(&output)).unwrap());
+    }
+    let json = br#"[[0.5, "NaN", -1e-3]]"#;
+    let piped = fed(&program, &["x=-", "k.json", "-o", "y=-"], &folder, json);
+    assert_eq!(piped.status.code(), Some(2));
+    fs::write(folder.file("k.json"), "[1, 2]").unwrap();
+    let piped = fed(&program, &["x=-", "k.json", "-o", "y=-"], &folder, json);
+    assert!(
+        piped.stdout.starts_with(b"\x93NUMPY"),
+        "{}",
+        text(&piped.stderr)
+    );
+    for (input, message) in [
+        (&b"[[1, 2, 1e99]]"[..], "1e99 is no f32"),
+        (b"[[1, 2, 3], [4]]", "lists of 3 and of 1"),
+        (b"[[1, 2]]", "expected f32[n, 3], got f32[1, 2]"),
+        (b"hello", "neither .npy, .npz, .safetensors nor JSON"),
+        (b"PK\x05\x06", "not an .npz file"),
+    ] {
+        let refused = fed(&program, &["-", "k.json"], &folder, input);
+        assert_eq!(refused.status.code(), Some(2));
+        let errors = text(&refused.stderr);
+        assert!(errors.contains(message), "{errors}");
+    }
+}
+
+#[test]
+fn weights_keep_their_names() {
+    let folder = Folder::new("names");
+    let (program, path) = (folder.file("program"), folder.file("model.lzl"));
+    let model = Sequential::new()
+        .with(Linear::new(40, 30))
+        .with(Linear::new(30, 4));
+    model.eval();
+    let exported = export(|[x]| model.forward(x), &[spec!(f32["n", 40])]).unwrap();
+    exported.save(&path).unwrap();
+    let loaded = Exported::load(&path).unwrap();
+    let mut names = loaded.weights();
+    names.sort();
+    let expected = [
+        ("0.bias", "f32[30]"),
+        ("0.weight", "f32[30, 40]"),
+        ("1.bias", "f32[4]"),
+        ("1.weight", "f32[4, 30]"),
+    ];
+    assert_eq!(names, expected.map(|(a, b)| (a.to_string(), b.to_string())));
+    let (kept, own) = (
+        loaded.weight("1.bias").unwrap(),
+        &model.state_dict()["1.bias"],
+    );
+    assert_eq!(bits(&kept), bits(own));
+    assert!(loaded.weight("2.bias").is_none());
+    loaded.build_executable(&program).unwrap();
+    let info = succeed(&program, &["--info"], &folder);
+    for (name, _) in expected {
+        assert!(info.contains(name), "{name} in {info}");
+    }
+}
+
+#[test]
+fn demonstrations_show_samples_classes_and_times() {
+    let folder = Folder::new("demo");
+    let (program, path) = (folder.file("program"), folder.file("model.lzl"));
+    let exported = export(
+        |[x]| x.flatten(1, -1).narrow(1, 0, 2).softmax(-1),
+        &[spec!(f32["batch", 1, 2, 3]).named("image")],
+    )
+    .unwrap();
+    exported.build_executable(&program).unwrap();
+    let none = refused(&program, &["--demo"], &folder);
+    assert!(none.contains("brings no samples"), "{none}");
+    let images = Tensor::from_vec((0..12).map(|i| i as f32).collect(), [2, 1, 2, 3]);
+    let misfit = Demo::images([&images.squeeze(1)]);
+    let misfit = Exported::load({
+        exported.save(&path).unwrap();
+        &path
+    })
+    .unwrap()
+    .with_demo(misfit)
+    .unwrap_err();
+    assert!(misfit.message().contains("samples of image"), "{misfit}");
+    let exported = exported
+        .with_classes(["left", "right"])
+        .unwrap()
+        .with_demo(Demo::images([&images]).with_labels(["dark", "bright"]))
+        .unwrap();
+    // What is said about a model goes along with it.
+    exported.save(&path).unwrap();
+    let loaded = Exported::load(&path).unwrap();
+    assert_eq!(loaded.metadata()["demo"], "image");
+    assert_eq!(loaded.metadata_tensors().unwrap()[0].0, "demo.image");
+    loaded.build_executable(&program).unwrap();
+    let shown = succeed(&program, &["--demo=1"], &folder);
+    for part in ["sample 1: bright", "@@", "right", "73.1%", " us on "] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    let all = succeed(&program, &["--demo=all"], &folder);
+    assert!(
+        all.contains("sample 0: dark") && all.contains("sample 1"),
+        "{all}"
+    );
+    let beyond = refused(&program, &["--demo=2"], &folder);
+    assert!(beyond.contains("only 0 to 1"), "{beyond}");
+    let info = succeed(&program, &["--info"], &folder);
+    assert!(info.contains("classes   left, right"), "{info}");
 }
 
 /// Names of shared libraries in an executable.

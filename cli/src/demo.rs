@@ -1,6 +1,6 @@
 //! A tour: a small network from recording to result.
 
-use crate::Failure;
+use crate::failure::Failure;
 use lazulite::prelude::*;
 use lazulite::{Stage, cache_stats, dump};
 use std::io::Write;

@@ -1,6 +1,6 @@
 //! What this machine offers.
 
-use crate::Failure;
+use crate::failure::Failure;
 use std::io::Write;
 
 pub fn run(out: &mut impl Write) -> Result<(), Failure> {

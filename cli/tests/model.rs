@@ -90,5 +90,8 @@ fn mistakes_are_explained() {
     let message = folder.fail(&["run", "m.lzl"]);
     assert!(message.contains("size n needs a value"), "{message}");
     let message = folder.fail(&["run", "m.lzl", "--input", "y=x.npy"]);
-    assert!(message.contains("no such input, only input"), "{message}");
+    assert!(
+        message.contains("there is no input y, only input"),
+        "{message}"
+    );
 }

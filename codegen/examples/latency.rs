@@ -93,7 +93,7 @@ fn measure(name: &str, kernel: &Kernel) -> Result<(), CodegenError> {
     let options = LowerOptions::default();
     let (lowering, lowered) = fastest(|| lower(kernel, backend.caps(), options));
     let lowered = lowered?;
-    let (emission, code) = fastest(|| backend.emit(&lowered.function, false));
+    let (emission, code) = fastest(|| backend.emit(&lowered.function));
     println!(
         "{name:12} lowered in {:6.1} us, emitted in {:7.1} us: {:6} bytes",
         lowering.as_secs_f64() * 1e6,
@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             None => measure(name, kernel)?,
             Some(wanted) if wanted == name => {
                 let text = inspect(kernel, &CodegenOptions::default())?;
-                println!("{kernel}\n{}\n{}", text.vector, text.assembly);
+                println!("{kernel}\n{}\n{}", text.vector, text.native);
             }
             Some(_) => {}
         }

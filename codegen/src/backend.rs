@@ -66,8 +66,6 @@ pub struct MachineCode {
     pub references: Vec<PoolReference>,
     /// Addresses to be written into the pool.
     pub addresses: Vec<PoolAddress>,
-    /// Disassembly, when asked for.
-    pub text: Option<String>,
 }
 
 impl MachineCode {
@@ -112,7 +110,6 @@ pub trait VectorBackend: Send + Sync {
     /// What the machine can do.
     fn caps(&self) -> &Caps;
 
-    /// The machine code of `f`, whose full registers have 1 or [`Caps::lanes`] lanes; with its
-    /// disassembly if `text`.
-    fn emit(&self, f: &vector::Function, text: bool) -> Result<MachineCode, CodegenError>;
+    /// The machine code of `f`, whose full registers have 1 or [`Caps::lanes`] lanes.
+    fn emit(&self, f: &vector::Function) -> Result<MachineCode, CodegenError>;
 }

@@ -285,7 +285,7 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
     verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
     let backend = options.level.backend()?;
     let lowered = lower(kernel, backend.caps(), options.lower)?;
-    let code = backend.emit(&lowered.function, false)?;
+    let code = backend.emit(&lowered.function)?;
     Ok(CompiledKernel {
         artifact: code.link()?,
         function: OnceLock::new(),
@@ -298,16 +298,22 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
     })
 }
 
-/// A kernel's stages as text: vector code, then machine code.
+/// The vector code that a kernel becomes, and the machine code that programs run for it.
 pub(crate) fn inspect(
     kernel: &Kernel,
     options: CodegenOptions,
-) -> Result<(String, String), CodegenError> {
-    verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))?;
-    let backend = options.level.backend()?;
-    let lowered = lower(kernel, backend.caps(), options.lower)?;
-    let code = backend.emit(&lowered.function, true)?;
-    Ok((lowered.function.to_string(), code.text.unwrap_or_default()))
+) -> Result<(String, Artifact), CodegenError> {
+    let compiled = compile_kernels(std::slice::from_ref(kernel), options, 1, Purpose::Write)?;
+    let [compiled] = &compiled[..] else {
+        return Err(CodegenError::Malformed("one kernel was expected".into()));
+    };
+    let canonical = canonical(kernel)?;
+    let lowered = lower(
+        &canonical.kernel,
+        options.level.backend()?.caps(),
+        options.lower,
+    )?;
+    Ok((lowered.function.to_string(), compiled.code.artifact.clone()))
 }
 
 /// What one outer point costs, in nanoseconds times 1024.

@@ -7,6 +7,7 @@ pub mod backend;
 mod cache;
 mod canonical;
 mod cranelift;
+mod disassemble;
 mod error;
 mod foreign;
 mod image;
@@ -18,6 +19,7 @@ pub mod vector;
 
 pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;
+pub use disassemble::{Disassembly, Instruction, disassemble};
 pub use error::CodegenError;
 pub use foreign::{check_foreign, foreign_function};
 pub use image::{element, signature};

@@ -2,7 +2,7 @@
 
 use crate::cache::{self, Purpose, compile_kernels};
 use crate::image::image;
-use crate::{CodegenError, CodegenOptions, Level};
+use crate::{CodegenError, CodegenOptions, Disassembly, Level, disassemble};
 use hashbrown::HashMap;
 use lazulite_ir::{Kernel, Plan};
 use lazulite_runtime::{Artifact, Assembly, KernelFn, LevelCode, Program, kernels};
@@ -81,20 +81,23 @@ pub fn assemble(
     })
 }
 
-/// What becomes of one kernel on its way to machine code, as text.
+/// What becomes of one kernel on its way to machine code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KernelText {
     /// Vector code.
     pub vector: String,
-    /// Machine code.
-    pub assembly: String,
+    /// The machine code that programs run.
+    pub native: Disassembly,
 }
 
-/// Compiles a kernel for reading; nothing is kept.
+/// A kernel for reading; it is compiled if no program of this process has needed it so far.
 ///
 /// # Errors
 /// As for [`compile`].
 pub fn inspect(kernel: &Kernel, options: &CodegenOptions) -> Result<KernelText, CodegenError> {
-    let (vector, assembly) = cache::inspect(kernel, *options)?;
-    Ok(KernelText { vector, assembly })
+    let (vector, artifact) = cache::inspect(kernel, *options)?;
+    Ok(KernelText {
+        vector,
+        native: disassemble(&artifact),
+    })
 }

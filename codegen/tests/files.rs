@@ -7,8 +7,9 @@ use lazulite_ir::{
     parse_kernel,
 };
 use lazulite_runtime::{
-    Array, Assembly, Buffer, Element, FileError, Input, Interface, Model, Payload, Pool, Port,
-    Program, Signature, Size, SizeOp, Source, appended, kernels, write_executable,
+    Array, Assembly, Buffer, Contents, Element, FileError, Input, Interface, Metadata, Model,
+    Payload, Pool, Port, Program, Signature, Size, SizeOp, Source, appended, kernels,
+    write_executable,
 };
 use proptest::prelude::*;
 use std::sync::{Arc, LazyLock};
@@ -84,7 +85,12 @@ fn file() -> &'static [u8] {
         let mut file = Vec::new();
         let weight = WEIGHT.to_ne_bytes();
         let stub = b"#! not much of a stub";
-        write_executable(&mut file, stub, &interface(), &assembled(), &[&weight]).unwrap();
+        let contents = Contents {
+            interface: &interface(),
+            weights: &[&weight],
+            metadata: &Metadata::default(),
+        };
+        write_executable(&mut file, stub, contents, &assembled()).unwrap();
         file
     });
     &FILE

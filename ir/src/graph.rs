@@ -1,7 +1,7 @@
 //! The hash-consed, typed graph. Nodes are only ever added behind their operands, so node order is
 //! a topological order and cycles cannot be built.
 
-use crate::{Dim, Op, TensorType, Type, TypeError, infer};
+use crate::{Dim, Op, Origin, Source, TensorType, Type, TypeError, infer};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
@@ -32,20 +32,6 @@ pub struct Node {
     pub ty: Type,
 }
 
-/// Where in the user's program a node comes from.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Source {
-    /// File name.
-    pub file: Arc<str>,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1.
-    pub column: u32,
-    /// Composites and module paths around the operation, outermost first, separated by " > ";
-    /// empty when there are none.
-    pub trail: Arc<str>,
-}
-
 /// A condition on sizes that could not be decided when the graph was built; it is checked when
 /// sizes are bound.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -73,7 +59,7 @@ pub enum Relation {
 #[derive(Clone, Default, Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
-    sources: Vec<Option<Arc<Source>>>,
+    origins: Vec<Origin>,
     inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
     guards: Vec<Guard>,
@@ -156,7 +142,7 @@ impl Graph {
         self.content = Content::default();
         let id = NodeId(self.nodes.len() as u32);
         self.nodes.push(Node { op, inputs, ty });
-        self.sources.push(None);
+        self.origins.push(Origin::default());
         id
     }
 
@@ -221,14 +207,24 @@ impl Graph {
         guards.into_iter().for_each(|g| self.add_guard(g));
     }
 
-    /// Where a node comes from, if that is known.
+    /// Where in the user's program a node comes from, if that is known.
     pub fn source(&self, id: NodeId) -> Option<&Arc<Source>> {
-        self.sources[id.index()].as_ref()
+        self.origin(id).source()
     }
 
-    /// Says where a node comes from; the first word wins.
+    /// Says where a node comes from. The first word wins; others are kept as places of equal operations.
     pub fn set_source(&mut self, id: NodeId, source: Arc<Source>) {
-        self.sources[id.index()].get_or_insert(source);
+        self.add_origin(id, &Origin::of(Some(source)));
+    }
+
+    /// Where a node comes from, and what happened to it since.
+    pub fn origin(&self, id: NodeId) -> &Origin {
+        &self.origins[id.index()]
+    }
+
+    /// Joins what is known of where a node comes from.
+    pub fn add_origin(&mut self, id: NodeId, origin: &Origin) {
+        self.origins[id.index()].join(origin);
     }
 
     pub(crate) fn content(&self) -> &Content {
@@ -251,7 +247,7 @@ fn hash_of(op: &Op, inputs: &[NodeId]) -> u64 {
     h.finish()
 }
 
-/// Graphs are equal when they have the same nodes, results and guards; sources do not count.
+/// Graphs are equal when they have the same nodes, results and guards; origins do not count.
 impl PartialEq for Graph {
     fn eq(&self, other: &Graph) -> bool {
         let hashes = self.content.hash.get().zip(other.content.hash.get());

@@ -17,6 +17,7 @@ mod infer;
 mod interp;
 mod kernel;
 mod op;
+mod origin;
 mod philox;
 mod plan;
 mod plan_eval;
@@ -32,7 +33,7 @@ pub use attr::{Attr, AttrReader, AttrWriter, TextError, parse_attr, print_attr};
 pub use dim::{Atom, Dim, DimOverflow, Symbol, Term, floor_div};
 pub use dtype::DType;
 pub use error::{RegionProblem, Shape, TypeError};
-pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation, Source};
+pub use graph::{Graph, Guard, Inputs, Node, NodeId, Relation};
 pub use infer::{check_type, infer};
 pub use interp::{
     Array, ArrayError, Difference, Environment, Fault, ForeignFn, ForeignTable, InterpError,
@@ -44,6 +45,7 @@ pub use kernel::{
     Work, as_cells, delinearize, eval_kernel, linearize, reshape_coords,
 };
 pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicate, Unary};
+pub use origin::{Origin, Source};
 pub use philox::{philox4x32, random_bits};
 pub use plan::{
     BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,

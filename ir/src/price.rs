@@ -21,9 +21,6 @@ pub const BYTE: u64 = 512;
 /// A multiplication and addition in a packed matrix product, in 1024ths of the unit.
 pub const PRODUCT: u64 = 160;
 
-/// Columns of a packed matrix product that are computed at once, and whose price a row has besides.
-pub const PRODUCT_COLUMNS: u64 = 16;
-
 /// Bringing an element into the layout of a packed matrix product.
 pub const PACK: u32 = 2 * ACCESS;
 

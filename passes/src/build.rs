@@ -3,8 +3,8 @@
 
 use crate::PassError;
 use lazulite_ir::{
-    Binary, DType, Dim, Dims, Graph, Guard, NodeId, Op, Predicate, Scalar, Source, TensorType,
-    Unary,
+    Binary, DType, Dim, Dims, Graph, Guard, NodeId, Op, Origin, Predicate, Scalar, Source,
+    TensorType, Unary,
 };
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ pub(crate) fn is_identity(perm: &[u32]) -> bool {
 pub(crate) struct Builder {
     pass: &'static str,
     graph: Graph,
-    source: Option<Arc<Source>>,
+    origin: Origin,
 }
 
 impl Builder {
@@ -150,7 +150,7 @@ impl Builder {
         Builder {
             pass,
             graph: Graph::new(),
-            source: None,
+            origin: Origin::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl Builder {
     pub fn with_inputs_of(pass: &'static str, old: &Graph) -> Builder {
         let mut builder = Builder::new(pass);
         for &input in old.inputs() {
-            builder.at(old.source(input));
+            builder.at_origin(old.origin(input));
             builder.input(old.tensor_type(input).clone());
         }
         builder
@@ -172,17 +172,32 @@ impl Builder {
 
     /// From here on, operations come from `source`.
     pub fn at(&mut self, source: Option<&Arc<Source>>) {
-        self.source = source.cloned();
+        self.origin = Origin::of(source.cloned());
+    }
+
+    /// From here on, operations come from where a node of the old graph comes from.
+    pub fn at_origin(&mut self, origin: &Origin) {
+        self.origin = origin.clone();
     }
 
     /// Where operations added now come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Says that a node comes from there, too.
+    pub fn credit(&mut self, id: NodeId, origin: &Origin) {
+        self.graph.add_origin(id, origin);
+    }
+
+    /// The place where operations added now come from.
     pub fn source(&self) -> Option<&Arc<Source>> {
-        self.source.as_ref()
+        self.origin.source()
     }
 
     /// The error that this form cannot be compiled, at the current place.
     pub fn unsupported(&self, what: impl Into<String>) -> PassError {
-        PassError::unsupported(what, self.source.as_ref())
+        PassError::unsupported(what, self.source())
     }
 
     /// Takes over a condition on sizes.
@@ -201,9 +216,7 @@ impl Builder {
     }
 
     fn stamp(&mut self, id: NodeId) -> NodeId {
-        if let Some(source) = &self.source {
-            self.graph.set_source(id, source.clone());
-        }
+        self.graph.add_origin(id, &self.origin);
         id
     }
 }
@@ -221,7 +234,7 @@ impl Emit for Builder {
                 pass: self.pass,
                 op: mnemonic,
                 error: Box::new(error),
-                source: self.source.clone(),
+                source: self.source().cloned(),
             }),
         }
     }
@@ -244,15 +257,12 @@ pub(crate) fn live_nodes(graph: &Graph) -> Vec<NodeId> {
     graph.ids().filter(|id| live[id.index()]).collect()
 }
 
-/// The graph without its dead nodes, the parameters first, and what has become of every node.
-pub(crate) fn compact(
-    pass: &'static str,
-    old: &Graph,
-) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
+/// The graph without its dead nodes, the parameters first.
+pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassError> {
     let mut builder = Builder::with_inputs_of(pass, old);
-    let mut new_of = vec![None; old.nodes().len()];
+    let mut new_of = vec![NodeId(u32::MAX); old.nodes().len()];
     for (&input, &new) in old.inputs().iter().zip(builder.graph.inputs()) {
-        new_of[input.index()] = Some(new);
+        new_of[input.index()] = new;
     }
     let mut operands = Vec::new();
     for id in live_nodes(old) {
@@ -260,18 +270,13 @@ pub(crate) fn compact(
         if matches!(node.op, Op::Input { .. }) {
             continue;
         }
-        builder.at(old.source(id));
+        builder.at_origin(old.origin(id));
         operands.clear();
-        // Operands of live nodes are live, and stand before them.
-        operands.extend(node.inputs.iter().filter_map(|i| new_of[i.index()]));
-        new_of[id.index()] = Some(builder.emit(node.op.clone(), &operands)?);
+        operands.extend(node.inputs.iter().map(|i| new_of[i.index()]));
+        new_of[id.index()] = builder.emit(node.op.clone(), &operands)?;
     }
-    let outputs: Vec<NodeId> = old
-        .outputs()
-        .iter()
-        .filter_map(|o| new_of[o.index()])
-        .collect();
-    Ok((builder.finish(outputs, old), new_of))
+    let outputs = old.outputs().iter().map(|o| new_of[o.index()]);
+    Ok(builder.finish(outputs, old))
 }
 
 /// Transformed bodies of region operations. Bodies are shared by many nodes (a layer called a

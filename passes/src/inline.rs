@@ -123,7 +123,7 @@ fn inline_with(graph: &Graph, bodies: &mut Bodies) -> Result<Graph, PassError> {
             continue;
         };
         let source = frame.source_of(id);
-        builder.at(source.as_ref());
+        builder.at_origin(&frame.graph.origin(id).with_source(source.clone()));
         if let Some(callee) = step(frame, id, source, &mut builder, bodies)? {
             frames.push(callee);
         }

@@ -24,5 +24,7 @@ pub use inline::inline;
 pub use pipeline::{
     Artifact, GraphStage, Numerics, Options, Stage, compile_to_plan, graph_stage, run,
 };
-pub use schedule::{Machine, ScheduleError, ScheduleOptions, SizeHints, schedule};
+pub use schedule::{
+    Machine, ScheduleError, ScheduleOptions, SizeHints, report, schedule, schedule_with_report,
+};
 pub use substitute::substitute;

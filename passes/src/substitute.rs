@@ -30,7 +30,7 @@ pub fn substitute(graph: &Graph, pairs: &[(NodeId, NodeId)]) -> Result<Graph, Pa
             new_of[id.index()] = new;
             continue;
         }
-        builder.at(graph.source(id));
+        builder.at_origin(graph.origin(id));
         operands.clear();
         operands.extend(node.inputs.iter().map(|i| new_of[i.index()]));
         new_of[id.index()] = builder.emit(node.op.clone(), &operands)?;

@@ -83,17 +83,20 @@ pub enum Section {
     Code,
     /// Constant tensors.
     Weights,
+    /// Texts and tensors about the model.
+    Metadata,
 }
 
 impl Section {
     /// Every section, in the order of files.
-    pub const ALL: [Section; 6] = [
+    pub const ALL: [Section; 7] = [
         Section::Interface,
         Section::Graph,
         Section::Image,
         Section::CodeTable,
         Section::Code,
         Section::Weights,
+        Section::Metadata,
     ];
 
     const fn number(self) -> u32 {
@@ -104,6 +107,7 @@ impl Section {
             Section::CodeTable => 4,
             Section::Code => 5,
             Section::Weights => 6,
+            Section::Metadata => 7,
         }
     }
 
@@ -116,6 +120,7 @@ impl Section {
             Section::CodeTable => "code table",
             Section::Code => "code",
             Section::Weights => "weights",
+            Section::Metadata => "metadata",
         }
     }
 }

@@ -22,6 +22,7 @@ mod foreign;
 pub mod kernels;
 mod link;
 mod memory;
+mod metadata;
 mod model;
 mod partition;
 mod payload;
@@ -49,9 +50,11 @@ pub use foreign::{
 };
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};
+pub use metadata::Metadata;
 pub use model::{ArgumentError, Array, Arrays, Interface, Model, ModelError, Port, Source};
 pub use payload::{
-    Assembly, ExportedFile, LevelCode, Payload, read_exported, write_executable, write_exported,
+    Assembly, Contents, ExportedFile, LevelCode, Payload, read_exported, write_executable,
+    write_exported, write_payload,
 };
 pub use pool::{Pool, PoolError};
 pub use program::*;

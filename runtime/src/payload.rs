@@ -8,7 +8,8 @@ use crate::container::{self, Draft, Section};
 use crate::kernels::Level;
 use crate::{
     Artifact, Buffer, CODE_ALIGN, CodeBytes, CodeMemory, Container, FILE_PAGE, FileError, FileKind,
-    HelperAddress, Image, Interface, KernelFn, KernelSpec, Model, Program, require_baseline,
+    HelperAddress, Image, Interface, KernelFn, KernelSpec, Metadata, Model, Program,
+    require_baseline,
 };
 use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
@@ -104,22 +105,40 @@ fn read_weights(container: &Container, interface: &Interface) -> Result<Vec<Buff
     }
 }
 
-/// Writes an exported model: its interface, its graph as text, its weights.
+/// The metadata, where a file has some.
+fn read_metadata(container: &Container) -> Result<Metadata, FileError> {
+    if container.section_len(Section::Metadata).is_none() {
+        return Ok(Metadata::default());
+    }
+    let bytes = container.section(Section::Metadata)?;
+    let metadata = Metadata::from_bytes(bytes.as_bytes());
+    metadata.map_err(|e| FileError::Content(Section::Metadata, e))
+}
+
+/// What a model is made of, to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    /// What goes in and comes out.
+    pub interface: &'a Interface,
+    /// The weights in order.
+    pub weights: &'a [&'a [u8]],
+    /// What it says about itself.
+    pub metadata: &'a Metadata,
+}
+
+/// Writes an exported model: its interface, its graph as text, its weights, its metadata.
 ///
 /// # Errors
 /// When `out` fails.
-pub fn write_exported(
-    out: &mut dyn Write,
-    interface: &Interface,
-    graph: &str,
-    weights: &[&[u8]],
-) -> io::Result<()> {
-    let interface = encode(interface)?;
+pub fn write_exported(out: &mut dyn Write, contents: Contents<'_>, graph: &str) -> io::Result<()> {
+    let interface = encode(contents.interface)?;
+    let metadata = contents.metadata.to_bytes()?;
     let draft = |section, pieces| Draft { section, pieces };
     let drafts = [
         draft(Section::Interface, vec![&interface[..]]),
         draft(Section::Graph, vec![graph.as_bytes()]),
-        draft(Section::Weights, weight_pieces(weights)),
+        draft(Section::Weights, weight_pieces(contents.weights)),
+        draft(Section::Metadata, vec![&metadata]),
     ];
     container::write(FileKind::Exported, &drafts, out).map(|_| ())
 }
@@ -133,6 +152,8 @@ pub struct ExportedFile {
     pub graph: String,
     /// The weights in order.
     pub weights: Vec<Buffer>,
+    /// What the model says about itself.
+    pub metadata: Metadata,
 }
 
 /// Reads what [`write_exported`] wrote.
@@ -148,6 +169,7 @@ pub fn read_exported(bytes: Buffer) -> Result<ExportedFile, FileError> {
         .to_owned();
     Ok(ExportedFile {
         weights: read_weights(&container, &interface)?,
+        metadata: read_metadata(&container)?,
         interface,
         graph,
     })
@@ -160,23 +182,24 @@ pub fn read_exported(bytes: Buffer) -> Result<ExportedFile, FileError> {
 pub fn write_executable(
     out: &mut dyn Write,
     stub: &[u8],
-    interface: &Interface,
+    contents: Contents<'_>,
     assembly: &Assembly,
-    weights: &[&[u8]],
 ) -> io::Result<()> {
     let start = stub.len().next_multiple_of(FILE_PAGE);
     out.write_all(stub)?;
     out.write_all(&[0; FILE_PAGE][..start - stub.len()])?;
-    let len = write_payload(out, interface, assembly, weights)?;
+    let len = write_payload(out, contents, assembly)?;
     out.write_all(&container::trailer(start as u64, len))
 }
 
 /// Writes the payload alone and gives its length.
-fn write_payload(
+///
+/// # Errors
+/// When `out` fails.
+pub fn write_payload(
     out: &mut dyn Write,
-    interface: &Interface,
+    contents: Contents<'_>,
     assembly: &Assembly,
-    weights: &[&[u8]],
 ) -> io::Result<u64> {
     let (mut code, mut pieces) = (Vec::new(), Vec::new());
     for artifact in &assembly.artifacts {
@@ -198,14 +221,16 @@ fn write_payload(
         ..assembly.image.clone()
     };
     let image = image.to_bytes().map_err(io::Error::other)?;
-    let interface = encode(interface)?;
+    let interface = encode(contents.interface)?;
+    let metadata = contents.metadata.to_bytes()?;
     let draft = |section, pieces| Draft { section, pieces };
     let drafts = [
         draft(Section::Interface, vec![&interface[..]]),
         draft(Section::Image, vec![&image]),
         draft(Section::CodeTable, vec![&table]),
         draft(Section::Code, vec![&code]),
-        draft(Section::Weights, weight_pieces(weights)),
+        draft(Section::Weights, weight_pieces(contents.weights)),
+        draft(Section::Metadata, vec![&metadata]),
     ];
     container::write(FileKind::Payload, &drafts, out)
 }
@@ -221,6 +246,8 @@ pub struct Payload {
     pub levels: Vec<Level>,
     /// Bytes of machine code, all levels together.
     pub code_bytes: usize,
+    /// What the model says about itself.
+    pub metadata: Metadata,
 }
 
 impl Payload {
@@ -260,6 +287,7 @@ impl Payload {
             level: chosen.level,
             levels,
             code_bytes: code.len(),
+            metadata: read_metadata(&container)?,
         })
     }
 }

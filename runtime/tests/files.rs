@@ -8,6 +8,7 @@ use common::*;
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::*;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// `y = x` for a vector of open size, and sorted rows of a weight.
 fn assembly() -> (Interface, Assembly) {
@@ -60,11 +61,29 @@ fn weight() -> Vec<u8> {
     WEIGHT.iter().flat_map(|w| w.to_ne_bytes()).collect()
 }
 
+fn contents<'a>(interface: &'a Interface, weights: &'a [&'a [u8]]) -> Contents<'a> {
+    static METADATA: LazyLock<Metadata> = LazyLock::new(|| Metadata {
+        texts: [("classes".to_string(), "a\nb".to_string())].into(),
+        arrays: Vec::new(),
+    });
+    Contents {
+        interface,
+        weights,
+        metadata: &METADATA,
+    }
+}
+
 fn executable() -> Vec<u8> {
     let (interface, assembly) = assembly();
     let mut file = Vec::new();
     let weight = weight();
-    write_executable(&mut file, b"stub", &interface, &assembly, &[&weight]).unwrap();
+    write_executable(
+        &mut file,
+        b"stub",
+        contents(&interface, &[&weight]),
+        &assembly,
+    )
+    .unwrap();
     file
 }
 
@@ -124,7 +143,7 @@ fn payloads_come_back() {
 fn exported_files_come_back() {
     let (interface, _) = assembly();
     let mut file = Vec::new();
-    write_exported(&mut file, &interface, "graph", &[&weight()]).unwrap();
+    write_exported(&mut file, contents(&interface, &[&weight()]), "graph").unwrap();
     let read = |bytes: &[u8]| read_exported(Buffer::from_bytes(bytes).unwrap());
     let found = read(&file).unwrap();
     assert_eq!(
@@ -132,6 +151,7 @@ fn exported_files_come_back() {
         ("graph", &interface)
     );
     assert_eq!(found.weights[0].to_vec::<f32>(), WEIGHT);
+    assert_eq!(found.metadata.lines(Metadata::CLASSES), ["a", "b"]);
     for len in 0..file.len() {
         assert!(read(&file[..len]).is_err(), "{len} bytes");
     }
@@ -159,7 +179,13 @@ fn interfaces_must_fit_their_programs() {
         let mut interface = good.clone();
         spoil(&mut interface);
         let mut file = Vec::new();
-        write_executable(&mut file, b"", &interface, &assembly, &[&weight()]).unwrap();
+        write_executable(
+            &mut file,
+            b"",
+            contents(&interface, &[&weight()]),
+            &assembly,
+        )
+        .unwrap();
         let error = load(&file).unwrap_err();
         assert!(
             matches!(error, FileError::Load(LoadError::Interface(_))),

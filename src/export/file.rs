@@ -5,7 +5,9 @@ use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::signature;
 use lazulite_ir::{Graph, Symbol, TensorType, parse_graph, print_graph_with_sources, verify_graph};
 use lazulite_runtime::files::{read_buffer, replace};
-use lazulite_runtime::{ExportedFile, Interface, Signature, Source, read_exported, write_exported};
+use lazulite_runtime::{
+    Contents, ExportedFile, Interface, Signature, Source, read_exported, write_exported,
+};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -21,8 +23,12 @@ impl Exported {
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let graph = print_graph_with_sources(&self.graph);
         let weights: Vec<&[u8]> = self.weights.iter().map(|w| w.as_bytes()).collect();
-        let write =
-            |out: &mut dyn std::io::Write| write_exported(out, &self.interface, &graph, &weights);
+        let contents = Contents {
+            interface: &self.interface,
+            weights: &weights,
+            metadata: &self.metadata,
+        };
+        let write = |out: &mut dyn std::io::Write| write_exported(out, contents, &graph);
         replace(path.as_ref(), write).map_err(|e| Error::new(ErrorKind::File, "save", e))
     }
 
@@ -46,6 +52,7 @@ fn exported(file: ExportedFile) -> Result<Exported, String> {
         interface,
         graph,
         weights,
+        metadata,
     } = file;
     let graph = parse_graph(&graph).map_err(|e| format!("its graph: {e}"))?;
     verify_graph(&graph).map_err(|e| format!("its graph: {e}"))?;
@@ -53,11 +60,13 @@ fn exported(file: ExportedFile) -> Result<Exported, String> {
     let symbols: Vec<Symbol> = names.map(|s| Symbol::new(s)).collect();
     check(&interface, &graph, &symbols)?;
     super::distinct_names(&interface).map_err(|e| e.message().to_owned())?;
+    metadata.sample_count(&interface)?;
     Ok(Exported {
         graph,
         symbols,
         interface,
         weights,
+        metadata,
         model: OnceLock::new(),
     })
 }

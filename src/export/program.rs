@@ -10,11 +10,11 @@ use lazulite_codegen::{assemble, compile, element};
 use lazulite_ir::{Dim, Plan};
 use lazulite_passes::memory::{Hoisted, hoist};
 use lazulite_passes::{Artifact, Stage, run};
-use lazulite_runtime::files::replace_executable;
+use lazulite_runtime::files::{self, NamedFile, replace_executable};
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::{
-    Array, Buffer, Input, Interface, Model, ModelError, Port, RunError, Signature, Size, Source,
-    write_executable,
+    Array, Buffer, Contents, Input, Interface, Model, ModelError, Port, RunError, Signature, Size,
+    Source, write_executable,
 };
 use lazulite_stub::Variant;
 use std::path::Path;
@@ -43,6 +43,31 @@ impl Exported {
         let (results, _) = model
             .run(&arrays, &[], &engine::pool())
             .map_err(model_error)?;
+        results.into_iter().map(from_array).collect()
+    }
+
+    /// Runs the function on files, as executables do, and gives the results besides writing them: `inputs` are `.npy`
+    /// or `.raw` in order or by name, or hold several by name (`.npz`, `.safetensors`, `.json`), and so are `outputs`.
+    ///
+    /// # Errors
+    /// As for [`Exported::run`], and when a file is not what it should be. Then nothing was written.
+    #[track_caller]
+    pub fn run_files(
+        &self,
+        inputs: &[NamedFile],
+        outputs: &[NamedFile],
+        sizes: &[(String, i64)],
+    ) -> Result<Vec<Tensor>> {
+        let file = |e: String| Error::new(ErrorKind::File, "run", e);
+        let arrays = files::read_inputs(&self.interface, inputs, sizes).map_err(file)?;
+        let arrays = files::complete_inputs(&self.interface, arrays).map_err(file)?;
+        let npy = files::Format::Npy;
+        let targets = files::plan_results(&self.interface, outputs, npy).map_err(file)?;
+        let ran = self.model()?.run(&arrays, sizes, &engine::pool());
+        let (results, _) = ran.map_err(model_error)?;
+        let mut screen = std::io::stdout().lock();
+        let written = files::deliver(&mut screen, &self.interface, &results, &targets);
+        written.map_err(|e| file(e.to_string()))?;
         results.into_iter().map(from_array).collect()
     }
 
@@ -106,9 +131,12 @@ impl Exported {
         )
         .map_err(unsupported)?;
         let weights: Vec<&[u8]> = parts.weights.iter().map(|w| w.as_bytes()).collect();
-        let write = |out: &mut dyn std::io::Write| {
-            write_executable(out, stub, &parts.interface, &assembly, &weights)
+        let contents = Contents {
+            interface: &parts.interface,
+            weights: &weights,
+            metadata: &self.metadata,
         };
+        let write = |out: &mut dyn std::io::Write| write_executable(out, stub, contents, &assembly);
         let written = replace_executable(path.as_ref(), write);
         written.map_err(|e| Error::new(ErrorKind::File, "export", e))
     }
@@ -142,7 +170,8 @@ impl Exported {
         let planned = |plan| advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory);
         let prepare = planned(split.prepare)?;
         let prepared = self.prepare(&prepare, &split.prepare_inputs)?;
-        let (interface, weights) = self.rewired(&prepare, &split.sources, &prepared)?;
+        let (interface, weights) =
+            self.rewired(&prepare, &split.sources, &split.made_of, &prepared)?;
         Ok(Parts {
             plan: planned(split.main)?,
             interface,
@@ -176,6 +205,7 @@ impl Exported {
         &self,
         prepare: &Plan,
         sources: &[Hoisted],
+        made_of: &[Vec<u32>],
         prepared: &[Buffer],
     ) -> Result<(Interface, Vec<Buffer>)> {
         let mut interface = Interface {
@@ -204,7 +234,7 @@ impl Exported {
                         element: element(ty.dtype),
                         dims: vec![Size::constant(len)],
                     };
-                    let name = format!("prepared{n}");
+                    let name = self.prepared_name(&made_of[n as usize]);
                     (Port { name, ty }, &prepared[n as usize])
                 }
             };
@@ -213,6 +243,17 @@ impl Exported {
             weights.push(value.clone());
         }
         Ok((interface, weights))
+    }
+
+    /// The name of what was made of these parameters, weights all of them.
+    fn prepared_name(&self, parameters: &[u32]) -> String {
+        let names = parameters
+            .iter()
+            .filter_map(|n| match self.interface.sources[*n as usize] {
+                Source::Weight(n) => Some(self.interface.weights[n as usize].name.as_str()),
+                Source::Argument(_) => None,
+            });
+        format!("{} (prepared)", names.collect::<Vec<_>>().join(" + "))
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub type StateDict = BTreeMap<String, Tensor>;
 
 /// What a module consists of.
+#[derive(Clone, Copy)]
 enum Part<'a> {
     Param(&'a Param),
     Buffer(&'a Buffer),
@@ -49,7 +50,6 @@ pub trait Module {
             if let Part::Param(param) = part
                 && !found.iter().any(|(_, known)| known.is(param))
             {
-                param.set_path(path);
                 found.push((path.to_string(), param.clone()));
             }
         });
@@ -168,10 +168,18 @@ pub trait Module {
     }
 }
 
+/// Shows every part to `see`. Whoever visits a model tells its parameters and buffers their paths.
 fn see<M: Module + ?Sized>(module: &M, see: &mut dyn FnMut(&str, Part<'_>)) {
     module.visit(&mut Visitor {
         path: String::new(),
-        see,
+        see: &mut |path, part| {
+            match part {
+                Part::Param(param) => param.set_path(path),
+                Part::Buffer(buffer) => buffer.set_path(path),
+                Part::Mode(_) => {}
+            }
+            see(path, part);
+        },
     });
 }
 

@@ -3,15 +3,13 @@
 use crate::cell::TensorCell;
 use crate::error::Result;
 use crate::tensor::Tensor;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 
 /// A trainable tensor. Clones are the same parameter.
 #[derive(Clone, Debug)]
 pub struct Param {
     cell: TensorCell,
-    /// Its path in the model, once that has been visited.
-    path: Arc<OnceLock<Arc<str>>>,
 }
 
 impl Param {
@@ -20,7 +18,6 @@ impl Param {
     pub fn new(tensor: Tensor) -> Param {
         Param {
             cell: TensorCell::new(tensor.detach().with_grad()),
-            path: Arc::default(),
         }
     }
 
@@ -65,13 +62,13 @@ impl Param {
     }
 
     /// Its path in the model, for example `encoder.0.weight`; empty before anyone asked the model for
-    /// its parameters.
+    /// its parameters or state.
     pub fn path(&self) -> &str {
-        self.path.get().map_or("", |path| path)
+        self.cell.name().unwrap_or("")
     }
 
     pub(super) fn set_path(&self, path: &str) {
-        let _ = self.path.set(path.into());
+        self.cell.set_name(path);
     }
 
     /// The path of the module that holds it, or else `kind`.
@@ -98,6 +95,10 @@ impl Buffer {
     /// A cell as a buffer.
     pub(crate) fn of(cell: TensorCell) -> Buffer {
         Buffer { cell }
+    }
+
+    pub(super) fn set_path(&self, path: &str) {
+        self.cell.set_name(path);
     }
 
     /// What it holds.

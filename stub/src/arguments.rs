@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::Failure;
+use lazulite_runtime::files::{Format, NamedFile};
 use lazulite_runtime::kernels::Level;
 use std::ffi::OsString;
 
@@ -15,35 +16,17 @@ pub enum Action {
     Info,
     /// Run so many times and tell how long it took.
     Bench(u32),
+    /// Run samples that it brings.
+    Demo(Samples),
 }
 
-/// A file, perhaps for a parameter or result of a certain name. `-` is a standard stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NamedFile {
-    pub name: Option<String>,
-    pub path: OsString,
-}
-
-impl NamedFile {
-    /// `NAME=FILE` or `FILE`. What stands before the first `=` is a name if it has no `/`.
-    fn parse(text: OsString) -> NamedFile {
-        let split = text.to_str().and_then(|t| t.split_once('='));
-        match split.filter(|(name, _)| !name.is_empty() && !name.contains('/')) {
-            Some((name, path)) => NamedFile {
-                name: Some(name.into()),
-                path: path.into(),
-            },
-            None => NamedFile {
-                name: None,
-                path: text,
-            },
-        }
-    }
-
-    /// Whether this is a standard stream.
-    pub fn is_stream(&self) -> bool {
-        self.path == "-"
-    }
+/// Which samples a demonstration shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Samples {
+    /// All of them.
+    All,
+    /// The one of this number, from 0.
+    One(usize),
 }
 
 /// What the user asks for.
@@ -56,6 +39,8 @@ pub struct Arguments {
     pub threads: usize,
     /// The best instructions that may be used.
     pub level: Level,
+    /// The format of standard output.
+    pub format: Format,
 }
 
 impl Arguments {
@@ -67,6 +52,7 @@ impl Arguments {
             dims: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             level: Level::best(),
+            format: Format::Npy,
         };
         let mut given = given.into_iter();
         let mut options = true;
@@ -99,10 +85,19 @@ impl Arguments {
         match name {
             "-h" | "--help" => self.action = Action::Help,
             "--info" => self.action = Action::Info,
+            // Its value is no word of its own: files may follow it.
+            "--demo" => self.action = Action::Demo(samples(attached)?),
             "-o" | "--output" => self.outputs.push(NamedFile::parse(value()?)),
             "--bench" => self.action = Action::Bench(number::<u32>(name, &value()?)?.max(1)),
             "--threads" => self.threads = number::<usize>(name, &value()?)?.max(1),
             "--dim" => self.dims.push(dim(&value()?)?),
+            "--format" => {
+                let value = value()?;
+                let format = value.to_str().and_then(Format::from_name);
+                let wrong =
+                    || format!("--format is npy, npz, safetensors, json or raw, not {value:?}");
+                self.format = format.ok_or_else(wrong)?;
+            }
             "--level" => {
                 let value = value()?;
                 let level = value.to_str().and_then(Level::from_name);
@@ -113,6 +108,17 @@ impl Arguments {
             _ => return Err(format!("there is no option {name}; see --help").into()),
         }
         Ok(())
+    }
+}
+
+fn samples(text: Option<&str>) -> Result<Samples, String> {
+    match text {
+        None => Ok(Samples::One(0)),
+        Some("all") => Ok(Samples::All),
+        Some(text) => {
+            let number = text.parse().map(Samples::One);
+            number.map_err(|_| format!("--demo takes a number or all, not {text:?}"))
+        }
     }
 }
 
@@ -157,6 +163,8 @@ mod tests {
             ("--bench many", "--bench takes a number"),
             ("--dim n", "NAME=N"),
             ("--level avx9", "portable, avx2, avx512"),
+            ("--format txt", "npy, npz, safetensors, json or raw"),
+            ("--demo=x", "a number or all"),
         ] {
             match parse(text) {
                 Err(Failure::Use(message)) => assert!(message.contains(part), "{message}"),

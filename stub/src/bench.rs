@@ -1,7 +1,8 @@
 //! How fast it is here.
 
 use crate::arguments::Arguments;
-use crate::{Failure, failed, inputs};
+use crate::{Failure, failed};
+use lazulite_runtime::files::read_inputs;
 use lazulite_runtime::{Array, Buffer, Element, Interface, Payload, Pool, Signature};
 use std::io::Write;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub fn bench(
 ) -> Result<(), Failure> {
     let model = &payload.model;
     let interface = model.interface();
-    let given = inputs::read(interface, &arguments.inputs, &arguments.dims)?;
+    let given = read_inputs(interface, &arguments.inputs, &arguments.dims)?;
     let mut dims = arguments.dims.clone();
     for symbol in &interface.symbols {
         if !dims.iter().any(|(name, _)| name == symbol) && !told(interface, symbol, &given) {

@@ -23,19 +23,22 @@ pub fn help(out: &mut impl Write, name: &str, interface: &Interface) -> io::Resu
     writeln!(
         out,
         "
-INPUT is FILE or NAME=FILE, with FILE ending in .npy, .safetensors (which gives
-every input whose name it holds) or .raw (elements alone), or `-` for .npy on
-standard input.
+INPUT is FILE or NAME=FILE, with FILE ending in .npy, .raw (elements alone), .npz,
+.safetensors or .json (which give every input whose name they hold), or `-` for
+standard input, which may be any of them but .raw.
 
 Options:
   -o, --output FILE   where the next result goes (or NAME=FILE): .npy, .raw, all
-                      of them to .safetensors, `-` for .npy on standard output;
-                      without this option results are printed
+                      of them to .npz, .safetensors or .json, `-` for standard
+                      output; without this option results are printed
+      --format NAME   what standard output is: npy (if nothing is said), npz,
+                      safetensors, json or raw
       --dim NAME=N    value of an unknown size that no input tells
       --threads N     threads, all cores by default
       --level NAME    use no instructions beyond {levels}
       --bench N       run N times and tell how long it took; inputs that are not
                       given are made up
+      --demo[=N|all]  run the first sample that the program brings, number N, or all
       --info          say what this program is and what it needs
   -h, --help          say this
 
@@ -70,6 +73,7 @@ pub fn info(
     let levels: Vec<&str> = payload.levels.iter().map(|l| l.name()).collect();
     let (weights, bytes) = (interface.weights.len(), mebibytes(model.weight_bytes()));
     writeln!(out, "\nweights   {weights} ({bytes})")?;
+    ports(out, interface, &interface.weights)?;
     writeln!(
         out,
         "kernels   {}, {} of code for {}",
@@ -78,6 +82,10 @@ pub fn info(
         levels.join(", ")
     )?;
     writeln!(out, "running   {} here", payload.level.name())?;
+    for (key, text) in &payload.metadata.texts {
+        let lines: Vec<&str> = text.lines().collect();
+        writeln!(out, "{key:<9} {}", lines.join(", "))?;
+    }
     // Sizes that are not given are shown for 1.
     let known = |s: &String| dims.iter().any(|(name, _)| name == s);
     let rest = interface.symbols.iter().filter(|s| !known(s));

@@ -5,12 +5,12 @@
 
 mod arguments;
 mod bench;
+mod demo;
 mod info;
-mod inputs;
-mod results;
 mod show;
 
 use arguments::{Action, Arguments};
+use lazulite_runtime::files::{complete_inputs, deliver, plan_results, read_inputs};
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::{Buffer, Payload, Pool, RunError, appended};
 use std::fs::File;
@@ -82,18 +82,28 @@ fn run(name: &str, arguments: &Arguments) -> Result<(), Failure> {
     match arguments.action {
         Action::Help => return Ok(info::help(&mut screen, name, model.interface())?),
         Action::Info => return info::info(&mut screen, name, &payload, &arguments.dims),
-        Action::Run | Action::Bench(_) => {}
+        Action::Run | Action::Bench(_) | Action::Demo(_) => {}
     }
     let pool = Pool::new(arguments.threads).map_err(|e| e.to_string())?;
-    if let Action::Bench(runs) = arguments.action {
-        return bench::bench(&mut screen, &payload, arguments, &pool, runs);
+    match arguments.action {
+        Action::Bench(runs) => bench::bench(&mut screen, &payload, arguments, &pool, runs),
+        Action::Demo(samples) => demo::demo(&mut screen, &payload, arguments, &pool, samples),
+        Action::Run | Action::Help | Action::Info => {
+            let interface = model.interface();
+            let inputs = read_inputs(interface, &arguments.inputs, &arguments.dims)?;
+            let inputs = complete_inputs(interface, inputs)?;
+            let targets = plan_results(interface, &arguments.outputs, arguments.format)?;
+            let (arrays, _) = model.run(&inputs, &arguments.dims, &pool).map_err(failed)?;
+            if targets.is_empty() {
+                for (port, array) in interface.outputs.iter().zip(&arrays) {
+                    writeln!(screen, "{} {}", port.name, array.describe())?;
+                    show::show(&mut screen, array)?;
+                }
+            }
+            deliver(&mut screen, interface, &arrays, &targets)?;
+            Ok(screen.flush()?)
+        }
     }
-    let interface = model.interface();
-    let inputs = inputs::read(interface, &arguments.inputs, &arguments.dims)?;
-    let inputs = inputs::complete(interface, inputs)?;
-    let targets = results::plan(interface, &arguments.outputs)?;
-    let (arrays, _) = model.run(&inputs, &arguments.dims, &pool).map_err(failed)?;
-    results::deliver(&mut screen, interface, &arrays, &targets)
 }
 
 /// A model's error as this program's.

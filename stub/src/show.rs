@@ -43,6 +43,20 @@ pub fn show(out: &mut impl Write, array: &Array) -> io::Result<()> {
     Ok(())
 }
 
+/// All elements as numbers, unless they are complex.
+pub fn numbers(array: &Array) -> Option<Vec<f64>> {
+    if matches!(array.element, Element::C64 | Element::C128) {
+        return None;
+    }
+    let count = array.data.len() / array.element.bytes();
+    let number = |at| match element(array, at).as_str() {
+        "true" => Some(1.0),
+        "false" => Some(0.0),
+        text => text.parse().ok(),
+    };
+    (0..count).map(number).collect()
+}
+
 /// One element as text.
 fn element(array: &Array, at: usize) -> String {
     let size = array.element.bytes();

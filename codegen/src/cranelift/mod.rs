@@ -148,7 +148,7 @@ impl VectorBackend for CraneliftBackend {
         &self.caps
     }
 
-    fn emit(&self, f: &vector::Function, text: bool) -> Result<MachineCode, CodegenError> {
+    fn emit(&self, f: &vector::Function) -> Result<MachineCode, CodegenError> {
         if f.lanes != 1 && f.lanes != self.caps.lanes() {
             return Err(CodegenError::Malformed(format!(
                 "a function of {} lanes for a machine of {}",
@@ -161,7 +161,6 @@ impl VectorBackend for CraneliftBackend {
             context.clear();
             context.func.name = UserFuncName::user(0, 0);
             context.func.signature = kernel_signature(self.isa.default_call_conv());
-            context.set_disasm(text);
             let pool = emit::translate(f, &self.caps, &*self.isa, &mut context.func, builder)?;
             let compiled = context
                 .compile(&*self.isa, &mut Default::default())
@@ -187,7 +186,6 @@ impl VectorBackend for CraneliftBackend {
                 pool: pool.bytes,
                 references,
                 addresses: pool.addresses,
-                text: compiled.vcode.clone(),
             })
         })
     }

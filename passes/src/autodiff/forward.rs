@@ -113,7 +113,7 @@ fn push(cx: &mut Cx<'_, '_>, graph: &Graph, id: NodeId, operands: &[Dual]) -> Re
             return Ok(Slot::Tuple(results));
         }
     }
-    cx.builder.at(graph.source(id));
+    cx.builder.at_origin(graph.origin(id));
     let mut inputs: Inputs = operands.iter().map(|d| d.value).collect();
     if let Op::Sort { axis, .. } = &node.op
         && moves

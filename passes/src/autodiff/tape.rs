@@ -44,7 +44,7 @@ impl<'g> Tape<'g> {
         let live = ancestors(graph, kept);
         for id in graph.ids().filter(|id| live[id.index()]) {
             if tape.values[id.index()].is_none() {
-                cx.builder.at(graph.source(id));
+                cx.builder.at_origin(graph.origin(id));
                 let new = tape.copy(cx, id)?;
                 tape.values[id.index()] = Some(new);
             }

@@ -55,17 +55,8 @@ pub struct Report {
 /// The simplified graph, and what was done, bodies included.
 pub fn canon_with_report(graph: &Graph, options: &Options) -> Result<(Graph, Report), PassError> {
     let mut report = Report::default();
-    let (new, _) = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
+    let new = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
     Ok((new, report))
-}
-
-/// The simplified graph, and what has become of every node, where that is one node.
-pub(crate) fn canon_with_places(
-    graph: &Graph,
-    options: &Options,
-) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
-    let mut report = Report::default();
-    run(graph, options.numerics, &mut Bodies::default(), &mut report)
 }
 
 fn run(
@@ -73,7 +64,7 @@ fn run(
     numerics: Numerics,
     bodies: &mut Bodies,
     report: &mut Report,
-) -> Result<(Graph, Vec<Option<NodeId>>), PassError> {
+) -> Result<Graph, PassError> {
     let mut canon = Canon {
         builder: Builder::with_inputs_of(PASS, graph),
         numerics,
@@ -85,14 +76,8 @@ fn run(
         report,
     };
     let inputs = canon.graph().inputs().to_vec();
-    let values = canon.values(graph, &inputs)?;
-    let results = canon.results(graph, &values)?;
-    let (new, places) = compact(PASS, &canon.builder.finish(results, graph))?;
-    let place = |value: Option<Value>| match value {
-        Some(Value::Node(id)) => places[id.index()],
-        Some(Value::Results(_)) | None => None,
-    };
-    Ok((new, values.into_iter().map(place).collect()))
+    let results = canon.splice(graph, &inputs)?;
+    compact(PASS, &canon.builder.finish(results, graph))
 }
 
 /// What an operation has become.
@@ -133,36 +118,25 @@ impl Emit for Canon<'_> {
 impl Canon<'_> {
     /// Adds the operations of `graph`, with `arguments` for its parameters; returns its results.
     fn splice(&mut self, graph: &Graph, arguments: &[NodeId]) -> Result<Vec<NodeId>, PassError> {
-        let values = self.values(graph, arguments)?;
-        self.results(graph, &values)
-    }
-
-    /// Adds the operations of `graph`; returns what has become of its nodes.
-    fn values(
-        &mut self,
-        graph: &Graph,
-        arguments: &[NodeId],
-    ) -> Result<Vec<Option<Value>>, PassError> {
         let mut values: Vec<Option<Value>> = vec![None; graph.nodes().len()];
         for (input, &argument) in graph.inputs().iter().zip(arguments) {
             values[input.index()] = Some(Value::Node(argument));
         }
-        let place = self.builder.source().cloned();
+        let place = self.builder.origin().clone();
         for id in live_nodes(graph) {
             let node = graph.node(id);
             if matches!(node.op, Op::Input { .. }) {
                 continue;
             }
-            self.builder.at(graph.source(id).or(place.as_ref()));
+            // What has no place of its own belongs to what it is spliced into.
+            let own = graph.origin(id);
+            let source = own.source().or(place.source()).cloned();
+            self.builder.at_origin(&own.with_source(source));
             values[id.index()] = Some(self.copy(node, &values)?);
         }
-        self.builder.at(place.as_ref());
-        Ok(values)
-    }
-
-    fn results(&self, graph: &Graph, values: &[Option<Value>]) -> Result<Vec<NodeId>, PassError> {
+        self.builder.at_origin(&place);
         let outputs = graph.outputs().iter();
-        outputs.map(|o| self.operand(values, *o)).collect()
+        outputs.map(|o| self.operand(&values, *o)).collect()
     }
 
     fn copy(&mut self, node: &Node, values: &[Option<Value>]) -> Result<Value, PassError> {
@@ -175,7 +149,7 @@ impl Canon<'_> {
         let operands: Vec<NodeId> = operands.collect::<Result<_, _>>()?;
         let (numerics, report) = (self.numerics, &mut *self.report);
         let op = self.bodies.map(&node.op, &mut |body, bodies| {
-            Ok(run(body, numerics, bodies, report)?.0)
+            run(body, numerics, bodies, report)
         })?;
         self.rewrite(op, &operands)
     }
@@ -238,6 +212,7 @@ impl Canon<'_> {
             let Some(expr) = (rule.apply)(&facts, self.graph().node(id)) else {
                 continue;
             };
+            let first_new = self.graph().nodes().len();
             let value = self.replacement(expr)?;
             if self.drops_faults(id, &value) {
                 continue;
@@ -247,9 +222,25 @@ impl Canon<'_> {
                 return Ok(None);
             }
             *self.report.fired.entry(rule.name).or_default() += 1;
+            self.credit(rule.name, id, first_new, &value);
             return Ok(Some(value));
         }
         Ok(None)
+    }
+
+    /// Notes that `rule` put `value` in the place of `id`, and added the nodes from `first_new` on for it.
+    fn credit(&mut self, rule: &'static str, id: NodeId, first_new: usize, value: &Value) {
+        let mut origin = self.graph().origin(id).clone();
+        origin.add_rule(rule);
+        let end = self.graph().nodes().len();
+        let new = (first_new..end).map(|i| NodeId(i as u32));
+        let results = match value {
+            Value::Node(result) => std::slice::from_ref(result),
+            Value::Results(results) => results,
+        };
+        for node in new.chain(results.iter().copied()) {
+            self.builder.credit(node, &origin);
+        }
     }
 
     /// True if an operand may record a fault and nothing that the replacement is computed from may.

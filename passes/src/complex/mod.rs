@@ -111,7 +111,7 @@ impl<'g, 'b> Split<'g, 'b> {
 
     fn run(mut self) -> Result<Graph, PassError> {
         for &input in self.old.inputs() {
-            self.builder.at(self.old.source(input));
+            self.builder.at_origin(self.old.origin(input));
             let ty = self.old.tensor_type(input);
             self.values[input.index()] = Some(self.parameter(ty)?);
         }
@@ -120,7 +120,7 @@ impl<'g, 'b> Split<'g, 'b> {
             if matches!(node.op, Op::Input { .. }) {
                 continue;
             }
-            self.builder.at(self.old.source(id));
+            self.builder.at_origin(self.old.origin(id));
             self.values[id.index()] = Some(self.split(node)?);
         }
         self.builder.at(None);

@@ -93,8 +93,10 @@ impl Price {
             self.each = 2 + 2 * u64::from(price::ACCESS);
         } else {
             self.place = Place::Product;
-            let together = n.div_ceil(price::PRODUCT_COLUMNS).saturating_add(1);
-            self.steps = times(together.saturating_mul(price::PRODUCT_COLUMNS));
+            let lanes = options.machine.product_lanes.unsigned_abs().max(1);
+            // Reading the row's own factors takes about as long as one vector of columns.
+            let vectors = n.div_ceil(lanes).saturating_add(1);
+            self.steps = times(vectors.saturating_mul(lanes));
         }
     }
 

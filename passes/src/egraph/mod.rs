@@ -25,19 +25,19 @@ mod space;
 #[cfg(test)]
 mod tests;
 
-pub use report::{EgraphReport, Provenance};
+pub use report::EgraphReport;
 pub use rule::Rule;
 
 use crate::build::{Bodies, Builder, Emit};
-use crate::canon::canon_with_places;
+use crate::canon::canon;
 use crate::schedule::ScheduleOptions;
 use crate::{Options, PassError};
 use cost::{Placed, Price, cost};
 use extract::{Selection, extract};
 use language::{Maker, Term};
-use lazulite_ir::{Graph, NodeId, Op, Source, TensorType};
+use lazulite_ir::{Graph, NodeId, Op, TensorType};
 use region::{Entry, Part, Region, Shape, parts};
-use rule::PREPARED;
+use rule::{PREPARED, maker};
 use rustc_hash::FxHashMap;
 use saturate::{Allowed, saturate};
 use smallvec::SmallVec;
@@ -105,9 +105,7 @@ pub fn egraph_with_report(
         return Ok((graph.clone(), pass.report));
     }
     let new = pass.graph(graph, &mut Bodies::default())?;
-    let (new, rules) = new.unwrap_or_else(|| (graph.clone(), Provenance::new()));
-    pass.report.rules = rules;
-    Ok((new, pass.report))
+    Ok((new.unwrap_or_else(|| graph.clone()), pass.report))
 }
 
 struct Pass<'a> {
@@ -137,12 +135,8 @@ struct New {
 }
 
 impl Pass<'_> {
-    /// The optimised graph and the rules behind its nodes, or nothing if it is as good as it can be.
-    fn graph(
-        &mut self,
-        graph: &Graph,
-        bodies: &mut Bodies,
-    ) -> Result<Option<(Graph, Provenance)>, PassError> {
+    /// The optimised graph; nothing if it is as good as it can be.
+    fn graph(&mut self, graph: &Graph, bodies: &mut Bodies) -> Result<Option<Graph>, PassError> {
         let mut rebuilt = Rebuilt::of(graph);
         for part in parts(graph, self.options) {
             match part {
@@ -171,29 +165,12 @@ impl Pass<'_> {
             .map(|o| rebuilt.new_of[o.index()])
             .collect();
         let new = rebuilt.builder.finish(outputs, graph);
-        let (simple, places) = canon_with_places(&new, self.all)?;
-        let mut rules = Provenance::new();
-        for (old, behind) in rebuilt.rules {
-            if let Some(Some(at)) = places.get(old.index()) {
-                let all: &mut Vec<&'static str> = rules.entry(*at).or_default();
-                let more = behind
-                    .into_iter()
-                    .filter(|r| !all.contains(r))
-                    .collect::<Vec<_>>();
-                all.extend(more);
-            }
-        }
-        Ok(Some((simple, rules)))
+        canon(&new, self.all).map(Some)
     }
 
     fn body(&mut self, body: &Graph, bodies: &mut Bodies) -> Result<Graph, PassError> {
-        match self.graph(body, bodies)? {
-            Some((new, rules)) => {
-                self.report.bodies.push((Arc::new(new.clone()), rules));
-                Ok(new)
-            }
-            None => Ok(body.clone()),
-        }
+        let new = self.graph(body, bodies)?;
+        Ok(new.unwrap_or_else(|| body.clone()))
     }
 
     /// What takes the place of a region; `None` when it stays.
@@ -339,7 +316,6 @@ struct Rebuilt<'a> {
     graph: &'a Graph,
     builder: Builder,
     new_of: Vec<NodeId>,
-    rules: Provenance,
     changed: bool,
 }
 
@@ -354,14 +330,13 @@ impl<'a> Rebuilt<'a> {
             graph,
             builder,
             new_of,
-            rules: Provenance::new(),
             changed: false,
         }
     }
 
     /// Copies a node, with this operation.
     fn copy(&mut self, id: NodeId, op: Op) -> Result<(), PassError> {
-        self.builder.at(self.graph.source(id));
+        self.builder.at_origin(self.graph.origin(id));
         let operands: SmallVec<[NodeId; 3]> = self
             .graph
             .node(id)
@@ -378,24 +353,17 @@ impl<'a> Rebuilt<'a> {
         self.changed = true;
         let mut made: Vec<NodeId> = Vec::with_capacity(solution.nodes.len());
         for new in &solution.nodes {
-            let source: Option<&Arc<Source>> = self.graph.source(region.nodes[new.like as usize]);
-            self.builder.at(source);
             if let Op::Input { index, .. } = new.op {
                 made.push(self.new_of[region.nodes[index as usize].index()]);
                 continue;
             }
-            let operands: SmallVec<[NodeId; 3]> = new.x.iter().map(|&x| made[x as usize]).collect();
-            let before = self.builder.graph().nodes().len();
-            let id = self.builder.emit(new.op.clone(), &operands)?;
-            if let Some(rule) = usize::from(new.by).checked_sub(1)
-                && id.index() >= before
-            {
-                self.rules
-                    .entry(id)
-                    .or_default()
-                    .push(PREPARED[rule].rule.name);
+            let mut origin = self.graph.origin(region.nodes[new.like as usize]).clone();
+            if let Some(rule) = maker(new.by) {
+                origin.add_rule(rule);
             }
-            made.push(id);
+            self.builder.at_origin(&origin);
+            let operands: SmallVec<[NodeId; 3]> = new.x.iter().map(|&x| made[x as usize]).collect();
+            made.push(self.builder.emit(new.op.clone(), &operands)?);
         }
         for (&root, &at) in region.shape.roots.iter().zip(&solution.roots) {
             self.new_of[region.nodes[root as usize].index()] = made[at as usize];

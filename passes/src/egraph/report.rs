@@ -1,20 +1,11 @@
 //! What the e-graph did, for whoever wants to look.
 
-use lazulite_ir::{Graph, NodeId};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-/// The rules behind the nodes of a graph, in the order in which they were applied; nodes that are what the
-/// program said are not listed.
-pub type Provenance = BTreeMap<NodeId, Vec<&'static str>>;
-
-/// What a run did, bodies of loops and branches included.
+/// What a run did, bodies of loops and branches included. Which rules are behind a node of the result its
+/// [`lazulite_ir::Origin`] says.
 #[derive(Clone, Default, Debug)]
 pub struct EgraphReport {
-    /// The rules behind the nodes of the resulting graph.
-    pub rules: Provenance,
-    /// The same for the nodes of every body that changed, by the new body.
-    pub bodies: Vec<(Arc<Graph>, Provenance)>,
     /// How often each rule found something new, by its name.
     pub fired: BTreeMap<&'static str, u64>,
     /// Regions looked at.

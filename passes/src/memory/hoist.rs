@@ -34,6 +34,8 @@ pub struct Split {
     pub main: Plan,
     /// Where its parameters come from.
     pub sources: Vec<Hoisted>,
+    /// Which parameters of the plan that there was each result of the preparation is made of.
+    pub made_of: Vec<Vec<u32>>,
 }
 
 /// Splits a plan as scheduling left it. `constant` says of each parameter whether it has always the same value;
@@ -44,7 +46,7 @@ pub struct Split {
 pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
     super::check(plan)?;
     let moved = movable(plan, constant);
-    let mut steps = plan.steps.iter().zip(&moved);
+    let steps = plan.steps.iter().zip(&moved);
     let part = |moved: bool| -> Vec<Step> {
         let own = steps.clone().filter(|(_, m)| **m == moved);
         own.map(|(step, _)| step.clone()).collect()
@@ -60,17 +62,17 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
         steps: part(false),
         ..plan.clone()
     };
-    let mut made = vec![false; plan.buffers.len()];
-    for (step, _) in steps.by_ref().filter(|(_, moved)| **moved) {
-        written(plan, step).for_each(|id| made[id.0 as usize] = true);
-    }
+    let made = origins(plan, steps.filter(|(_, m)| **m).map(|(s, _)| s));
     let used = used_memory(plan, &main.steps);
     let prepare_inputs = keep_inputs(&mut prepare, |_, needed| needed);
     let varies = |n: u32| constant.get(n as usize) != Some(&true);
     let kept = keep_inputs(&mut main, |n, needed| needed || varies(n));
     let mut sources: Vec<Hoisted> = kept.into_iter().map(Hoisted::Parameter).collect();
-    for i in (0..plan.buffers.len()).filter(|i| made[*i] && used[*i]) {
+    let mut made_of = Vec::new();
+    for (i, origin) in made.into_iter().enumerate().filter(|(i, _)| used[*i]) {
+        let Some(origin) = origin else { continue };
         let buffer = &plan.buffers[i];
+        made_of.push(origin);
         let ty = TensorType::new(buffer.dtype, [buffer.len.clone()]);
         sources.push(Hoisted::Prepared(prepare.outputs.len() as u32));
         prepare.buffers[i].place = Place::Output;
@@ -88,7 +90,27 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
         prepare_inputs,
         main,
         sources,
+        made_of,
     })
+}
+
+/// For the memory that these steps write: the parameters that it depends on.
+fn origins<'a>(plan: &Plan, steps: impl Iterator<Item = &'a Step>) -> Vec<Option<Vec<u32>>> {
+    let mut origins: Vec<Option<Vec<u32>>> = vec![None; plan.buffers.len()];
+    for step in steps {
+        let mut own = Vec::new();
+        for (id, _) in accesses(plan, step) {
+            let memory = root(plan, id).0 as usize;
+            match &plan.buffers[memory].place {
+                Place::Input(n) => own.push(*n),
+                _ => own.extend(origins[memory].iter().flatten()),
+            }
+        }
+        own.sort_unstable();
+        own.dedup();
+        written(plan, step).for_each(|id| origins[id.0 as usize] = Some(own.clone()));
+    }
+    origins
 }
 
 /// The buffer whose memory this one lies in.

@@ -4,6 +4,7 @@ use super::ScheduleError;
 use super::ScheduleOptions;
 use super::faults::Faults;
 use super::loops;
+use super::report::Notes;
 use lazulite_ir::{
     BufferId, DType, Dim, Graph, Kernel, KernelCall, Place, Plan, PlanBuffer, Step, Symbol,
 };
@@ -15,6 +16,8 @@ use std::hash::{Hash, Hasher};
 pub(super) struct Context<'a> {
     pub options: &'a ScheduleOptions,
     pub faults: Faults,
+    /// What is decided, if somebody asked.
+    pub notes: Option<Notes>,
     plan: Plan,
     bound: FxHashSet<Symbol>,
     kernels: FxHashMap<u64, SmallVec<[u32; 1]>>,
@@ -49,6 +52,7 @@ impl<'a> Context<'a> {
         Ok(Context {
             options,
             faults: Faults::default(),
+            notes: None,
             plan,
             bound,
             kernels: FxHashMap::default(),

@@ -171,7 +171,7 @@ impl Axes {
 }
 
 /// The coordinates of an operand whose axes are the loops of a space, group after group.
-fn operand_space(space: &mut Space, dims: &Dims, groups: &[&[usize]]) -> Vec<IndexExpr> {
+pub(super) fn operand_space(space: &mut Space, dims: &Dims, groups: &[&[usize]]) -> Vec<IndexExpr> {
     let mut coords = vec![IndexExpr::constant(Dim::ZERO); dims.len()];
     for &axis in groups.iter().copied().flatten() {
         coords[axis] = space.axis(&dims[axis]);
@@ -261,7 +261,7 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
 
 /// The value that `node` is a view of, and where it is read for the element at `coords`. Slices of values
 /// that would have to be computed first count as values: only the slice is needed.
-fn under_views(
+pub(super) fn under_views(
     graph: &Graph,
     node: NodeId,
     coords: Vec<IndexExpr>,

@@ -10,6 +10,7 @@ use super::member::Member;
 use super::places::Places;
 use super::policy::{Policy, Residence, storage_of, stored_type};
 use super::prepare;
+use super::report;
 use super::scatter::Scattering;
 use super::tasks::{self, Task};
 use lazulite_ir::{
@@ -71,11 +72,17 @@ pub(super) fn schedule_graph(
     let prepared = prepare::prepare(graph, cx.options)?;
     let graph = prepared.as_ref().unwrap_or(graph);
     let policy = Policy::decide(graph, cx.options)?;
-    let tasks = tasks::arrange(graph, &policy, &mut cx.faults, cx.options)?;
+    let arranged = tasks::arrange(graph, &policy, &mut cx.faults, cx.options)?;
+    let tasks = arranged.tasks;
+    let places = Places::decide(graph, &policy, &tasks, cx.options);
+    let noted = cx.notes.as_mut().map(|notes| notes.begin(graph, depth));
+    if let Some(at) = noted {
+        report::describe(cx, at, &policy, &tasks, &arranged.placements, &places);
+    }
     let mut emitter = Emitter {
         graph,
         buffers: FxHashMap::default(),
-        places: Places::decide(graph, &policy, &tasks, cx.options),
+        places,
         steps: Vec::new(),
         hoisted: Vec::new(),
         packed: FxHashMap::default(),
@@ -88,8 +95,14 @@ pub(super) fn schedule_graph(
     }
     let copies = emitter.assign_results(results)?;
     emitter.assign_others(&policy)?;
-    for task in &tasks {
+    for (number, task) in tasks.iter().enumerate() {
+        let before = (emitter.steps.len(), emitter.hoisted.len());
         emitter.task(task)?;
+        if let (Some(at), Some(notes)) = (noted, &mut emitter.cx.notes) {
+            // What a region has hoisted from its body into these steps is the body's.
+            notes.steps(at, number, &emitter.steps[before.0..]);
+            notes.steps(at, number, &emitter.hoisted[before.1..]);
+        }
     }
     for (from, to) in copies {
         emitter.copy(from, to)?;

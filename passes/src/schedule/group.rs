@@ -10,7 +10,8 @@ use super::ScheduleOptions;
 use super::assemble::Placed;
 use super::lower::{Read, Stored};
 use super::member::{Kind, Member, variable};
-use lazulite_ir::{Dim, DimOverflow, IndexExpr, Ranges, Var, linearize, reshape_coords};
+use super::report::Refusal;
+use lazulite_ir::{Dim, DimOverflow, IndexExpr, NodeId, Ranges, Var, linearize, reshape_coords};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 
@@ -109,25 +110,36 @@ impl Group {
         1 + member.fragment.values.len() - inside.count()
     }
 
-    /// How `member` fits in, if it may join.
+    /// The values computed, operands first.
+    pub fn values(&self) -> impl Iterator<Item = NodeId> {
+        self.members.iter().map(|p| p.member.value.node)
+    }
+
+    /// How `member` fits in, or why it may not join.
     pub fn fit(
         &self,
         member: &Member,
         options: &ScheduleOptions,
-    ) -> Result<Option<Fit>, DimOverflow> {
-        if self.is_closed || matches!(member.kind, Kind::Scan { .. } | Kind::Product) {
-            return Ok(None);
+    ) -> Result<Result<Fit, Refusal>, DimOverflow> {
+        if self.is_closed {
+            return Ok(Err(Refusal::Scan));
+        }
+        if matches!(member.kind, Kind::Scan { .. } | Kind::Product) {
+            return Ok(Err(Refusal::IsScan));
         }
         let Some(mut fit) = self.tie(member)? else {
-            return Ok(None);
+            return Ok(Err(Refusal::OtherPoints));
         };
         if !fit.depends && !self.covers(&fit) {
             let Some(tied) = self.tie_by_shared_reads(member, options)? else {
-                return Ok(None);
+                return Ok(Err(Refusal::NothingShared));
             };
             fit = tied;
         }
-        Ok(self.admits(member, &fit, options)?.then_some(fit))
+        Ok(match self.refusal(member, &fit, options)? {
+            None => Ok(fit),
+            Some(why) => Err(why),
+        })
     }
 
     /// Adds a member that fits.
@@ -303,13 +315,13 @@ impl Group {
         covered.iter().zip(&self.outer).all(|(&c, d)| c || d.is(1))
     }
 
-    /// Whether a tied member may join: that it is right, and that it is wise.
-    fn admits(
+    /// Why a tied member may not join: because that would be wrong, or unwise.
+    fn refusal(
         &self,
         member: &Member,
         fit: &Fit,
         options: &ScheduleOptions,
-    ) -> Result<bool, DimOverflow> {
+    ) -> Result<Option<Refusal>, DimOverflow> {
         let machine = &options.machine;
         let free_are_tied = |v: usize| fit.assign[v].is_some() == member.is_free(v);
         let tied_and_demoted = fit.assign.iter().flatten().any(|e| {
@@ -327,24 +339,37 @@ impl Group {
             || tied != Dim::product(loops.map(|(_, d)| d))?
             || tied_and_demoted
             || (reduces && !(0..member.space.len()).all(free_are_tied))
-            || self.insts + self.added_insts(member) > machine.kernel_insts
-            || self.touched.len() + member.fragment.reads().count() + 1 > machine.kernel_buffers
         {
-            return Ok(false);
+            return Ok(Some(Refusal::Loops));
+        }
+        let (count, limit) = (self.insts + self.added_insts(member), machine.kernel_insts);
+        if count > limit {
+            return Ok(Some(Refusal::Instructions { count, limit }));
+        }
+        let limit = machine.kernel_buffers;
+        if self.touched.len() + member.fragment.reads().count() + 1 > limit {
+            return Ok(Some(Refusal::Buffers { limit }));
         }
         let unassigned = (0..member.space.len()).filter(|&v| fit.assign[v].is_none());
         let inner: Vec<Dim> = unassigned.map(|v| member.space[v].clone()).collect();
         if self.is_epilogue {
-            return Ok(inner.is_empty() && !reduces);
+            let by_element = inner.is_empty() && !reduces;
+            return Ok((!by_element).then_some(Refusal::Tiles));
         }
         if !fit.demoted.is_empty() {
-            return Ok(self.may_demote(&fit.demoted) && self.rows_fit(member, fit, &inner, options));
+            return Ok(match self.may_demote(&fit.demoted) {
+                true => self.rows_refused(member, fit, &inner, options),
+                false => Some(Refusal::Loops),
+            });
         }
         let same_loop = |p: &Placed| p.inner == inner && p.member.kind != Kind::Map;
         if reduces && !fit.depends && self.members.iter().any(same_loop) {
-            return Ok(true);
+            return Ok(None);
         }
-        Ok(inner.is_empty() || self.rows_fit(member, fit, &inner, options))
+        Ok(match inner.is_empty() {
+            true => None,
+            false => self.rows_refused(member, fit, &inner, options),
+        })
     }
 
     /// Outer loops can become inner ones where every member is computed point by point.
@@ -355,15 +380,15 @@ impl Group {
         demoted.len() <= self.outer.len() && self.members.iter().all(by_point)
     }
 
-    /// Whether rows of extents `inner` stay in cache while there are enough of them for all
-    /// threads.
-    fn rows_fit(
+    /// What speaks against rows of extents `inner`: that they do not stay in cache, or that there are not
+    /// enough of them for all threads.
+    fn rows_refused(
         &self,
         member: &Member,
         fit: &Fit,
         inner: &[Dim],
         options: &ScheduleOptions,
-    ) -> bool {
+    ) -> Option<Refusal> {
         let machine = &options.machine;
         let rows = self.outer.iter().enumerate();
         let rows = rows.filter(|(o, _)| !fit.demoted.contains(&(*o as u32)));
@@ -382,9 +407,12 @@ impl Group {
             (true, true) => machine.column_elements,
             (true, false) => machine.column_elements / 16,
         };
-        row <= limit
-            && (rows >= machine.parallel_points
-                || rows.saturating_mul(row) <= machine.serial_elements)
+        let needed = machine.parallel_points;
+        if row > limit {
+            return Some(Refusal::LongRows { row, limit });
+        }
+        let enough = rows >= needed || rows.saturating_mul(row) <= machine.serial_elements;
+        (!enough).then_some(Refusal::FewRows { rows, needed })
     }
 
     /// Turns outer loops into loops of the stages.

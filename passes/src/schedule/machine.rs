@@ -30,6 +30,14 @@ pub struct Machine {
     pub thin_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
+    /// Columns of a matrix product that are computed at once.
+    pub product_lanes: i64,
+    /// Time that these take per row and summed element; the unit of the next two.
+    pub product_vector_cost: i64,
+    /// Time to move an element beside its neighbour.
+    pub aligned_cost: i64,
+    /// Time to move an element whose neighbour lies elsewhere, there or here.
+    pub crossed_cost: i64,
 }
 
 impl Default for Machine {
@@ -46,6 +54,10 @@ impl Default for Machine {
             small_product: 1 << 12,
             thin_product: 3,
             reduce_block: 1 << 13,
+            product_lanes: 16,
+            product_vector_cost: 2,
+            aligned_cost: 1,
+            crossed_cost: 5,
         }
     }
 }

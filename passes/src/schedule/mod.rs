@@ -1,7 +1,8 @@
 //! Scheduling: from a graph to a plan of kernels and steps.
 //!
 //! The way of a graph:
-//! - [`prepare`] writes large sums and small products in forms that run better;
+//! - [`prepare`] writes large sums and small products in forms that run better, and [`orient`] products the other
+//!   way around;
 //! - [`policy`] decides which nodes live in memory and which are computed where they are needed;
 //! - [`tasks`] takes what has to be computed in the graph's order and puts it into kernels (as [`member`]s
 //!   of [`group`]s), products ([`contract`]), scatters ([`scatter`]) and other steps. What a kernel computes for a
@@ -30,10 +31,12 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod orient;
 mod places;
 mod policy;
 mod prepare;
 mod regions;
+pub mod report;
 mod scatter;
 mod tasks;
 #[cfg(test)]
@@ -48,6 +51,7 @@ pub(crate) use prepare::is_small;
 use context::Context;
 use emit::{Instance, Results, schedule_graph};
 use lazulite_ir::{BufferId, Graph, Plan};
+use report::{Notes, ScheduleReport};
 
 /// What scheduling may do and what it may assume.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,7 +77,27 @@ impl Default for ScheduleOptions {
 
 /// Makes the plan of a graph. Buffers get places, but lifetimes and aliases are for a later pass.
 pub fn schedule(graph: &Graph, options: &ScheduleOptions) -> Result<Plan, ScheduleError> {
+    let (plan, _) = plan_of(graph, options, None)?;
+    Ok(plan)
+}
+
+/// As [`schedule`], and says what was decided and why.
+pub fn schedule_with_report(
+    graph: &Graph,
+    options: &ScheduleOptions,
+) -> Result<(Plan, ScheduleReport), ScheduleError> {
+    let (plan, notes) = plan_of(graph, options, Some(Notes::default()))?;
+    let report = notes.map_or_else(ScheduleReport::default, |n| n.finish(&plan.steps));
+    Ok((plan, report))
+}
+
+fn plan_of(
+    graph: &Graph,
+    options: &ScheduleOptions,
+    notes: Option<Notes>,
+) -> Result<(Plan, Option<Notes>), ScheduleError> {
     let mut cx = Context::new(graph, options)?;
+    cx.notes = notes;
     let inputs: Vec<BufferId> = (0..graph.inputs().len() as u32).map(BufferId).collect();
     let instance = Instance {
         graph,
@@ -82,5 +106,6 @@ pub fn schedule(graph: &Graph, options: &ScheduleOptions) -> Result<Plan, Schedu
         depth: 0,
     };
     let scheduled = schedule_graph(&mut cx, instance, Results::Outputs)?;
-    Ok(cx.finish(scheduled.steps, scheduled.outputs, graph))
+    let notes = cx.notes.take();
+    Ok((cx.finish(scheduled.steps, scheduled.outputs, graph), notes))
 }

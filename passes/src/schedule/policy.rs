@@ -16,13 +16,15 @@ use super::ScheduleError;
 use super::ScheduleOptions;
 use super::contract;
 use super::lower::Stored;
+use super::report::Need;
+use crate::build::live_nodes;
 use crate::faults::may_fault;
 use lazulite_ir::{Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Where the value of a node is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Residence {
+pub enum Residence {
     /// Computed in each user.
     Inline,
     /// Computed once; in memory if another kernel needs it.
@@ -44,6 +46,7 @@ pub(super) struct Policy {
     residence: Vec<Residence>,
     /// Nodes that are kept for no other reason than having several users.
     shared: Vec<bool>,
+    need: Vec<Option<Need>>,
     live: Vec<NodeId>,
     cost: Vec<Estimate>,
 }
@@ -85,6 +88,11 @@ impl Policy {
         self.residence[node.index()]
     }
 
+    /// Why the value of `node` is not computed anew in each use.
+    pub fn need(&self, node: NodeId) -> Option<Need> {
+        self.need[node.index()]
+    }
+
     /// The nodes that results depend on, operands first.
     pub fn live(&self) -> &[NodeId] {
         &self.live
@@ -111,12 +119,13 @@ impl Policy {
             policy: Policy {
                 residence: vec![Residence::Inline; graph.nodes().len()],
                 shared: vec![false; graph.nodes().len()],
+                need: vec![None; graph.nodes().len()],
                 cost: vec![Estimate::default(); graph.nodes().len()],
                 live: Vec::new(),
             },
         };
         for &output in graph.outputs() {
-            decision.store(output);
+            decision.store(output, Need::Result);
         }
         for &id in &live {
             decision.required(id);
@@ -150,23 +159,8 @@ pub(super) fn storage_of(graph: &Graph, node: NodeId) -> Stored {
     }
 }
 
-fn live_nodes(graph: &Graph) -> Vec<NodeId> {
-    let mut live = vec![false; graph.nodes().len()];
-    for output in graph.outputs() {
-        live[output.index()] = true;
-    }
-    for id in graph.ids().rev() {
-        if live[id.index()] {
-            for input in &graph.node(id).inputs {
-                live[input.index()] = true;
-            }
-        }
-    }
-    graph.ids().filter(|id| live[id.index()]).collect()
-}
-
 /// Number of distinct nodes that use each node.
-fn count_users(graph: &Graph, live: &[NodeId]) -> Vec<u32> {
+pub(super) fn count_users(graph: &Graph, live: &[NodeId]) -> Vec<u32> {
     let mut users = vec![0u32; graph.nodes().len()];
     for &id in live {
         let inputs = &graph.node(id).inputs;
@@ -188,19 +182,23 @@ struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    fn raise(&mut self, node: NodeId, to: Residence) {
+    fn raise(&mut self, node: NodeId, to: Residence, need: Need) {
         self.policy.shared[node.index()] = false;
         let residence = &mut self.policy.residence[node.index()];
-        *residence = (*residence).max(to);
+        if to > *residence {
+            *residence = to;
+            self.policy.need[node.index()] = Some(need);
+        }
     }
 
     /// Sees to it that the elements of `node` are in memory, in order.
-    fn store(&mut self, node: NodeId) {
-        self.raise(storage_of(self.graph, node).node, Residence::Stored);
+    fn store(&mut self, node: NodeId, need: Need) {
+        let node = storage_of(self.graph, node).node;
+        self.raise(node, Residence::Stored, need);
     }
 
     /// Keeps the value that `node` is a rearrangement of.
-    fn keep(&mut self, node: NodeId) {
+    fn keep(&mut self, node: NodeId, need: Need) {
         let mut at = node;
         loop {
             let n = self.graph.node(at);
@@ -214,7 +212,7 @@ impl Decision<'_> {
             }
         }
         if can_be_kept(&self.graph.node(at).op) {
-            self.raise(at, Residence::Kept);
+            self.raise(at, Residence::Kept, need);
         }
     }
 
@@ -222,18 +220,19 @@ impl Decision<'_> {
     fn required(&mut self, id: NodeId) {
         let node = self.graph.node(id);
         match &node.op {
-            Op::Input { .. } | Op::Scatter { .. } => self.raise(id, Residence::Stored),
+            Op::Input { .. } => self.raise(id, Residence::Stored, Need::Parameter),
+            Op::Scatter { .. } => self.raise(id, Residence::Stored, Need::OwnStep),
             Op::Reduce { .. } | Op::Scan { .. } | Op::Fold { .. } | Op::Contract { .. } => {
-                self.raise(id, Residence::Kept);
+                self.raise(id, Residence::Kept, Need::Aggregate);
             }
             Op::Sort { .. }
             | Op::If { .. }
             | Op::While { .. }
             | Op::Loop { .. }
             | Op::Custom { .. } => {
-                self.raise(id, Residence::Stored);
+                self.raise(id, Residence::Stored, Need::OwnStep);
                 for &input in &node.inputs {
-                    self.store(input);
+                    self.store(input, Need::Operand);
                 }
             }
             Op::Cast { .. }
@@ -245,7 +244,7 @@ impl Decision<'_> {
             | Op::Gather { .. }
             | Op::Random { .. } => {
                 if !self.options.fuse {
-                    self.raise(id, Residence::Stored);
+                    self.raise(id, Residence::Stored, Need::FusionOff);
                 }
             }
             Op::Const { .. }
@@ -277,7 +276,7 @@ impl Decision<'_> {
             if let Some(base) = contract::direct_operand(self.graph, id)?
                 && can_be_kept(&self.graph.node(base).op)
             {
-                self.raise(base, Residence::Kept);
+                self.raise(base, Residence::Kept, Need::Product);
             }
             return Ok(());
         }
@@ -290,7 +289,9 @@ impl Decision<'_> {
         }
         let mut estimate = self.estimate(node);
         if estimate.reindexed > MAX_REINDEXED {
-            node.inputs.iter().for_each(|&i| self.keep(i));
+            for &input in &node.inputs {
+                self.keep(input, Need::Indices);
+            }
             estimate = self.estimate(node);
         }
         if estimate.insts > self.limit {
@@ -302,7 +303,7 @@ impl Decision<'_> {
             let Some(heaviest) = heaviest.filter(|i| insts(i) > READ.insts) else {
                 break;
             };
-            self.keep(heaviest);
+            self.keep(heaviest, Need::Instructions);
             self.policy.cost[heaviest.index()] = READ;
             estimate = self.estimate(node);
         }
@@ -313,7 +314,8 @@ impl Decision<'_> {
             && !is_view
             && estimate.cost >= self.options.machine.keep_cost
         {
-            self.raise(id, Residence::Kept);
+            let (users, cost) = (self.users[id.index()], estimate.cost);
+            self.raise(id, Residence::Kept, Need::Shared { users, cost });
             self.policy.shared[id.index()] = true;
         }
         Ok(())
@@ -324,7 +326,7 @@ impl Decision<'_> {
     fn keep_faults(&mut self, node: &Node) {
         for &input in &node.inputs {
             if self.read_estimate(input).faults {
-                self.store(input);
+                self.store(input, Need::Faults);
             }
         }
     }
@@ -339,7 +341,7 @@ impl Decision<'_> {
         let operand = node.inputs[0];
         let count = |id| self.options.sizes.count(&self.graph.tensor_type(id).dims);
         if self.read_estimate(operand).cost >= threshold && count(id) > count(operand) {
-            self.keep(operand);
+            self.keep(operand, Need::Repeated);
         }
     }
 

@@ -4,9 +4,11 @@
 //!   a size that depends on the shape only, and the blocks' results are combined.
 //! - A product whose operands are used about once, or that is tiny, is not worth packing: it is the sum
 //!   of products that it stands for.
+//! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
 use super::contract::Axes;
+use super::orient::{Orientation, turn};
 use super::{Machine, ScheduleOptions};
 use crate::build::{Builder, Emit, live_nodes};
 use lazulite_ir::{Binary, Combine, Dim, DimOverflow, Dims, Graph, NodeId, Op, scalar_ops};
@@ -22,8 +24,10 @@ pub(super) fn prepare(
         return Ok(None);
     }
     let live = live_nodes(graph);
+    let orientation = Orientation::new(graph, &live, options)?;
     let mut found = false;
     for &id in &live {
+        found |= orientation.is_turned(id);
         found |= is_small_product(graph, id, options)? || split_of(graph, id, options).is_some();
     }
     if !found {
@@ -39,18 +43,35 @@ pub(super) fn prepare(
         if matches!(node.op, Op::Input { .. }) {
             continue;
         }
-        builder.at(graph.source(id));
+        builder.at_origin(graph.origin(id));
         let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
         new_of[id.index()] = if is_small_product(graph, id, options)? {
             sum_of_products(&mut builder, graph, id, &inputs)?
         } else if let Some(split) = split_of(graph, id, options) {
             in_parts(&mut builder, &split, inputs[0])?
+        } else if orientation.is_turned(id) {
+            turn(&mut builder, graph, id, &inputs)?
+        } else if let Op::Permute { perm } = &node.op {
+            permuted(&mut builder, inputs[0], perm)?
         } else {
             builder.emit(node.op.clone(), &inputs)?
         };
     }
     let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| new_of[o.index()]).collect();
     Ok(Some(builder.finish(outputs, graph)))
+}
+
+/// A permutation, as one with that of a turned product below it.
+fn permuted(b: &mut Builder, x: NodeId, perm: &[u32]) -> Result<NodeId, ScheduleError> {
+    let below = b.graph().node(x);
+    let Op::Permute { perm: inner } = &below.op else {
+        return Ok(b.permute(x, perm.to_vec())?);
+    };
+    let (from, both) = (
+        below.inputs[0],
+        perm.iter().map(|&p| inner[p as usize]).collect(),
+    );
+    Ok(b.permute(from, both)?)
 }
 
 /// True when packing the operands costs more than it gains: each element is used about once, or

@@ -12,9 +12,11 @@ use super::group::Group;
 use super::lower::Stored;
 use super::member::{self, Member};
 use super::policy::{Policy, Residence};
+use super::report::Refusal;
 use super::scatter::{self, Scattering};
 use lazulite_ir::{Graph, NodeId, Op};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// A unit of work.
 #[derive(Debug)]
@@ -48,19 +50,38 @@ impl Task {
     }
 }
 
+/// Where a value was put.
+pub(super) struct Placement {
+    /// The value.
+    pub node: NodeId,
+    /// The task that computes it.
+    pub task: usize,
+    /// The tasks that it could not join, which come close.
+    pub refused: SmallVec<[(usize, Refusal); 2]>,
+}
+
+/// The work of a graph, and how the choice of tasks came about.
+pub(super) struct Arranged {
+    /// In order.
+    pub tasks: Vec<Task>,
+    /// Of values that might have joined others.
+    pub placements: Vec<Placement>,
+}
+
 /// Orders the work of a graph.
 pub(super) fn arrange(
     graph: &Graph,
     policy: &Policy,
     faults: &mut Faults,
     options: &ScheduleOptions,
-) -> Result<Vec<Task>, ScheduleError> {
+) -> Result<Arranged, ScheduleError> {
     let mut arranger = Arranger {
         graph,
         policy,
         faults,
         options,
         list: Vec::new(),
+        placements: Vec::new(),
         task_of: FxHashMap::default(),
         last_reader: FxHashMap::default(),
     };
@@ -69,7 +90,10 @@ pub(super) fn arrange(
             arranger.place(id)?;
         }
     }
-    Ok(arranger.list)
+    Ok(Arranged {
+        tasks: arranger.list,
+        placements: arranger.placements,
+    })
 }
 
 struct Arranger<'a> {
@@ -78,6 +102,7 @@ struct Arranger<'a> {
     faults: &'a mut Faults,
     options: &'a ScheduleOptions,
     list: Vec<Task>,
+    placements: Vec<Placement>,
     /// Which task defines a node's value.
     task_of: FxHashMap<NodeId, usize>,
     /// The last group that reads a tensor.
@@ -126,23 +151,44 @@ impl Arranger<'_> {
 
     /// Lets a member join a group, or start one.
     fn place_member(&mut self, id: NodeId, member: Member) -> Result<(), ScheduleError> {
+        let mut refused = SmallVec::new();
         for position in self.candidates(&member) {
             let Some(group) = self.list[position].group_mut() else {
                 continue;
             };
-            if let Some(fit) = group.fit(&member, self.options)? {
-                self.note_reads(&member, position);
-                if let Some(group) = self.list[position].group_mut() {
-                    group.join(member, fit)?;
+            match group.fit(&member, self.options)? {
+                Ok(fit) => {
+                    self.note_reads(&member, position);
+                    if let Some(group) = self.list[position].group_mut() {
+                        group.join(member, fit)?;
+                    }
+                    self.task_of.insert(id, position);
+                    self.note_placement(id, position, refused);
+                    return Ok(());
                 }
-                self.task_of.insert(id, position);
-                return Ok(());
+                Err(why) => refused.push((position, why)),
             }
         }
+        self.note_placement(id, self.list.len(), refused);
         self.note_reads(&member, self.list.len());
         let group = Group::of(member)?;
         self.append(id, Task::Kernel(Box::new(group)));
         Ok(())
+    }
+
+    fn note_placement(
+        &mut self,
+        node: NodeId,
+        task: usize,
+        refused: SmallVec<[(usize, Refusal); 2]>,
+    ) {
+        if !refused.is_empty() {
+            self.placements.push(Placement {
+                node,
+                task,
+                refused,
+            });
+        }
     }
 
     /// Tasks that the member might join, best first.

@@ -1,14 +1,20 @@
-//! As much of JSON as headers need: a reader without recursion beyond a fixed depth.
+//! JSON: a reader without recursion beyond a fixed depth, and strings to be written.
 
 /// A value.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Json {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number that is not negative.
+    Natural(u64),
+    /// A whole number below zero.
+    Negative(i64),
+    /// Any other number; `NaN`, `Infinity` and `-Infinity` are read, too, since Python writes them.
+    Real(f64),
     /// Text.
     String(String),
-    /// A number that is not negative and whole.
-    Natural(u64),
-    /// Any other number, `true`, `false` or `null`.
-    Other,
     /// A list.
     Array(Vec<Json>),
     /// Names and values in order.
@@ -21,6 +27,20 @@ impl Json {
         match self {
             Json::Object(entries) => entries.iter().find(|(n, _)| n == name).map(|(_, v)| v),
             _ => None,
+        }
+    }
+
+    /// What it is, for messages.
+    pub fn kind(&self) -> String {
+        match self {
+            Json::Null => "null".into(),
+            Json::Bool(value) => value.to_string(),
+            Json::Natural(value) => value.to_string(),
+            Json::Negative(value) => value.to_string(),
+            Json::Real(value) => format!("{value:?}"),
+            Json::String(_) => "a string".into(),
+            Json::Array(_) => "a list".into(),
+            Json::Object(_) => "an object".into(),
         }
     }
 
@@ -37,8 +57,8 @@ impl Json {
     }
 }
 
-/// How deep values may be nested.
-const MAX_DEPTH: u32 = 16;
+/// How deep values may be nested: as deep as arrays have axes, within an object.
+const MAX_DEPTH: u32 = 66;
 
 /// Reads one value, which must be all there is but for white space.
 pub fn parse(text: &str) -> Result<Json, String> {
@@ -111,12 +131,9 @@ impl Reader<'_> {
         let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
         let end = self.rest.find(|c| !part(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
-        let number = word.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        if !number && !matches!(word, "true" | "false" | "null") {
-            return Err(unexpected(self.rest));
-        }
+        let value = literal(word).ok_or_else(|| unexpected(self.rest))?;
         self.rest = rest;
-        Ok(word.parse().map_or(Json::Other, Json::Natural))
+        Ok(value)
     }
 
     /// The rest of a string behind its first quote.
@@ -136,6 +153,31 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// A number or a word.
+fn literal(word: &str) -> Option<Json> {
+    Some(match word {
+        "true" => Json::Bool(true),
+        "false" => Json::Bool(false),
+        "null" => Json::Null,
+        "NaN" => Json::Real(f64::NAN),
+        "Infinity" => Json::Real(f64::INFINITY),
+        "-Infinity" => Json::Real(f64::NEG_INFINITY),
+        _ => {
+            let digits = word.strip_prefix('-').unwrap_or(word);
+            if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+                return None;
+            }
+            let whole = word.parse().map(Json::Natural);
+            let whole = whole.or_else(|_| word.parse().map(Json::Negative));
+            // `-0` is no whole number: its sign would be lost.
+            match whole {
+                Ok(value) if value != Json::Negative(0) => value,
+                Ok(_) | Err(_) => Json::Real(word.parse().ok()?),
+            }
+        }
+    })
 }
 
 /// What an escape sequence stands for; `next` gives what follows the backslash. Halves of surrogate pairs
@@ -184,8 +226,18 @@ mod tests {
         let value = parse(r#" {"a": [1, 20], "b\n\"\u00e9": {"c": -1.5e3}, "d": null} "#).unwrap();
         assert_eq!(value.get("a").unwrap().naturals(), Some(vec![1, 20]));
         let inner = value.get("b\n\"é").unwrap();
-        assert_eq!(inner.get("c"), Some(&Json::Other));
+        assert_eq!(inner.get("c"), Some(&Json::Real(-1500.0)));
         assert_eq!(inner.get("d"), None);
+        assert_eq!(value.get("d"), Some(&Json::Null));
+        let numbers = parse("[-7, -0, 1e400, 18446744073709551616, -Infinity]").unwrap();
+        let expected = [
+            Json::Negative(-7),
+            Json::Real(-0.0),
+            Json::Real(f64::INFINITY),
+            Json::Real(18446744073709551616.0),
+            Json::Real(f64::NEG_INFINITY),
+        ];
+        assert_eq!(numbers, Json::Array(expected.into()));
         for wrong in [
             "",
             "{",
@@ -194,6 +246,8 @@ mod tests {
             "{\"a\" 1}",
             "\"",
             "nul",
+            "-inf",
+            "1x",
             "1 1",
             "\"\\x\"",
         ] {

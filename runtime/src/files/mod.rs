@@ -1,14 +1,26 @@
-//! Arrays in files: `.npy`, `.safetensors`, and raw bytes.
+//! Arrays in files: `.npy`, `.npz`, `.safetensors`, JSON, and raw bytes; and the files that a command line names for
+//! inputs and results.
 //!
 //! Readers take any bytes and give arrays or a message that says what was expected; they hold no more memory
-//! than the file is long. Writers put a whole file in place of the old one or leave that as it was.
+//! than the file is long, or what it holds when decompressed. Writers put a whole file in place of the old one
+//! or leave that as it was.
 
+mod inflate;
+mod inputs;
 mod json;
+mod nested;
 mod npy;
+mod npz;
+mod results;
 mod safetensors;
 
+pub use inputs::{complete_inputs, read_inputs};
+pub use nested::{read_json, write_json};
 pub use npy::{read_npy, write_npy};
-pub use safetensors::{read_safetensors, write_safetensors};
+pub use npz::{read_npz, write_npz};
+pub use results::{Target, deliver, plan_results};
+pub use safetensors::write_safetensors_texts;
+pub use safetensors::{Texts, read_safetensors, read_safetensors_texts, write_safetensors};
 
 use crate::{Array, Buffer, Element};
 use std::ffi::{OsStr, OsString};
@@ -22,7 +34,11 @@ pub enum Format {
     /// One array.
     Npy,
     /// Several arrays by name.
+    Npz,
+    /// Several arrays by name.
     Safetensors,
+    /// Nested lists of numbers, by name or one alone.
+    Json,
     /// The elements of one array, without type and dims.
     Raw,
 }
@@ -34,15 +50,119 @@ impl Format {
     /// When the name has another extension or none.
     pub fn of(path: &Path) -> Result<Format, String> {
         let extension = path.extension().and_then(OsStr::to_str);
-        match extension.map(str::to_ascii_lowercase).as_deref() {
-            Some("npy") => Ok(Format::Npy),
-            Some("safetensors") => Ok(Format::Safetensors),
-            Some("raw" | "bin") => Ok(Format::Raw),
-            Some(_) | None => Err(format!(
-                "{}: the name must end in .npy, .safetensors or .raw",
-                path.display()
-            )),
+        extension.and_then(Format::from_name).ok_or_else(|| {
+            let path = path.display();
+            format!("{path}: the name must end in .npy, .npz, .safetensors, .json or .raw")
+        })
+    }
+
+    /// The format that is called so.
+    pub fn from_name(name: &str) -> Option<Format> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "npy" => Format::Npy,
+            "npz" => Format::Npz,
+            "safetensors" => Format::Safetensors,
+            "json" => Format::Json,
+            "raw" | "bin" => Format::Raw,
+            _ => return None,
+        })
+    }
+
+    /// The format of a file that begins like this; raw elements begin like nothing.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Format> {
+        let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+        match bytes {
+            _ if bytes.starts_with(b"\x93NUMPY") => Some(Format::Npy),
+            _ if bytes.starts_with(b"PK") => Some(Format::Npz),
+            // The length of the header, and the header's first byte.
+            [_, _, _, _, _, _, _, 0, b'{', ..] => Some(Format::Safetensors),
+            _ if first.is_some_and(|b| matches!(b, b'{' | b'[')) => Some(Format::Json),
+            _ => None,
         }
+    }
+
+    /// Whether arrays have names in it.
+    pub fn is_named(self) -> bool {
+        match self {
+            Format::Npz | Format::Safetensors | Format::Json => true,
+            Format::Npy | Format::Raw => false,
+        }
+    }
+}
+
+/// A file, perhaps for an input or result of a certain name. `-` is a standard stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedFile {
+    /// The name.
+    pub name: Option<String>,
+    /// The file.
+    pub path: OsString,
+}
+
+impl NamedFile {
+    /// `NAME=FILE` or `FILE`. What stands before the first `=` is a name if it has no `/`.
+    pub fn parse(text: OsString) -> NamedFile {
+        let split = text.to_str().and_then(|t| t.split_once('='));
+        match split.filter(|(name, _)| !name.is_empty() && !name.contains('/')) {
+            Some((name, path)) => NamedFile {
+                name: Some(name.into()),
+                path: path.into(),
+            },
+            None => NamedFile {
+                name: None,
+                path: text,
+            },
+        }
+    }
+
+    /// Whether this is a standard stream.
+    pub fn is_stream(&self) -> bool {
+        self.path == "-"
+    }
+}
+
+/// The arrays in a file of any format but raw, by name where they have one. `wanted` says which element type
+/// they are to have where the format does not.
+///
+/// # Errors
+/// When the bytes are anything else.
+pub fn read_arrays(
+    format: Format,
+    bytes: &[u8],
+    wanted: &dyn Fn(Option<&str>) -> Option<Element>,
+) -> Result<Vec<(Option<String>, Array)>, String> {
+    let named = |arrays: Vec<(String, Array)>| {
+        let arrays = arrays.into_iter();
+        arrays.map(|(name, array)| (Some(name), array)).collect()
+    };
+    match format {
+        Format::Npy => read_npy(bytes).map(|array| vec![(None, array)]),
+        Format::Npz => read_npz(bytes).map(named),
+        Format::Safetensors => read_safetensors(bytes).map(named),
+        Format::Json => read_json(bytes, wanted),
+        Format::Raw => Err("raw elements do not tell their type and dims".into()),
+    }
+}
+
+/// Writes arrays under their names, or one alone in formats without names.
+///
+/// # Errors
+/// When `out` fails, the format has no name for a type, or holds one array and there are others.
+pub fn write_arrays(
+    out: &mut dyn Write,
+    arrays: &[(&str, &Array)],
+    format: Format,
+) -> io::Result<()> {
+    let one = || match arrays {
+        [(_, array)] => Ok(*array),
+        _ => Err(io::Error::other("this format holds one array")),
+    };
+    match format {
+        Format::Npy => write_npy(out, one()?),
+        Format::Npz => write_npz(out, arrays),
+        Format::Safetensors => write_safetensors(out, arrays),
+        Format::Json => write_json(out, arrays),
+        Format::Raw => out.write_all(one()?.data.as_bytes()),
     }
 }
 

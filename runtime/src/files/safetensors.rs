@@ -2,13 +2,28 @@
 
 use super::json::{Json, parse, quoted};
 use crate::{Array, Element};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+
+/// Texts by key, which a `.safetensors` file may hold besides arrays.
+pub type Texts = BTreeMap<String, String>;
+
+/// The key of the texts among the arrays.
+const TEXTS: &str = "__metadata__";
 
 /// The arrays in a `.safetensors` file, in the order of its header.
 ///
 /// # Errors
 /// When the bytes are anything else.
 pub fn read_safetensors(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
+    read_safetensors_texts(bytes).map(|(_, arrays)| arrays)
+}
+
+/// The texts and the arrays in a `.safetensors` file.
+///
+/// # Errors
+/// When the bytes are anything else.
+pub fn read_safetensors_texts(bytes: &[u8]) -> Result<(Texts, Vec<(String, Array)>), String> {
     let short = || "cut short: not a .safetensors file".to_string();
     let (len, rest) = bytes.split_first_chunk().ok_or_else(short)?;
     let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| short())?;
@@ -17,13 +32,26 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
     let Json::Object(entries) = parse(header)? else {
         return Err("the header is no object".into());
     };
-    let tensors = entries.iter().filter(|(name, _)| name != "__metadata__");
-    tensors
-        .map(|(name, info)| {
-            let array = tensor(info, data).map_err(|e| format!("{name}: {e}"))?;
-            Ok((name.clone(), array))
-        })
-        .collect()
+    let mut texts = Texts::new();
+    let mut arrays = Vec::new();
+    for (name, info) in &entries {
+        match (name.as_str(), info) {
+            (TEXTS, Json::Object(entries)) => {
+                for (key, text) in entries {
+                    let Json::String(text) = text else {
+                        return Err(format!("{TEXTS}: {key} is {}, not text", text.kind()));
+                    };
+                    texts.insert(key.clone(), text.clone());
+                }
+            }
+            (TEXTS, other) => return Err(format!("{TEXTS} is {}", other.kind())),
+            _ => {
+                let array = tensor(info, data).map_err(|e| format!("{name}: {e}"))?;
+                arrays.push((name.clone(), array));
+            }
+        }
+    }
+    Ok((texts, arrays))
 }
 
 fn tensor(info: &Json, data: &[u8]) -> Result<Array, String> {
@@ -73,7 +101,24 @@ fn type_name(element: Element) -> Option<&'static str> {
 /// # Errors
 /// When `out` fails, or a type has no name in the format.
 pub fn write_safetensors(out: &mut dyn Write, arrays: &[(&str, &Array)]) -> io::Result<()> {
-    let mut entries = Vec::with_capacity(arrays.len());
+    write_safetensors_texts(out, &Texts::new(), arrays)
+}
+
+/// Writes texts and arrays.
+///
+/// # Errors
+/// As for [`write_safetensors`].
+pub fn write_safetensors_texts(
+    out: &mut dyn Write,
+    texts: &Texts,
+    arrays: &[(&str, &Array)],
+) -> io::Result<()> {
+    let mut entries = Vec::with_capacity(1 + arrays.len());
+    if !texts.is_empty() {
+        let pair = |(key, text): (&String, &String)| format!("{}:{}", quoted(key), quoted(text));
+        let pairs: Vec<String> = texts.iter().map(pair).collect();
+        entries.push(format!("{}:{{{}}}", quoted(TEXTS), pairs.join(",")));
+    }
     let mut at = 0;
     for (name, array) in arrays {
         let no_name = || io::Error::other("c128 has no name in .safetensors");
@@ -130,8 +175,12 @@ mod tests {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.extend(header.as_bytes());
         file.extend(1.5f32.to_le_bytes());
-        let arrays = read_safetensors(&file).unwrap();
+        let (texts, arrays) = read_safetensors_texts(&file).unwrap();
         assert_eq!(arrays[0].1.data.to_vec::<f32>(), [1.5]);
+        assert_eq!(texts["format"], "pt");
+        let mut again = Vec::new();
+        write_safetensors_texts(&mut again, &texts, &[("x", &arrays[0].1)]).unwrap();
+        assert_eq!(read_safetensors_texts(&again).unwrap().0, texts);
     }
 
     proptest! {

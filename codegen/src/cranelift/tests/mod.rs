@@ -48,7 +48,7 @@ fn execute(
     sizes: &[i64],
     bounds: &[(i64, i64)],
 ) -> Outcome {
-    let code = backend.emit(f, false).unwrap_or_else(|e| panic!("{e}"));
+    let code = backend.emit(f).unwrap_or_else(|e| panic!("{e}"));
     let linked = jit::link(&code.link().unwrap()).unwrap();
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();

@@ -53,7 +53,7 @@ impl Compiled<'_> {
         let lowered =
             lower(kernel, backend.caps(), options).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
         let code = backend
-            .emit(&lowered.function, false)
+            .emit(&lowered.function)
             .unwrap_or_else(|e| panic!("{e}\n{kernel}\n{}", lowered.function));
         let function = jit::link(&code.link().unwrap()).unwrap();
         Compiled {

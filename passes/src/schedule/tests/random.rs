@@ -64,7 +64,7 @@ fn expected(
         array
     });
     let inputs: Vec<Array> = inputs.collect();
-    let (needed, _) = crate::build::compact("test", graph).unwrap();
+    let needed = crate::build::compact("test", graph).unwrap();
     interpret_in(&needed, &inputs, environment)?;
     case.expected()
         .or_else(|_| interpret_in(&needed, &inputs, environment))
@@ -78,7 +78,8 @@ fn compare_all(case: &Case) -> Result<(), TestCaseError> {
     compare(case, &on_a_large_machine(), false)
 }
 
-/// Limits are met everywhere: kernels are cut, rows are long, sums are split, products are packed.
+/// Limits are met everywhere: kernels are cut, rows are long, sums are split, products are packed, and turned
+/// around more often.
 pub(super) fn on_a_small_machine() -> ScheduleOptions {
     let mut options = ScheduleOptions::default();
     options.sizes.other = 3;
@@ -94,6 +95,8 @@ pub(super) fn on_a_small_machine() -> ScheduleOptions {
         small_product: 0,
         thin_product: 0,
         reduce_block: 3,
+        product_lanes: 2,
+        ..Machine::default()
     };
     options
 }
@@ -112,6 +115,7 @@ pub(super) fn on_a_large_machine() -> ScheduleOptions {
         small_product: 0,
         thin_product: 0,
         reduce_block: i64::MAX,
+        ..Machine::default()
     };
     ScheduleOptions {
         machine,

@@ -1,0 +1,45 @@
+//! Why a command fails, and what its process returns then.
+
+use std::process::ExitCode;
+
+/// Why a command fails.
+pub enum Failure {
+    /// Reading or writing failed.
+    Io(std::io::Error),
+    /// What the user asked for cannot be done.
+    Message(String),
+}
+
+impl Failure {
+    /// Tells the user; gives the exit code: 2, or 0 where whoever read the output has seen enough.
+    pub fn report(&self) -> ExitCode {
+        if let Failure::Io(e) = self
+            && e.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("error: {self}");
+        ExitCode::from(2)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl From<lazulite::Error> for Failure {
+    fn from(error: lazulite::Error) -> Failure {
+        Failure::Message(error.to_string())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Io(error) => error.fmt(f),
+            Failure::Message(message) => f.write_str(message),
+        }
+    }
+}

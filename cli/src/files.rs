@@ -1,0 +1,32 @@
+//! What commands take on their command lines: files by kind, named files, sizes.
+
+use crate::failure::Failure;
+use lazulite::NamedFile;
+use std::path::Path;
+
+/// Whether a file is named like an exported model.
+pub fn is_model(file: &Path) -> bool {
+    file.extension().is_some_and(|e| e == "lzl")
+}
+
+/// Parses `FILE` or `NAME=FILE`.
+pub fn named_file(text: &str) -> Result<NamedFile, String> {
+    Ok(NamedFile::parse(text.into()))
+}
+
+/// Parses `name=size`.
+pub fn dim(text: &str) -> Result<(String, i64), String> {
+    let (name, size) = text.split_once('=').ok_or("expected NAME=SIZE")?;
+    let size = size.parse().map_err(|e| format!("{size}: {e}"))?;
+    Ok((name.to_string(), size))
+}
+
+/// The text of a file.
+pub fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("{}: {e}", file.display())))
+}
+
+/// An error about what a file holds.
+pub fn at(file: &Path, error: &lazulite::Error) -> Failure {
+    Failure::Message(format!("{}: {error}", file.display()))
+}

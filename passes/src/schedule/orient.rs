@@ -1,0 +1,189 @@
+//! Which operand of a product is packed.
+//!
+//! The product reads its left operand where it lies, packs the right one, and has the right one's columns
+//! innermost in its result. Both operands can take either part. What differs is how much is packed, whether
+//! packing and the result's readers go along memory or across it, and how many lanes are filled.
+
+use super::ScheduleOptions;
+use super::contract::{Axes, operand_space, under_views};
+use super::machine::Machine;
+use super::member::{Space, variable};
+use super::policy::count_users;
+use crate::build::{Builder, Emit};
+use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
+
+/// The products whose operands change places.
+pub(super) struct Orientation {
+    turned: Vec<bool>,
+}
+
+impl Orientation {
+    /// Decides for the products among the `live` nodes.
+    pub fn new(
+        graph: &Graph,
+        live: &[NodeId],
+        options: &ScheduleOptions,
+    ) -> Result<Orientation, DimOverflow> {
+        let mut turned = vec![false; graph.nodes().len()];
+        let mut crossed = None;
+        for &id in live {
+            if let Some(axes) = Axes::of(graph, id) {
+                let crossed = crossed.get_or_insert_with(|| crossed_results(graph, live));
+                turned[id.index()] = is_turned(graph, id, &axes, crossed[id.index()], options)?;
+            }
+        }
+        Ok(Orientation { turned })
+    }
+
+    /// True when the product's operands change places.
+    pub fn is_turned(&self, product: NodeId) -> bool {
+        self.turned[product.index()]
+    }
+}
+
+/// The product of these operands, the other way around, with its result's axes in their order.
+pub(super) fn turn(
+    b: &mut Builder,
+    graph: &Graph,
+    id: NodeId,
+    inputs: &[NodeId],
+) -> Result<NodeId, crate::PassError> {
+    let (
+        Op::Contract {
+            lhs_batch,
+            rhs_batch,
+            lhs_sum,
+            rhs_sum,
+            acc,
+        },
+        Some(axes),
+    ) = (&graph.node(id).op, Axes::of(graph, id))
+    else {
+        return b.emit(graph.node(id).op.clone(), inputs);
+    };
+    let op = Op::Contract {
+        lhs_batch: rhs_batch.clone(),
+        rhs_batch: lhs_batch.clone(),
+        lhs_sum: rhs_sum.clone(),
+        rhs_sum: lhs_sum.clone(),
+        acc: *acc,
+    };
+    let product = b.emit(op, &[inputs[1], inputs[0]])?;
+    let [batch, rows, columns] = group_sizes(&axes);
+    // The turned product has columns before rows.
+    let rows_at = batch + columns..batch + columns + rows;
+    let order = (0..batch).chain(rows_at).chain(batch..batch + columns);
+    b.permute(product, order.map(|a| a as u32).collect())
+}
+
+fn group_sizes(axes: &Axes) -> [usize; 3] {
+    [axes.lhs_batch.len(), axes.rows.len(), axes.columns.len()]
+}
+
+/// Per node: whether it is a product that is only read through a permutation that puts columns before rows.
+fn crossed_results(graph: &Graph, live: &[NodeId]) -> Vec<bool> {
+    let mut users = count_users(graph, live);
+    for output in graph.outputs() {
+        users[output.index()] += 1;
+    }
+    let mut crossed = vec![false; graph.nodes().len()];
+    for &id in live {
+        let node = graph.node(id);
+        let Op::Permute { perm } = &node.op else {
+            continue;
+        };
+        let Some(axes) = Axes::of(graph, node.inputs[0]) else {
+            continue;
+        };
+        let [batch, rows, columns] = group_sizes(&axes).map(|n| n as u32);
+        let swapped = (0..batch)
+            .chain(batch + rows..batch + rows + columns)
+            .chain(batch..batch + rows);
+        crossed[node.inputs[0].index()] =
+            users[node.inputs[0].index()] == 1 && perm.iter().copied().eq(swapped);
+    }
+    crossed
+}
+
+/// True when the product is estimated to take less time the other way around.
+fn is_turned(
+    graph: &Graph,
+    id: NodeId,
+    axes: &Axes,
+    crossed: bool,
+    options: &ScheduleOptions,
+) -> Result<bool, DimOverflow> {
+    let [b, m, n, k] = axes.extents()?.map(|d| options.sizes.estimate(&d));
+    let inputs = &graph.node(id).inputs;
+    let left = Packing::new(
+        graph,
+        inputs[0],
+        [&axes.lhs_batch, &axes.rows, &axes.lhs_sum],
+    )?;
+    let right = Packing::new(
+        graph,
+        inputs[1],
+        [&axes.rhs_batch, &axes.columns, &axes.rhs_sum],
+    )?;
+    let cost = |m: i64, n: i64, packed: &Packing, crossed: bool| {
+        let machine = &options.machine;
+        let batches = if packed.is_shared { 1 } else { b };
+        let lanes = machine.product_lanes;
+        let blocks = n.saturating_add(lanes - 1) / lanes;
+        let multiplied = product([b, m, k, blocks]).saturating_mul(machine.product_vector_cost);
+        let packing =
+            product([batches, k, n, 1]).saturating_mul(machine.move_cost(packed.is_crossed));
+        let storing = product([b, m, n, 1]).saturating_mul(machine.move_cost(crossed));
+        multiplied.saturating_add(packing).saturating_add(storing)
+    };
+    Ok(cost(n, m, &left, !crossed) < cost(m, n, &right, crossed))
+}
+
+fn product(extents: [i64; 4]) -> i64 {
+    extents.into_iter().fold(1, i64::saturating_mul)
+}
+
+impl Machine {
+    /// Cost of moving an element along memory or across it.
+    fn move_cost(&self, is_crossed: bool) -> i64 {
+        if is_crossed {
+            self.crossed_cost
+        } else {
+            self.aligned_cost
+        }
+    }
+}
+
+/// What it would mean to pack an operand.
+struct Packing {
+    /// The elements of a panel's row do not lie beside each other.
+    is_crossed: bool,
+    /// It is the same for all batch entries.
+    is_shared: bool,
+}
+
+impl Packing {
+    /// Of an operand with these groups of axes: batch, columns, summed.
+    fn new(graph: &Graph, operand: NodeId, groups: [&[usize]; 3]) -> Result<Packing, DimOverflow> {
+        let dims = &graph.tensor_type(operand).dims;
+        let mut space = Space::default();
+        let coords = operand_space(&mut space, dims, &groups);
+        let ranges = Ranges {
+            outer: &[],
+            inner: &space.dims,
+        };
+        let (base, at) = under_views(graph, operand, coords.clone(), ranges)?;
+        let index = linearize(&at, &graph.tensor_type(base).dims, ranges)?;
+        let stride = |axis: usize| {
+            variable(&coords[axis]).and_then(|v| index.stride_of(Var::Inner(v as u32)))
+        };
+        // Axes of size 1 have no variable.
+        let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
+        Ok(Packing {
+            is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),
+            is_shared: groups[0]
+                .iter()
+                .all(|&axis| variable(&coords[axis]).is_none() || stride(axis) == Some(Dim::ZERO)),
+        })
+    }
+}

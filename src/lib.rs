@@ -75,6 +75,7 @@ pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
 pub use inspect::{Program, Stage, dump, dump_text, explain};
 pub use lazulite_ir::DType;
+pub use lazulite_passes::Numerics;
 pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;

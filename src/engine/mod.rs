@@ -172,7 +172,7 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
     let mut trace = trace(roots, Some(&held));
-    trace.key.push(u64::from(options::optimising()));
+    trace.key.push(options::optimisation());
     trace
 }
 

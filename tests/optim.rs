@@ -35,7 +35,7 @@ fn compiled_later<R: Rule>(rule: R) -> u64 {
     }
     let values = param.get().to_vec::<f32>().unwrap();
     assert!(values.iter().all(|v| v.is_finite()));
-    later as u64
+    later
 }
 
 #[test]

@@ -584,7 +584,10 @@ fn d11_3_losses_of_classes_are_captured() {
     let _alone = alone();
     let loss = compile(|[x, t]: [Tensor; 2]| x.cross_entropy(&t));
     for batch in [3, 4, 5] {
-        let (x, t) = (Tensor::randn([batch, 7]), Tensor::arange(0, batch as i64, 1));
+        let (x, t) = (
+            Tensor::randn([batch, 7]),
+            Tensor::arange(0, batch as i64, 1),
+        );
         let x = x.realize().unwrap();
         let captured = loss.call([&x, &t]).unwrap().item::<f32>().unwrap();
         let plain = x.cross_entropy(&t).item::<f32>().unwrap();

@@ -9,7 +9,7 @@ use lazulite::prelude::*;
 use lazulite::{Numerics, Stage, compile, dump, grad, options, set_options};
 use lazulite_ir::parse_graph;
 use lazulite_passes::egraph::egraph_with_report;
-use lazulite_passes::{Artifact, Options};
+use lazulite_passes::{Artifact, Options, Stage as Pass};
 use std::error::Error;
 use std::hint::black_box;
 use std::process::Command;
@@ -208,14 +208,14 @@ pub fn layers(layers: &str) -> Result<(), Box<dyn Error>> {
         lazulite_passes::run(artifact, after, until, &options, &mut |_, _| {})
     };
     let start = Instant::now();
-    let canon = step(Artifact::Graph(graph), Stage::Inline, Stage::Canon)?;
+    let canon = step(Artifact::Graph(graph), Pass::Inline, Pass::Canon)?;
     let Artifact::Graph(canon) = canon else {
         return Err("simplification gives a graph".into());
     };
     let before = Instant::now();
     let (new, report) = egraph_with_report(&canon, &options)?;
     let saturation = before.elapsed().as_secs_f64();
-    let plan = step(Artifact::Graph(new), Stage::Egraph, Stage::Memory)?;
+    let plan = step(Artifact::Graph(new), Pass::Egraph, Pass::Memory)?;
     let Artifact::Plan(plan) = plan else {
         return Err("scheduling gives a plan".into());
     };

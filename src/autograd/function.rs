@@ -143,8 +143,8 @@ fn next_number() -> u64 {
 /// Functions without state do the same whenever their type is the same, and the numbers of tensors that they take
 /// and save; of others, and of what hooks do to saved tensors, nobody knows.
 fn identity_of(stateless: Option<TypeId>, inputs: usize, saved: usize, hooked: bool) -> u64 {
-    static KNOWN: LazyLock<Mutex<FxHashMap<(TypeId, usize, usize), u64>>> =
-        LazyLock::new(Mutex::default);
+    type Known = FxHashMap<(TypeId, usize, usize), u64>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     let Some(stateless) = stateless.filter(|_| !hooked) else {
         return next_number();
     };

@@ -249,7 +249,6 @@ fn crates_depend_downwards_only() {
         ),
         ("macros", (&[], &[])),
         ("cli", (&["lazulite"], &["lazulite"])),
-        ("conformance", (&["lazulite"], &[])),
         ("bench", (&["lazulite", "ir", "passes", "codegen"], &[])),
         ("conformance", (&["lazulite"], &["lazulite"])),
     ]);

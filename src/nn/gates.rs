@@ -38,7 +38,7 @@ pub trait Recurrence: Sealed + Clone + Debug + Send + Sync {
     fn step(&self, input: &Tensor, hidden: &Tensor, state: &[Tensor]) -> Vec<Tensor>;
 }
 
-/// The function of an [`Rnn`].
+/// The function of an [`Rnn`](super::Rnn).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Nonlinearity {
     /// The hyperbolic tangent.
@@ -71,7 +71,7 @@ impl Recurrence for Nonlinearity {
     }
 }
 
-/// The gates of a [`Gru`].
+/// The gates of a [`Gru`](super::Gru).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GruGates;
 
@@ -99,7 +99,7 @@ impl Recurrence for GruGates {
     }
 }
 
-/// The gates of an [`Lstm`].
+/// The gates of an [`Lstm`](super::Lstm).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LstmGates;
 

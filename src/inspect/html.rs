@@ -42,7 +42,7 @@ pub(super) fn render(report: &Report, first: Stage) -> String {
             v.object(|o| {
                 o.text("stage", stage.name());
                 let graphs = report.graphs(*stage);
-                o.list("graphs", &graphs, |v, graph| write_layout(v, graph));
+                o.list("graphs", &graphs, write_layout);
             });
         });
     });
@@ -131,8 +131,7 @@ fn write_picture(v: Json<'_>, nodes: &[&NodeReport], edges: &[(usize, usize)], p
         o.plains("nodes", &rounded(picture.nodes.as_flattened()));
         o.plains("groups", &rounded(picture.groups.as_flattened()));
         o.plains("size", &rounded(&picture.size));
-        let all: Vec<(&(usize, usize), &Vec<[f64; 2]>)> =
-            edges.iter().zip(&picture.edges).collect();
+        let all: Vec<_> = edges.iter().zip(&picture.edges).collect();
         o.list("edges", &all, |v, ((from, to), points)| {
             let _ = write!(v.0, "[{from},{to}");
             for x in points.as_flattened() {

@@ -402,8 +402,10 @@ mod tests {
         }
     }
 
+    type Network = (Vec<Size>, Vec<(usize, usize)>, Vec<Option<usize>>);
+
     /// A residual network with a parameter per layer, in groups of three.
-    fn network(layers: usize) -> (Vec<Size>, Vec<(usize, usize)>, Vec<Option<usize>>) {
+    fn network(layers: usize) -> Network {
         let (mut sizes, mut edges, mut groups) = (vec![[100.0, 44.0]], Vec::new(), vec![None]);
         let mut last = 0;
         for layer in 0..layers {

@@ -70,6 +70,16 @@ impl Outputs for (Tensor, Tensor) {
     }
 }
 
+impl Outputs for (Tensor, Tensor, Tensor) {
+    fn into_tensors(self) -> Vec<Tensor> {
+        vec![self.0, self.1, self.2]
+    }
+
+    fn from_tensors(tensors: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        Some((tensors.next()?, tensors.next()?, tensors.next()?))
+    }
+}
+
 /// A function that is recorded and compiled at its first call and replayed afterwards.
 pub struct Compiled<F, const N: usize> {
     function: F,

@@ -149,12 +149,17 @@ fn parse(text: &str) -> Result<Graph> {
 /// The unknown sizes of a graph, in alphabetical order.
 fn symbols_of(graph: &Graph) -> Vec<Symbol> {
     let mut names = BTreeSet::new();
-    for node in graph.nodes() {
-        let mut collect = |s: &Symbol| {
-            names.insert(s.clone());
-        };
-        node.op
-            .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
+    let mut graphs = vec![graph];
+    while let Some(graph) = graphs.pop() {
+        for node in graph.nodes() {
+            let mut collect = |s: &Symbol| {
+                names.insert(s.clone());
+            };
+            node.op
+                .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
+            let bodies = node.op.regions().into_iter();
+            graphs.extend(bodies.map(|(_, body)| &**body));
+        }
     }
     names.into_iter().collect()
 }

@@ -34,7 +34,8 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn processor() -> String {
+/// What the processor calls itself.
+pub fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|l| l.starts_with("model name"));
     let name = model.and_then(|l| l.split_once(": ")).map(|(_, name)| name);
@@ -123,7 +124,8 @@ fn contraction(missing: &mut Vec<String>) -> &'static str {
     "portable micro-kernels"
 }
 
-fn instruction_sets() -> Vec<&'static str> {
+/// The instruction sets that matter here.
+pub fn instruction_sets() -> Vec<&'static str> {
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {

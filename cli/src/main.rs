@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod inspect;
 mod run;
+mod train;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a network, and save it as a model (.lzl).
+    Train(train::Arguments),
     /// Record, compile and run a small network, and show every step of the way.
     Demo,
     /// Show a program (.lzt, .lzl) as it stands after a stage: as text, dot, JSON, or a page for a browser.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure> {
     match command {
+        Command::Train(arguments) => train::run(screen, &arguments),
         Command::Demo => demo::run(screen),
         Command::Dump(arguments) => dump::run(screen, &arguments),
         Command::Explain(arguments) => explain::run(screen, &arguments),

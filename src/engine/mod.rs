@@ -11,6 +11,7 @@ mod options;
 mod pending;
 mod recompute;
 mod region;
+mod report;
 mod rules;
 mod specialise;
 mod trace;
@@ -23,6 +24,7 @@ pub use options::{Options, options, set_options};
 pub(crate) use options::{interpreting, pool};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
+pub use report::{Compilation, last_compilation};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
@@ -35,6 +37,7 @@ use lazulite_runtime::{Buffer, Input, Program, RunError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
 
@@ -70,6 +73,8 @@ impl Drop for Capture {
 pub struct CacheStats {
     /// Programs compiled.
     pub compilations: u64,
+    /// How long that took, all threads together.
+    pub compile_time: Duration,
     /// Calls that found a program.
     pub hits: u64,
     /// Programs kept.
@@ -167,7 +172,7 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
     let mut trace = trace(roots, Some(&held));
-    trace.key.push(u64::from(options::optimising()));
+    trace.key.push(options::optimisation());
     trace
 }
 
@@ -221,8 +226,13 @@ fn placed(error: Error, trace: &Trace) -> Error {
     let Some(text) = error.location() else {
         return error;
     };
-    let nodes = trace.nodes.iter().map(|n| &n.node);
-    let here: Vec<&Arc<Node>> = nodes.filter(|n| n.place.to_string() == text).collect();
+    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
+        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
+        .collect();
+    if here.is_empty() {
+        let nodes = trace.nodes.iter().map(|n| &n.node);
+        here = nodes.filter(|n| n.place.to_string() == text).collect();
+    }
     let failed = here.iter().find_map(|n| n.op.failing());
     match (here.first(), failed) {
         (Some(node), Some(op)) => error.at(node.place).named(op),

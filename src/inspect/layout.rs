@@ -402,10 +402,11 @@ mod tests {
         }
     }
 
-    type Network = (Vec<Size>, Vec<(usize, usize)>, Vec<Option<usize>>);
+    /// Sizes of nodes, edges between them, and the groups they are in.
+    type Picture = (Vec<Size>, Vec<(usize, usize)>, Vec<Option<usize>>);
 
     /// A residual network with a parameter per layer, in groups of three.
-    fn network(layers: usize) -> Network {
+    fn network(layers: usize) -> Picture {
         let (mut sizes, mut edges, mut groups) = (vec![[100.0, 44.0]], Vec::new(), vec![None]);
         let mut last = 0;
         for layer in 0..layers {

@@ -45,7 +45,7 @@ mod error;
 mod export;
 mod files;
 mod host;
-mod inspect;
+pub mod inspect;
 mod location;
 pub mod nn;
 mod ops;
@@ -73,18 +73,18 @@ pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
-pub use inspect::{Program, dump, dump_text, explain};
+pub use inspect::{Program, Stage, dump, dump_text, explain};
 pub use lazulite_ir::DType;
-pub use lazulite_passes::Stage;
+pub use lazulite_passes::Numerics;
 pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
-    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding, PoolOptions, QrMode,
-    Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, StftOptions, Tolerance,
-    TripletOptions, Unique, Window, manual_seed, strided,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, EmbeddingOptions,
+    FftNOptions, FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes,
+    IntoIndices, IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding,
+    PoolOptions, QrMode, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
+    StftOptions, Tolerance, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
@@ -96,6 +96,11 @@ pub mod prelude {
         compile, f16, manual_seed, realize_all, strided,
     };
 }
+
+/// The examples of the page on looking inside are tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/inspection.md")]
+struct Inspection;
 
 /// The example in the README is tested like any other.
 #[cfg(doctest)]

@@ -418,7 +418,7 @@ fn d11_6_gradients_take_the_composites_own_pullback() {
     // The definition's exponential overflows there.
     let x = Tensor::from_vec(vec![-100.0f32, 0.0], [2]).with_grad();
     let g = lazulite::grad(&[&x.sigmoid().sum(..)], &[&x]).unwrap();
-    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Trace).unwrap();
+    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Grad).unwrap();
     assert!(trace.contains("sigmoid.vjp"), "{trace}");
     let values = g[0].to_vec::<f32>().unwrap();
     assert!(values[0].is_finite() && values[0] < 1e-30, "{values:?}");
@@ -576,5 +576,21 @@ fn d11_3_convolution_networks_are_captured_for_any_batch() {
                 assert!((a - b).abs() < 1e-4, "{a} {b}");
             }
         }
+    }
+}
+
+#[test]
+fn d11_3_losses_of_classes_are_captured() {
+    let _alone = alone();
+    let loss = compile(|[x, t]: [Tensor; 2]| x.cross_entropy(&t));
+    for batch in [3, 4, 5] {
+        let (x, t) = (
+            Tensor::randn([batch, 7]),
+            Tensor::arange(0, batch as i64, 1),
+        );
+        let x = x.realize().unwrap();
+        let captured = loss.call([&x, &t]).unwrap().item::<f32>().unwrap();
+        let plain = x.cross_entropy(&t).item::<f32>().unwrap();
+        assert!((captured - plain).abs() < 1e-6, "{captured} {plain}");
     }
 }

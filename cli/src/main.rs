@@ -6,8 +6,10 @@ mod build;
 mod demo;
 mod doctor;
 mod dump;
+mod explain;
 mod failure;
 mod files;
+mod inspect;
 mod run;
 mod train;
 
@@ -29,8 +31,12 @@ enum Command {
     Train(train::Arguments),
     /// Record, compile and run a small network, and show every step of the way.
     Demo,
-    /// Print a graph (.lzt) or an exported model (.lzl) as it stands after a stage.
+    /// Show a program (.lzt, .lzl) as it stands after a stage: as text, dot, JSON, or a page for a browser.
     Dump(dump::Arguments),
+    /// Say why operations of a program (.lzt, .lzl) share kernels, and why others do not.
+    Explain(explain::Arguments),
+    /// Say what a file (.lzl, .safetensors, .npy) holds.
+    Inspect(inspect::Arguments),
     /// Compile a graph (.lzt) or an exported model (.lzl), run it, and print its results.
     ///
     /// Without `--input` the inputs are random.
@@ -54,6 +60,8 @@ fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure
         Command::Train(arguments) => train::run(screen, &arguments),
         Command::Demo => demo::run(screen),
         Command::Dump(arguments) => dump::run(screen, &arguments),
+        Command::Explain(arguments) => explain::run(screen, &arguments),
+        Command::Inspect(arguments) => inspect::run(screen, &arguments),
         Command::Run(arguments) => run::run(screen, &arguments),
         Command::Build(arguments) => build::run(screen, &arguments),
         Command::Doctor => doctor::run(screen),

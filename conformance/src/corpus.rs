@@ -61,8 +61,27 @@ pub struct Case {
     pub args: Vec<Value>,
     /// Named arguments.
     pub kwargs: Vec<(String, Value)>,
+    /// The module that is called, if it is not an operator.
+    pub construction: Option<Construction>,
     /// What must come of it.
     pub expected: Expected,
+}
+
+/// How a module is made.
+#[derive(Debug)]
+pub struct Construction {
+    /// Positional arguments of its constructor.
+    pub args: Vec<Value>,
+    /// Named arguments of its constructor.
+    pub kwargs: Vec<(String, Value)>,
+    /// Its parameters and buffers, where they are given.
+    pub state: Vec<(String, Value)>,
+    /// Whether it is in training.
+    pub training: bool,
+    /// Whether the constructor must fail already, where something must.
+    pub fails: bool,
+    /// Buffers that the call changes.
+    pub buffers_after: Vec<(String, Value)>,
 }
 
 impl Case {
@@ -261,10 +280,30 @@ impl Reader<'_> {
                 Some(kwargs) => self.members(kwargs)?,
                 None => Vec::new(),
             },
+            construction: match json.get("ctor_args") {
+                Some(_) => Some(self.construction(json)?),
+                None => None,
+            },
             expected: match json.get("outputs") {
                 Some(outputs) => Expected::Values(Box::new(self.values(json, outputs)?)),
                 None => Expected::Rejection(text(json, "pytorch_message")),
             },
+        })
+    }
+
+    fn construction(&self, json: &Json) -> Result<Construction, CorpusError> {
+        let members = |key: &str| match json.get(key).and_then(Json::as_object) {
+            Some(object) => self.members(object),
+            None => Ok(Vec::new()),
+        };
+        let args = list(json, "ctor_args").iter();
+        Ok(Construction {
+            args: args.map(|v| self.value(v)).collect::<Result<_, _>>()?,
+            kwargs: members("ctor_kwargs")?,
+            state: members("state_dict")?,
+            training: json.get("training").and_then(Json::as_bool).unwrap_or(true),
+            fails: text(json, "error_on") == "construction",
+            buffers_after: members("buffers_after")?,
         })
     }
 

@@ -6,12 +6,14 @@
 //! compared at the corpus's own tolerances. A call is passed, failed, or unsupported with a reason;
 //! none is left out.
 
+pub mod arguments;
 pub mod call;
 pub mod compare;
 pub mod corpus;
 pub mod coverage;
 pub mod dispatch;
 pub mod gradients;
+pub mod modules;
 pub mod optim;
 pub mod random;
 pub mod report;

@@ -5,6 +5,7 @@ use crate::compare::{self, Ties, Tolerance};
 use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
 use crate::gradients::{self, Arguments};
+use crate::modules;
 use crate::optim;
 use crate::report::{CaseReport, OpReport, Report, Verdict};
 use crate::schedulers;
@@ -83,11 +84,15 @@ fn run_file(kind: &str, file: &Path) -> Result<OpReport, CorpusError> {
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {
     let name = file.file_stem().and_then(|n| n.to_str());
     let entry = dispatch::find(&suite.op);
+    let run_case = |case: &Case| match &case.construction {
+        Some(construction) => modules::run_case(&suite.op, case, construction),
+        None => run_case(suite, entry, case),
+    };
     let start = Instant::now();
     let cases = suite.cases.iter();
     OpReport {
         name: name.unwrap_or(&suite.op).into(),
-        cases: cases.map(|case| run_case(suite, entry, case)).collect(),
+        cases: cases.map(run_case).collect(),
         time: start.elapsed(),
     }
 }
@@ -232,7 +237,7 @@ fn check_rejection(suite: &Suite, entry: &Entry, case: &Case, message: &str) -> 
 }
 
 /// Computes every tensor of a result.
-fn realized(value: &Value) -> Outcome {
+pub(crate) fn realized(value: &Value) -> Outcome {
     match value {
         Value::Tensor(tensor) => Ok(Value::Tensor(tensor.realize()?)),
         Value::List(items) => {

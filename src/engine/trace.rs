@@ -418,7 +418,7 @@ fn write_structure(node: &Node, trace: &mut Trace) {
     let Trace {
         key, dims, is_body, ..
     } = trace;
-    let tag = |kind: u64, detail: u64| RECORDED | kind << 16 | detail;
+    let tag = |kind: u64, detail: u64| RECORDED | kind << 32 | detail;
     match &node.op {
         // Listed by `leaf`; a leaf that is lazy does not exist.
         Recorded::Leaf => key.push(tag(0, 0)),

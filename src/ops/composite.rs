@@ -64,7 +64,7 @@ pub(crate) fn bad_dtype(op: &'static str, x: &Tensor) -> Error {
 pub(crate) fn tensor_of(argument: Argument, dtype: DType) -> Tensor {
     match argument {
         Argument::Tensor(t) => t.cast(dtype),
-        Argument::Number(n) => Tensor::full_of((), 1, dtype).mul(n).cast(dtype),
+        Argument::Number(n) => Tensor::full_of((), n, dtype),
     }
 }
 
@@ -116,15 +116,6 @@ impl Tensor {
             .iter()
             .map(|d| Dim(Ok(d.clone())))
             .collect())
-    }
-
-    /// The sizes from axis `from` on, as numbers. Inside a captured function too, if they are known there.
-    #[track_caller]
-    pub(crate) fn known_sizes(&self, from: usize) -> Result<Vec<usize>> {
-        let sizes = self.sizes()?;
-        let rest = sizes.get(from..).unwrap_or_default();
-        // Sizes are not negative.
-        rest.iter().map(|d| Ok(d.value()? as usize)).collect()
     }
 
     /// This vector laid along `axis` of `rank` axes, the others of size 1.

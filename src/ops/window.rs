@@ -57,6 +57,15 @@ impl Default for ConvOptions {
     }
 }
 
+impl ConvOptions {
+    /// What stands before and after each axis for windows of these sizes.
+    pub(crate) fn around(&self, window: &[usize]) -> Result<Vec<(i64, i64)>> {
+        let stride = per_axis("conv", &self.stride, window.len())?;
+        let dilation = per_axis("conv", &self.dilation, window.len())?;
+        self.padding.widths(window, &stride, &dilation)
+    }
+}
+
 /// One number per axis from one per axis or one for all.
 pub(crate) fn per_axis(op: &'static str, values: &[usize], axes: usize) -> Result<Vec<usize>> {
     match values {
@@ -153,7 +162,8 @@ impl Tensor {
                 PadMode::Replicate if size == 0 => 0,
                 PadMode::Replicate | PadMode::Constant(_) => i64::MAX,
             };
-            if before.max(after) > limit || size + before + after < 0 {
+            let extended = { size.checked_add(before) }.and_then(|size| size.checked_add(after));
+            if before.max(after) > limit || extended.is_none_or(|size| size < 0) {
                 let message = format!(
                     "axis {axis} of size {size} cannot be extended by {before} and {after}"
                 );
@@ -186,7 +196,7 @@ impl Tensor {
             };
             let stride = per_axis("conv", &options.stride, axes)?;
             let dilation = per_axis("conv", &options.dilation, axes)?;
-            let kernel = weight.known_sizes(2)?;
+            let kernel = weight.known_sizes(2..)?;
             let widths = options.padding.widths(&kernel, &stride, &dilation)?;
             let padded = x.spread(&widths, &vec![0; axes])?;
             let result = convolve(&padded, weight, &stride, &dilation, options.groups)?;
@@ -220,7 +230,7 @@ impl Tensor {
                 ));
             };
             let padding = per_axis("conv_transpose", padding, axes)?;
-            let kernel = weight.known_sizes(2)?;
+            let kernel = weight.known_sizes(2..)?;
             let mut widths = Vec::with_capacity(axes);
             for i in 0..axes {
                 if further[i] >= stride[i].max(dilation[i]) {
@@ -235,7 +245,7 @@ impl Tensor {
             // Every window of the result sees the spread input through the mirrored kernel.
             let interior: Vec<i64> = stride.iter().map(|s| *s as i64 - 1).collect();
             let spread = x.spread(&widths, &interior)?;
-            let (groups, dims) = (options.groups, weight.known_sizes(0)?);
+            let (groups, dims) = (options.groups, weight.known_dims()?);
             let mut split = vec![groups, dims[0] / groups];
             split.extend(&dims[1..]);
             let mut joined = vec![groups * dims[1], dims[0] / groups];
@@ -265,7 +275,7 @@ impl Tensor {
             let error = bad_shape(op, message).operand(self.note("input"));
             Err(error.operand(weight.note("weight")))
         };
-        let (rank, dims) = (self.rank()?, weight.known_sizes(0)?);
+        let (rank, dims) = (self.rank()?, weight.known_dims()?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
             return fail(format!(
@@ -277,7 +287,7 @@ impl Tensor {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
-        let channels = self.dim((rank - axes - 1) as i64).value()? as usize;
+        let channels = self.known_size(rank - axes - 1)?;
         let expected = if transposed {
             dims[0]
         } else {
@@ -294,7 +304,7 @@ impl Tensor {
             dims[0]
         };
         if let Some(bias) = bias
-            && (bias.known_sizes(0)? != [outputs] || bias.dtype()? != weight.dtype()?)
+            && (bias.known_dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
             return fail(format!(
                 "the bias {} has not {outputs} elements",
@@ -375,12 +385,15 @@ fn all_windows(
 ) -> Result<Tensor> {
     let mut out = x.clone();
     for (i, &size) in kernel.iter().enumerate() {
-        let reach = dilation[i] * (size - 1) + 1;
-        if let Ok(len) = x.dim(i as i64 + 2).value()
-            && (len as usize) < reach
+        let Some(inner) = size.checked_sub(1) else {
+            let message = "a window has no elements";
+            return Err(bad_shape("conv", message).operand(x.note("padded input")));
+        };
+        let reach = dilation[i].saturating_mul(inner).saturating_add(1);
+        if let Ok(len) = x.known_size(i + 2)
+            && len < reach
         {
-            let axis = i + 2;
-            let message = format!("a window of {reach} is larger than axis {axis}, {len}");
+            let message = format!("a window of {reach} is larger than axis {}, {len}", i + 2);
             return Err(bad_shape("conv", message).operand(x.note("padded input")));
         }
         out = out.windows(i + 2, size, stride[i], dilation[i]);
@@ -396,7 +409,7 @@ fn convolve(
     dilation: &[usize],
     groups: usize,
 ) -> Result<Tensor> {
-    let dims = weight.known_sizes(0)?;
+    let dims = weight.known_dims()?;
     let axes = kernel_axes(&dims);
     let windows = all_windows(x, &dims[2..], stride, dilation)?;
     let counts: Vec<Dim> = windows.sizes()?[2..2 + axes].to_vec();

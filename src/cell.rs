@@ -71,6 +71,11 @@ impl TensorCell {
         content.current = tensor;
     }
 
+    /// Where the cell lies: the same for its handles, and for no other cell's.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// True for handles of the same cell.
     pub(crate) fn is(&self, other: &TensorCell) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)

@@ -3,6 +3,7 @@
 
 mod demo;
 mod file;
+mod object;
 mod program;
 mod spec;
 

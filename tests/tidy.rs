@@ -234,6 +234,7 @@ fn crates_depend_downwards_only() {
         ("ir", (&[][..], &[][..])),
         ("runtime", (&[], &[])),
         ("stub", (&["runtime"], &[])),
+        ("embed", (&["runtime"], &[])),
         ("passes", (&["ir"], &["ir"])),
         (
             "codegen",

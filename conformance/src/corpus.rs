@@ -11,6 +11,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct CorpusError(String);
 
+impl CorpusError {
+    /// With this message.
+    pub fn new(message: impl Into<String>) -> CorpusError {
+        CorpusError(message.into())
+    }
+}
+
 impl std::fmt::Display for CorpusError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -148,31 +155,49 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, CorpusError> {
     Ok(files)
 }
 
+/// A file of cases with the tensors beside it, to be read as its kind needs.
+pub struct Document {
+    json: Json,
+    stored: Vec<u8>,
+}
+
+impl Document {
+    /// Reads both files.
+    pub fn read(path: &Path) -> Result<Document, CorpusError> {
+        let at = |e: CorpusError| CorpusError(format!("{}: {e}", path.display()));
+        let load = |path: &Path| fs::read(path).map_err(|e| CorpusError(e.to_string()));
+        let text = load(path).map_err(at)?;
+        let json: Json = match serde_json::from_slice(&text) {
+            Ok(json) => json,
+            Err(e) => return error(format!("{}: {e}", path.display())),
+        };
+        let stored = match json.get("tensors").and_then(Json::as_str) {
+            Some(name) => load(&path.with_file_name(name)).map_err(at)?,
+            None => Vec::new(),
+        };
+        Ok(Document { json, stored })
+    }
+
+    /// All of its text.
+    pub fn json(&self) -> &Json {
+        &self.json
+    }
+
+    /// A value within it.
+    pub fn value(&self, json: &Json) -> Result<Value, CorpusError> {
+        Reader::new(&self.stored)?.value(json)
+    }
+}
+
 /// Reads one operator's cases.
 pub fn read(path: &Path) -> Result<Suite, CorpusError> {
-    let at = |e: CorpusError| CorpusError(format!("{}: {e}", path.display()));
-    let load = |path: &Path| fs::read(path).map_err(|e| CorpusError(e.to_string()));
-    let text = load(path).map_err(at)?;
-    let json: Json = match serde_json::from_slice(&text) {
-        Ok(json) => json,
-        Err(e) => return error(format!("{}: {e}", path.display())),
-    };
-    let stored = match json.get("tensors").and_then(Json::as_str) {
-        Some(name) => load(&path.with_file_name(name)).map_err(at)?,
-        None => Vec::new(),
-    };
-    suite(&json, &stored).map_err(at)
+    let document = Document::read(path)?;
+    let suite = suite(&document.json, &document.stored);
+    suite.map_err(|e| CorpusError(format!("{}: {e}", path.display())))
 }
 
 fn suite(json: &Json, stored: &[u8]) -> Result<Suite, CorpusError> {
-    let tensors = match stored.is_empty() {
-        true => None,
-        false => match SafeTensors::deserialize(stored) {
-            Ok(tensors) => Some(tensors),
-            Err(e) => return error(format!("tensors: {e}")),
-        },
-    };
-    let reader = Reader { tensors };
+    let reader = Reader::new(stored)?;
     // Errors of modules and optimizers name their subject otherwise.
     let op = ["op", "module", "optimizer"]
         .iter()
@@ -229,6 +254,19 @@ const KINDS: [&str; 11] = [
 
 struct Reader<'a> {
     tensors: Option<SafeTensors<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(stored: &'a [u8]) -> Result<Reader<'a>, CorpusError> {
+        let tensors = match stored.is_empty() {
+            true => None,
+            false => match SafeTensors::deserialize(stored) {
+                Ok(tensors) => Some(tensors),
+                Err(e) => return error(format!("tensors: {e}")),
+            },
+        };
+        Ok(Reader { tensors })
+    }
 }
 
 impl Reader<'_> {

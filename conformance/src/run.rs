@@ -6,7 +6,9 @@ use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
 use crate::gradients::{self, Arguments};
 use crate::modules;
+use crate::optim;
 use crate::report::{CaseReport, OpReport, Report, Verdict};
+use crate::schedulers;
 use crate::unique;
 use crate::value::Value;
 use lazulite::Tensor;
@@ -44,7 +46,7 @@ pub fn run(kind: &str, folder: &Path, settings: &Settings) -> Result<Report, Cor
                     let i = next.fetch_add(1, Relaxed);
                     files.get(i).map(|f| (i, f))
                 } {
-                    let result = corpus::read(file).map(|suite| run_suite(file, &suite));
+                    let result = run_file(kind, file);
                     lock(&results).push((i, result));
                 }
             });
@@ -67,6 +69,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The cases of one file, each kind in its way.
+fn run_file(kind: &str, file: &Path) -> Result<OpReport, CorpusError> {
+    match kind {
+        "optim" => optim::run(file),
+        "schedulers" => schedulers::run(file),
+        "errors" if optim::is_about(file)? => optim::run_errors(file),
+        _ => corpus::read(file).map(|suite| run_suite(file, &suite)),
+    }
 }
 
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {

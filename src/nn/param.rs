@@ -161,6 +161,11 @@ impl Param {
         self.cell.is(&other.cell)
     }
 
+    /// Where it lies: the same for handles of the same parameter, and for no other.
+    pub(crate) fn address(&self) -> usize {
+        self.cell.address()
+    }
+
     /// Its path in the model, for example `encoder.0.weight`; empty before anyone asked the model for
     /// its parameters or state.
     pub fn path(&self) -> &str {

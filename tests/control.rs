@@ -83,6 +83,35 @@ fn draws_differ_between_turns() {
 }
 
 #[test]
+fn draws_differ_between_turns_of_nested_loops_and_of_while() {
+    let count = Tensor::arange(0, 32, 1);
+    let nested = scan(&[], &[&count], |_, _| {
+        let inner = scan(&[], &[&Tensor::arange(0, 2, 1)], |_, _| {
+            (vec![], vec![Tensor::rand([1])])
+        });
+        (vec![], vec![inner[0].clone()])
+    });
+    let mut drawn: Vec<u32> = values(&nested[0]).iter().map(|x| x.to_bits()).collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert!(drawn.len() > 60, "{} of 64 differ", drawn.len());
+    let start = [
+        Tensor::full_of((), 0, lazulite::DType::I64),
+        Tensor::zeros([4]),
+    ];
+    let out = while_loop(
+        &[&start[0], &start[1]],
+        |x| x[0].lt(4),
+        |x| {
+            let place = Tensor::arange(0, 4, 1).eq(&x[0]);
+            vec![&x[0] + 1, place.where_(Tensor::rand(()), &x[1])]
+        },
+    );
+    let drawn = values(&out[1]);
+    assert!((1..4).all(|i| drawn[i] != drawn[0]), "{drawn:?}");
+}
+
+#[test]
 fn only_the_branch_taken_matters() {
     let f = |x: &[Tensor]| {
         let positive = x[0].sum(..).gt(0);

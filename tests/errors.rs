@@ -286,3 +286,14 @@ fn programs_from_text_check_their_sizes() {
     assert_eq!(broken.kind(), ErrorKind::Argument);
     assert!(broken.to_string().contains("guard"), "{broken}");
 }
+
+#[test]
+fn a_fault_names_the_line_of_its_own_call() {
+    let x = Tensor::arange(0, 8, 1);
+    let at = |i: i64| Tensor::from_vec(vec![i], [1]);
+    x.index_select(0, &at(1)).to_vec::<i64>().unwrap();
+    // The same program, from the cache.
+    let line = line!() + 1;
+    let error = x.index_select(0, &at(9)).to_vec::<i64>().unwrap_err();
+    assert_eq!(error.place().map(|p| p.line()), Some(line), "{error}");
+}

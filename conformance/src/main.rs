@@ -8,8 +8,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: lazulite-conformance KIND FOLDER [options]
 
-KIND is ops, modules, optim, schedulers, errors or random; FOLDER is the corpus, or the folder of that kind
-in it.
+KIND is ops, modules, optim, schedulers, errors or random; FOLDER is the corpus, or the folder of that kind in it.
 
 options:
   --json            one JSON object per operator

@@ -112,6 +112,8 @@ pub(crate) struct Function {
     function: Box<dyn CustomFunction>,
     /// Equal only for functions that do the same.
     identity: u64,
+    /// Its own.
+    number: u64,
     inputs: usize,
     needed: Vec<bool>,
     results: Vec<Arc<TensorType>>,
@@ -127,27 +129,34 @@ impl std::fmt::Debug for Function {
 
 /// Applies a function with a backward of its own. A single tensor carries the error if there is one.
 #[track_caller]
-pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
-    let identity = identity_of(&function);
-    attempt_list(|| apply(Box::new(function), identity, inputs))
+pub fn custom_function<F: CustomFunction>(function: F, inputs: &[&Tensor]) -> Vec<Tensor> {
+    let stateless = (size_of::<F>() == 0).then(TypeId::of::<F>);
+    attempt_list(|| apply(Box::new(function), stateless, inputs))
 }
 
-/// Functions without state are the same whenever their type is; of others nobody knows.
-fn identity_of<F: CustomFunction>(_: &F) -> u64 {
+/// A number that no other function has.
+fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    static KNOWN: LazyLock<Mutex<FxHashMap<TypeId, u64>>> = LazyLock::new(Mutex::default);
-    let next = || NEXT.fetch_add(1, Relaxed);
-    if size_of::<F>() > 0 {
-        return next();
-    }
+    NEXT.fetch_add(1, Relaxed)
+}
+
+/// Functions without state do the same whenever their type is the same, and the numbers of tensors that they take
+/// and save; of others, and of what hooks do to saved tensors, nobody knows.
+fn identity_of(stateless: Option<TypeId>, inputs: usize, saved: usize, hooked: bool) -> u64 {
+    type Known = FxHashMap<(TypeId, usize, usize), u64>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let Some(stateless) = stateless.filter(|_| !hooked) else {
+        return next_number();
+    };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *known.entry(TypeId::of::<F>()).or_insert_with(next)
+    let entry = known.entry((stateless, inputs, saved));
+    *entry.or_insert_with(next_number)
 }
 
 #[track_caller]
 fn apply(
     function: Box<dyn CustomFunction>,
-    identity: u64,
+    stateless: Option<TypeId>,
     inputs: &[&Tensor],
 ) -> Result<Vec<Tensor>> {
     let owned: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
@@ -157,6 +166,8 @@ fn apply(
         needed: needed.clone(),
     };
     let results = no_grad(|| function.forward(&mut context, &owned))?;
+    // Where an input is returned, gradients take the function's way only.
+    let results: Vec<Tensor> = results.iter().map(Tensor::detach).collect();
     if !grad_enabled() || !needed.contains(&true) {
         return Ok(results);
     }
@@ -171,7 +182,13 @@ fn apply(
     }
     let shared = Arc::new(Function {
         function,
-        identity,
+        identity: identity_of(
+            stateless,
+            inputs.len(),
+            context.saved.len(),
+            hooks.is_some(),
+        ),
+        number: next_number(),
         inputs: inputs.len(),
         needed,
         results: types,
@@ -208,6 +225,11 @@ impl Function {
     /// Equal only for functions that do the same.
     pub fn identity(&self) -> u64 {
         self.identity
+    }
+
+    /// A number that no other function has.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Cotangents of all differentiable operands (the value, the inputs, what was saved) from that of

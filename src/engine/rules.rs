@@ -38,7 +38,7 @@ const MANY_FUNCTIONS: usize = 1024;
 /// The name of the calls for result `index` of a function, under which it is found as long as it
 /// exists.
 pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str> {
-    let name: Arc<str> = format!("custom_function.{}.{index}", function.identity()).into();
+    let name: Arc<str> = format!("custom_function.{}.{index}", function.number()).into();
     let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     if functions.len() > MANY_FUNCTIONS {
         functions.retain(|_, f| f.strong_count() > 0);

@@ -288,7 +288,7 @@ impl Tensor {
     /// Leading sizes, and channels, height, width.
     #[track_caller]
     fn image(&self, op: &'static str) -> Result<(Vec<i64>, [i64; 3])> {
-        let dims: Vec<i64> = self.dims()?.into_iter().map(|d| d as i64).collect();
+        let dims: Vec<i64> = self.known_dims()?.into_iter().map(|d| d as i64).collect();
         match dims.split_last_chunk::<3>() {
             Some((batch, image)) => Ok((batch.to_vec(), *image)),
             None => {
@@ -366,7 +366,7 @@ fn heads(
     value: &Tensor,
     w: &HeadWeights,
 ) -> Result<(Tensor, Tensor)> {
-    let features = w.projections[0].dims()?[0] as i64;
+    let features = w.projections[0].known_size(0)? as i64;
     let count = w.heads.max(1) as i64;
     if features % count != 0 {
         let message = format!("{features} features do not divide among {count} heads");
@@ -381,7 +381,7 @@ fn heads(
     };
     let project = |t: &Tensor, i: usize| t.linear(&w.projections[i], bias(i as i64).as_ref());
     let (query, mut key, mut value) = (project(query, 0), project(key, 1), project(value, 2));
-    let batch = query.dims()?[1] as i64;
+    let batch = query.known_size(1)? as i64;
     let mut added = 0;
     let mut extend = |k: Tensor, v: Tensor| {
         key = Tensor::cat(&[&key, &k.expand([1, batch, features])], 0);
@@ -437,7 +437,9 @@ fn head_mask(
     let mask = mask.pad(widths, 0);
     Ok(match (is_padding, rank) {
         (true, _) => mask.unsqueeze(1).unsqueeze(1),
-        (false, 3) if mask.dims()?[0] as i64 == batch * heads => mask.unflatten(0, [batch, heads]),
+        (false, 3) if mask.known_size(0)? as i64 == batch * heads => {
+            mask.unflatten(0, [batch, heads])
+        }
         _ => mask,
     })
 }
@@ -461,7 +463,7 @@ fn bags(indices: &Tensor, options: &BagOptions) -> Result<(Tensor, Tensor, usize
             // Index i belongs to the last bag that starts at or before it.
             let places = Tensor::iota(indices.dim(0));
             let bag = starts.cast(DType::I64).searchsorted(&places, true).sub(1);
-            Ok((indices.clone(), bag, starts.dims()?[0]))
+            Ok((indices.clone(), bag, starts.known_size(0)?))
         }
         _ => {
             let message = "bags are rows of a matrix, or parts of a vector given by offsets";

@@ -64,7 +64,7 @@ pub(crate) fn bad_dtype(op: &'static str, x: &Tensor) -> Error {
 pub(crate) fn tensor_of(argument: Argument, dtype: DType) -> Tensor {
     match argument {
         Argument::Tensor(t) => t.cast(dtype),
-        Argument::Number(n) => Tensor::full_of((), 1, dtype).mul(n).cast(dtype),
+        Argument::Number(n) => Tensor::full_of((), n, dtype),
     }
 }
 

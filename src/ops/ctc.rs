@@ -38,7 +38,7 @@ impl Tensor {
                     _ => losses,
                 });
             }
-            let [time, batch, classes] = self.dims()?[..] else {
+            let [time, batch, classes] = self.known_dims()?[..] else {
                 let error = bad_shape("ctc_loss", "probabilities have axes time, batch, classes");
                 return Err(error.operand(self.note("self")));
             };
@@ -49,7 +49,7 @@ impl Tensor {
             let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
             let all: usize = target_lengths.iter().sum();
             let fits = lengths
-                && match targets.dims()?[..] {
+                && match targets.known_dims()?[..] {
                     [rows, count] => rows == batch && target_lengths.iter().all(|l| *l <= count),
                     [count] => count == all,
                     _ => false,
@@ -91,7 +91,7 @@ impl Tensor {
 fn target_rows(targets: &Tensor, lengths: &[usize], blank: i64) -> Result<Tensor> {
     let targets = targets.cast(DType::I64);
     let batch = lengths.len();
-    let rows = match targets.dims()?[..] {
+    let rows = match targets.known_dims()?[..] {
         [count] => {
             let longest = lengths.iter().copied().max().unwrap_or(0);
             let mut places = Vec::with_capacity(batch * longest);
@@ -120,7 +120,7 @@ fn ctc_losses(
     target_lengths: &[usize],
     blank: i64,
 ) -> Result<Tensor> {
-    let (batch, count) = (targets.dims()?[0], targets.dims()?[1]);
+    let (batch, count) = (targets.known_size(0)?, targets.known_size(1)?);
     let blanks = targets.full_like(blank);
     let with_blanks = Tensor::stack(&[&blanks, targets], 2).reshape([batch, 2 * count]);
     let labels = Tensor::cat(&[&with_blanks, &Tensor::full([batch, 1], blank)], 1);
@@ -129,7 +129,7 @@ fn ctc_losses(
     // A label may be reached over the blank from another label, not from itself.
     let skipped = labels.pad([(0, 0), (2, -2)], blank);
     let may_skip = labels.ne(blank).bitwise_and(labels.ne(skipped));
-    let time = log.dims()?[0];
+    let time = log.known_size(0)?;
     let emitted = log.gather(2, &labels.unsqueeze(0).expand([time, batch, states]));
     let start = Tensor::iota(states)
         .lt(2)

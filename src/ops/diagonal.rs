@@ -47,7 +47,7 @@ impl Tensor {
     pub fn diag_embed(&self, offset: i64, first: i64, second: i64) -> Tensor {
         attempt(|| {
             let x = self.atleast_1d();
-            let dims = x.dims()?;
+            let dims = x.known_dims()?;
             let len = dims.last().copied().unwrap_or(0) as i64;
             let n = len + offset.abs();
             // The elements stand a row and one apart in the flattened matrix.
@@ -85,8 +85,8 @@ impl Tensor {
         second: i64,
     ) -> Tensor {
         attempt(|| {
-            let own = self.diagonal(offset, first, second).dims()?;
-            if source.dims()? != own {
+            let own = self.diagonal(offset, first, second).known_dims()?;
+            if source.known_dims()? != own {
                 let message = format!("the diagonal has sizes {own:?}");
                 let error = bad_shape("diagonal_scatter", message);
                 return Err(error
@@ -181,7 +181,7 @@ impl Tensor {
             let x = self.atleast_1d();
             let columns = match columns {
                 Some(columns) => columns,
-                None => x.dims()?[x.rank()? - 1],
+                None => x.known_size(x.rank()? - 1)?,
             };
             let exponents = Tensor::iota(columns).cast(self.dtype()?);
             let exponents = if increasing {
@@ -216,7 +216,7 @@ impl Diagonal {
 /// The sizes of the last two axes.
 #[track_caller]
 fn plane(x: &Tensor) -> Result<(usize, usize)> {
-    let dims = x.dims()?;
+    let dims = x.known_dims()?;
     Ok((dims[dims.len() - 2], dims[dims.len() - 1]))
 }
 

@@ -588,7 +588,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
         let _pinned = Scope::pin();
-        let dims = self.dims()?;
+        let dims = self.known_dims()?;
         let hits = self.cast(DType::Bool).to_vec::<bool>()?;
         let mut columns: Vec<Vec<i64>> = vec![Vec::new(); dims.len()];
         for (flat, _) in hits.iter().enumerate().filter(|(_, hit)| **hit) {

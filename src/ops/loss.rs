@@ -2,7 +2,7 @@
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
-use crate::tensor::{Derivative, Tensor, composite};
+use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 use std::f64::consts::PI;
 
@@ -130,7 +130,7 @@ impl Tensor {
         classes: i64,
         options: &ClassOptions,
     ) -> Result<Tensor> {
-        if self.dims()? != target.dims()? {
+        if differ(&self.node()?.ty.dims, &target.node()?.ty.dims) {
             let error = bad_shape("cross_entropy", "there is one probability per logit");
             return Err(error
                 .operand(self.note("self"))
@@ -172,7 +172,7 @@ impl Tensor {
         if weight.dtype()? != self.dtype()? {
             return Err(bad_dtype("cross_entropy", weight).operand(self.note("self")));
         }
-        if weight.rank()? != 1 || weight.dims()?[0] != self.dims()?[classes as usize] {
+        if weight.rank()? != 1 || weight.known_size(0)? != self.known_size(classes as usize)? {
             let error = bad_shape("cross_entropy", "there is one weight per class");
             return Err(error
                 .operand(self.note("self"))
@@ -190,10 +190,12 @@ impl Tensor {
         options: &ClassOptions,
     ) -> Result<(Tensor, Tensor)> {
         let classes = self.class_axis(op)?;
-        let mut wanted = self.dims()?;
+        let mut wanted = self.node()?.ty.dims.clone();
         wanted.remove(classes as usize);
-        if target.dims()? != wanted || !target.dtype()?.is_int() {
-            let error = bad_shape(op, format!("targets are integers with sizes {wanted:?}"));
+        if differ(&wanted, &target.node()?.ty.dims) || !target.dtype()?.is_int() {
+            let sizes: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let sizes = sizes.join(", ");
+            let error = bad_shape(op, format!("targets are integers with sizes [{sizes}]"));
             return Err(error
                 .operand(self.note("self"))
                 .operand(target.note("target")));
@@ -285,13 +287,16 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
-            // Logarithms are kept finite, as PyTorch does.
-            let log = |x: &Tensor| x.log().maximum(-100);
-            let other = target.neg().add(1);
-            let hit = target
-                .mul(log(self))
-                .add(other.mul(log(&self.neg().add(1))));
-            Ok(reduction.apply(&weighted(hit.neg(), weight)))
+            let pull = Derivative::Pullback(pull_binary_cross_entropy);
+            let define = || {
+                // Logarithms are kept finite, as PyTorch does.
+                let log = |x: &Tensor| x.log().maximum(-100);
+                let other = target.neg().add(1);
+                let missed = other.mul(log(&self.neg().add(1)));
+                target.mul(log(self)).add(missed).neg()
+            };
+            let losses = composite("binary_cross_entropy", &[], pull, &[self, target], define);
+            Ok(reduction.apply(&weighted(losses, weight)))
         })
     }
 
@@ -365,8 +370,8 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
-            let own = self.dims()?;
-            let given = var.dims()?;
+            let own = self.known_dims()?;
+            let given = var.known_dims()?;
             // One variance per row stands for all its elements.
             let per_row = own.split_last().is_some_and(|(_, rows)| rows == given);
             let per_axis = given.len() == own.len() && given.last() == Some(&1);
@@ -551,7 +556,7 @@ impl Tensor {
                 losses = losses.square();
             }
             if let Some(weight) = weight {
-                if weight.dims()? != [x.dims()?[1]] {
+                if weight.known_dims()? != [x.known_size(1)?] {
                     let error = bad_shape("multi_margin_loss", "there is one weight per class");
                     return Err(error.operand(weight.note("weight")));
                 }
@@ -566,7 +571,7 @@ impl Tensor {
     /// Rows of classes and their targets; a vector is one row.
     #[track_caller]
     fn samples(&self, op: &'static str, target: &Tensor) -> Result<(Tensor, Tensor, bool)> {
-        let (own, given) = (self.dims()?, target.dims()?);
+        let (own, given) = (self.known_dims()?, target.known_dims()?);
         let rows = match own.len() {
             0 | 1 => 1,
             _ => own[0],
@@ -589,7 +594,7 @@ impl Tensor {
     #[track_caller]
     pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| {
-            let (own, given) = (self.dims()?, target.dims()?);
+            let (own, given) = (self.known_dims()?, target.known_dims()?);
             if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()
             {
                 let error = bad_shape("multilabel_margin_loss", "there is one target per class");
@@ -665,6 +670,23 @@ impl Default for TripletOptions {
 }
 
 #[track_caller]
+/// Finite where a probability is 0 or 1, as PyTorch's.
+fn pull_binary_cross_entropy(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, target, g) = (&at.operands[0], &at.operands[1], &at.flow[0]);
+    let other = x.neg().add(1);
+    let slope = x.sub(target).div(other.mul(x).maximum(1e-12));
+    let with_target = other.log().sub(x.log());
+    Ok(vec![
+        g.mul(slope).cast(x.dtype()?),
+        g.mul(with_target).cast(target.dtype()?),
+    ])
+}
+
+/// True when sizes are known not to be the same; unknown ones are compared where they meet.
+fn differ(a: &[lazulite_ir::Dim], b: &[lazulite_ir::Dim]) -> bool {
+    a.len() != b.len() || { a.iter().zip(b) }.any(|(a, b)| a.compare_eq(b) == Some(false))
+}
+
 fn weighted(losses: Tensor, weight: Option<&Tensor>) -> Tensor {
     match weight {
         Some(weight) => losses.mul(weight),

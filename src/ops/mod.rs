@@ -53,6 +53,7 @@ pub use linalg::{Lstsq, LstsqDriver, QrMode, Tolerance};
 pub use loss::{ClassOptions, Reduction, TripletOptions};
 pub use normalise::RunningStats;
 pub use pool::PoolOptions;
+pub(crate) use random::default_generator;
 pub use random::{Generator, GeneratorState, fork_rng, manual_seed};
 pub use reduce::IntoAxes;
 pub use resample::{Outside, ResampleMode};

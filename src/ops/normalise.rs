@@ -154,7 +154,7 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             // PyTorch passes a vector without elements through.
-            if self.dims()? == [0] {
+            if self.rank()? == 1 && self.dim(0).value().is_ok_and(|len| len == 0) {
                 return Ok(self.clone());
             }
             self.check_channels("batch_norm", weight, bias)?;
@@ -360,9 +360,11 @@ impl RunningStats {
     #[track_caller]
     fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
         let _pinned = Scope::pin();
+        // No gradient flows into statistics: else each would hold on to all batches before.
         let towards = |old: Tensor, new: &Tensor| -> Result<Tensor> {
             let share = tensor_of(self.momentum.clone(), old.dtype()?);
-            Ok(old.mul(share.neg().add(1)).add(new.mul(share)))
+            let kept = old.detach().mul(share.neg().add(1));
+            Ok(kept.add(new.detach().mul(share)))
         };
         self.mean.set(towards(self.mean.get(), mean)?)?;
         self.var.set(towards(self.var.get(), variance)?)

@@ -48,7 +48,7 @@ impl Tensor {
         align_corners: bool,
     ) -> Tensor {
         attempt(|| {
-            let dims = self.dims()?;
+            let dims = self.known_dims()?;
             if dims.len() != sizes.len() + 2 || sizes.contains(&0) || dims[1..].contains(&0) {
                 let message = format!("{:?} cannot be resampled to {sizes:?}", &dims);
                 return Err(bad_shape("interpolate", message).operand(self.note("self")));
@@ -123,7 +123,7 @@ impl Tensor {
         align_corners: bool,
     ) -> Tensor {
         attempt(|| {
-            let (dims, points) = (self.dims()?, grid.dims()?);
+            let (dims, points) = (self.known_dims()?, grid.known_dims()?);
             let axes = dims.len().saturating_sub(2);
             let fits = (2..=3).contains(&axes)
                 && points.len() == dims.len()
@@ -168,7 +168,7 @@ impl Tensor {
         attempt(|| {
             let axes = sizes.len();
             let n = self.dim(0);
-            if self.dims()?[1..] != [axes, axes + 1] {
+            if self.known_sizes(1..)? != [axes, axes + 1] {
                 let error = bad_shape("affine_grid", format!("maps of {axes} axes are expected"));
                 return Err(error.operand(self.note("self")));
             }

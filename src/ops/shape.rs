@@ -222,14 +222,14 @@ impl Tensor {
                 let message = format!("{shifts} shifts for {axes} axes");
                 return Err(bad_argument("roll", message).operand(self.note("self")));
             }
-            let dims = self.dims()?;
+            let dims = self.known_dims()?;
             let mut out = self.clone();
             for (&shift, &axis) in shifts.iter().zip(axes) {
                 let size = match dims.get(self.axis("roll", axis)?) {
                     Some(&size) if size > 0 => size as i64,
                     _ => continue,
                 };
-                let cut = (-shift).rem_euclid(size);
+                let cut = (size - shift.rem_euclid(size)) % size;
                 let (head, tail) = (out.narrow(axis, 0, cut), out.narrow(axis, cut, size - cut));
                 out = Tensor::cat(&[&tail, &head], axis);
             }

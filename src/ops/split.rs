@@ -107,7 +107,7 @@ impl Tensor {
             return Err(error.operand(self.note("self")));
         }
         let at = self.axis(op, axis)?;
-        Ok(self.dims()?[at])
+        self.known_size(at)
     }
 
     #[track_caller]
@@ -244,7 +244,7 @@ impl Tensor {
     #[track_caller]
     pub fn combinations(&self, r: usize, with_replacement: bool) -> Tensor {
         attempt(|| {
-            let [count] = self.dims()?[..] else {
+            let [count] = self.known_dims()?[..] else {
                 let error = bad_shape("combinations", "only vectors have combinations");
                 return Err(error.operand(self.note("self")));
             };

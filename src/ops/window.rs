@@ -162,7 +162,8 @@ impl Tensor {
                 PadMode::Replicate if size == 0 => 0,
                 PadMode::Replicate | PadMode::Constant(_) => i64::MAX,
             };
-            if before.max(after) > limit || size + before + after < 0 {
+            let extended = { size.checked_add(before) }.and_then(|size| size.checked_add(after));
+            if before.max(after) > limit || extended.is_none_or(|size| size < 0) {
                 let message = format!(
                     "axis {axis} of size {size} cannot be extended by {before} and {after}"
                 );
@@ -195,7 +196,7 @@ impl Tensor {
             };
             let stride = per_axis("conv", &options.stride, axes)?;
             let dilation = per_axis("conv", &options.dilation, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2..)?;
             let widths = options.padding.widths(&kernel, &stride, &dilation)?;
             let padded = x.spread(&widths, &vec![0; axes])?;
             let result = convolve(&padded, weight, &stride, &dilation, options.groups)?;
@@ -229,7 +230,7 @@ impl Tensor {
                 ));
             };
             let padding = per_axis("conv_transpose", padding, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2..)?;
             let mut widths = Vec::with_capacity(axes);
             for i in 0..axes {
                 if further[i] >= stride[i].max(dilation[i]) {
@@ -244,7 +245,7 @@ impl Tensor {
             // Every window of the result sees the spread input through the mirrored kernel.
             let interior: Vec<i64> = stride.iter().map(|s| *s as i64 - 1).collect();
             let spread = x.spread(&widths, &interior)?;
-            let (groups, dims) = (options.groups, weight.dims()?);
+            let (groups, dims) = (options.groups, weight.known_dims()?);
             let mut split = vec![groups, dims[0] / groups];
             split.extend(&dims[1..]);
             let mut joined = vec![groups * dims[1], dims[0] / groups];
@@ -274,7 +275,7 @@ impl Tensor {
             let error = bad_shape(op, message).operand(self.note("input"));
             Err(error.operand(weight.note("weight")))
         };
-        let (rank, dims) = (self.rank()?, weight.dims()?);
+        let (rank, dims) = (self.rank()?, weight.known_dims()?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
             return fail(format!(
@@ -286,7 +287,7 @@ impl Tensor {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
-        let channels = self.dims()?[rank - axes - 1];
+        let channels = self.known_size(rank - axes - 1)?;
         let expected = if transposed {
             dims[0]
         } else {
@@ -303,7 +304,7 @@ impl Tensor {
             dims[0]
         };
         if let Some(bias) = bias
-            && (bias.dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
+            && (bias.known_dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
             return fail(format!(
                 "the bias {} has not {outputs} elements",
@@ -382,16 +383,17 @@ fn all_windows(
     stride: &[usize],
     dilation: &[usize],
 ) -> Result<Tensor> {
-    let dims = x.dims()?;
     let mut out = x.clone();
     for (i, &size) in kernel.iter().enumerate() {
-        let reach = dilation[i] * (size - 1) + 1;
-        if dims[i + 2] < reach {
-            let message = format!(
-                "a window of {reach} is larger than axis {}, {}",
-                i + 2,
-                dims[i + 2]
-            );
+        let Some(inner) = size.checked_sub(1) else {
+            let message = "a window has no elements";
+            return Err(bad_shape("conv", message).operand(x.note("padded input")));
+        };
+        let reach = dilation[i].saturating_mul(inner).saturating_add(1);
+        if let Ok(len) = x.known_size(i + 2)
+            && len < reach
+        {
+            let message = format!("a window of {reach} is larger than axis {}, {len}", i + 2);
             return Err(bad_shape("conv", message).operand(x.note("padded input")));
         }
         out = out.windows(i + 2, size, stride[i], dilation[i]);
@@ -407,7 +409,7 @@ fn convolve(
     dilation: &[usize],
     groups: usize,
 ) -> Result<Tensor> {
-    let dims = weight.dims()?;
+    let dims = weight.known_dims()?;
     let axes = kernel_axes(&dims);
     let windows = all_windows(x, &dims[2..], stride, dilation)?;
     let counts: Vec<Dim> = windows.sizes()?[2..2 + axes].to_vec();

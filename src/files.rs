@@ -3,6 +3,7 @@
 
 use crate::compile::value_of;
 use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
@@ -122,6 +123,12 @@ fn write_tensors(
     format: Format,
     replace: impl FnOnce(&mut WriteTo<'_>) -> Result<(), String>,
 ) -> Result<()> {
+    let mut names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let message = format!("two tensors are called `{}`", twice[0]);
+        return Err(Error::new(ErrorKind::Argument, "save", message).at(Place::here()));
+    }
     let all: Vec<&Tensor> = tensors.iter().map(|(_, t)| *t).collect();
     crate::tensor::realize_all(&all)?;
     let arrays: Vec<Array> = all.into_iter().map(to_array).collect::<Result<_>>()?;

@@ -137,8 +137,38 @@ impl Held {
     }
 }
 
+/// Computations that were begun by closures inside of computations, and how deep they go at most.
+const MAX_NESTED: u32 = 32;
+
+/// While it lives, values are being computed on this thread.
+struct Nested;
+
+thread_local! {
+    static NESTED: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Nested {
+    #[track_caller]
+    fn enter() -> Result<Nested> {
+        if NESTED.get() >= MAX_NESTED {
+            let message = "values are computed inside of computing values without end";
+            let error = Error::new(ErrorKind::Host, "realize", message).at(Place::here());
+            return Err(error.hint("a closure reads the tensor that it is to compute"));
+        }
+        NESTED.set(NESTED.get() + 1);
+        Ok(Nested)
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.set(NESTED.get() - 1);
+    }
+}
+
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
+    let _deeper = Nested::enter()?;
     let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
     let writes = pending::take();

@@ -1,6 +1,6 @@
 //! Diagonals and triangles of matrices.
 
-use super::composite::{attempt, bad_shape};
+use super::composite::{attempt, bad_shape, sane};
 use crate::error::Result;
 use crate::tensor::{Dim, Tensor, primitive};
 use lazulite_ir::{DType, Dims, Op};
@@ -46,6 +46,10 @@ impl Tensor {
     #[track_caller]
     pub fn diag_embed(&self, offset: i64, first: i64, second: i64) -> Tensor {
         attempt(|| {
+            sane(
+                "diag_embed",
+                usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX),
+            )?;
             let x = self.atleast_1d();
             let dims = x.known_dims()?;
             let len = dims.last().copied().unwrap_or(0) as i64;
@@ -202,10 +206,13 @@ struct Diagonal {
 
 impl Diagonal {
     fn of(rows: usize, columns: usize, offset: i64) -> Diagonal {
-        let below = usize::try_from(-offset).unwrap_or(0);
+        let below = match offset < 0 {
+            true => usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX),
+            false => 0,
+        };
         let right = usize::try_from(offset).unwrap_or(0);
         Diagonal {
-            start: (below * columns + right) as i64,
+            start: below.saturating_mul(columns).saturating_add(right) as i64,
             len: rows
                 .saturating_sub(below)
                 .min(columns.saturating_sub(right)),

@@ -209,7 +209,11 @@ impl Tensor {
             }
             None => ones,
         };
-        Ok((kept.clone(), kept.where_(counts, 0)))
+        let fits = target.ge(0).bitwise_or(kept.logical_not());
+        let counts = kept
+            .where_(counts, 0)
+            .require(&fits, "classes are not negative");
+        Ok((kept, counts))
     }
 
     /// The negative log likelihood: this tensor holds logarithms of probabilities, classes in axis 1

@@ -34,11 +34,15 @@ impl Tensor {
     pub fn hypot(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (x, y) = common_floating(self.into(), other.into())?;
-            let (a, b) = (x.abs(), y.abs());
-            let (low, high) = (a.minimum(&b), a.maximum(&b));
-            let length = high.mul(low.div(&high).square().add(1).sqrt());
-            let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
-            Ok(plain.where_(high, length))
+            let (x, y) = (x.broadcast_with(&y), y.broadcast_with(&x));
+            let slope = Derivative::Both(pull_hypot, push_hypot);
+            Ok(composite("hypot", &[], slope, &[&x, &y], || {
+                let (a, b) = (x.abs(), y.abs());
+                let (low, high) = (a.minimum(&b), a.maximum(&b));
+                let length = high.mul(low.div(&high).square().add(1).sqrt());
+                let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
+                plain.where_(high, length)
+            }))
         })
     }
 
@@ -323,6 +327,16 @@ pub(crate) fn float_power(base: Argument, exponent: Argument) -> Tensor {
         };
         Ok(tensor_of(base, dtype).pow(tensor_of(exponent, dtype)))
     })
+}
+
+fn pull_hypot(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let slope = |x: &Tensor| at.flow[0].mul(x.div(&at.results[0]));
+    Ok(at.operands.iter().map(slope).collect())
+}
+
+fn push_hypot(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let moved = |i: usize| at.flow[i].mul(at.operands[i].div(&at.results[0]));
+    Ok(vec![moved(0).add(moved(1))])
 }
 
 /// How the angle of (x, y) moves with y and x.

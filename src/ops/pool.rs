@@ -1,6 +1,6 @@
 //! Pooling over the last axes: largest elements and means of windows, of equal or adapted sizes.
 
-use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating};
+use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating, sane};
 use super::window::per_axis;
 use crate::error::Result;
 use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite};
@@ -190,9 +190,12 @@ impl Tensor {
             ));
         }
         let stride = match options.stride[..] {
-            [] => kernel.to_vec(),
+            [] => per_axis(op, kernel, axes)?,
             _ => per_axis(op, &options.stride, axes)?,
         };
+        for &size in kernel {
+            sane(op, size)?;
+        }
         let padding = per_axis(op, &options.padding, axes)?;
         let dilation = per_axis(op, &options.dilation, axes)?;
         let dims = self.known_sizes(rank - axes - 1..)?;
@@ -254,6 +257,9 @@ impl Tensor {
     #[track_caller]
     fn adaptive_axes(&self, op: &'static str, counts: &[Option<usize>]) -> Result<usize> {
         let (rank, axes) = (self.rank()?, counts.len());
+        for count in counts.iter().flatten() {
+            sane(op, *count)?;
+        }
         let fits = axes > 0 && (rank == axes + 1 || rank == axes + 2);
         if !fits || self.known_sizes(rank - axes - 1..)?.contains(&0) {
             let message =
@@ -285,6 +291,7 @@ impl Tensor {
             }
             let dims = self.known_dims()?;
             for (i, (&size, &count)) in kernel.iter().zip(counts).enumerate() {
+                sane("fractional_max_pool", size)?;
                 if size == 0 || count == 0 || size + count > dims[first + i] + 1 {
                     let message =
                         format!("{count} windows of {size} do not fit {}", dims[first + i]);

@@ -1,6 +1,6 @@
 //! Resampling images: to other sizes, and at the points of a grid.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_shape, sane};
 use crate::tensor::{Dim, Tensor};
 use lazulite_ir::DType;
 
@@ -48,6 +48,9 @@ impl Tensor {
         align_corners: bool,
     ) -> Tensor {
         attempt(|| {
+            for &size in sizes {
+                sane("interpolate", size)?;
+            }
             let dims = self.known_dims()?;
             if dims.len() != sizes.len() + 2 || sizes.contains(&0) || dims[1..].contains(&0) {
                 let message = format!("{:?} cannot be resampled to {sizes:?}", &dims);

@@ -27,7 +27,9 @@ impl Tensor {
     pub fn split_with_sizes(&self, sizes: &[usize], axis: i64) -> Vec<Tensor> {
         attempt_list(|| {
             let whole = self.extent("split_with_sizes", axis)?;
-            let sum: usize = sizes.iter().sum();
+            let sum = sizes
+                .iter()
+                .fold(0, |sum: usize, size| sum.saturating_add(*size));
             if sum != whole {
                 let message = format!("parts of {sizes:?} sum to {sum}, the axis has size {whole}");
                 let error = bad_shape("split_with_sizes", message);

@@ -1,7 +1,9 @@
 //! Statistics, norms and distances, differences and integrals, histograms.
 
 use super::IntoAxes;
-use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
+use super::composite::{
+    attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common, sane,
+};
 use super::reduce::flat_at_zero;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor};
@@ -135,6 +137,9 @@ impl Tensor {
                 return Err(error
                     .operand(self.note("self"))
                     .operand(other.note("other")));
+            }
+            if p.is_nan() || p < 0.0 {
+                return Err(bad_argument("cdist", format!("{p} is no norm")));
             }
             let difference = self.unsqueeze(-2).sub(other.unsqueeze(-3));
             match difference.known_dims()?.last() {
@@ -416,6 +421,7 @@ impl Tensor {
         low: f64,
         high: f64,
     ) -> Result<Tensor> {
+        sane(op, bins)?;
         if bins == 0 || low > high || !low.is_finite() || !high.is_finite() {
             let message = format!("{bins} bins from {low} to {high}");
             return Err(bad_argument(op, message).operand(self.note("self")));

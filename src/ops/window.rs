@@ -1,6 +1,6 @@
 //! What works on windows over the last axes: padding modes, convolutions, overlapping patches.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_shape, sane};
 use super::linear::contract_axes;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor, primitive};
@@ -68,6 +68,9 @@ impl ConvOptions {
 
 /// One number per axis from one per axis or one for all.
 pub(crate) fn per_axis(op: &'static str, values: &[usize], axes: usize) -> Result<Vec<usize>> {
+    for &value in values {
+        sane(op, value)?;
+    }
     match values {
         [one] => Ok(vec![*one; axes]),
         _ if values.len() == axes => Ok(values.to_vec()),
@@ -223,13 +226,14 @@ impl Tensor {
             let stride = per_axis("conv_transpose", &options.stride, axes)?;
             let dilation = per_axis("conv_transpose", &options.dilation, axes)?;
             let further = per_axis("conv_transpose", &options.output_padding, axes)?;
-            let Padding::Each(padding) = &options.padding else {
-                return Err(bad_argument(
-                    "conv_transpose",
-                    "the padding must be given in numbers",
-                ));
+            let padding = match &options.padding {
+                Padding::Valid => vec![0; axes],
+                Padding::Each(padding) => per_axis("conv_transpose", padding, axes)?,
+                Padding::Same => {
+                    let message = "the padding must be given in numbers";
+                    return Err(bad_argument("conv_transpose", message));
+                }
             };
-            let padding = per_axis("conv_transpose", padding, axes)?;
             let kernel = weight.known_sizes(2..)?;
             let mut widths = Vec::with_capacity(axes);
             for i in 0..axes {

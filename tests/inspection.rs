@@ -79,6 +79,21 @@ fn rules_are_named_by_what_they_made() {
 }
 
 #[test]
+fn rules_of_the_egraph_give_their_reasons() {
+    let (a, b, c) = (known(&[64, 64]), known(&[64, 64]), known(&[64, 64]));
+    let report = all(&(a.matmul(&b) + a.matmul(&c)));
+    assert!(report.stages().contains(&Stage::Egraph));
+    let graphs = report.graphs(Stage::Egraph);
+    let json = report.render(Stage::Egraph, Format::Json).unwrap();
+    for rule in graphs[0].nodes.iter().flat_map(|n| &n.rules) {
+        assert!(
+            !json.contains(&format!("\"name\":\"{rule}\",\"why\":\"\"")),
+            "{rule}"
+        );
+    }
+}
+
+#[test]
 fn groups_are_kernels_and_say_why_they_end() {
     let (x, w) = (known(&[512, 512]), known(&[512, 512]));
     let scores = x.matmul(&w).exp();

@@ -84,7 +84,9 @@ pub(super) fn write_rules(o: &mut Object<'_>, graphs: &[GraphReport]) {
 
 /// Why a rule is right.
 pub(super) fn why(rule: &str) -> Option<&'static str> {
-    rules::all().find(|r| r.name == rule).map(|r| r.why)
+    let simplified = rules::all().find(|r| r.name == rule).map(|r| r.why);
+    let mut saturated = lazulite_passes::egraph::rules::all();
+    simplified.or_else(|| saturated.find(|r| r.name == rule).map(|r| r.why))
 }
 
 pub(super) fn write_graph(o: &mut Object<'_>, graph: &GraphReport) {

@@ -555,6 +555,6 @@ fn numbers_filled_into_integers_are_exact() {
 #[test]
 fn single_truth_values_select_all_or_nothing() {
     let x = Tensor::arange(0, 6, 1);
-    assert_eq!(x.i(&Tensor::full((), false)).dims().unwrap(), [0, 6]);
-    assert_eq!(x.i(&Tensor::full((), true)).dims().unwrap(), [1, 6]);
+    assert_eq!(x.i(Tensor::full((), false)).dims().unwrap(), [0, 6]);
+    assert_eq!(x.i(Tensor::full((), true)).dims().unwrap(), [1, 6]);
 }

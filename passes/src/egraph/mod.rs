@@ -1,8 +1,8 @@
 //! Equality saturation: rules say what is equal, a cost model says what is better.
 //!
-//! The way of a graph: it is divided into [`region`]s; each becomes an e-graph ([`space`]) to which the
-//! [`rules`] add what is equal to what is there ([`saturate`]), and from which the cheapest selection is taken
-//! ([`extract`], [`cost`]). Where something changed, the whole graph is simplified once more.
+//! The way of a graph: it is divided into `region`s; each becomes an e-graph (`space`) to which the
+//! `rules` add what is equal to what is there (`saturate`), and from which the cheapest selection is taken
+//! (`extract`, `cost`). Where something changed, the whole graph is simplified once more.
 //!
 //! What holds: the result computes what the graph computes, as far as the class of the rules allowed
 //! says so ([`crate::Numerics`]); it has the same parameters, result types and guards; it costs no more than the

@@ -93,10 +93,10 @@ impl KlDivergence<LowRankMultivariateNormal> for LowRankMultivariateNormal {
 /// ```
 /// use lazulite::distributions::{Distribution, MultivariateNormal};
 /// use lazulite::prelude::*;
-/// let covariance = Tensor::from_vec(vec![2.0f64, 0.5, 0.5, 1.0], [2, 2]);
+/// let covariance = Tensor::from_vec(vec![4.0f64, 2.0, 2.0, 5.0], [2, 2]);
 /// let normal = MultivariateNormal::new(&Tensor::zeros([2]), &covariance);
 /// assert_eq!(normal.sample(&[100]).dims()?, [100, 2]);
-/// assert_eq!(normal.variance().to_vec::<f64>()?, [2.0, 1.0]);
+/// assert_eq!(normal.variance().to_vec::<f64>()?, [4.0, 5.0]);
 /// # Ok::<(), lazulite::Error>(())
 /// ```
 #[derive(Clone, Debug)]

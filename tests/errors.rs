@@ -355,3 +355,14 @@ fn closures_that_read_their_own_tensor_are_errors() {
     let _ = x.to_vec::<f32>();
     *slot.lock().unwrap() = None;
 }
+
+#[test]
+fn mistakes_inside_of_sequential_name_the_users_line() {
+    use lazulite::nn::{Layer, Linear, Sequential};
+    let model = Sequential::new()
+        .with(Linear::new(4, 16))
+        .with(Linear::new(8, 2));
+    let line = line!() + 1;
+    let error = model.forward(&Tensor::ones([1, 4])).check().unwrap_err();
+    assert_eq!(error.place().map(|p| p.line()), Some(line), "{error}");
+}

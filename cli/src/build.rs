@@ -42,6 +42,12 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
                        -Wl,--no-whole-archive -lm -lpthread -ldl`";
         return Err(Failure::Message(message.into()));
     }
+    if let (Ok(from), Ok(to)) = (arguments.file.canonicalize(), target.canonicalize())
+        && from == to
+    {
+        let message = "the output is the model itself, which would be lost: choose another name";
+        return Err(Failure::Message(message.into()));
+    }
     let exported = Exported::load(&arguments.file)?;
     let start = Instant::now();
     let (files, next) = match arguments.emit {

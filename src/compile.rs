@@ -10,14 +10,14 @@ mod state;
 pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captured_cell};
 
 use crate::cell::TensorCell;
-use crate::engine::{self, Call, Found, Pattern, Trace, Versions, literal_buffer, trace};
+use crate::engine::{self, Call, Found, Options, Pattern, Trace, Versions, literal_buffer, trace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
-use lazulite_runtime::{Buffer, Input, Program};
+use lazulite_runtime::{Buffer, Input, Pool, Program};
 use smallvec::SmallVec;
 use state::CaptureState;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -191,7 +191,8 @@ where
             return self.record(inputs);
         }
         crate::tensor::realize_all(&inputs)?;
-        if engine::interpreting() || engine::searching() {
+        let current = engine::current();
+        if current.options.interpret || engine::searching() {
             let results = self.record(inputs)?.into_tensors();
             crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
             return rebuilt(results);
@@ -212,10 +213,10 @@ where
         // Between compiling and running, another thread may give a cell another type.
         for _ in 0..MAX_ATTEMPTS {
             if let Some(fitting) = self.find(&types, call) {
-                return rebuilt(run(&fitting, &inputs)?);
+                return rebuilt(run(&fitting, &inputs, &current.pool)?);
             }
             let make = |pattern: &Pattern, symbols: &[Symbol]| {
-                self.capture(&types, pattern, symbols, place)
+                self.capture(&types, pattern, symbols, place, &current.options)
             };
             let usable = |replay: &Replay| replay.read_cells().is_some();
             self.table(&types).compile(call, &[], usable, make)?;
@@ -297,12 +298,13 @@ where
         pattern: &Pattern,
         symbols: &[Symbol],
         place: Place,
+        options: &Options,
     ) -> Result<(Replay, Vec<Guard>)> {
         let mut rest = pattern.dims.iter().cloned();
         let types = types.iter();
         let types = types.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
         let captured = self.recorded(types.collect(), place, Halves::Joined)?;
-        Replay::build(symbols, captured)
+        Replay::build(symbols, captured, options)
     }
 
     /// Records the function for parameters of these types.
@@ -459,7 +461,11 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
 
 impl Replay {
     /// The program and the conditions on its symbols.
-    fn build(symbols: &[Symbol], captured: Captured) -> Result<(Replay, Vec<Guard>)> {
+    fn build(
+        symbols: &[Symbol],
+        captured: Captured,
+        options: &Options,
+    ) -> Result<(Replay, Vec<Guard>)> {
         let Captured {
             graph,
             forward: _,
@@ -469,7 +475,7 @@ impl Replay {
         } = captured;
         let written = state.written.iter().map(|(cell, _)| cell.clone());
         let replay = Replay {
-            program: engine::compile_graph(&graph, symbols)?,
+            program: engine::compile_graph(&graph, symbols, options)?,
             sources,
             generators: state.generators(),
             cells: state.cells_read(),
@@ -494,7 +500,7 @@ impl Replay {
 }
 
 #[track_caller]
-fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
+fn run(fitting: &Fitting, arguments: &[&Tensor], pool: &Pool) -> Result<Vec<Tensor>> {
     let replay = &fitting.version.program;
     let streams: SmallVec<[(u64, u64); 2]> = replay
         .generators
@@ -511,7 +517,7 @@ fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
         }));
     }
-    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values) {
+    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values, pool) {
         Ok(buffers) => buffers,
         // What knows no place inside the function belongs to the call.
         Err(e) if e.location().is_none() => return Err(e.at(Place::here())),

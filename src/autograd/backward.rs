@@ -6,7 +6,8 @@ use super::mode::no_grad;
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Node, Tensor, differentiable, realize_all};
+use crate::tensor::{Node, Tensor, realize_all};
+use lazulite_ir::DType;
 use std::sync::Arc;
 
 /// What [`Tensor::backward_with`] takes.
@@ -27,7 +28,7 @@ impl Tensor {
 
     /// True for element types that have gradients.
     pub(crate) fn is_differentiable(&self) -> bool {
-        self.dtype().is_ok_and(differentiable)
+        self.dtype().is_ok_and(DType::is_inexact)
     }
 
     /// This tensor, needing a gradient. Tensors that need one already are the same afterwards.

@@ -5,9 +5,7 @@ use super::reach::{Reach, Stop, between};
 use crate::engine::recording_body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{
-    Node, Operand, Operands, Recorded, Tensor, differentiable, items, record_node,
-};
+use crate::tensor::{Node, Operand, Operands, Recorded, Tensor, items, record_node};
 use std::sync::Arc;
 
 /// How the operands of a gradient node are to be read: the ends with their cotangents, then the
@@ -317,7 +315,7 @@ fn unused(input: &Tensor, node: &Node) -> Error {
             "the results do not depend on this tensor",
         )
         .hint("with `allow_unused` its gradient is None instead")
-    } else if differentiable(node.ty.dtype) {
+    } else if node.ty.dtype.is_inexact() {
         Error::new(
             ErrorKind::Gradient,
             "grad",

@@ -43,6 +43,11 @@ impl Options {
         }
     }
 
+    /// How programs are optimised: part of the plan cache's key.
+    pub(super) fn optimisation(&self) -> u64 {
+        u64::from(self.optimise) | u64::from(self.egraph) << 1 | (self.numerics as u64) << 2
+    }
+
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
         let mut options = lazulite_passes::Options::default();
         options.schedule.fuse = self.optimise;
@@ -56,60 +61,44 @@ impl Options {
     }
 }
 
-struct Current {
-    options: Options,
-    pool: Arc<Pool>,
+/// The options in force at one moment, and the threads that go with them.
+pub(crate) struct Current {
+    pub options: Options,
+    pub pool: Arc<Pool>,
 }
 
-static CURRENT: LazyLock<RwLock<Current>> = LazyLock::new(|| {
+static CURRENT: LazyLock<RwLock<Arc<Current>>> = LazyLock::new(|| {
     let options = Options::from_environment();
     // Where no threads are to be had, the caller's own still is.
     let pool = Pool::new(options.threads).unwrap_or(Pool::single());
-    RwLock::new(Current {
+    RwLock::new(Arc::new(Current {
         options,
         pool: Arc::new(pool),
-    })
+    }))
 });
+
+/// What is in force. Who asks twice may be told two things: a computation asks once.
+pub(crate) fn current() -> Arc<Current> {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.clone()
+}
 
 /// The options in force.
 pub fn options() -> Options {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.options.clone()
+    current().options.clone()
 }
 
 /// Changes the options for everything compiled and run from now on. Programs compiled before keep
 /// the way they were compiled. An error, and no change, if the system refuses so many threads.
 pub fn set_options(options: Options) -> Result<()> {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
-    if options.threads != current.options.threads {
-        let pool = Pool::new(options.threads)
-            .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?;
-        current.pool = Arc::new(pool);
-    }
-    current.options = options;
+    let pool = match options.threads == current.options.threads {
+        true => current.pool.clone(),
+        false => Arc::new(
+            Pool::new(options.threads)
+                .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?,
+        ),
+    };
+    *current = Arc::new(Current { options, pool });
     Ok(())
-}
-
-/// True if graphs are to be interpreted.
-pub(crate) fn interpreting() -> bool {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.options.interpret
-}
-
-/// How programs are to be optimised: part of the plan cache's key.
-pub(super) fn optimisation() -> u64 {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    let Options {
-        optimise,
-        egraph,
-        numerics,
-        ..
-    } = current.options;
-    u64::from(optimise) | u64::from(egraph) << 1 | (numerics as u64) << 2
-}
-
-/// The threads that run kernels.
-pub(crate) fn pool() -> Arc<Pool> {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.pool.clone()
 }

@@ -1,7 +1,7 @@
 //! Exported functions as programs: run here, or written as executables.
 
 use super::Exported;
-use crate::engine;
+use crate::engine::{self, Current};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{dtype, from_array, to_array};
 use crate::ops::Generator;
@@ -58,7 +58,7 @@ impl Exported {
         let arrays: Vec<Array> = inputs.iter().map(|t| to_array(t)).collect::<Result<_>>()?;
         let model = self.model()?;
         let (results, _) = model
-            .run(&arrays, &[], &engine::pool())
+            .run(&arrays, &[], &engine::current().pool)
             .map_err(model_error)?;
         results.into_iter().map(from_array).collect()
     }
@@ -80,7 +80,7 @@ impl Exported {
         let arrays = files::complete_inputs(&self.interface, arrays).map_err(file)?;
         let npy = files::Format::Npy;
         let targets = files::plan_results(&self.interface, outputs, npy).map_err(file)?;
-        let ran = self.model()?.run(&arrays, sizes, &engine::pool());
+        let ran = self.model()?.run(&arrays, sizes, &engine::current().pool);
         let (results, _) = ran.map_err(model_error)?;
         let mut screen = std::io::stdout().lock();
         let written = files::deliver(&mut screen, &self.interface, &results, &targets);
@@ -206,7 +206,7 @@ impl Exported {
         if plan.outputs.is_empty() {
             return Ok(Vec::new());
         }
-        let options = engine::options();
+        let Current { options, pool } = &*engine::current();
         let program = compile(plan, &options.codegen(), options.threads).map_err(unsupported)?;
         let mut inputs = Vec::with_capacity(parameters.len());
         for &parameter in parameters {
@@ -219,7 +219,7 @@ impl Exported {
                 }
             }
         }
-        Ok(engine::execute(&program, &mut inputs, &[])?.into_vec())
+        Ok(engine::execute(&program, &mut inputs, &[], pool)?.into_vec())
     }
 
     /// The interface of the program that is left, and its weights.

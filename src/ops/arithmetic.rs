@@ -43,9 +43,7 @@ pub(crate) fn sub(a: Argument, b: Argument) -> Tensor {
 #[track_caller]
 pub(crate) fn div(a: Argument, b: Argument) -> Tensor {
     match promote(&[&a, &b]) {
-        Ok(dtype) if dtype.is_float() || dtype.is_complex() => {
-            binary_as("div", Binary::Div, a, b, dtype)
-        }
+        Ok(dtype) if dtype.is_inexact() => binary_as("div", Binary::Div, a, b, dtype),
         Ok(_) => binary_as("div", Binary::Div, a, b, DType::F32),
         Err(e) => Tensor::error(e),
     }

@@ -95,7 +95,7 @@ pub(crate) fn common_floating(a: Argument, b: Argument) -> Result<(Tensor, Tenso
 
 /// f32 for integers and bools, the type itself otherwise.
 pub(crate) fn floating(dtype: DType) -> DType {
-    if dtype.is_float() || dtype.is_complex() {
+    if dtype.is_inexact() {
         dtype
     } else {
         DType::F32

@@ -4,7 +4,7 @@
 //! Operands are contracted in pairs, those first whose product is smallest.
 
 use super::composite::{attempt, bad_argument, bad_shape};
-use super::linear::contract_axes;
+use super::matmul::contract_axes;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 

@@ -53,7 +53,7 @@ macro_rules! integral_functions {
             pub fn $name(&self) -> Tensor {
                 let $x = self;
                 match self.dtype() {
-                    Ok(dtype) if dtype.is_float() || dtype.is_complex() => $body,
+                    Ok(dtype) if dtype.is_inexact() => $body,
                     _ => self.clone(),
                 }
             }
@@ -355,7 +355,7 @@ impl Tensor {
     #[track_caller]
     pub fn isfinite(&self) -> Tensor {
         match self.dtype() {
-            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.abs().lt(f64::INFINITY),
+            Ok(dtype) if dtype.is_inexact() => self.abs().lt(f64::INFINITY),
             _ => self.eq(self),
         }
     }
@@ -392,7 +392,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn to_floating(&self) -> Tensor {
         match self.dtype() {
-            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.clone(),
+            Ok(dtype) if dtype.is_inexact() => self.clone(),
             _ => self.cast(DType::F32),
         }
     }

@@ -9,9 +9,7 @@ mod record;
 pub(crate) use composite::{Applied, Composite, Derivative, Pull, Push, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
-pub(crate) use node::{
-    Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits, differentiable,
-};
+pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};
 pub(crate) use number::Promotion;
 pub use number::{Argument, Number};
 pub(crate) use record::{

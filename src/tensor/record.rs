@@ -2,7 +2,7 @@
 
 use super::{
     Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
-    Tensor, Traits, differentiable,
+    Tensor, Traits,
 };
 use crate::autograd::grad_enabled;
 use crate::engine::draw_level;
@@ -397,7 +397,7 @@ pub(crate) fn record_node(
         traits.level = traits.level.max(node.traits.level);
     }
     traits.from_gradient |= matches!(recorded, Recorded::Gradient(_));
-    let smooth = recorded.has_several_results() || differentiable(ty.dtype);
+    let smooth = recorded.has_several_results() || ty.dtype.is_inexact();
     traits.grad = traits.grad && smooth && grad_enabled();
     with_traits(recorded, ty, operands, traits)
 }

@@ -174,7 +174,8 @@ impl Tensor {
                 .hint("use `grad`, whose results can be returned"));
         }
         no_grad(|| {
-            let sweep = Sweep::new(&[self], std::slice::from_ref(&options.cotangent))?;
+            let sweep = Sweep::new(&[self], std::slice::from_ref(&options.cotangent));
+            let sweep = sweep.map_err(|e| e.renamed("grad", "backward"))?;
             let wanted: Vec<Arc<Node>> = if options.inputs.is_empty() {
                 let reached = sweep.reach.leaves.iter().chain(&sweep.reach.retained);
                 reached.cloned().collect()

@@ -277,6 +277,13 @@ pub fn grad_with(
     options: &GradOptions,
 ) -> Result<Vec<Option<Tensor>>> {
     let _scope = Scope::pin();
+    if outputs.is_empty() || inputs.is_empty() {
+        let (outputs, inputs) = (outputs.len(), inputs.len());
+        let message = format!("gradients of {outputs} results with respect to {inputs} tensors");
+        return Err(Error::new(ErrorKind::Argument, "grad", message)
+            .at(Place::here())
+            .hint("there must be at least one of both"));
+    }
     if !options.cotangents.is_empty() && options.cotangents.len() != outputs.len() {
         let (given, wanted) = (options.cotangents.len(), outputs.len());
         let message = format!("{given} cotangents were given for {wanted} results");

@@ -33,7 +33,7 @@ use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
 use lazulite_ir::{Graph, Symbol};
-use lazulite_runtime::{Buffer, Input, Pool, Program, RunError};
+use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -264,7 +264,10 @@ fn placed(error: Error, trace: &Trace) -> Error {
         let nodes = trace.nodes.iter().map(|n| &n.node);
         here = nodes.filter(|n| n.place.to_string() == text).collect();
     }
-    let failed = here.iter().find_map(|n| n.op.failing());
+    let failed = match error.op() {
+        "check" => None,
+        _ => here.iter().find_map(|n| n.op.failing()),
+    };
     match (here.first(), failed) {
         (Some(node), Some(op)) => error.at(node.place).named(op),
         (Some(node), None) => error.at(node.place),
@@ -376,13 +379,18 @@ pub(crate) fn run_error(error: RunError) -> Error {
             ErrorKind::Fault,
             format!("{what}: found {value}, the bound is {bound}"),
         )
-        .located(location),
+        .located(location)
+        .of_check(),
         RunError::Custom {
             what,
             location,
             message,
         } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
         RunError::Alloc(e) => memory_error(&e.to_string()),
+        RunError::Size {
+            of,
+            error: SizeError::Overflow,
+        } => memory_error(&format!("{of} are more than can be addressed")),
         // Checked before the program was chosen.
         RunError::InputCount { .. }
         | RunError::SizeCount { .. }

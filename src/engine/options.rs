@@ -35,7 +35,9 @@ impl Options {
         let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
-            threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
+            threads: number("LAZULITE_THREADS")
+                .unwrap_or_else(cores)
+                .clamp(1, Pool::most_threads()),
             optimise: number("LAZULITE_OPTIMISE") != Some(0),
             egraph: number("LAZULITE_EGRAPH") != Some(0),
             numerics: numerics.unwrap_or_default(),
@@ -89,15 +91,20 @@ pub fn options() -> Options {
 }
 
 /// Changes the options for everything compiled and run from now on. Programs compiled before keep
-/// the way they were compiled. An error, and no change, if the system refuses so many threads.
+/// the way they were compiled. An error, and no change, if so many threads make no sense or the system refuses
+/// them.
 pub fn set_options(options: Options) -> Result<()> {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
     let pool = match options.threads == current.options.threads {
         true => current.pool.clone(),
-        false => Arc::new(
-            Pool::new(options.threads)
-                .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?,
-        ),
+        false => {
+            let kind = match options.threads > Pool::most_threads() {
+                true => ErrorKind::Argument,
+                false => ErrorKind::Memory,
+            };
+            let pool = Pool::new(options.threads);
+            Arc::new(pool.map_err(|e| Error::new(kind, "set_options", e.to_string()))?)
+        }
     };
     *current = Arc::new(Current { options, pool });
     Ok(())

@@ -1,12 +1,11 @@
-//! The backend against the interpreter: every operation, conversion and memory access, at one lane and
+//! The backends against the interpreter: every operation, conversion and memory access, at one lane and
 //! at full width, at every level that this processor has.
 
 mod memory;
 mod operations;
 mod random;
 
-use super::CraneliftBackend;
-use crate::Level;
+use crate::{CraneliftBackend, Level, WideBackend};
 use crate::backend::VectorBackend;
 use crate::jit;
 use crate::vector::interp::{self, Arguments};
@@ -14,11 +13,24 @@ use crate::vector::{Builder, Class, Function, MemAccess, Reg};
 use lazulite_ir::DType;
 use lazulite_runtime::Status;
 
-fn backends() -> Vec<CraneliftBackend> {
+/// Lanes of full registers, of one backend or another.
+const WIDTHS: [u32; 2] = [4, 16];
+
+/// The backends that this processor can test.
+fn backends() -> Vec<Box<dyn VectorBackend>> {
     let available = Level::ALL.into_iter().filter(|l| l.is_available());
-    available
-        .map(|level| CraneliftBackend::new(level).unwrap())
-        .collect()
+    let portable = available.map(|level| Box::new(CraneliftBackend::new(level).unwrap()) as _);
+    let mut all: Vec<Box<dyn VectorBackend>> = portable.collect();
+    if Level::Avx512.is_available() {
+        all.push(Box::new(WideBackend));
+    }
+    all
+}
+
+/// Those for functions with full registers of so many lanes.
+fn backends_of(f: &Function) -> impl Iterator<Item = Box<dyn VectorBackend>> {
+    let lanes = f.lanes;
+    backends().into_iter().filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
 }
 
 /// What a run left behind: the buffers and the fault.
@@ -42,7 +54,7 @@ fn interpret(f: &Function, buffers: &[Vec<u8>], sizes: &[i64], bounds: &[(i64, i
 }
 
 fn execute(
-    backend: &CraneliftBackend,
+    backend: &dyn VectorBackend,
     f: &Function,
     buffers: &[Vec<u8>],
     sizes: &[i64],
@@ -85,8 +97,8 @@ fn same(dtype: DType, a: &[u8], b: &[u8]) -> bool {
 /// Runs `f` both ways and compares the buffer `out` and the fault.
 fn check(what: &str, f: &Function, buffers: &[Vec<u8>], sizes: &[i64], out: (usize, DType)) {
     let expected = interpret(f, buffers, sizes, &[]);
-    for (level, backend) in backends().iter().enumerate() {
-        let found = execute(backend, f, buffers, sizes, &[]);
+    for (level, backend) in backends_of(f).enumerate() {
+        let found = execute(&*backend, f, buffers, sizes, &[]);
         assert_eq!(found.1, expected.1, "{what}, level {level}: fault\n{f}");
         for (n, (a, b)) in found.0.iter().zip(&expected.0).enumerate() {
             let ok = match n == out.0 {
@@ -208,7 +220,7 @@ fn bytes(class: Class, values: &[u64]) -> Vec<u8> {
         .collect()
 }
 
-/// Every pair of edge values, padded to a multiple of four by repeating.
+/// Every pair of edge values, padded by repeating.
 fn pairs(class: Class) -> [Vec<u64>; 2] {
     let values = edges(class);
     let mut columns = [Vec::new(), Vec::new()];
@@ -222,19 +234,20 @@ fn pairs(class: Class) -> [Vec<u64>; 2] {
 }
 
 fn padded(values: &[u64]) -> Vec<u64> {
-    let len = values.len().next_multiple_of(4);
+    let len = values.len().next_multiple_of(16);
     values.iter().copied().cycle().take(len).collect()
 }
 
 /// A function that reads columns of the given classes, applies `op` and writes the result.
 fn lanewise(
+    full: u32,
     lanes: u32,
     inputs: &[Class],
     output: Class,
     count: usize,
     op: impl Fn(&mut Builder, &[Reg]) -> Reg,
 ) -> Function {
-    let mut b = Builder::new(4);
+    let mut b = Builder::new(full);
     let (zero, end) = (b.s_const(0), b.s_const(count as i64));
     b.for_loop(zero, end, i64::from(lanes), |b, i| {
         let address = |b: &mut Builder, n: usize, class: Class| {
@@ -266,9 +279,9 @@ fn check_lanewise(
     columns: &[Vec<u64>],
     op: impl Fn(&mut Builder, &[Reg]) -> Reg,
 ) {
-    for lanes in [1, 4] {
+    for (full, lanes) in WIDTHS.into_iter().flat_map(|full| [(full, 1), (full, full)]) {
         let count = columns[0].len();
-        let f = lanewise(lanes, inputs, output, count, &op);
+        let f = lanewise(full, lanes, inputs, output, count, &op);
         let mut buffers: Vec<Vec<u8>> = inputs
             .iter()
             .zip(columns)
@@ -276,6 +289,6 @@ fn check_lanewise(
             .collect();
         buffers.push(vec![0xab; count * memory(output).size()]);
         let out = (inputs.len(), memory(output));
-        check(&format!("{what} at {lanes} lanes"), &f, &buffers, &[5], out);
+        check(&format!("{what} at {lanes} of {full} lanes"), &f, &buffers, &[5], out);
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::compile::{captured_cell, write_captured_cell};
 use crate::engine::add_pending;
+use crate::error::{Error, ErrorKind};
+use crate::location::Place;
 use crate::tensor::{Node, Tensor};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -71,6 +73,11 @@ impl TensorCell {
         content.current = tensor;
     }
 
+    /// Where the cell lies: the same for its handles, and for no other cell's.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
     /// True for handles of the same cell.
     pub(crate) fn is(&self, other: &TensorCell) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -80,13 +87,21 @@ impl TensorCell {
     /// thread computes it, so that cells never collect unbounded unfinished work; if that fails, the
     /// cell holds its old value again. An erroneous tensor leaves the cell as it was, and the error
     /// is returned.
+    #[track_caller]
     pub fn set(&self, tensor: Tensor) -> crate::Result<()> {
-        tensor.check()?;
         let trained = lock(&self.shared).current.requires_grad();
         let tensor = match trained {
             true => tensor.detach().with_grad(),
             false => tensor,
         };
+        let level = tensor.node()?.traits.level;
+        if level > 0 {
+            let message = "a cell outlives the function that is being recorded, and what it would hold does not";
+            let error = Error::new(ErrorKind::Capture, "set", message).at(Place::here());
+            return Err(
+                error.hint("return the value from the function and set the cell outside of it")
+            );
+        }
         if write_captured_cell(self, &tensor) {
             return Ok(());
         }

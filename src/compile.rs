@@ -12,6 +12,7 @@ pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captu
 use crate::cell::TensorCell;
 use crate::engine::{self, Call, Found, Pattern, Trace, Versions, literal_buffer, trace};
 use crate::error::{Error, ErrorKind, Result};
+use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
@@ -66,6 +67,16 @@ impl Outputs for (Tensor, Tensor) {
 
     fn from_tensors(tensors: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
         Some((tensors.next()?, tensors.next()?))
+    }
+}
+
+impl Outputs for (Tensor, Tensor, Tensor) {
+    fn into_tensors(self) -> Vec<Tensor> {
+        vec![self.0, self.1, self.2]
+    }
+
+    fn from_tensors(tensors: &mut dyn Iterator<Item = Tensor>) -> Option<Self> {
+        Some((tensors.next()?, tensors.next()?, tensors.next()?))
     }
 }
 
@@ -290,20 +301,67 @@ where
         let mut rest = pattern.dims.iter().cloned();
         let types = types.iter();
         let types = types.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
-        let captured = capture("compile", types.collect(), place, |parameters| {
+        let captured = self.recorded(types.collect(), place, Halves::Joined)?;
+        Replay::build(symbols, captured)
+    }
+
+    /// Records the function for parameters of these types.
+    fn recorded(&self, types: Vec<TensorType>, place: Place, halves: Halves) -> Result<Captured> {
+        capture("compile", types, place, halves, |parameters| {
             let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
                 let message = "another number of parameters was expected";
                 return Err(internal("compile", message));
             };
             Ok((self.function)(parameters).into_tensors())
-        })?;
-        Replay::build(symbols, captured)
+        })
+    }
+
+    /// The function for inputs like these, followed to machine code. It is recorded once more for that.
+    ///
+    /// ```
+    /// use lazulite::inspect::{Format, ReportOptions, Stage};
+    /// use lazulite::prelude::*;
+    /// let double = compile(|[x]: [Tensor; 1]| (x * 2.0).relu());
+    /// let report = double.report([&Tensor::ones([4])], &ReportOptions::default())?;
+    /// assert!(report.render(Stage::Native, Format::Text)?.contains("ret"));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Compiled::call`].
+    #[track_caller]
+    pub fn report(&self, inputs: [&Tensor; N], options: &ReportOptions) -> Result<Report> {
+        crate::tensor::realize_all(&inputs)?;
+        let types = inputs.iter().map(|input| Ok((*input.node()?.ty).clone()));
+        let types = types.collect::<Result<Vec<_>>>()?;
+        let captured = self.recorded(types, Place::here(), Halves::Apart)?;
+        let value = |source: &Source| {
+            Ok(match source {
+                Source::Argument(n) => Some(value_of(inputs[*n])?),
+                Source::Constant(value) => Some(value.clone()),
+                Source::Seed(_) | Source::Stream(_) | Source::Cell(_) => None,
+            })
+        };
+        let constant = |source: &Source| matches!(source, Source::Constant(_));
+        let subject = Subject {
+            title: "compiled function".into(),
+            values: captured.sources.iter().map(value).collect::<Result<_>>()?,
+            constant: captured.sources.iter().map(constant).collect(),
+            graph: captured.graph,
+            forward: captured.forward,
+            names: Vec::new(),
+            symbols: Vec::new(),
+            versions: self.explain(),
+        };
+        Report::of(subject, options)
     }
 }
 
 /// A function recorded once, with parameters in place of its inputs.
 pub(crate) struct Captured {
     pub graph: Graph,
+    /// The part of the graph before gradients are taken, if they are and that was asked for.
+    pub forward: Option<Graph>,
     /// Where the graph's parameters come from.
     pub sources: Vec<Source>,
     /// Types of the results, then of the values written to cells. (A tensor returned twice is computed once
@@ -312,11 +370,19 @@ pub(crate) struct Captured {
     pub state: CaptureState,
 }
 
+/// Whether the part of a program before gradients are taken is wanted by itself, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halves {
+    Joined,
+    Apart,
+}
+
 /// Records `function` for parameters of these types, on behalf of the operation `op` at `place`.
 pub(crate) fn capture(
     op: &'static str,
     types: Vec<TensorType>,
     place: Place,
+    halves: Halves,
     function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
 ) -> Result<Captured> {
     let arguments = types.len();
@@ -334,7 +400,11 @@ pub(crate) fn capture(
     drop(results);
     let listed = list_with_constants(&mut roots)?;
     // Nothing is passed at run time but the parameters.
-    let graph = engine::build(&listed, &Pattern::constant(&listed), op)?;
+    let pattern = Pattern::constant(&listed);
+    let (graph, forward) = match halves {
+        Halves::Joined => (engine::build(&listed, &pattern, op)?, None),
+        Halves::Apart => engine::build_in_two(&listed, &pattern, op)?,
+    };
     let mut sources = Vec::new();
     for &leaf in &listed.leaves {
         let n = &listed.nodes[leaf as usize];
@@ -346,6 +416,7 @@ pub(crate) fn capture(
     }
     Ok(Captured {
         graph,
+        forward,
         sources,
         outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
         state,
@@ -391,6 +462,7 @@ impl Replay {
     fn build(symbols: &[Symbol], captured: Captured) -> Result<(Replay, Vec<Guard>)> {
         let Captured {
             graph,
+            forward: _,
             sources,
             outputs,
             state,

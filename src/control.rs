@@ -9,7 +9,7 @@ mod flow;
 mod transform;
 
 pub use checkpoint::checkpoint;
-pub(crate) use flow::turn;
+pub(crate) use flow::turns;
 pub use flow::{cond, scan, while_loop};
 pub use transform::{VmapOptions, jvp, vmap, vmap_with};
 

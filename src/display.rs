@@ -35,8 +35,14 @@ impl fmt::Debug for Tensor {
 
 fn render(tensor: &Tensor) -> crate::Result<String> {
     let (dims, dtype) = (tensor.dims()?, tensor.dtype()?);
-    let values = tensor.to_scalars()?;
-    let layout = Layout::new(dims, values, dtype);
+    let count = dims.iter().fold(1, |n: usize, d| n.saturating_mul(*d));
+    let summarise = count > SUMMARY_THRESHOLD;
+    let shown = if summarise {
+        edges(tensor, &dims)
+    } else {
+        tensor.clone()
+    };
+    let layout = Layout::new(dims, shown.dims()?, shown.to_scalars()?, summarise, dtype);
     let mut out = String::from("tensor(");
     layout.write(&mut out, 0, 0, "tensor(".len());
     if layout.values.is_empty() && layout.dims != [0] {
@@ -51,18 +57,40 @@ fn render(tensor: &Tensor) -> crate::Result<String> {
     Ok(out)
 }
 
+/// Both ends of every axis; all of short ones. Nothing else of a large tensor is read.
+#[track_caller]
+fn edges(tensor: &Tensor, dims: &[usize]) -> Tensor {
+    let mut out = tensor.clone();
+    for (axis, &size) in (0i64..).zip(dims) {
+        if size > 2 * EDGE {
+            let head = out.narrow(axis, 0, EDGE);
+            let tail = out.narrow(axis, size - EDGE, EDGE);
+            out = Tensor::cat(&[&head, &tail], axis);
+        }
+    }
+    out
+}
+
 struct Layout {
     dims: Vec<usize>,
+    /// Sizes of what was read.
+    read: Vec<usize>,
     values: Vec<Scalar>,
     summarise: bool,
     format: NumberFormat,
 }
 
 impl Layout {
-    fn new(dims: Vec<usize>, values: Vec<Scalar>, dtype: DType) -> Layout {
-        let summarise = values.len() > SUMMARY_THRESHOLD;
+    fn new(
+        dims: Vec<usize>,
+        read: Vec<usize>,
+        values: Vec<Scalar>,
+        summarise: bool,
+        dtype: DType,
+    ) -> Layout {
         let mut layout = Layout {
             dims,
+            read,
             values,
             summarise,
             format: NumberFormat::Integer { width: 0 },
@@ -73,19 +101,19 @@ impl Layout {
         layout
     }
 
-    /// The indices along an axis that are shown; `None` stands for the gap.
+    /// The indices along an axis of what was read; `None` stands for the gap.
     fn shown(&self, axis: usize) -> Vec<Option<usize>> {
-        let size = self.dims[axis];
-        if !self.summarise || size <= 2 * EDGE {
+        let size = self.read[axis];
+        if !self.summarise || self.dims[axis] <= 2 * EDGE {
             return (0..size).map(Some).collect();
         }
         let head = (0..EDGE).map(Some);
-        let tail = (size - EDGE..size).map(Some);
+        let tail = (EDGE..size).map(Some);
         head.chain([None]).chain(tail).collect()
     }
 
     fn stride(&self, axis: usize) -> usize {
-        self.dims[axis + 1..].iter().product()
+        self.read[axis + 1..].iter().product()
     }
 
     fn visible(&self, axis: usize, offset: usize, out: &mut Vec<Scalar>) {

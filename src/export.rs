@@ -3,20 +3,21 @@
 
 mod demo;
 mod file;
+mod object;
 mod program;
 mod spec;
 
 pub use demo::Demo;
 pub use spec::{Spec, SpecSize};
 
-use crate::compile::{self, Captured, Outputs};
+use crate::compile::{self, Captured, Halves, Outputs};
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inspect::{self, Format, Report, ReportOptions, Stage, Subject};
 use crate::location::Place;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::signature;
 use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType};
-use lazulite_passes::Stage;
 use lazulite_runtime::{self as runtime, Buffer, Interface, Metadata, Model, Port};
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, OnceLock};
@@ -65,7 +66,8 @@ where
     }
     let types = specs.iter().map(Spec::tensor_type);
     let types: Vec<TensorType> = types.collect::<Result<_>>().map_err(|e| e.at(place))?;
-    let captured = compile::capture("export", types.clone(), place, |parameters| {
+    let halves = Halves::Joined;
+    let captured = compile::capture("export", types.clone(), place, halves, |parameters| {
         let all: Vec<&Tensor> = parameters.iter().collect();
         let Ok(parameters) = <[&Tensor; N]>::try_from(all) else {
             let message = "another number of parameters was expected";
@@ -82,6 +84,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
     refuse_closures(&captured.graph)?;
     let Captured {
         graph,
+        forward: _,
         sources,
         outputs,
         state,
@@ -284,12 +287,45 @@ impl Exported {
         self.weights.iter().map(Buffer::len).sum()
     }
 
+    /// The function followed to machine code.
+    ///
+    /// # Errors
+    /// When it cannot be compiled so far, or a size that is given is not its own.
+    pub fn report(&self, options: &ReportOptions) -> Result<Report> {
+        let weight = |source: &runtime::Source| match source {
+            runtime::Source::Argument(_) => None,
+            runtime::Source::Weight(n) => self.weights.get(*n as usize).cloned(),
+        };
+        let name = |source: &runtime::Source| match source {
+            runtime::Source::Argument(n) => self.interface.inputs[*n as usize].name.clone(),
+            runtime::Source::Weight(n) => self.interface.weights[*n as usize].name.clone(),
+        };
+        let sources = &self.interface.sources;
+        let values: Vec<Option<Buffer>> = sources.iter().map(weight).collect();
+        let subject = Subject {
+            title: "exported function".into(),
+            graph: self.graph.clone(),
+            forward: None,
+            symbols: self.symbols.clone(),
+            names: sources.iter().map(name).collect(),
+            constant: values.iter().map(Option::is_some).collect(),
+            values,
+            versions: Vec::new(),
+        };
+        Report::of(subject, options)
+    }
+
     /// The program as text after a stage.
     ///
     /// # Errors
     /// When the graph cannot be compiled so far.
     pub fn dump(&self, stage: Stage) -> Result<String> {
-        crate::inspect::dump_graph(&self.graph, stage)
+        self.report(&inspect::until(stage))?
+            .render(stage, Format::Text)
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 

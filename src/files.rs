@@ -3,11 +3,13 @@
 
 use crate::compile::value_of;
 use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
 use lazulite_runtime::files::{self, Format};
 use lazulite_runtime::{Array, Element};
+use std::io::{self, Write};
 use std::path::Path;
 
 impl Tensor {
@@ -63,7 +65,17 @@ fn named_format(op: &'static str, path: &Path) -> Result<Format> {
 #[track_caller]
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
     let path = path.as_ref();
-    let format = named_format("load", path)?;
+    read_tensors(path, named_format("load", path)?)
+}
+
+/// Reads what [`save_tensors_durably`] wrote, whatever the file is called.
+#[track_caller]
+pub(crate) fn load_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    read_tensors(path, Format::Safetensors)
+}
+
+#[track_caller]
+fn read_tensors(path: &Path, format: Format) -> Result<Vec<(String, Tensor)>> {
     let bytes = files::read_bytes(path).map_err(|e| error("load", e))?;
     let arrays = files::read_arrays(format, &bytes, &|_| None);
     let mut tensors = Vec::new();
@@ -91,12 +103,38 @@ pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &[(&str, &Tensor)]) -> Result<()> {
     let path = path.as_ref();
     let format = named_format("save", path)?;
+    write_tensors(tensors, format, |write| files::replace(path, write))
+}
+
+/// As [`save_tensors`], always in the `.safetensors` format; the file is safe on disk before it takes the place of an
+/// old one.
+#[track_caller]
+pub(crate) fn save_tensors_durably(path: &Path, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let replace = |write: &mut WriteTo<'_>| files::replace_durably(path, write);
+    write_tensors(tensors, Format::Safetensors, replace)
+}
+
+/// What fills a file.
+type WriteTo<'a> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'a;
+
+#[track_caller]
+fn write_tensors(
+    tensors: &[(&str, &Tensor)],
+    format: Format,
+    replace: impl FnOnce(&mut WriteTo<'_>) -> Result<(), String>,
+) -> Result<()> {
+    let mut names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let message = format!("two tensors are called `{}`", twice[0]);
+        return Err(Error::new(ErrorKind::Argument, "save", message).at(Place::here()));
+    }
     let all: Vec<&Tensor> = tensors.iter().map(|(_, t)| *t).collect();
     crate::tensor::realize_all(&all)?;
     let arrays: Vec<Array> = all.into_iter().map(to_array).collect::<Result<_>>()?;
     let names = tensors.iter().map(|(name, _)| *name);
     let named: Vec<(&str, &Array)> = names.zip(&arrays).collect();
-    let written = files::replace(path, |out| files::write_arrays(out, &named, format));
+    let written = replace(&mut |out| files::write_arrays(out, &named, format));
     written.map_err(|e| error("save", e))
 }
 

@@ -1,12 +1,42 @@
-//! Programs as text: what has been recorded, after any stage, and graphs written by hand.
+//! Looking inside: what a program is after every stage on its way to machine code, and why.
+//!
+//! A [`Report`] follows a program and is the one model that everything shown is made from: text, dot, JSON, a
+//! page for a browser ([`Format`]), and [`Explanation`]s. Tensors ([`Tensor::report`]), compiled functions
+//! ([`crate::Compiled::report`]), exported ones ([`crate::Exported::report`]) and graphs as text
+//! ([`report_text`]) all have one. `docs/inspection.md` shows it.
 
-use crate::engine::{self, Assignment};
+mod dot;
+mod explain;
+mod file;
+mod html;
+mod json;
+mod kernel;
+mod layout;
+mod measure;
+mod order;
+mod program;
+mod report;
+mod stage;
+mod text;
+mod view;
+
+pub use explain::Explanation;
+pub use file::{FileReport, Statistics, TensorReport, file};
+pub use json::SCHEMA;
+pub use kernel::{KernelReport, LaunchReport};
+pub use lazulite_codegen::Instruction;
+pub use program::Program;
+pub(crate) use report::Subject;
+pub use report::{Format, Report, ReportOptions};
+pub use stage::Stage;
+pub use view::{
+    BufferReport, CutReport, GraphReport, GroupReport, NodeReport, Scheduled, SourceReport,
+};
+
+use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::Generator;
 use crate::tensor::{Node, Tensor};
-use lazulite_ir::{Dim, Graph, Symbol, parse_graph, print_graph, print_plan};
-use lazulite_passes::{Artifact, Stage};
-use lazulite_runtime::Input;
+use lazulite_ir::{Dim, Graph, Symbol, parse_graph};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,16 +50,16 @@ use std::sync::Arc;
 /// # Ok::<(), lazulite::Error>(())
 /// ```
 pub fn dump(tensors: &[&Tensor], stage: Stage) -> Result<String> {
-    dump_graph(&engine::graph_of(&nodes(tensors)?)?, stage)
+    report(tensors, &until(stage))?.render(stage, Format::Text)
 }
 
 /// A graph given as text (the `.lzt` format), after a stage.
 pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
-    dump_graph(&parse(text)?, stage)
+    report_text(text, &until(stage))?.render(stage, Format::Text)
 }
 
-/// Why each version of the program that computes `tensors` was compiled so far, in sentences; empty if
-/// none was. Computes nothing.
+/// Why the program that computes `tensors` looks as it does: what is fused and what is not, and why each of its
+/// versions was compiled so far. Computes nothing.
 ///
 /// ```
 /// use lazulite::prelude::*;
@@ -37,158 +67,99 @@ pub fn dump_text(text: &str, stage: Stage) -> Result<String> {
 /// sum(4).item::<f32>()?;
 /// sum(5).item::<f32>()?;
 /// let why = lazulite::explain(&[&sum(6)])?;
-/// assert!(why[1].contains("was 4 and is 5"), "{why:?}");
+/// assert!(why.versions[1].contains("was 4 and is 5"), "{why}");
 /// # Ok::<(), lazulite::Error>(())
 /// ```
-pub fn explain(tensors: &[&Tensor]) -> Result<Vec<String>> {
-    Ok(engine::explain(&nodes(tensors)?))
+pub fn explain(tensors: &[&Tensor]) -> Result<Explanation> {
+    Ok(report(tensors, &until(Stage::Schedule))?.explain())
 }
 
-fn nodes(tensors: &[&Tensor]) -> Result<Vec<Arc<Node>>> {
-    tensors.iter().map(|t| t.node().cloned()).collect()
+/// Follows the program that computes `tensors`. Computes nothing, unless it is to be measured.
+pub fn report(tensors: &[&Tensor], options: &ReportOptions) -> Result<Report> {
+    let nodes: Vec<Arc<Node>> = { tensors.iter() }
+        .map(|t| t.node().cloned())
+        .collect::<Result<_>>()?;
+    let traced = engine::traced(&nodes)?;
+    let results: Vec<String> = nodes.iter().map(|n| n.ty.to_string()).collect();
+    let subject = Subject {
+        title: format!("program for {}", results.join(", ")),
+        versions: engine::explain(&nodes),
+        constant: vec![false; traced.values.len()],
+        forward: traced.forward,
+        values: traced.values,
+        graph: traced.graph,
+        names: Vec::new(),
+        symbols: Vec::new(),
+    };
+    Report::of(subject, options)
 }
 
-pub(crate) fn dump_graph(graph: &Graph, stage: Stage) -> Result<String> {
-    let options = engine::options().passes();
-    let start = Artifact::Graph(graph.clone());
-    let artifact = lazulite_passes::run(start, Stage::Trace, stage, &options, &mut |_, _| {})
-        .map_err(|e| Error::new(ErrorKind::Unsupported, "dump", e.to_string()))?;
-    Ok(match artifact {
-        Artifact::Graph(graph) => print_graph(&graph),
-        Artifact::Plan(plan) => print_plan(&plan),
-    })
+/// Follows a graph given as text (the `.lzt` format).
+pub fn report_text(text: &str, options: &ReportOptions) -> Result<Report> {
+    let graph = parse(text)?;
+    let subject = Subject {
+        title: "program".into(),
+        versions: Vec::new(),
+        constant: vec![false; graph.inputs().len()],
+        values: vec![None; graph.inputs().len()],
+        forward: None,
+        names: Vec::new(),
+        symbols: symbols_of(&graph),
+        graph,
+    };
+    Report::of(subject, options)
+}
+
+/// Bytes of an executable besides its program and weights, with library functions or without; or why this build
+/// cannot write executables.
+///
+/// # Errors
+/// When what executables begin with could not be built along with this crate.
+pub fn executable_bytes(library: bool) -> std::result::Result<usize, &'static str> {
+    let variant = match library {
+        true => lazulite_stub::Variant::Foreign,
+        false => lazulite_stub::Variant::Core,
+    };
+    lazulite_stub::executable(variant).map(<[u8]>::len)
+}
+
+/// Nothing beyond `stage`.
+pub(crate) fn until(stage: Stage) -> ReportOptions {
+    ReportOptions {
+        until: stage,
+        ..ReportOptions::default()
+    }
+}
+
+impl Tensor {
+    /// The program that computes this tensor, followed to machine code. Computes nothing, unless it is to be
+    /// measured.
+    ///
+    /// # Errors
+    /// When the tensor carries an error, or its program cannot be compiled.
+    pub fn report(&self, options: &ReportOptions) -> Result<Report> {
+        report(&[self], options)
+    }
 }
 
 fn parse(text: &str) -> Result<Graph> {
     parse_graph(text).map_err(|e| Error::new(ErrorKind::Argument, "parse", e.to_string()))
 }
 
-/// A compiled graph that was given as text.
-pub struct Program {
-    graph: Graph,
-    symbols: Vec<Symbol>,
-    program: lazulite_runtime::Program,
-}
-
-impl Program {
-    /// Compiles a graph in the `.lzt` format.
-    ///
-    /// ```
-    /// use lazulite::prelude::*;
-    /// let program = lazulite::Program::from_text(
-    ///     "graph(%0: f32[n]) {\n  %1 = add %0, %0 : f32[n]\n  return %1\n}\n",
-    /// )?;
-    /// let x = Tensor::from_vec(vec![1.0f32, 2.0], [2]);
-    /// assert_eq!(program.run(&[&x], &[("n".into(), 2)])?[0].to_vec::<f32>()?, [2.0, 4.0]);
-    /// # Ok::<(), lazulite::Error>(())
-    /// ```
-    pub fn from_text(text: &str) -> Result<Program> {
-        let graph = parse(text)?;
-        let mut names = BTreeSet::new();
+/// The unknown sizes of a graph, in alphabetical order.
+fn symbols_of(graph: &Graph) -> Vec<Symbol> {
+    let mut names = BTreeSet::new();
+    let mut graphs = vec![graph];
+    while let Some(graph) = graphs.pop() {
         for node in graph.nodes() {
             let mut collect = |s: &Symbol| {
                 names.insert(s.clone());
             };
             node.op
                 .visit_dims(&mut |d: &Dim| d.visit_symbols(&mut collect));
-        }
-        let symbols: Vec<Symbol> = names.into_iter().collect();
-        let program = engine::compile_graph(&graph, &symbols)?;
-        Ok(Program {
-            graph,
-            symbols,
-            program,
-        })
-    }
-
-    /// Runs the program with values for its unknown sizes.
-    pub fn run(&self, inputs: &[&Tensor], dims: &[(String, i64)]) -> Result<Vec<Tensor>> {
-        let sizes = self.bind(dims)?;
-        crate::tensor::realize_all(inputs)?;
-        let mut values = Vec::with_capacity(inputs.len());
-        for (i, input) in inputs.iter().enumerate() {
-            let expected = self
-                .graph
-                .inputs()
-                .get(i)
-                .map(|id| self.graph.tensor_type(*id));
-            let node = input.node()?;
-            let fits = expected.is_some_and(|ty| {
-                self.assignment(&sizes).tensor_type(ty).as_ref() == Some(&*node.ty)
-            });
-            let value = node.value().filter(|_| fits).ok_or_else(|| {
-                let message = format!("input {i} does not fit the program's parameter");
-                Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))
-            })?;
-            values.push(Input::keep(value));
-        }
-        let buffers = engine::execute(&self.program, &mut values, &sizes)?;
-        let types = self.graph.output_types();
-        types
-            .iter()
-            .zip(buffers)
-            .map(|(ty, buffer)| {
-                let known = self.assignment(&sizes).tensor_type(ty);
-                let ty = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
-                Ok(Tensor::leaf(ty, buffer))
-            })
-            .collect()
-    }
-
-    /// Runs the program on normally distributed numbers (converted to the parameters' types).
-    pub fn run_random(&self, dims: &[(String, i64)], seed: u64) -> Result<Vec<Tensor>> {
-        let sizes = self.bind(dims)?;
-        let generator = Generator::new(seed);
-        let mut inputs = Vec::new();
-        for id in self.graph.inputs() {
-            let ty = self.graph.tensor_type(*id);
-            let known = self
-                .assignment(&sizes)
-                .tensor_type(ty)
-                .and_then(|ty| ty.const_dims());
-            let dims = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
-            inputs.push(generator.randn(dims.to_vec()).cast(ty.dtype));
-        }
-        self.run(&inputs.iter().collect::<Vec<_>>(), dims)
-    }
-
-    fn bind(&self, dims: &[(String, i64)]) -> Result<Vec<i64>> {
-        let known = |name: &str| self.symbols.iter().any(|s| *s.0 == *name);
-        if let Some((unknown, _)) = dims.iter().find(|(name, _)| !known(name)) {
-            let message = format!("the program has no size called {unknown}");
-            return Err(Error::new(ErrorKind::Argument, "run", message)
-                .hint(format!("the program's sizes are {:?}", self.size_names())));
-        }
-        let value = |symbol: &Symbol| {
-            let given = dims
-                .iter()
-                .find(|(name, _)| **name == *symbol.0)
-                .map(|(_, size)| *size);
-            given.filter(|size| *size >= 0).ok_or_else(|| {
-                let message = format!("the size {symbol} needs a value that is not negative");
-                Error::new(ErrorKind::Argument, "run", message)
-                    .hint(format!("the program's sizes are {:?}", self.size_names()))
-            })
-        };
-        let sizes = self.symbols.iter().map(value).collect::<Result<Vec<_>>>()?;
-        match self.assignment(&sizes).violated(self.graph.guards()) {
-            Some(guard) => {
-                let message = format!("{} ({guard})", guard.message);
-                Err(Error::new(ErrorKind::Argument, "run", message))
-            }
-            None => Ok(sizes),
+            let bodies = node.op.regions().into_iter();
+            graphs.extend(bodies.map(|(_, body)| &**body));
         }
     }
-
-    /// The names of the program's unknown sizes.
-    pub fn size_names(&self) -> Vec<String> {
-        self.symbols.iter().map(ToString::to_string).collect()
-    }
-
-    fn assignment<'a>(&'a self, sizes: &'a [i64]) -> Assignment<'a> {
-        Assignment {
-            symbols: &self.symbols,
-            values: sizes,
-        }
-    }
+    names.into_iter().collect()
 }

@@ -36,6 +36,7 @@ mod autograd;
 mod cell;
 mod compile;
 mod control;
+pub mod data;
 mod display;
 pub mod distributions;
 mod element;
@@ -44,12 +45,13 @@ mod error;
 mod export;
 mod files;
 mod host;
-mod inspect;
+pub mod inspect;
 mod location;
 pub mod nn;
 mod ops;
 pub mod optim;
 mod tensor;
+pub mod train;
 
 pub use autograd::{
     BackwardOptions, Context, CustomFunction, GradCheck, GradOptions, GradientTape, HookHandle,
@@ -63,23 +65,26 @@ pub use control::{
     Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
 };
 pub use element::Element;
-pub use engine::{CacheStats, Options, cache_stats, detect_anomaly, options, set_options};
+pub use engine::{
+    CacheStats, Compilation, Options, cache_stats, detect_anomaly, last_compilation, options,
+    set_options,
+};
 pub use error::{Error, ErrorKind, OperandNote, Result};
 pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
-pub use inspect::{Program, dump, dump_text, explain};
+pub use inspect::{Program, Stage, dump, dump_text, explain};
 pub use lazulite_ir::DType;
-pub use lazulite_passes::Stage;
+pub use lazulite_passes::Numerics;
 pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
 pub use num_complex::Complex;
 pub use ops::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, FftNOptions,
-    FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes, IntoIndices,
-    IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding, PoolOptions, QrMode,
-    Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing, StftOptions, Tolerance,
-    TripletOptions, Unique, Window, manual_seed, strided,
+    AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, EmbeddingOptions,
+    FftNOptions, FftNorm, FftOptions, Generator, HeadWeights, Index, Interpolation, IntoAxes,
+    IntoIndices, IstftOptions, Lstsq, LstsqDriver, MatrixNorm, Outside, PadMode, Padding,
+    PoolOptions, QrMode, Reduction, ResampleMode, RunningStats, ScatterReduce, Spacing,
+    StftOptions, Tolerance, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
 pub use tensor::{Argument, Device, Dim, IntoDims, Number, Tensor, realize_all};
@@ -91,6 +96,11 @@ pub mod prelude {
         compile, f16, manual_seed, realize_all, strided,
     };
 }
+
+/// The examples of the page on looking inside are tested like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/inspection.md")]
+struct Inspection;
 
 /// The example in the README is tested like any other.
 #[cfg(doctest)]

@@ -63,6 +63,27 @@ impl fmt::Debug for Place {
 thread_local! {
     static PINNED: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
     static TRAIL: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
+    /// How many scopes are open.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// What scopes that were dropped before those inside of them will restore, innermost last.
+    static LEFT: RefCell<Vec<Outside>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What holds outside of a scope.
+struct Outside {
+    /// Number of scopes around it.
+    depth: u32,
+    pinned: Option<&'static Location<'static>>,
+    trail: Option<Arc<str>>,
+}
+
+impl Outside {
+    /// Leaves the innermost scope.
+    fn restore(self) {
+        DEPTH.set(self.depth);
+        PINNED.set(self.pinned);
+        TRAIL.set(self.trail);
+    }
 }
 
 /// The names of the scopes that are open on this thread, outermost first, joined by " > ".
@@ -74,8 +95,8 @@ pub(crate) fn trail() -> Option<Arc<str>> {
 /// unless an outer scope is open, and carries its name in the trail.
 #[must_use = "the scope ends when this is dropped"]
 pub struct Scope {
-    pinned_before: Option<&'static Location<'static>>,
-    trail_before: Option<Arc<str>>,
+    /// `None` only while it is dropped.
+    outside: Option<Outside>,
     /// Scopes restore thread-local state and must end on their own thread.
     _not_send: std::marker::PhantomData<*const ()>,
 }
@@ -85,11 +106,16 @@ impl Scope {
     /// through which callers are not tracked.
     #[track_caller]
     pub(crate) fn pin() -> Scope {
-        let pinned_before = PINNED.get();
-        PINNED.set(pinned_before.or(Some(Location::caller())));
+        let (depth, pinned) = (DEPTH.get(), PINNED.get());
+        PINNED.set(pinned.or(Some(Location::caller())));
+        DEPTH.set(depth + 1);
+        let outside = Outside {
+            depth,
+            pinned,
+            trail: trail(),
+        };
         Scope {
-            pinned_before,
-            trail_before: trail(),
+            outside: Some(outside),
             _not_send: std::marker::PhantomData,
         }
     }
@@ -98,7 +124,7 @@ impl Scope {
     #[track_caller]
     pub fn open(name: &str) -> Scope {
         let scope = Scope::pin();
-        let trail = match &scope.trail_before {
+        let trail = match trail() {
             Some(outer) => format!("{outer} > {name}").into(),
             None => name.into(),
         };
@@ -109,8 +135,21 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        PINNED.set(self.pinned_before);
-        TRAIL.set(self.trail_before.take());
+        let Some(outside) = self.outside.take() else {
+            return;
+        };
+        if outside.depth + 1 < DEPTH.get() {
+            LEFT.with_borrow_mut(|left| {
+                left.push(outside);
+                left.sort_by_key(|o| o.depth);
+            });
+            return;
+        }
+        outside.restore();
+        let innermost = || LEFT.with_borrow_mut(|left| left.pop_if(|o| o.depth + 1 == DEPTH.get()));
+        while let Some(outside) = innermost() {
+            outside.restore();
+        }
     }
 }
 
@@ -139,5 +178,15 @@ mod tests {
         assert_eq!(trail().as_deref(), Some("outer"));
         drop(_scope);
         assert_eq!(op().line(), line!());
+    }
+
+    #[test]
+    fn scopes_end_in_any_order() {
+        let (a, b, c) = (Scope::open("a"), Scope::open("b"), Scope::open("c"));
+        drop(b);
+        drop(a);
+        assert_eq!(trail().as_deref(), Some("a > b > c"));
+        drop(c);
+        assert_eq!((trail(), op().line()), (None, line!()));
     }
 }

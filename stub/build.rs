@@ -1,10 +1,10 @@
 //! Builds the executable of this package, small and fast, into the output folder, so that the library
 //! can hold its bytes: once over the core of the runtime, and with feature `foreign` once more with the
-//! library functions.
+//! library functions. And the crate `lazulite-embed` as a static library, over the core.
 //!
-//! `LAZULITE_STUB=FILE` and `LAZULITE_STUB_FOREIGN=FILE` take stubs that were built before. Otherwise offline
-//! cargo calls build them, with the profile `stub` of the workspace, in a target folder of their own. If
-//! that fails, everything else still builds, and writing executables is an error that says why.
+//! `LAZULITE_STUB=FILE`, `LAZULITE_STUB_FOREIGN=FILE` and `LAZULITE_ARCHIVE=FILE` take what was built before. Otherwise
+//! offline cargo calls build them, with the profile `stub` of the workspace, in a target folder of their own. If
+//! that fails, everything else still builds, and writing executables or objects is an error that says why.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,25 +15,45 @@ use std::process::Command;
 /// Set for the nested calls, in which there is nothing to build.
 const NESTED: &str = "LAZULITE_STUB_NESTED";
 
-/// A stub: its name in the output folder, the features it is built with, the variable that names one built before.
+/// What is built: its name in the output folder, the variable that names one built before, its package, what
+/// cargo is to make of that, and the file that it makes.
 struct Variant {
     name: &'static str,
-    features: &'static str,
     variable: &'static str,
+    package: &'static str,
+    arguments: &'static [&'static str],
+    file: &'static str,
 }
 
-const VARIANTS: [Variant; 2] = [
+const VARIANTS: [Variant; 3] = [
     Variant {
-        name: "core",
-        features: "",
+        name: CORE,
         variable: "LAZULITE_STUB",
+        package: ".",
+        arguments: &["build", "--bin", "lazulite-stub"],
+        file: "lazulite-stub",
     },
     Variant {
-        name: "foreign",
-        features: "foreign",
+        name: FOREIGN,
         variable: "LAZULITE_STUB_FOREIGN",
+        package: ".",
+        arguments: &["build", "--bin", "lazulite-stub", "--features", "foreign"],
+        file: "lazulite-stub",
+    },
+    Variant {
+        name: "archive",
+        variable: "LAZULITE_ARCHIVE",
+        package: "../embed",
+        arguments: &["rustc", "--lib", "--crate-type", "staticlib"],
+        file: "liblazulite_embed.a",
     },
 ];
+
+/// The variant for all that needs no library functions.
+const CORE: &str = "core";
+
+/// The variant that only feature `foreign` asks for.
+const FOREIGN: &str = "foreign";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -41,7 +61,7 @@ fn main() {
     let nested = env::var_os(NESTED).is_some();
     for variant in &VARIANTS {
         println!("cargo::rerun-if-env-changed={}", variant.variable);
-        let wanted = variant.features.is_empty() || env::var_os("CARGO_FEATURE_FOREIGN").is_some();
+        let wanted = variant.name != FOREIGN || env::var_os("CARGO_FEATURE_FOREIGN").is_some();
         let (stub, problem) = if nested {
             (Vec::new(), "it was built for itself".into())
         } else if !wanted {
@@ -50,7 +70,10 @@ fn main() {
             match stub(variant, &out) {
                 Ok(bytes) => (bytes, String::new()),
                 Err(problem) => {
-                    println!("cargo::warning=no executables can be written: {problem}");
+                    println!(
+                        "cargo::warning=no {} can be written: {problem}",
+                        variant.name
+                    );
                     (Vec::new(), problem)
                 }
             }
@@ -86,19 +109,29 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     for source in [
         "src",
         "Cargo.toml",
+        "../embed/src",
+        "../embed/Cargo.toml",
         "../runtime/src",
         "../runtime/Cargo.toml",
     ] {
         println!("cargo::rerun-if-changed={}", package.join(source).display());
     }
-    let target = out.join("target");
+    // Beside the folders of build scripts, of which there is one per set of features of the outer build: all use
+    // what was built once. `out` is PROFILE/build/PACKAGE/out.
+    let profile = out.ancestors().nth(3).unwrap_or(out);
+    let target = profile.join(format!("lazulite-stub-{}", variant.name));
     let triple = variable("TARGET");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
-        .args(["build", "--offline", "--quiet", "--profile", "stub"])
-        .args(["--features", variant.features])
-        .args(["--bin", "lazulite-stub", "--manifest-path"])
-        .arg(package.join("Cargo.toml"))
+        .args(variant.arguments)
+        .args([
+            "--offline",
+            "--quiet",
+            "--profile",
+            "stub",
+            "--manifest-path",
+        ])
+        .arg(package.join(variant.package).join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
         .arg("--target")
@@ -114,6 +147,10 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     if variable("PROFILE") == "debug" {
         cargo.env("CARGO_PROFILE_STUB_LTO", "off");
         cargo.env("CARGO_PROFILE_STUB_CODEGEN_UNITS", "16");
+    } else if variant.name == CORE {
+        // Fast is what the runtime does, for which the workspace says so; the rest only has to be small. Not so library
+        // functions.
+        cargo.env("CARGO_PROFILE_STUB_OPT_LEVEL", "s");
     }
     let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;
     if !output.status.success() {
@@ -121,6 +158,9 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
         let last: Vec<&str> = errors.lines().filter(|l| l.contains("error")).collect();
         return Err(format!("cargo failed: {}", last.join("; ")));
     }
-    let name = format!("lazulite-stub{}", env::consts::EXE_SUFFIX);
-    Ok(target.join(triple).join("stub").join(name))
+    let folder = target.join(triple).join("stub");
+    Ok(match variant.arguments.contains(&"--bin") {
+        true => folder.join(format!("{}{}", variant.file, env::consts::EXE_SUFFIX)),
+        false => folder.join(variant.file),
+    })
 }

@@ -548,7 +548,8 @@ fn damaged_executables_say_so() {
     };
     // The header, the table, each section's first page, and the trailer.
     let pages = (whole.len() - payload) / 4096;
-    let mut places: Vec<usize> = (0..pages).map(|page| payload + page * 4096 + 9).collect();
+    let places = (0..pages).flat_map(|page| [9, 2049].map(|at| payload + page * 4096 + at));
+    let mut places: Vec<usize> = places.filter(|at| *at < whole.len()).collect();
     places.extend([payload + 70, whole.len() - 3]);
     // Zeros fill up pages.
     places.retain(|at| whole[*at] != 0);
@@ -559,7 +560,8 @@ fn damaged_executables_say_so() {
         let message = run(&bytes);
         assert!(message.contains("not whole"), "{at}: {message}");
     }
-    for len in [whole.len() - 1, whole.len() - 5000, payload + 100] {
+    let lengths = (payload..whole.len()).step_by((whole.len() - payload) / 40);
+    for len in lengths.chain([whole.len() - 1, whole.len() - 5000, payload + 100]) {
         let message = run(&whole[..len]);
         assert!(message.contains("not whole"), "{len}: {message}");
     }

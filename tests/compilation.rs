@@ -1,6 +1,7 @@
 //! How often programs are compiled, and of how many kernels they are made. The counts are those of the
 //! whole process, so these tests take turns.
 
+use lazulite::data::{DataLoader, TensorDataset};
 use lazulite::nn::{Layer, Linear, Module};
 use lazulite::optim::{AdamW, CosineAnnealingLr, Optimizer, Schedule};
 use lazulite::prelude::*;
@@ -88,6 +89,44 @@ fn a_step_is_one_program_compiled_once() {
         // The first step computes the initial values before.
         assert_eq!(programs, if step == 0 { 2 } else { 1 }, "step {step}");
     }
+}
+
+#[test]
+fn epochs_with_a_smaller_last_batch_compile_a_step_twice() {
+    let _alone = alone();
+    let data = (Tensor::randn([22, 4]), Tensor::randint(0, 3, [22]));
+    let loader = DataLoader::new(TensorDataset::new(data).unwrap());
+    let loader = loader.batch_size(4).shuffle(1).workers(2);
+    let model = Mlp {
+        hidden: Linear::new(4, 16),
+        output: Linear::new(16, 3),
+    };
+    let mut optimizer = AdamW::new(model.parameters(), 0.01);
+    let mut counts = Vec::new();
+    for epoch in 0..4 {
+        optimizer.set_rates(&[0.01 / f64::from(1 + epoch)]).unwrap();
+        let before = lazulite::cache_stats();
+        for (x, y) in &loader {
+            let loss = model.forward(&x).cross_entropy(&y);
+            optimizer.step(&loss).unwrap();
+        }
+        let now = lazulite::cache_stats();
+        counts.push((
+            now.compilations - before.compilations,
+            now.hits - before.hits,
+        ));
+    }
+    // Initial values (which other tests have, too), and the step for the first size and then for all; passes and
+    // derivatives run when compiling only.
+    let (compiled, hits) = counts.remove(0);
+    assert!(compiled <= 3 && compiled + hits == 7, "{compiled} {hits}");
+    assert_eq!(counts, [(0, 6), (0, 6), (0, 6)]);
+    let compiled = lazulite::last_compilation().unwrap();
+    assert!(
+        compiled.kernels > 3 && compiled.steps >= compiled.kernels,
+        "{compiled:?}"
+    );
+    assert!(compiled.nodes > compiled.recorded, "{compiled:?}");
 }
 
 #[test]

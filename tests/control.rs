@@ -83,6 +83,35 @@ fn draws_differ_between_turns() {
 }
 
 #[test]
+fn draws_differ_between_turns_of_nested_loops_and_of_while() {
+    let count = Tensor::arange(0, 32, 1);
+    let nested = scan(&[], &[&count], |_, _| {
+        let inner = scan(&[], &[&Tensor::arange(0, 2, 1)], |_, _| {
+            (vec![], vec![Tensor::rand([1])])
+        });
+        (vec![], vec![inner[0].clone()])
+    });
+    let mut drawn: Vec<u32> = values(&nested[0]).iter().map(|x| x.to_bits()).collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert!(drawn.len() > 60, "{} of 64 differ", drawn.len());
+    let start = [
+        Tensor::full_of((), 0, lazulite::DType::I64),
+        Tensor::zeros([4]),
+    ];
+    let out = while_loop(
+        &[&start[0], &start[1]],
+        |x| x[0].lt(4),
+        |x| {
+            let place = Tensor::arange(0, 4, 1).eq(&x[0]);
+            vec![&x[0] + 1, place.where_(Tensor::rand(()), &x[1])]
+        },
+    );
+    let drawn = values(&out[1]);
+    assert!((1..4).all(|i| drawn[i] != drawn[0]), "{drawn:?}");
+}
+
+#[test]
 fn only_the_branch_taken_matters() {
     let f = |x: &[Tensor]| {
         let positive = x[0].sum(..).gt(0);
@@ -225,6 +254,56 @@ fn functions_with_a_backward_work_inside_of_others() {
     let (_, t) = jvp(inside, &[&x], &[&Tensor::ones([2])]);
     let error = t[0].realize().unwrap_err();
     assert!(error.to_string().contains("custom function"), "{error}");
+}
+
+/// A product and a sum, of which the first operand may be an integer.
+struct Mixed;
+
+impl CustomFunction for Mixed {
+    fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let product = &inputs[1] * &inputs[2];
+        context.save_for_backward(&[&product, &inputs[1], &inputs[2]]);
+        Ok(vec![&product + &inputs[0], product])
+    }
+
+    fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let [_, a, b] = context.saved_tensors() else {
+            unreachable!("three tensors were saved");
+        };
+        let both = &cotangents[0] + &cotangents[1];
+        Ok(vec![None, Some(&both * b), Some(&both * a)])
+    }
+
+    fn jvp(&self, context: &Context, tangents: &[Tensor]) -> Result<Vec<Tensor>> {
+        let [_, a, b] = context.saved_tensors() else {
+            unreachable!("three tensors were saved");
+        };
+        let moved = &tangents[1] * b + &tangents[2] * a;
+        Ok(vec![moved.clone(), moved])
+    }
+}
+
+#[test]
+fn functions_with_a_jvp_move_forward() {
+    let count = Tensor::from_vec(vec![3i64, 4], [2]);
+    let f = |x: &[Tensor]| {
+        let parts = custom_function(Mixed, &[&count, &x[0].sin(), &x[1]]);
+        vec![&parts[0] * &parts[1]]
+    };
+    let plain = |x: &[Tensor]| {
+        let product = x[0].sin() * &x[1];
+        vec![(&product + &count) * &product]
+    };
+    let a = Tensor::from_vec(vec![0.5f64, 1.0], [2]);
+    let b = Tensor::from_vec(vec![-1.5f64, 2.0], [2]);
+    let (da, db) = (a.cos(), b.exp());
+    let (y, t) = jvp(f, &[&a, &b], &[&da, &db]);
+    let (z, u) = jvp(plain, &[&a, &b], &[&da, &db]);
+    for (got, expected) in [(&y[0], &z[0]), (&t[0], &u[0])] {
+        let off = (got - expected).abs().amax(..).item::<f64>().unwrap();
+        assert!(off < 1e-12, "{off}");
+    }
+    assert!(gradcheck(f, &[&a, &b], &GradCheck::default()).is_ok());
 }
 
 #[test]

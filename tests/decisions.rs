@@ -2,7 +2,7 @@
 //! after it.
 
 use lazulite::prelude::*;
-use lazulite::{ErrorKind, RunningStats, cache_stats};
+use lazulite::{ConvOptions, ErrorKind, Padding, PoolOptions, RunningStats, cache_stats, spec};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The cache statistics are process-wide; tests that count compilations run one at a time.
@@ -418,7 +418,7 @@ fn d11_6_gradients_take_the_composites_own_pullback() {
     // The definition's exponential overflows there.
     let x = Tensor::from_vec(vec![-100.0f32, 0.0], [2]).with_grad();
     let g = lazulite::grad(&[&x.sigmoid().sum(..)], &[&x]).unwrap();
-    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Trace).unwrap();
+    let trace = lazulite::dump(&[&g[0]], lazulite::Stage::Grad).unwrap();
     assert!(trace.contains("sigmoid.vjp"), "{trace}");
     let values = g[0].to_vec::<f32>().unwrap();
     assert!(values[0].is_finite() && values[0] < 1e-30, "{values:?}");
@@ -546,5 +546,51 @@ fn d11_10_compiling_costs_the_same_per_operation_at_any_length() {
     let (short, long) = (work(1000), work(10_000));
     for (short, long) in short.iter().zip(&long) {
         assert!(*long <= 11 * short + 11, "{short} becomes {long}");
+    }
+}
+
+#[test]
+fn d11_3_convolution_networks_are_captured_for_any_batch() {
+    let _alone = alone();
+    let (weight, bias) = (Tensor::randn([4, 2, 3, 3]), Tensor::randn([4]));
+    let options = ConvOptions {
+        padding: Padding::Each(vec![1]),
+        ..ConvOptions::default()
+    };
+    let network = |x: &Tensor| {
+        let x = x.conv(&weight, Some(&bias), &options);
+        let x = x.batch_norm(None, None, None, false, 1e-5).relu();
+        let (x, _) = x.max_pool(&[2, 2], &PoolOptions::default());
+        let x = x.conv_transpose(&weight, None, &options);
+        x.adaptive_avg_pool(&[Some(2), Some(3)])
+    };
+    let exported = lazulite::export(|[x]| network(x), &[spec!(f32["batch", 2, 8, 6])]).unwrap();
+    let compiled = compile(|[x]: [Tensor; 1]| network(&x));
+    for batch in [3, 4, 5] {
+        let x = Tensor::randn([batch, 2, 8, 6]);
+        let expected = network(&x).to_vec::<f32>().unwrap();
+        let found = exported.run(&[&x]).unwrap().remove(0);
+        let replayed = compiled.call([&x]).unwrap();
+        for other in [found, replayed] {
+            for (a, b) in expected.iter().zip(other.to_vec::<f32>().unwrap()) {
+                assert!((a - b).abs() < 1e-4, "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn d11_3_losses_of_classes_are_captured() {
+    let _alone = alone();
+    let loss = compile(|[x, t]: [Tensor; 2]| x.cross_entropy(&t));
+    for batch in [3, 4, 5] {
+        let (x, t) = (
+            Tensor::randn([batch, 7]),
+            Tensor::arange(0, batch as i64, 1),
+        );
+        let x = x.realize().unwrap();
+        let captured = loss.call([&x, &t]).unwrap().item::<f32>().unwrap();
+        let plain = x.cross_entropy(&t).item::<f32>().unwrap();
+        assert!((captured - plain).abs() < 1e-6, "{captured} {plain}");
     }
 }

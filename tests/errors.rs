@@ -286,3 +286,83 @@ fn programs_from_text_check_their_sizes() {
     assert_eq!(broken.kind(), ErrorKind::Argument);
     assert!(broken.to_string().contains("guard"), "{broken}");
 }
+
+#[test]
+fn a_fault_names_the_line_of_its_own_call() {
+    let x = Tensor::arange(0, 8, 1);
+    let at = |i: i64| Tensor::from_vec(vec![i], [1]);
+    x.index_select(0, &at(1)).to_vec::<i64>().unwrap();
+    // The same program, from the cache.
+    let line = line!() + 1;
+    let error = x.index_select(0, &at(9)).to_vec::<i64>().unwrap_err();
+    assert_eq!(error.place().map(|p| p.line()), Some(line), "{error}");
+}
+
+#[test]
+fn absurd_arguments_are_errors() {
+    let (x, huge) = (Tensor::ones([1, 1, 4, 4]), usize::MAX);
+    let square = Tensor::ones([3, 3]);
+    let options = lazulite::ConvOptions {
+        dilation: vec![huge],
+        ..lazulite::ConvOptions::default()
+    };
+    let pool = lazulite::PoolOptions {
+        dilation: vec![huge],
+        ..lazulite::PoolOptions::default()
+    };
+    let all = [
+        x.conv(&Tensor::ones([1, 1, 2, 2]), None, &options),
+        x.max_pool(&[2, 2], &pool).0,
+        x.max_pool(&[huge, 2], &lazulite::PoolOptions::default()).0,
+        x.adaptive_avg_pool(&[Some(huge), None]),
+        x.interpolate(&[huge, 2], None, lazulite::ResampleMode::Nearest, false),
+        Tensor::ones([2]).diag_embed(i64::MIN, 0, 1),
+        Tensor::ones([2]).diagflat(i64::MAX),
+        square.histc(huge, 0.0, 1.0),
+        square.split_with_sizes(&[huge, 4], 0).remove(0),
+        Tensor::ones([3]).repeat_interleave_by(&Tensor::full([3], i64::MAX), 0),
+        square.flip([0, -2]),
+        square.cdist(&square, -1.0),
+        Tensor::arange(0, 4, 1).gather(0, &Tensor::full_of([1], -1.0, lazulite::DType::U64)),
+        Tensor::zeros([1, 3]).cross_entropy(&Tensor::full([1], -1)),
+    ];
+    for (i, wrong) in all.iter().enumerate() {
+        assert!(wrong.realize().is_err(), "number {i}");
+    }
+    assert!(square.roll([i64::MIN], [0]).realize().is_ok());
+    assert_eq!(square.diagonal(i64::MIN, 0, 1).dims().unwrap(), [0]);
+}
+
+#[test]
+fn large_tensors_are_shown_by_their_edges_without_being_computed() {
+    let text = Tensor::ones([1]).expand([1i64 << 40]).to_string();
+    assert_eq!(text, "tensor([1., 1., 1.,  ..., 1., 1., 1.])");
+}
+
+#[test]
+fn closures_that_read_their_own_tensor_are_errors() {
+    use std::sync::{Arc, Mutex};
+    let slot: Arc<Mutex<Option<Tensor>>> = Arc::default();
+    let own = slot.clone();
+    let x = Tensor::ones([2]).map_elements(move |v: f32| {
+        let tensor = own.lock().unwrap().clone();
+        tensor
+            .and_then(|t| t.to_vec::<f32>().ok())
+            .map_or(v, |all| all[0])
+    });
+    *slot.lock().unwrap() = Some(x.clone());
+    // It ends; what comes out of it is the closure's business.
+    let _ = x.to_vec::<f32>();
+    *slot.lock().unwrap() = None;
+}
+
+#[test]
+fn mistakes_inside_of_sequential_name_the_users_line() {
+    use lazulite::nn::{Layer, Linear, Sequential};
+    let model = Sequential::new()
+        .with(Linear::new(4, 16))
+        .with(Linear::new(8, 2));
+    let line = line!() + 1;
+    let error = model.forward(&Tensor::ones([1, 4])).check().unwrap_err();
+    assert_eq!(error.place().map(|p| p.line()), Some(line), "{error}");
+}

@@ -239,3 +239,64 @@ fn held_results_that_gradients_flow_through_keep_their_leaves() {
         assert_eq!(gradient[0].to_vec::<f32>().unwrap(), [4.0, 3.0]);
     }
 }
+
+/// Returns its input; the gradient is reversed.
+struct Reversed;
+
+impl CustomFunction for Reversed {
+    fn forward(&self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(inputs.to_vec())
+    }
+
+    fn backward(&self, _: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+        Ok(cotangents.iter().map(|g| Some(g.neg())).collect())
+    }
+}
+
+#[test]
+fn functions_that_return_their_inputs_pass_gradients_once() {
+    let x = vector(&[1.0, 2.0]).with_grad();
+    let y = custom_function(Reversed, &[&x]).remove(0);
+    let gradients = grad(&[&y.sum(..)], &[&x]).unwrap();
+    assert_eq!(values(&gradients[0]), [-1.0, -1.0]);
+    // Twice in one body, with different numbers of inputs.
+    let z = vector(&[3.0, 4.0]).with_grad();
+    let f = |x: &[Tensor]| {
+        let one = custom_function(Reversed, &[&x[0]]).remove(0);
+        let two = custom_function(Reversed, &[&x[0], &x[1]]);
+        vec![one + &two[0] * 2.0 + &two[1] * 3.0]
+    };
+    let y = lazulite::checkpoint(f, &[&x, &z]).remove(0);
+    let gradients = grad(&[&y.sum(..)], &[&x, &z]).unwrap();
+    assert_eq!(values(&gradients[0]), [-3.0, -3.0]);
+    assert_eq!(values(&gradients[1]), [-3.0, -3.0]);
+}
+
+#[test]
+fn slopes_are_right_where_formulas_break() {
+    let slope = |f: &dyn Fn(&Tensor) -> Tensor, x: f32| {
+        let x = vector(&[x]).with_grad();
+        values(&grad(&[&f(&x)], &[&x]).unwrap()[0])[0]
+    };
+    let close = |a: f32, b: f32| (a - b).abs() <= 1e-6 * b.abs();
+    assert!(close(slope(&Tensor::asin, 0.0), 1.0));
+    assert!(close(slope(&Tensor::acos, 0.0), -1.0));
+    assert!(close(slope(&Tensor::asinh, 0.0), 1.0));
+    assert!(close(slope(&Tensor::sinh, -20.0), 20f32.cosh()));
+    assert!(close(slope(&|y: &Tensor| y.atan2(2.0), 0.0), 0.5));
+    for p in [0.0, 1.0] {
+        let target = vector(&[p]);
+        let loss = |x: &Tensor| x.binary_cross_entropy(&target, None, lazulite::Reduction::Sum);
+        assert_eq!(slope(&loss, p), 0.0);
+    }
+}
+
+#[test]
+fn long_chains_of_gradients_drop_without_recursion() {
+    let mut x = vector(&[1.0]).with_grad();
+    for _ in 0..200_000 {
+        let y = vector(&[1.0]).with_grad();
+        y.set_grad(Some(x)).unwrap();
+        x = y;
+    }
+}

@@ -2,8 +2,8 @@
 //! of differences, and what has no result is an error.
 
 use lazulite::{
-    DType, Generator, GradCheck, LstsqDriver, MatrixNorm, QrMode, Tensor, Tolerance, gradcheck,
-    gradgradcheck, jvp, vjp,
+    DType, Generator, GradCheck, LstsqDriver, MatrixNorm, QrMode, Tensor, Tolerance, grad,
+    gradcheck, gradgradcheck, jvp, vjp,
 };
 
 const DTYPES: [DType; 4] = [DType::F32, DType::F64, DType::C64, DType::C128];
@@ -381,7 +381,18 @@ fn factors_are_differentiated() {
             );
         }
         smooth(|x| vec![definite(&x[0]).cholesky(false)], &[&square]);
+        smooth(|x| vec![definite(&x[0]).matrix_sqrth()], &[&square]);
         let b = random(12, &[3, 2], dtype);
+        for upper in [false, true] {
+            smooth(
+                |x| {
+                    let factor = definite(&x[0]).cholesky(upper);
+                    let inverse = factor.cholesky_inverse(upper);
+                    vec![x[1].cholesky_solve(&factor, upper), inverse]
+                },
+                &[&square, &b],
+            );
+        }
         smooth(
             |x| vec![x[0].solve_triangular(&x[1], true, true, false)],
             &[&square, &b],
@@ -471,4 +482,30 @@ fn values_alone_have_a_gradient_where_they_coincide() {
     let one = Tensor::full_of((), 1, DType::F64);
     let gradient = pull.call(&[&one, &one]).unwrap();
     assert_close(&gradient[0], &eye.mul(2));
+}
+
+/// Eigenvectors of equal eigenvalues are free to turn, and have no derivative; the root has one.
+#[test]
+fn the_root_moves_smoothly_where_eigenvalues_are_equal() {
+    let a = Tensor::eye_of(3, 3, DType::F64).mul(4).with_grad();
+    let weights = random(21, &[3, 3], DType::F64);
+    let loss = a.matrix_sqrth().mul(&weights).sum(..);
+    let gradient = grad(&[&loss], &[&a]).unwrap().remove(0);
+    assert_close(&gradient, &weights.add(weights.mt()).mul(0.125));
+}
+
+#[test]
+fn low_rank_is_found_by_samples() {
+    let (left, right) = (
+        random(22, &[9, 3], DType::F64),
+        random(23, &[3, 7], DType::F64),
+    );
+    let a = left.matmul(&right);
+    let whole = |(u, s, v): (Tensor, Tensor, Tensor)| u.mul(s.unsqueeze(-2)).matmul(&v.mt());
+    assert_close(&whole(a.svd_lowrank(3, 2, None)), &a);
+    let shift = random(24, &[9, 7], DType::F64);
+    assert_close(&whole(a.add(&shift).svd_lowrank(3, 2, Some(&shift))), &a);
+    let centred = a.sub(a.mean(0));
+    assert_close(&whole(a.pca_lowrank(3, true, 2)), &centred);
+    assert!(a.svd_lowrank(8, 2, None).0.check().is_err());
 }

@@ -520,3 +520,41 @@ fn random_numbers_have_the_right_moments() {
     assert_eq!(f64s(a.randn([9])), f64s(b.randn([9])));
     assert_ne!(f64s(a.randn([9])), f64s(Generator::new(6).randn([9])));
 }
+
+#[test]
+fn floats_are_divided_to_the_floor_of_the_exact_quotient() {
+    let divide = |a: f64, b: f64| {
+        Tensor::full([1], a)
+            .cast(DType::F64)
+            .floor_divide(b)
+            .item::<f64>()
+            .unwrap()
+    };
+    assert_eq!(divide(1.0, 0.1), 9.0);
+    assert_eq!(divide(-1.0, 0.1), -10.0);
+    assert_eq!(divide(6.0, 2.0), 3.0);
+    assert_eq!(divide(1.0, 0.0), f64::INFINITY);
+    assert!(divide(-0.0, 3.0).is_sign_negative());
+}
+
+#[test]
+fn numbers_filled_into_integers_are_exact() {
+    let mask = Tensor::full([1], true);
+    let filled = Tensor::full_of([1], 0, DType::I64).masked_fill(&mask, 16_777_217);
+    assert_eq!(filled.item::<i64>().unwrap(), 16_777_217);
+    let same = [
+        Tensor::full_of([1], -1.0, DType::U64),
+        Tensor::full([1], -1.0).cast(DType::U64),
+    ];
+    assert_eq!(
+        same[0].item::<u64>().unwrap(),
+        same[1].item::<u64>().unwrap()
+    );
+}
+
+#[test]
+fn single_truth_values_select_all_or_nothing() {
+    let x = Tensor::arange(0, 6, 1);
+    assert_eq!(x.i(Tensor::full((), false)).dims().unwrap(), [0, 6]);
+    assert_eq!(x.i(Tensor::full((), true)).dims().unwrap(), [1, 6]);
+}

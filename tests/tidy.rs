@@ -234,6 +234,7 @@ fn crates_depend_downwards_only() {
         ("ir", (&[][..], &[][..])),
         ("runtime", (&[], &[])),
         ("stub", (&["runtime"], &[])),
+        ("embed", (&["runtime"], &[])),
         ("passes", (&["ir"], &["ir"])),
         (
             "codegen",
@@ -248,8 +249,7 @@ fn crates_depend_downwards_only() {
         ),
         ("macros", (&[], &[])),
         ("cli", (&["lazulite"], &["lazulite"])),
-        ("conformance", (&["lazulite"], &[])),
-        ("bench", (&["lazulite", "ir", "passes"], &[])),
+        ("bench", (&["lazulite", "ir", "passes", "codegen"], &[])),
         ("conformance", (&["lazulite"], &["lazulite"])),
     ]);
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();

@@ -1,6 +1,8 @@
 //! Modules and optimisers through the public interface.
 
-use lazulite::nn::{Layer, LayerNorm, Linear, Lstm, Module, Relu, Sequential, StateDict};
+use lazulite::nn::{
+    BatchNorm1d, Layer, LayerNorm, Linear, Lstm, Module, Relu, Sequential, StateDict,
+};
 use lazulite::optim::{Adam, AdamSettings, AdamW, Optimizer, Sgd, SgdSettings};
 use lazulite::prelude::*;
 
@@ -198,4 +200,30 @@ fn an_lstm_learns_to_remember() {
         losses.push(loss.item::<f32>().unwrap());
     }
     assert!(losses[59] < 0.5 * losses[0], "{} {}", losses[0], losses[59]);
+}
+
+#[test]
+fn a_step_leaves_what_others_can_still_differentiate() {
+    let model = mlp(false);
+    let (x, y) = data();
+    let mut optimizer = Sgd::new(model.parameters(), 0.1);
+    let hidden = model.hidden.forward(&x).realize().unwrap();
+    let loss = model.output.forward(&hidden).cross_entropy(&y);
+    optimizer.step(&loss).unwrap();
+    // The old weights are reached through what was computed from them.
+    hidden.sum(..).backward().unwrap();
+}
+
+#[test]
+fn running_statistics_remember_numbers_only() {
+    let norm = BatchNorm1d::new(4);
+    let (x, _) = data();
+    norm.forward(&x).realize().unwrap();
+    let running = norm.running.as_ref().unwrap();
+    assert!(!running[0].get().requires_grad());
+    let mut optimizer = Sgd::new(norm.parameters(), 0.1);
+    for _ in 0..4 {
+        optimizer.step(&norm.forward(&x).square().mean(..)).unwrap();
+    }
+    assert_eq!(running[2].get().item::<i64>().unwrap(), 5);
 }

@@ -76,9 +76,9 @@ impl Layer for Transformer {
     }
 }
 
-/// The reverse sweep over the graph of a transformer of six layers.
-fn transformer() -> Result<(), Box<dyn Error>> {
-    let model = Transformer::new(256, 64, 6);
+/// The loss of a transformer of so many layers, and its parameters.
+pub fn transformer_loss(layers: usize) -> lazulite::Result<(Tensor, Vec<Tensor>)> {
+    let model = Transformer::new(256, 64, layers);
     let params: Vec<Tensor> = model.parameters().iter().map(|p| p.get()).collect();
     realize_all(&params.iter().collect::<Vec<_>>())?;
     let tokens = Tensor::zeros([4, 32]).cast(DType::I64).realize()?;
@@ -86,6 +86,12 @@ fn transformer() -> Result<(), Box<dyn Error>> {
         .forward(&tokens)
         .flatten(0, 1)
         .cross_entropy(&tokens.flatten(0, -1));
+    Ok((loss, params))
+}
+
+/// The reverse sweep over the graph of a transformer of six layers.
+fn transformer() -> Result<(), Box<dyn Error>> {
+    let (loss, _) = transformer_loss(6)?;
     // Calls are dissolved, so that all operations are counted and differentiated.
     let text = dump(&[&loss], Stage::Inline)?;
     let graph: Graph = parse_graph(&text)?;

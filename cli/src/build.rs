@@ -1,4 +1,4 @@
-//! `lazulite build`: exported models as executables.
+//! `lazulite build`: exported models as executables, object files and static libraries.
 
 use crate::failure::Failure;
 use lazulite::Exported;
@@ -10,27 +10,92 @@ use std::time::Instant;
 pub struct Arguments {
     /// The model.
     file: PathBuf,
-    /// The executable.
-    #[arg(short, long, value_name = "PROGRAM")]
+    /// What is written. Headers, and the runtime of objects, are written beside it.
+    #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// What to make of the model.
+    #[arg(long, value_enum, default_value = "exe")]
+    emit: Emit,
 }
 
-/// Writes the model as an executable.
+/// What a model can be made into.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Emit {
+    /// An executable that needs nothing else to run.
+    Exe,
+    /// An object file, its C header, and the runtime as a static library.
+    Obj,
+    /// A static library with the runtime in it, and its C header.
+    Staticlib,
+    /// The C header alone.
+    Header,
+    /// A shared library, which only a system's linker makes.
+    Sharedlib,
+}
+
+/// Writes what was asked for and says how to go on.
 pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
-    let program = &arguments.output;
+    let target = &arguments.output;
+    if arguments.emit == Emit::Sharedlib {
+        let message = "shared libraries need a system's linker: write a static library with \
+                       --emit staticlib, then `cc -shared -o NAME.so -Wl,--whole-archive NAME.a \
+                       -Wl,--no-whole-archive -lm -lpthread -ldl`";
+        return Err(Failure::Message(message.into()));
+    }
+    if let (Ok(from), Ok(to)) = (arguments.file.canonicalize(), target.canonicalize())
+        && from == to
+    {
+        let message = "the output is the model itself, which would be lost: choose another name";
+        return Err(Failure::Message(message.into()));
+    }
     let exported = Exported::load(&arguments.file)?;
     let start = Instant::now();
-    exported.build_executable(program)?;
+    let (files, next) = match arguments.emit {
+        Emit::Exe => {
+            exported.build_executable(target)?;
+            (vec![target.clone()], format!("`{} --help`", shown(target)))
+        }
+        Emit::Obj => {
+            let next = linked(&format!("{} liblazulite.a", name(target)));
+            (exported.build_object(target)?, next)
+        }
+        Emit::Staticlib => (
+            exported.build_static_library(target)?,
+            linked(&name(target)),
+        ),
+        Emit::Header | Emit::Sharedlib => {
+            exported.build_header(target)?;
+            let next = "include it where the object or library is used".into();
+            (vec![target.clone()], next)
+        }
+    };
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    let bytes = std::fs::metadata(program)?.len();
+    for file in &files {
+        writeln!(
+            out,
+            "{}: {} bytes",
+            file.display(),
+            std::fs::metadata(file)?.len()
+        )?;
+    }
+    let weights = exported.weight_bytes();
     writeln!(
         out,
-        "{}: {bytes} bytes, {} of them weights, in {milliseconds:.1} ms",
-        program.display(),
-        exported.weight_bytes()
+        "{weights} bytes of weights, written in {milliseconds:.1} ms"
     )?;
-    writeln!(out, "Next: `{} --help`", shown(program))?;
+    writeln!(out, "Next: {next}")?;
     Ok(())
+}
+
+fn linked(files: &str) -> String {
+    format!("`cc main.c {files} -lm -lpthread -ldl`")
+}
+
+fn name(file: &Path) -> String {
+    file.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The program as a shell finds it.

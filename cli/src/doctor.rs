@@ -1,37 +1,116 @@
-//! What this machine offers.
+//! `lazulite doctor`: what this machine offers, how Lazulite uses it, what is missing and how to get it.
 
 use crate::failure::Failure;
+use lazulite::inspect::executable_bytes;
 use std::io::Write;
 
+/// Prints everything, then what is missing.
 pub fn run(out: &mut impl Write) -> Result<(), Failure> {
-    let options = lazulite::options();
+    let mut missing = Vec::new();
     writeln!(out, "lazulite {}", env!("CARGO_PKG_VERSION"))?;
-    writeln!(out, "processor      {}", processor())?;
-    writeln!(out, "instructions   {}", instruction_sets().join(" "))?;
-    writeln!(
-        out,
-        "threads        {} (LAZULITE_THREADS changes it)",
-        options.threads
+    let mut line = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+    line(
+        "system",
+        format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH),
     )?;
-    writeln!(
-        out,
-        "optimise       {} (LAZULITE_OPTIMISE=0 turns it off)",
-        options.optimise
-    )?;
-    writeln!(out, "kernels        128-bit vectors through Cranelift")?;
-    writeln!(out, "contraction    {}", contraction())?;
-    writeln!(out, "devices        cpu")?;
+    line("processor", processor())?;
+    line("instructions", instruction_sets().join(" "))?;
+    line("kernels", "128-bit vectors through Cranelift".into())?;
+    line("products", contraction(&mut missing).into())?;
+    line("threads", threads())?;
+    line("memory", memory())?;
+    line("huge pages", huge_pages(&mut missing))?;
+    line("executables", executables(&mut missing))?;
+    line("devices", "cpu (there is no CUDA backend yet)".into())?;
+    line("optimise", optimise())?;
+    if missing.is_empty() {
+        writeln!(out, "\nNothing is missing.")?;
+        return Ok(());
+    }
+    writeln!(out, "\nWhat could be better:")?;
+    for what in missing {
+        writeln!(out, "  - {what}")?;
+    }
     Ok(())
 }
 
-fn processor() -> String {
+/// What the processor calls itself.
+pub fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|l| l.starts_with("model name"));
     let name = model.and_then(|l| l.split_once(": ")).map(|(_, name)| name);
-    name.unwrap_or(std::env::consts::ARCH).to_string()
+    name.unwrap_or("unknown").to_string()
 }
 
-fn contraction() -> &'static str {
+fn threads() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let used = lazulite::options().threads;
+    format!("{used} of {cores} (LAZULITE_THREADS changes it)")
+}
+
+fn optimise() -> String {
+    match lazulite::options().optimise {
+        true => "on (LAZULITE_OPTIMISE=0 turns it off)".into(),
+        false => "off, by LAZULITE_OPTIMISE=0".into(),
+    }
+}
+
+/// Of all memory, what is free.
+fn memory() -> String {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let gib = |name: &str| {
+        let line = info.lines().find_map(|l| l.strip_prefix(name))?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+        Some(kib / f64::from(1 << 20))
+    };
+    match (gib("MemTotal:"), gib("MemAvailable:")) {
+        (Some(all), Some(free)) => format!("{all:.1} GiB, {free:.1} GiB of it available"),
+        _ => "unknown".into(),
+    }
+}
+
+fn huge_pages(missing: &mut Vec<String>) -> String {
+    let file = "/sys/kernel/mm/transparent_hugepage/enabled";
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let chosen = text.split(['[', ']']).nth(1);
+    match chosen {
+        Some("always") => "always".into(),
+        Some("madvise") => "where asked for, which Lazulite does".into(),
+        Some(_) => {
+            let how = format!("huge pages are off; `echo madvise | sudo tee {file}` turns them on");
+            missing.push(how);
+            "off: large tensors cost more when they are first touched".into()
+        }
+        None => "unknown on this system".into(),
+    }
+}
+
+fn executables(missing: &mut Vec<String>) -> String {
+    let kib = |bytes: usize| bytes / 1024;
+    match [false, true].map(executable_bytes) {
+        [Ok(core), Ok(foreign)] => format!(
+            "can be written ({} KiB, {} KiB with library functions)",
+            kib(core),
+            kib(foreign)
+        ),
+        [Ok(core), Err(why)] => {
+            missing.push(format!("no executables with library functions: {why}"));
+            format!(
+                "can be written ({} KiB) without library functions",
+                kib(core)
+            )
+        }
+        [Err(why), _] => {
+            missing.push(format!(
+                "no executables can be written: {why}; build again where cargo can be run, or name a stub \
+                 that was built before by LAZULITE_STUB (docs/aot.md)"
+            ));
+            "cannot be written".into()
+        }
+    }
+}
+
+fn contraction(missing: &mut Vec<String>) -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx512f") {
@@ -41,18 +120,23 @@ fn contraction() -> &'static str {
             return "AVX2 micro-kernels for f32 and f64";
         }
     }
+    missing.push("this processor has neither AVX2 nor AVX-512: matrix products are slow".into());
     "portable micro-kernels"
 }
 
-fn instruction_sets() -> Vec<&'static str> {
+/// The instruction sets that matter here.
+pub fn instruction_sets() -> Vec<&'static str> {
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
         let sets = [
             ("sse4.2", std::is_x86_feature_detected!("sse4.2")),
+            ("avx", std::is_x86_feature_detected!("avx")),
             ("avx2", std::is_x86_feature_detected!("avx2")),
             ("fma", std::is_x86_feature_detected!("fma")),
+            ("f16c", std::is_x86_feature_detected!("f16c")),
             ("avx512f", std::is_x86_feature_detected!("avx512f")),
+            ("avx512vl", std::is_x86_feature_detected!("avx512vl")),
             ("avx512bf16", std::is_x86_feature_detected!("avx512bf16")),
             ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),
         ];

@@ -1,7 +1,8 @@
 //! What commands take on their command lines: files by kind, named files, sizes.
 
 use crate::failure::Failure;
-use lazulite::NamedFile;
+use lazulite::inspect::{Report, ReportOptions, report_text};
+use lazulite::{Exported, NamedFile};
 use std::path::Path;
 
 /// Whether a file is named like an exported model.
@@ -19,6 +20,16 @@ pub fn dim(text: &str) -> Result<(String, i64), String> {
     let (name, size) = text.split_once('=').ok_or("expected NAME=SIZE")?;
     let size = size.parse().map_err(|e| format!("{size}: {e}"))?;
     Ok((name.to_string(), size))
+}
+
+/// A program in a file, followed.
+pub fn report(file: &Path, options: &ReportOptions) -> Result<Report, Failure> {
+    let report = match is_model(file) {
+        true => Exported::load(file)?.report(options),
+        false => report_text(&read(file)?, options),
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    Ok(report.map_err(|e| at(file, &e))?.with_title(&name))
 }
 
 /// The text of a file.

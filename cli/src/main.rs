@@ -6,9 +6,12 @@ mod build;
 mod demo;
 mod doctor;
 mod dump;
+mod explain;
 mod failure;
 mod files;
+mod inspect;
 mod run;
+mod train;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
@@ -24,10 +27,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a network, and save it as a model (.lzl).
+    Train(train::Arguments),
     /// Record, compile and run a small network, and show every step of the way.
     Demo,
-    /// Print a graph (.lzt) or an exported model (.lzl) as it stands after a stage.
+    /// Show a program (.lzt, .lzl) as it stands after a stage: as text, dot, JSON, or a page for a browser.
     Dump(dump::Arguments),
+    /// Say why operations of a program (.lzt, .lzl) share kernels, and why others do not.
+    Explain(explain::Arguments),
+    /// Say what a file (.lzl, .safetensors, .npy) holds.
+    Inspect(inspect::Arguments),
     /// Compile a graph (.lzt) or an exported model (.lzl), run it, and print its results.
     ///
     /// Without `--input` the inputs are random.
@@ -48,8 +57,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure> {
     match command {
+        Command::Train(arguments) => train::run(screen, &arguments),
         Command::Demo => demo::run(screen),
         Command::Dump(arguments) => dump::run(screen, &arguments),
+        Command::Explain(arguments) => explain::run(screen, &arguments),
+        Command::Inspect(arguments) => inspect::run(screen, &arguments),
         Command::Run(arguments) => run::run(screen, &arguments),
         Command::Build(arguments) => build::run(screen, &arguments),
         Command::Doctor => doctor::run(screen),

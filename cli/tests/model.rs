@@ -60,7 +60,7 @@ fn models_are_shown_run_and_built() {
     let random = folder.succeed(&["run", "m.lzl", "--dim", "n=3"]);
     assert!(random.starts_with("output: "), "{random}");
     let built = folder.succeed(&["build", "m.lzl", "-o", "program"]);
-    assert!(built.contains("16 of them weights"), "{built}");
+    assert!(built.contains("16 bytes of weights"), "{built}");
 
     let mut program = Command::new(folder.0.join("program"));
     program
@@ -71,6 +71,26 @@ fn models_are_shown_run_and_built() {
         let y = Tensor::load(folder.0.join(file)).unwrap();
         assert_eq!(y.to_vec::<f32>().unwrap(), [31.0, 42.0]);
     }
+}
+
+#[test]
+fn models_are_made_into_objects_and_libraries() {
+    let folder = Folder::new("emit");
+    let exported = export(|[x]| x.exp(), &[spec!(f32["n"]).named("x")]).unwrap();
+    exported.save(folder.0.join("m.lzl")).unwrap();
+    let said = folder.succeed(&["build", "m.lzl", "-o", "net.o", "--emit", "obj"]);
+    assert!(said.contains("`cc main.c net.o liblazulite.a"), "{said}");
+    folder.succeed(&["build", "m.lzl", "-o", "libnet.a", "--emit", "staticlib"]);
+    folder.succeed(&["build", "m.lzl", "-o", "other.h", "--emit", "header"]);
+    let start = |file: &str| fs::read(folder.0.join(file)).unwrap()[..7].to_vec();
+    assert_eq!(start("net.o"), b"\x7fELF\x02\x01\x01");
+    assert_eq!(start("libnet.a"), b"!<arch>");
+    assert_eq!(start("liblazulite.a"), b"!<arch>");
+    let header = fs::read_to_string(folder.0.join("other.h")).unwrap();
+    assert!(header.contains("int lzl_other_call("), "{header}");
+    let refused = folder.fail(&["build", "m.lzl", "-o", "net.so", "--emit", "sharedlib"]);
+    assert!(refused.contains("need a system's linker"), "{refused}");
+    assert!(!folder.0.join("net.so").exists());
 }
 
 #[test]

@@ -111,6 +111,10 @@ fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
     options.set_space_after_operand_separator(true);
     options.set_rip_relative_addresses(false);
     options.set_show_branch_size(false);
+    options.set_signed_immediate_operands(true);
+    options.set_uppercase_hex(false);
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
     decoded
         .iter()
         .map(|instruction| {

@@ -3,6 +3,7 @@
 //! A plan's kernels are lowered to vector code ([`lower`](mod@lower)), which a [`backend`] turns into machine
 //! code; the rest of the plan becomes a [`lazulite_runtime::Image`]. [`compile`] does it all.
 
+pub mod archive;
 pub mod backend;
 mod cache;
 mod canonical;
@@ -13,6 +14,7 @@ mod foreign;
 mod image;
 mod jit;
 pub mod lower;
+pub mod object;
 mod options;
 mod program;
 pub mod vector;

@@ -444,7 +444,6 @@ fn to_float(value: &Value) -> Converted<f64> {
 fn to_flag(value: &Value) -> Converted<bool> {
     Ok(match value {
         Value::Bool(v) => Some(*v),
-        Value::Int(v) => Some(*v != 0),
         _ => None,
     })
 }

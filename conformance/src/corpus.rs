@@ -11,6 +11,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct CorpusError(String);
 
+impl CorpusError {
+    /// With this message.
+    pub fn new(message: impl Into<String>) -> CorpusError {
+        CorpusError(message.into())
+    }
+}
+
 impl std::fmt::Display for CorpusError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -54,8 +61,27 @@ pub struct Case {
     pub args: Vec<Value>,
     /// Named arguments.
     pub kwargs: Vec<(String, Value)>,
+    /// The module that is called, if it is not an operator.
+    pub construction: Option<Construction>,
     /// What must come of it.
     pub expected: Expected,
+}
+
+/// How a module is made.
+#[derive(Debug)]
+pub struct Construction {
+    /// Positional arguments of its constructor.
+    pub args: Vec<Value>,
+    /// Named arguments of its constructor.
+    pub kwargs: Vec<(String, Value)>,
+    /// Its parameters and buffers, where they are given.
+    pub state: Vec<(String, Value)>,
+    /// Whether it is in training.
+    pub training: bool,
+    /// Whether the constructor must fail already, where something must.
+    pub fails: bool,
+    /// Buffers that the call changes.
+    pub buffers_after: Vec<(String, Value)>,
 }
 
 impl Case {
@@ -129,31 +155,49 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, CorpusError> {
     Ok(files)
 }
 
+/// A file of cases with the tensors beside it, to be read as its kind needs.
+pub struct Document {
+    json: Json,
+    stored: Vec<u8>,
+}
+
+impl Document {
+    /// Reads both files.
+    pub fn read(path: &Path) -> Result<Document, CorpusError> {
+        let at = |e: CorpusError| CorpusError(format!("{}: {e}", path.display()));
+        let load = |path: &Path| fs::read(path).map_err(|e| CorpusError(e.to_string()));
+        let text = load(path).map_err(at)?;
+        let json: Json = match serde_json::from_slice(&text) {
+            Ok(json) => json,
+            Err(e) => return error(format!("{}: {e}", path.display())),
+        };
+        let stored = match json.get("tensors").and_then(Json::as_str) {
+            Some(name) => load(&path.with_file_name(name)).map_err(at)?,
+            None => Vec::new(),
+        };
+        Ok(Document { json, stored })
+    }
+
+    /// All of its text.
+    pub fn json(&self) -> &Json {
+        &self.json
+    }
+
+    /// A value within it.
+    pub fn value(&self, json: &Json) -> Result<Value, CorpusError> {
+        Reader::new(&self.stored)?.value(json)
+    }
+}
+
 /// Reads one operator's cases.
 pub fn read(path: &Path) -> Result<Suite, CorpusError> {
-    let at = |e: CorpusError| CorpusError(format!("{}: {e}", path.display()));
-    let load = |path: &Path| fs::read(path).map_err(|e| CorpusError(e.to_string()));
-    let text = load(path).map_err(at)?;
-    let json: Json = match serde_json::from_slice(&text) {
-        Ok(json) => json,
-        Err(e) => return error(format!("{}: {e}", path.display())),
-    };
-    let stored = match json.get("tensors").and_then(Json::as_str) {
-        Some(name) => load(&path.with_file_name(name)).map_err(at)?,
-        None => Vec::new(),
-    };
-    suite(&json, &stored).map_err(at)
+    let document = Document::read(path)?;
+    let suite = suite(&document.json, &document.stored);
+    suite.map_err(|e| CorpusError(format!("{}: {e}", path.display())))
 }
 
 fn suite(json: &Json, stored: &[u8]) -> Result<Suite, CorpusError> {
-    let tensors = match stored.is_empty() {
-        true => None,
-        false => match SafeTensors::deserialize(stored) {
-            Ok(tensors) => Some(tensors),
-            Err(e) => return error(format!("tensors: {e}")),
-        },
-    };
-    let reader = Reader { tensors };
+    let reader = Reader::new(stored)?;
     // Errors of modules and optimizers name their subject otherwise.
     let op = ["op", "module", "optimizer"]
         .iter()
@@ -212,6 +256,19 @@ struct Reader<'a> {
     tensors: Option<SafeTensors<'a>>,
 }
 
+impl<'a> Reader<'a> {
+    fn new(stored: &'a [u8]) -> Result<Reader<'a>, CorpusError> {
+        let tensors = match stored.is_empty() {
+            true => None,
+            false => match SafeTensors::deserialize(stored) {
+                Ok(tensors) => Some(tensors),
+                Err(e) => return error(format!("tensors: {e}")),
+            },
+        };
+        Ok(Reader { tensors })
+    }
+}
+
 impl Reader<'_> {
     fn case(&self, json: &Json) -> Result<Case, CorpusError> {
         let args = list(json, "args").iter();
@@ -223,10 +280,30 @@ impl Reader<'_> {
                 Some(kwargs) => self.members(kwargs)?,
                 None => Vec::new(),
             },
+            construction: match json.get("ctor_args") {
+                Some(_) => Some(self.construction(json)?),
+                None => None,
+            },
             expected: match json.get("outputs") {
                 Some(outputs) => Expected::Values(Box::new(self.values(json, outputs)?)),
                 None => Expected::Rejection(text(json, "pytorch_message")),
             },
+        })
+    }
+
+    fn construction(&self, json: &Json) -> Result<Construction, CorpusError> {
+        let members = |key: &str| match json.get(key).and_then(Json::as_object) {
+            Some(object) => self.members(object),
+            None => Ok(Vec::new()),
+        };
+        let args = list(json, "ctor_args").iter();
+        Ok(Construction {
+            args: args.map(|v| self.value(v)).collect::<Result<_, _>>()?,
+            kwargs: members("ctor_kwargs")?,
+            state: members("state_dict")?,
+            training: json.get("training").and_then(Json::as_bool).unwrap_or(true),
+            fails: text(json, "error_on") == "construction",
+            buffers_after: members("buffers_after")?,
         })
     }
 

@@ -19,6 +19,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Adds what is differentiated by and is no argument: a parameter of the module that is called.
+    pub fn also(&mut self, path: String, variable: Tensor) {
+        self.variables.push((path, variable));
+    }
+
     /// Of one call.
     pub fn of(case: &Case, expected: Option<&Values>) -> Arguments {
         let wanted = expected.map_or(&[][..], |e| &e.gradients);
@@ -39,6 +44,14 @@ impl Arguments {
     }
 }
 
+/// Values with tensors in the place of stored arrays.
+pub fn plain(values: &[Value]) -> Vec<Value> {
+    let values = values.iter();
+    values
+        .map(|v| prepared(v, String::new(), &[], &mut Vec::new()))
+        .collect()
+}
+
 /// The value with tensors in the place of stored arrays.
 fn prepared(
     value: &Value,
@@ -55,6 +68,11 @@ fn prepared(
     match value {
         Value::List(items) => Value::List(all(items)),
         Value::Tuple(items) => Value::Tuple(all(items)),
+        Value::Module(name, args, kwargs) => {
+            let kwargs = kwargs.iter().map(|(name, v)| (name.clone(), v));
+            let kwargs = kwargs.map(|(name, v)| (name, plain(std::slice::from_ref(v)).remove(0)));
+            Value::Module(name.clone(), plain(args), kwargs.collect())
+        }
         Value::Array(array) => {
             let tensor = array.tensor();
             if !wanted.iter().any(|g| g.path == path) {

@@ -6,14 +6,18 @@
 //! compared at the corpus's own tolerances. A call is passed, failed, or unsupported with a reason;
 //! none is left out.
 
+pub mod arguments;
 pub mod call;
 pub mod compare;
 pub mod corpus;
 pub mod coverage;
 pub mod dispatch;
 pub mod gradients;
+pub mod modules;
+pub mod optim;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod schedulers;
 pub mod unique;
 pub mod value;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: lazulite-conformance KIND FOLDER [options]
 
-KIND is ops, errors or random; FOLDER is the corpus, or the folder of that kind in it.
+KIND is ops, modules, optim, schedulers, errors or random; FOLDER is the corpus, or the folder of that kind in it.
 
 options:
   --json            one JSON object per operator
@@ -90,8 +90,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
 
 fn start(arguments: &Arguments) -> Result<(), String> {
     match arguments.kind.as_str() {
-        "ops" | "errors" | "random" => {}
-        "modules" | "optim" | "schedulers" | "onnx" => {
+        "ops" | "modules" | "errors" | "random" | "optim" | "schedulers" => {}
+        "onnx" => {
             return Err(format!(
                 "corpora of {} are not supported yet",
                 arguments.kind

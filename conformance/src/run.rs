@@ -5,7 +5,10 @@ use crate::compare::{self, Ties, Tolerance};
 use crate::corpus::{self, Case, CorpusError, Expected, Suite, Values};
 use crate::dispatch::{self, Entry};
 use crate::gradients::{self, Arguments};
+use crate::modules;
+use crate::optim;
 use crate::report::{CaseReport, OpReport, Report, Verdict};
+use crate::schedulers;
 use crate::unique;
 use crate::value::Value;
 use lazulite::Tensor;
@@ -43,7 +46,7 @@ pub fn run(kind: &str, folder: &Path, settings: &Settings) -> Result<Report, Cor
                     let i = next.fetch_add(1, Relaxed);
                     files.get(i).map(|f| (i, f))
                 } {
-                    let result = corpus::read(file).map(|suite| run_suite(file, &suite));
+                    let result = run_file(kind, file);
                     lock(&results).push((i, result));
                 }
             });
@@ -68,14 +71,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The cases of one file, each kind in its way.
+fn run_file(kind: &str, file: &Path) -> Result<OpReport, CorpusError> {
+    match kind {
+        "optim" => optim::run(file),
+        "schedulers" => schedulers::run(file),
+        "errors" if optim::is_about(file)? => optim::run_errors(file),
+        _ => corpus::read(file).map(|suite| run_suite(file, &suite)),
+    }
+}
+
 fn run_suite(file: &Path, suite: &Suite) -> OpReport {
     let name = file.file_stem().and_then(|n| n.to_str());
     let entry = dispatch::find(&suite.op);
+    let run_case = |case: &Case| match &case.construction {
+        Some(construction) => modules::run_case(&suite.op, case, construction),
+        None => run_case(suite, entry, case),
+    };
     let start = Instant::now();
     let cases = suite.cases.iter();
     OpReport {
         name: name.unwrap_or(&suite.op).into(),
-        cases: cases.map(|case| run_case(suite, entry, case)).collect(),
+        cases: cases.map(run_case).collect(),
         time: start.elapsed(),
     }
 }
@@ -116,7 +133,7 @@ fn run_case(suite: &Suite, entry: Option<&Entry>, case: &Case) -> CaseReport {
 }
 
 /// What a check gives; a panic is a failure.
-fn guarded<T>(check: impl FnOnce() -> T) -> Result<T, Verdict> {
+pub(crate) fn guarded<T>(check: impl FnOnce() -> T) -> Result<T, Verdict> {
     catch_unwind(AssertUnwindSafe(check)).map_err(|panic| {
         let message = panic
             .downcast_ref::<String>()
@@ -220,7 +237,7 @@ fn check_rejection(suite: &Suite, entry: &Entry, case: &Case, message: &str) -> 
 }
 
 /// Computes every tensor of a result.
-fn realized(value: &Value) -> Outcome {
+pub(crate) fn realized(value: &Value) -> Outcome {
     match value {
         Value::Tensor(tensor) => Ok(Value::Tensor(tensor.realize()?)),
         Value::List(items) => {

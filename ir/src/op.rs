@@ -221,11 +221,15 @@ macro_rules! op_table {
                 class: Class::$class,
             }),*];
 
-            /// This operation's row.
-            #[allow(unused_assignments)]
-            pub fn info(&self) -> &'static OpInfo {
+            /// The number of this operation's row.
+            pub fn row(&self) -> usize {
                 enum Row { $($name),* }
-                match self { $(Op::$name { .. } => &Op::TABLE[Row::$name as usize]),* }
+                match self { $(Op::$name { .. } => Row::$name as usize),* }
+            }
+
+            /// This operation's row.
+            pub fn info(&self) -> &'static OpInfo {
+                &Op::TABLE[self.row()]
             }
 
             /// Writes `name=value` for every attribute.

@@ -15,6 +15,18 @@ pub const POINT_TIME: i64 = 200;
 /// A load or store that the caches serve.
 pub const ACCESS: u32 = 2;
 
+/// A byte that goes to memory or comes from there, in 1024ths of the unit.
+pub const BYTE: u64 = 512;
+
+/// A multiplication and addition in a packed matrix product, in 1024ths of the unit.
+pub const PRODUCT: u64 = 160;
+
+/// Bringing an element into the layout of a packed matrix product.
+pub const PACK: u32 = 2 * ACCESS;
+
+/// Starting a step of a program.
+pub const STEP: u32 = 4000;
+
 /// A quotient or remainder, also one inside an index expression.
 pub const DIVISION: u32 = 6;
 

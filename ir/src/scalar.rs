@@ -23,16 +23,16 @@ impl Scalar {
         Scalar { dtype, bits }
     }
 
-    /// `value` converted to `dtype`, rounding once; integers saturate at f64's limits by Rust's
-    /// `as`, then wrap to the width.
+    /// `value` converted to `dtype` as a cast does: to half floats by way of f32, to integers by way of 64 bits,
+    /// at whose limits they saturate, then wrapping to the width.
     pub fn from_f64(dtype: DType, value: f64) -> Scalar {
         let bits = match dtype {
             DType::Bool => u128::from(value != 0.0),
-            DType::F16 => u128::from(f16::from_f64(value).to_bits()),
-            DType::BF16 => u128::from(bf16::from_f64(value).to_bits()),
+            DType::F16 => u128::from(f16::from_f32(value as f32).to_bits()),
+            DType::BF16 => u128::from(bf16::from_f32(value as f32).to_bits()),
             DType::F32 | DType::C64 => u128::from((value as f32).to_bits()),
             DType::F64 | DType::C128 => u128::from(value.to_bits()),
-            DType::U64 => u128::from(value as u64),
+            DType::U64 if value >= 0.0 => u128::from(value as u64),
             _ => (value as i64) as u128,
         };
         Scalar::from_bits(dtype, bits)

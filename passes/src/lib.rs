@@ -9,6 +9,7 @@ pub mod batch;
 mod build;
 pub mod canon;
 mod complex;
+pub mod egraph;
 mod error;
 mod faults;
 mod inline;

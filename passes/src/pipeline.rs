@@ -1,9 +1,10 @@
 //! The stages from a recorded graph to a plan, in their order and with the reasons for it.
 //!
-//! `trace -> inline -> canon -> complex -> schedule -> memory`: every stage has a name, and one can
+//! `trace -> inline -> canon -> egraph -> complex -> schedule -> memory`: every stage has a name, and one can
 //! start after any stage, stop after any later one, and look at what lies between. In debug builds
 //! the verifier runs on every result.
 
+use crate::egraph::{EgraphOptions, egraph};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::{PassError, canon, complex, inline, memory};
 use lazulite_ir::{Graph, Plan, verify_graph, verify_plan};
@@ -14,6 +15,8 @@ use std::fmt;
 pub struct Options {
     /// Freedom in rounding.
     pub numerics: Numerics,
+    /// Whether and how far graphs are optimised by equality saturation.
+    pub egraph: EgraphOptions,
     /// What scheduling may do and assume.
     pub schedule: ScheduleOptions,
 }
@@ -27,6 +30,36 @@ pub enum Numerics {
     /// may be left out.
     #[default]
     Order,
+    /// Algebra of real numbers: distribution, the order of products, cancellation. Where nothing
+    /// overflows and nothing is NaN results differ by rounding.
+    Algebra,
+    /// Functions may be computed by others that are near.
+    Approx,
+}
+
+impl Numerics {
+    /// All classes, the strictest first.
+    pub const ALL: [Numerics; 4] = [
+        Numerics::Exact,
+        Numerics::Order,
+        Numerics::Algebra,
+        Numerics::Approx,
+    ];
+
+    /// The name in options.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Numerics::Exact => "exact",
+            Numerics::Order => "order",
+            Numerics::Algebra => "algebra",
+            Numerics::Approx => "approx",
+        }
+    }
+
+    /// The class called `name`.
+    pub fn from_name(name: &str) -> Option<Numerics> {
+        Numerics::ALL.into_iter().find(|n| n.name() == name)
+    }
 }
 
 /// The stages, first to last.
@@ -40,6 +73,10 @@ pub enum Stage {
     /// Simplification. Before complex values are split, because a complex operation that folds or
     /// disappears need not be split.
     Canon,
+    /// Algebra, by equality saturation. Behind simplification, so that rules see one form of everything, and
+    /// before complex values are split, while an operation on them is still one. What it changed is
+    /// simplified again before it hands on.
+    Egraph,
     /// Complex values become pairs of real ones. Directly before scheduling, because kernels know
     /// no complex numbers and everything before reads better with them.
     Complex,
@@ -51,10 +88,11 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Trace,
         Stage::Inline,
         Stage::Canon,
+        Stage::Egraph,
         Stage::Complex,
         Stage::Schedule,
         Stage::Memory,
@@ -66,6 +104,7 @@ impl Stage {
             Stage::Trace => "trace",
             Stage::Inline => "inline",
             Stage::Canon => "canon",
+            Stage::Egraph => "egraph",
             Stage::Complex => "complex",
             Stage::Schedule => "schedule",
             Stage::Memory => "memory",
@@ -88,6 +127,7 @@ pub fn graph_stage(name: &str) -> Option<GraphStage> {
         Stage::Trace => Some(|graph| Ok(graph.clone())),
         Stage::Inline => Some(inline::inline),
         Stage::Canon => Some(|graph| canon::canon(graph, &Options::default())),
+        Stage::Egraph => Some(|graph| egraph(graph, &Options::default())),
         Stage::Complex => Some(|graph| complex::split_complex(graph, &Options::default())),
         Stage::Schedule | Stage::Memory => None,
     }
@@ -165,6 +205,7 @@ fn advance(artifact: Artifact, stage: Stage, options: &Options) -> Result<Artifa
     Ok(match (stage, artifact) {
         (Stage::Inline, Artifact::Graph(g)) => Artifact::Graph(inline::inline(&g)?),
         (Stage::Canon, Artifact::Graph(g)) => Artifact::Graph(canon::canon(&g, options)?),
+        (Stage::Egraph, Artifact::Graph(g)) => Artifact::Graph(egraph(&g, options)?),
         (Stage::Complex, Artifact::Graph(g)) => {
             Artifact::Graph(complex::split_complex(&g, options)?)
         }

@@ -28,7 +28,7 @@ use lazulite_ir::{
 };
 use lazulite_passes::autodiff::{AutodiffError, NoRules, Seed, jvp, vjp};
 use lazulite_passes::batch::{Randomness, vmap};
-use lazulite_passes::{Options, pipeline};
+use lazulite_passes::{Numerics, Options, pipeline};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,13 @@ const STAGES: &[(&str, Stage)] = &[
     ("vjp", |artifact, _| differentiated(artifact, reverse)),
     ("jvp", |artifact, _| differentiated(artifact, forward)),
     ("vmap", batched),
+    ("egraph-algebra", |artifact, _| {
+        let options = Options {
+            numerics: Numerics::Algebra,
+            ..Options::default()
+        };
+        in_pipeline(pipeline::Stage::Egraph, artifact, &options)
+    }),
     ("schedule-unfused", |artifact, _| {
         let mut options = Options::default();
         options.schedule.fuse = false;

@@ -3,6 +3,7 @@
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{Array, Combine, Graph, Op, Scalar, Type, interpret, print_graph, verify_graph};
 use lazulite_passes::canon::canon;
+use lazulite_passes::egraph::{egraph, egraph_with_report};
 use lazulite_passes::{Numerics, Options, PassError, inline, split_complex};
 use proptest::prelude::*;
 
@@ -124,6 +125,35 @@ proptest! {
         let simple = canon(&case.graph, &Options::default()).unwrap();
         let got = results(&simple, &case);
         prop_assert_eq!(case.check(&got), Ok(()), "{}", print_graph(&simple));
+    }
+
+    #[test]
+    fn exact_egraph_changes_no_bit(case in any_case()) {
+        let simple = canon(&inline(&case.graph).unwrap(), &exact()).unwrap();
+        let best = egraph(&simple, &exact()).unwrap();
+        prop_assert_eq!(best.output_types(), case.graph.output_types());
+        assert_same(&case.graph, &best, &case);
+    }
+
+    #[test]
+    fn egraph_with_order_stays_near(case in any_case()) {
+        let simple = canon(&inline(&case.graph).unwrap(), &Options::default()).unwrap();
+        let best = egraph(&simple, &Options::default()).unwrap();
+        prop_assert_eq!(verify_graph(&best), Ok(()));
+        let got = results(&best, &case);
+        prop_assert_eq!(case.check(&got), Ok(()), "{}\n{}", print_graph(&simple), print_graph(&best));
+    }
+
+    #[test]
+    fn egraph_with_all_freedom_gives_a_valid_program(case in any_case()) {
+        let free = Options { numerics: Numerics::Approx, ..Options::default() };
+        let simple = canon(&inline(&case.graph).unwrap(), &free).unwrap();
+        let (best, report) = egraph_with_report(&simple, &free).unwrap();
+        prop_assert_eq!(verify_graph(&best), Ok(()));
+        prop_assert_eq!(best.output_types(), case.graph.output_types());
+        prop_assert!(report.cost_after <= report.cost_before);
+        prop_assert_eq!(print_graph(&egraph(&simple, &free).unwrap()), print_graph(&best));
+        results(&best, &case);
     }
 
     #[test]

@@ -103,6 +103,23 @@ impl Buffer {
         })
     }
 
+    /// Bytes of the program itself: shared if they are aligned as buffers are, else copied.
+    ///
+    /// # Errors
+    /// When a copy is needed and there is no memory.
+    pub fn from_static(bytes: &'static [u8]) -> Result<Buffer, AllocError> {
+        let data = NonNull::from(bytes).cast::<u8>();
+        if bytes.is_empty() || !data.addr().get().is_multiple_of(ALIGN) {
+            return Buffer::from_bytes(bytes);
+        }
+        // SAFETY: nobody ever writes to what a static reference points to; it is aligned.
+        let region = unsafe { Region::shared(data, bytes.len(), Arc::new(())) };
+        Ok(Buffer {
+            region: Some(Arc::new(region)),
+            len: bytes.len(),
+        })
+    }
+
     /// `len` bytes from byte `from` on, as a buffer that keeps this one. `None` if they do not all exist
     /// or do not begin at a multiple of the alignment, 64.
     pub fn part(&self, from: usize, len: usize) -> Option<Buffer> {

@@ -45,6 +45,41 @@ pub trait CustomFunction: Send + Sync + 'static {
     /// The cotangents of the inputs, from those of the results (zeros for results that were not
     /// used). `None` for inputs that have none.
     fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>>;
+
+    /// The tangents of the results, from those of the inputs (zeros for inputs that do not move): for forward
+    /// mode, which is an error in functions without it.
+    ///
+    /// ```
+    /// use lazulite::{Context, CustomFunction, custom_function, jvp, prelude::*};
+    ///
+    /// /// The square of x, with derivatives of its own.
+    /// struct Square;
+    ///
+    /// impl CustomFunction for Square {
+    ///     fn forward(&self, context: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    ///         context.save_for_backward(&[&inputs[0]]);
+    ///         Ok(vec![inputs[0].square()])
+    ///     }
+    ///     fn backward(&self, context: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    ///         Ok(vec![Some(&cotangents[0] * &context.saved_tensors()[0] * 2.0)])
+    ///     }
+    ///     fn jvp(&self, context: &Context, tangents: &[Tensor]) -> Result<Vec<Tensor>> {
+    ///         Ok(vec![&tangents[0] * &context.saved_tensors()[0] * 2.0])
+    ///     }
+    /// }
+    ///
+    /// let x = Tensor::from_vec(vec![3.0f32], [1]);
+    /// let (_, tangent) = jvp(|x| custom_function(Square, &[&x[0]]), &[&x], &[&Tensor::ones([1])]);
+    /// assert_eq!(tangent[0].to_vec::<f32>()?, [6.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    fn jvp(&self, _context: &Context, _tangents: &[Tensor]) -> Result<Vec<Tensor>> {
+        let message = "a custom function has a backward, and nothing for this mode";
+        Err(
+            Error::new(ErrorKind::Unsupported, "custom_function", message)
+                .hint("give it a `jvp` beside its backward"),
+        )
+    }
 }
 
 /// What a function hands from its forward to its backward.
@@ -77,6 +112,8 @@ pub(crate) struct Function {
     function: Box<dyn CustomFunction>,
     /// Equal only for functions that do the same.
     identity: u64,
+    /// Its own.
+    number: u64,
     inputs: usize,
     needed: Vec<bool>,
     results: Vec<Arc<TensorType>>,
@@ -92,27 +129,34 @@ impl std::fmt::Debug for Function {
 
 /// Applies a function with a backward of its own. A single tensor carries the error if there is one.
 #[track_caller]
-pub fn custom_function(function: impl CustomFunction, inputs: &[&Tensor]) -> Vec<Tensor> {
-    let identity = identity_of(&function);
-    attempt_list(|| apply(Box::new(function), identity, inputs))
+pub fn custom_function<F: CustomFunction>(function: F, inputs: &[&Tensor]) -> Vec<Tensor> {
+    let stateless = (size_of::<F>() == 0).then(TypeId::of::<F>);
+    attempt_list(|| apply(Box::new(function), stateless, inputs))
 }
 
-/// Functions without state are the same whenever their type is; of others nobody knows.
-fn identity_of<F: CustomFunction>(_: &F) -> u64 {
+/// A number that no other function has.
+fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    static KNOWN: LazyLock<Mutex<FxHashMap<TypeId, u64>>> = LazyLock::new(Mutex::default);
-    let next = || NEXT.fetch_add(1, Relaxed);
-    if size_of::<F>() > 0 {
-        return next();
-    }
+    NEXT.fetch_add(1, Relaxed)
+}
+
+/// Functions without state do the same whenever their type is the same, and the numbers of tensors that they take
+/// and save; of others, and of what hooks do to saved tensors, nobody knows.
+fn identity_of(stateless: Option<TypeId>, inputs: usize, saved: usize, hooked: bool) -> u64 {
+    type Known = FxHashMap<(TypeId, usize, usize), u64>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let Some(stateless) = stateless.filter(|_| !hooked) else {
+        return next_number();
+    };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    *known.entry(TypeId::of::<F>()).or_insert_with(next)
+    let entry = known.entry((stateless, inputs, saved));
+    *entry.or_insert_with(next_number)
 }
 
 #[track_caller]
 fn apply(
     function: Box<dyn CustomFunction>,
-    identity: u64,
+    stateless: Option<TypeId>,
     inputs: &[&Tensor],
 ) -> Result<Vec<Tensor>> {
     let owned: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
@@ -122,6 +166,8 @@ fn apply(
         needed: needed.clone(),
     };
     let results = no_grad(|| function.forward(&mut context, &owned))?;
+    // Where an input is returned, gradients take the function's way only.
+    let results: Vec<Tensor> = results.iter().map(Tensor::detach).collect();
     if !grad_enabled() || !needed.contains(&true) {
         return Ok(results);
     }
@@ -136,7 +182,13 @@ fn apply(
     }
     let shared = Arc::new(Function {
         function,
-        identity,
+        identity: identity_of(
+            stateless,
+            inputs.len(),
+            context.saved.len(),
+            hooks.is_some(),
+        ),
+        number: next_number(),
         inputs: inputs.len(),
         needed,
         results: types,
@@ -175,6 +227,11 @@ impl Function {
         self.identity
     }
 
+    /// A number that no other function has.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Cotangents of all differentiable operands (the value, the inputs, what was saved) from that of
     /// one result alone.
     pub fn pull_alone(
@@ -208,6 +265,38 @@ impl Function {
             });
         }
         Ok(cotangents)
+    }
+
+    /// The tangent of one result, from those of all differentiable operands (the value, the inputs, what was
+    /// saved).
+    pub fn push(&self, index: usize, operands: &[Tensor], flow: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut flow = flow.iter();
+        let mut tangents: Vec<Tensor> = operands
+            .iter()
+            .map(|operand| {
+                let own = match operand.is_differentiable() {
+                    true => flow.next().cloned(),
+                    false => None,
+                };
+                own.unwrap_or_else(|| operand.zeros_like())
+            })
+            .collect();
+        // The value moves by this function alone, and what was saved follows from it and the inputs.
+        let saved = operands[1 + self.inputs..].iter().cloned();
+        tangents.truncate(1 + self.inputs);
+        let found = self.function.jvp(&self.context(saved), &tangents[1..])?;
+        match found.get(index) {
+            Some(tangent) if found.len() == self.results.len() => {
+                let value = operands[0].node()?;
+                let tangent = super::gradient::fitting("custom_function", tangent.clone(), value)?;
+                Ok(vec![tangent])
+            }
+            _ => {
+                let (found, results) = (found.len(), self.results.len());
+                let message = format!("the jvp gave {found} tangents for {results} results");
+                Err(Error::new(ErrorKind::Argument, "custom_function", message))
+            }
+        }
     }
 
     /// What the backward is given, from the tensors as they were kept.

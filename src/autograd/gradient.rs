@@ -121,6 +121,14 @@ impl Sweep {
         };
         let mut operands = Operands::new();
         let mut ends = Vec::with_capacity(self.ends.len());
+        let wrong = |end: &End| {
+            end.cotangent
+                .as_ref()
+                .and_then(|c| c.0.as_ref().err().cloned())
+        };
+        if let Some(error) = self.ends.iter().find_map(wrong) {
+            return vec![Tensor::error(error); wrt.len()];
+        }
         for end in &self.ends {
             operands.push(Operand::Node(end.node.clone()));
             let cotangent = end.cotangent.as_ref().and_then(|c| c.0.as_ref().ok());

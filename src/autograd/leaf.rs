@@ -31,6 +31,11 @@ impl Leaf {
         self.lock().gradient.clone()
     }
 
+    /// Takes the accumulated gradient out.
+    pub fn take_gradient(&mut self) -> Option<Tensor> {
+        self.lock().gradient.take()
+    }
+
     /// Puts another gradient in the place of the accumulated one.
     pub fn set_gradient(&self, gradient: Option<Tensor>) {
         let before = std::mem::replace(&mut self.lock().gradient, gradient);

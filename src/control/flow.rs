@@ -66,13 +66,28 @@ pub fn while_loop(
     step: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
 ) -> Vec<Tensor> {
     attempt_list(|| {
-        let types = types(carried)?;
+        // The number of the turn is carried along, for random draws.
+        let mut types = types(carried)?;
+        types.insert(0, Arc::new(TensorType::scalar(DType::I64)));
         let condition = body(&types, |x| {
-            vec![decision("while_loop", &condition(x)).unwrap_or_else(Tensor::error)]
+            let _turn = Turn::begin(&x[0]);
+            vec![decision("while_loop", &condition(&x[1..])).unwrap_or_else(Tensor::error)]
         })?;
-        let step = body(&types, step)?;
-        same_types("while_loop", &types, &step.result_types())?;
-        region(RegionKind::Repeat, vec![condition, step], carried, types)
+        let step = body(&types, |x| {
+            let _turn = Turn::begin(&x[0]);
+            let mut next = vec![x[0].add(1)];
+            next.extend(step(&x[1..]));
+            next
+        })?;
+        same_types("while_loop", &types[1..], &step.result_types()[1..])?;
+        let first = Tensor::full_of((), 0, DType::I64);
+        let operands: Vec<&Tensor> = [&first]
+            .into_iter()
+            .chain(carried.iter().copied())
+            .collect();
+        let mut results = region(RegionKind::Repeat, vec![condition, step], &operands, types)?;
+        results.remove(0);
+        Ok(results)
     })
 }
 
@@ -192,31 +207,27 @@ fn listed(types: &[Arc<TensorType>]) -> String {
 }
 
 thread_local! {
-    /// The number of the turn of the loop being recorded, of all loops around it together.
-    static TURN: RefCell<Option<Tensor>> = const { RefCell::new(None) };
+    /// The numbers of the turns of the loops being recorded, outermost first.
+    static TURNS: RefCell<Vec<Tensor>> = const { RefCell::new(Vec::new()) };
 }
 
 /// While it lives, the body of a loop is being recorded.
-struct Turn(Option<Tensor>);
+struct Turn;
 
 impl Turn {
     fn begin(iteration: &Tensor) -> Turn {
-        let number = match turn() {
-            // Turns of nested loops are told apart as long as the inner one takes less than 2^20.
-            Some(outer) => outer.mul(1 << 20).add(iteration),
-            None => iteration.clone(),
-        };
-        Turn(TURN.replace(Some(number)))
+        TURNS.with_borrow_mut(|turns| turns.push(iteration.clone()));
+        Turn
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        TURN.set(self.0.take());
+        TURNS.with_borrow_mut(Vec::pop);
     }
 }
 
-/// The number of the turn, while the body of a loop is being recorded: random draws depend on it.
-pub(crate) fn turn() -> Option<Tensor> {
-    TURN.with_borrow(Clone::clone)
+/// The numbers of the turns, while bodies of loops are being recorded: random draws depend on them.
+pub(crate) fn turns() -> Vec<Tensor> {
+    TURNS.with_borrow(Clone::clone)
 }

@@ -50,6 +50,17 @@ pub(super) enum BuildError {
     Told(Error),
 }
 
+impl BuildError {
+    /// In the user's terms, for the operation `op`.
+    #[track_caller]
+    fn told(self, op: &'static str) -> Error {
+        match self {
+            BuildError::Type(e) => type_error(op, e, &[]),
+            BuildError::Told(e) => e,
+        }
+    }
+}
+
 impl From<TypeError> for BuildError {
     fn from(error: TypeError) -> BuildError {
         BuildError::Type(error)
@@ -60,14 +71,36 @@ impl From<TypeError> for BuildError {
 /// numbers passed at run time; its results are the trace's roots.
 #[track_caller]
 pub(crate) fn build(trace: &Trace, pattern: &Pattern, op: &'static str) -> Result<Graph> {
-    graph(trace, pattern).map_err(|e| match e {
-        BuildError::Type(e) => type_error(op, e, &[]),
-        BuildError::Told(e) => e,
-    })
+    graph(trace, pattern, Forward::Dropped)
+        .map(|(graph, _)| graph)
+        .map_err(|e| e.told(op))
 }
 
-fn graph(trace: &Trace, pattern: &Pattern) -> Result<Graph, BuildError> {
+/// As [`build`], and the part of the graph before gradients are taken, if they are.
+#[track_caller]
+pub(crate) fn build_in_two(
+    trace: &Trace,
+    pattern: &Pattern,
+    op: &'static str,
+) -> Result<(Graph, Option<Graph>)> {
+    graph(trace, pattern, Forward::Wanted).map_err(|e| e.told(op))
+}
+
+/// What is done with the part of a graph before gradients are taken.
+pub(super) enum Forward {
+    Dropped,
+    /// Kept once it is there.
+    Wanted,
+    Kept(Box<Graph>),
+}
+
+fn graph(
+    trace: &Trace,
+    pattern: &Pattern,
+    forward: Forward,
+) -> Result<(Graph, Option<Graph>), BuildError> {
     let mut builder = Builder::new(trace, pattern);
+    builder.forward = forward;
     for &leaf in &trace.leaves {
         builder.leaf(leaf);
     }
@@ -108,7 +141,7 @@ pub(super) fn build_body(
             builder.literals.push(parameter);
         }
     }
-    builder.build()
+    Ok(builder.build()?.0)
 }
 
 pub(super) struct Builder<'a> {
@@ -122,6 +155,7 @@ pub(super) struct Builder<'a> {
     /// Parameters of numbers passed at run time.
     pub literals: Vec<Option<NodeId>>,
     pub flow: Flow,
+    forward: Forward,
     sources: FxHashMap<(*const Location<'static>, Option<*const u8>), Arc<Source>>,
 }
 
@@ -135,6 +169,7 @@ impl<'a> Builder<'a> {
             leaves: FxHashMap::default(),
             literals: Vec::with_capacity(trace.literals.len()),
             flow: Flow::new(trace),
+            forward: Forward::Dropped,
             sources: FxHashMap::default(),
         }
     }
@@ -156,7 +191,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds what is listed, once the parameters are there.
-    fn build(mut self) -> Result<Graph, BuildError> {
+    fn build(mut self) -> Result<(Graph, Option<Graph>), BuildError> {
         let trace = self.trace;
         for (position, node) in trace.nodes.iter().enumerate() {
             self.node(position as u32, node)?;
@@ -164,7 +199,28 @@ impl<'a> Builder<'a> {
         let roots = trace.roots.iter();
         let outputs: Vec<NodeId> = roots.map(|&r| self.ids[r as usize]).collect();
         self.graph.set_outputs(outputs);
-        self.finish()
+        let forward = match std::mem::replace(&mut self.forward, Forward::Dropped) {
+            Forward::Kept(graph) => Some(*graph),
+            Forward::Dropped | Forward::Wanted => None,
+        };
+        Ok((self.finish()?, forward))
+    }
+
+    /// Keeps the graph as it is before gradients are taken of `ends`, if somebody asked for it.
+    pub(super) fn keep_forward(&mut self, ends: impl Iterator<Item = NodeId>) {
+        if !matches!(self.forward, Forward::Wanted) {
+            return;
+        }
+        let mut graph = self.graph.clone();
+        let mut outputs: Vec<NodeId> = ends.collect();
+        for &root in &self.trace.roots {
+            let id = self.ids[root as usize];
+            if id.index() < graph.nodes().len() && !outputs.contains(&id) {
+                outputs.push(id);
+            }
+        }
+        graph.set_outputs(outputs);
+        self.forward = Forward::Kept(Box::new(graph));
     }
 
     fn node(&mut self, position: u32, listed: &TraceNode) -> Result<(), BuildError> {

@@ -5,15 +5,18 @@
 
 use super::CacheStats;
 use super::build::{self, Pattern};
+use super::report::{self, Compilation};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
 use crate::error::Result;
+use crate::location::Place;
 use crate::tensor::internal;
 use hashbrown::HashMap;
 use lazulite_ir::Symbol;
 use lazulite_runtime::Program;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// Everything known about one structure.
 #[derive(Default)]
@@ -22,6 +25,9 @@ struct Entry {
     last_used: AtomicU64,
     /// About how many bytes key and versions take.
     bytes: AtomicUsize,
+    /// Where the nodes of the traces that versions were compiled for were recorded: faults of a version name these
+    /// places.
+    places: Mutex<Vec<Box<[Place]>>>,
 }
 
 type Entries = HashMap<Box<[u64]>, Arc<Entry>, rustc_hash::FxBuildHasher>;
@@ -35,6 +41,8 @@ pub(crate) struct Cache {
     max_bytes: usize,
     clock: AtomicU64,
     compilations: AtomicU64,
+    /// Spent on compiling.
+    nanoseconds: AtomicU64,
     hits: AtomicU64,
 }
 
@@ -55,6 +63,7 @@ impl Cache {
             max_bytes,
             clock: AtomicU64::new(0),
             compilations: AtomicU64::new(0),
+            nanoseconds: AtomicU64::new(0),
             hits: AtomicU64::new(0),
         }
     }
@@ -64,6 +73,7 @@ impl Cache {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         CacheStats {
             compilations: self.compilations.load(Relaxed),
+            compile_time: Duration::from_nanos(self.nanoseconds.load(Relaxed)),
             hits: self.hits.load(Relaxed),
             programs: entries.values().map(|e| e.versions.len()).sum(),
             bytes: entries.values().map(|e| e.bytes.load(Relaxed)).sum(),
@@ -86,20 +96,59 @@ impl Cache {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
         }
+        let (start, mut nodes) = (Instant::now(), 0);
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.compilations.fetch_add(1, Relaxed);
             let graph = build::build(trace, pattern, "realize")?;
+            nodes = graph.nodes().len();
             let program = super::compile_graph(&graph, symbols)?;
+            let places = trace.nodes.iter().map(|n| n.node.place).collect();
+            lock(&entry.places).push(places);
             Ok((program, graph.guards().to_vec()))
         };
         let inputs = trace.input_dims();
         entry.versions.compile(call, &inputs, |_| true, make)?;
+        let time = start.elapsed();
+        self.nanoseconds
+            .fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
         let found = find();
+        if let Some(Found { version, values, .. }) = &found
+            // Else another thread compiled it meanwhile.
+            && nodes > 0
+        {
+            let program = &version.program;
+            report::remember(Compilation {
+                recorded: trace.nodes.len() - trace.leaves.len(),
+                nodes,
+                kernels: program.image().kernels.len(),
+                steps: program.image().steps.len(),
+                time,
+                // A run with these sizes would fail and say why.
+                peak_bytes: program.peak_bytes(values).unwrap_or(0),
+            });
+        }
         let programs = entry.versions.sum(Program::footprint);
-        let key = trace.key.len() * size_of::<u64>();
-        entry.bytes.store(key.saturating_add(programs), Relaxed);
+        let words = trace.key.len() + lock(&entry.places).len() * trace.nodes.len();
+        let rest = words * size_of::<u64>();
+        entry.bytes.store(rest.saturating_add(programs), Relaxed);
         self.trim();
         found.ok_or_else(|| internal("realize", "a program does not fit its own sizes"))
+    }
+
+    /// Positions in this trace of what a program for it, which may have been compiled for another one, says was
+    /// recorded at `place`.
+    pub fn positions(&self, trace: &Trace, place: &str) -> Vec<usize> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = entries.get(&*trace.key).cloned() else {
+            return Vec::new();
+        };
+        drop(entries);
+        let all = lock(&entry.places);
+        let found = all.iter().map(|places| {
+            let here = |i: &usize| places[*i].to_string() == place;
+            (0..places.len()).filter(here).collect::<Vec<_>>()
+        });
+        found.max_by_key(Vec::len).unwrap_or_default()
     }
 
     /// Why the versions for this trace were compiled, with names for its sizes and numbers.
@@ -132,6 +181,11 @@ impl Cache {
         keep_recent(entries, self.max_entries, |_| 1);
         keep_recent(entries, self.max_bytes, |e| e.bytes.load(Relaxed));
     }
+}
+
+/// Nothing panics while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps what was used last if all entries together weigh more than `capacity`.

@@ -176,6 +176,9 @@ impl Builder<'_> {
         spec: &GradientSpec,
     ) -> Result<Vec<Option<NodeId>>, BuildError> {
         let parts = Parts::of(spec, &listed.links);
+        let ids = parts.ends.iter().map(|end| self.ids[end.node as usize]);
+        let ids: Vec<NodeId> = ids.collect();
+        self.keep_forward(ids.into_iter());
         let mut ends = Vec::with_capacity(parts.ends.len());
         for end in &parts.ends {
             ends.push(End {

@@ -11,6 +11,7 @@ mod options;
 mod pending;
 mod recompute;
 mod region;
+mod report;
 mod rules;
 mod specialise;
 mod trace;
@@ -18,11 +19,12 @@ mod trace;
 pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
-pub(crate) use build::{Pattern, build};
+pub(crate) use build::{Pattern, build, build_in_two};
 pub use options::{Options, options, set_options};
 pub(crate) use options::{interpreting, pool};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
+pub use report::{Compilation, last_compilation};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
@@ -35,6 +37,7 @@ use lazulite_runtime::{Buffer, Input, Program, RunError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 static CACHE: LazyLock<Cache> = LazyLock::new(Cache::default);
 
@@ -70,6 +73,8 @@ impl Drop for Capture {
 pub struct CacheStats {
     /// Programs compiled.
     pub compilations: u64,
+    /// How long that took, all threads together.
+    pub compile_time: Duration,
     /// Calls that found a program.
     pub hits: u64,
     /// Programs kept.
@@ -132,8 +137,38 @@ impl Held {
     }
 }
 
+/// Computations that were begun by closures inside of computations, and how deep they go at most.
+const MAX_NESTED: u32 = 32;
+
+/// While it lives, values are being computed on this thread.
+struct Nested;
+
+thread_local! {
+    static NESTED: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Nested {
+    #[track_caller]
+    fn enter() -> Result<Nested> {
+        if NESTED.get() >= MAX_NESTED {
+            let message = "values are computed inside of computing values without end";
+            let error = Error::new(ErrorKind::Host, "realize", message).at(Place::here());
+            return Err(error.hint("a closure reads the tensor that it is to compute"));
+        }
+        NESTED.set(NESTED.get() + 1);
+        Ok(Nested)
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED.set(NESTED.get() - 1);
+    }
+}
+
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
+    let _deeper = Nested::enter()?;
     let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
     let writes = pending::take();
@@ -167,7 +202,7 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
     let mut trace = trace(roots, Some(&held));
-    trace.key.push(u64::from(options::optimising()));
+    trace.key.push(options::optimisation());
     trace
 }
 
@@ -221,8 +256,13 @@ fn placed(error: Error, trace: &Trace) -> Error {
     let Some(text) = error.location() else {
         return error;
     };
-    let nodes = trace.nodes.iter().map(|n| &n.node);
-    let here: Vec<&Arc<Node>> = nodes.filter(|n| n.place.to_string() == text).collect();
+    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
+        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
+        .collect();
+    if here.is_empty() {
+        let nodes = trace.nodes.iter().map(|n| &n.node);
+        here = nodes.filter(|n| n.place.to_string() == text).collect();
+    }
     let failed = here.iter().find_map(|n| n.op.failing());
     match (here.first(), failed) {
         (Some(node), Some(op)) => error.at(node.place).named(op),
@@ -362,9 +402,32 @@ pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
 }
 
-/// The graph that computing `roots` would compile.
+/// A program that has not been compiled.
+pub(crate) struct Traced {
+    pub graph: Graph,
+    /// The part before gradients are taken, if they are.
+    pub forward: Option<Graph>,
+    /// Values of its parameters.
+    pub values: Vec<Option<Buffer>>,
+}
+
+/// What computing `roots` would compile.
 #[track_caller]
-pub(crate) fn graph_of(roots: &[Arc<Node>]) -> Result<Graph> {
+pub(crate) fn traced(roots: &[Arc<Node>]) -> Result<Traced> {
     let trace = trace(roots, Some(&Held::plainly()));
-    build(&trace, &Pattern::exact(&trace), "dump")
+    let pattern = Pattern::exact(&trace);
+    let (graph, forward) = build::build_in_two(&trace, &pattern, "dump")?;
+    let leaves = trace.leaves.iter();
+    let mut values: Vec<Option<Buffer>> = leaves
+        .map(|&leaf| trace.nodes[leaf as usize].value.clone())
+        .collect();
+    let numbers = trace.literals.iter().zip(&pattern.literals);
+    for (literal, _) in numbers.filter(|(_, constant)| constant.is_none()) {
+        values.push(Some(literal_buffer(*literal)?));
+    }
+    Ok(Traced {
+        graph,
+        forward,
+        values,
+    })
 }

@@ -2,6 +2,7 @@
 //! read here and nowhere else.
 
 use crate::error::{Error, ErrorKind, Result};
+use lazulite_passes::Numerics;
 use lazulite_runtime::Pool;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -14,6 +15,10 @@ pub struct Options {
     /// Optimise graphs and fuse kernels (`LAZULITE_OPTIMISE=0` turns it off). The results agree
     /// within rounding; without it every operation is a kernel of its own.
     pub optimise: bool,
+    /// Optimise graphs by equality saturation as well (`LAZULITE_EGRAPH=0` turns only that off).
+    pub egraph: bool,
+    /// Freedom in rounding (`LAZULITE_NUMERICS=exact`, `order`, `algebra` or `approx`; `order` by default).
+    pub numerics: Numerics,
     /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
     /// of what is right.
     pub interpret: bool,
@@ -26,10 +31,14 @@ impl Options {
                 .ok()
                 .and_then(|v| v.trim().parse::<usize>().ok())
         };
+        let numerics = std::env::var("LAZULITE_NUMERICS").ok();
+        let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
             threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
             optimise: number("LAZULITE_OPTIMISE") != Some(0),
+            egraph: number("LAZULITE_EGRAPH") != Some(0),
+            numerics: numerics.unwrap_or_default(),
             interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
         }
     }
@@ -37,6 +46,8 @@ impl Options {
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
         let mut options = lazulite_passes::Options::default();
         options.schedule.fuse = self.optimise;
+        options.egraph.enabled = self.optimise && self.egraph;
+        options.numerics = self.numerics;
         options
     }
 
@@ -85,10 +96,16 @@ pub(crate) fn interpreting() -> bool {
     current.options.interpret
 }
 
-/// True if programs are to be optimised: part of the plan cache's key.
-pub(super) fn optimising() -> bool {
+/// How programs are to be optimised: part of the plan cache's key.
+pub(super) fn optimisation() -> u64 {
     let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.options.optimise
+    let Options {
+        optimise,
+        egraph,
+        numerics,
+        ..
+    } = current.options;
+    u64::from(optimise) | u64::from(egraph) << 1 | (numerics as u64) << 2
 }
 
 /// The threads that run kernels.

@@ -38,7 +38,7 @@ const MANY_FUNCTIONS: usize = 1024;
 /// The name of the calls for result `index` of a function, under which it is found as long as it
 /// exists.
 pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str> {
-    let name: Arc<str> = format!("custom_function.{}.{index}", function.identity()).into();
+    let name: Arc<str> = format!("custom_function.{}.{index}", function.number()).into();
     let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     if functions.len() > MANY_FUNCTIONS {
         functions.retain(|_, f| f.strong_count() > 0);
@@ -126,9 +126,11 @@ impl Rules for FacadeRules {
         if let Some(batched) = Batched::of(op) {
             return batched.pushforward(self, operands, results);
         }
-        if function_called(op).is_some() {
-            let why = "a custom function has a backward, and nothing for this mode";
-            return Rule::Refused(why.into());
+        if let Some((function, index)) = function_called(op) {
+            let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+            return rule(operands, results, moving, |operands, _, flow| {
+                function.push(index, operands, flow)
+            });
         }
         match op {
             Op::Call { name, .. } if **name == *DETACH => Rule::Stop,

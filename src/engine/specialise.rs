@@ -323,7 +323,8 @@ impl History {
             Some(None) => Reason::Surroundings,
             Some(Some(what)) => Reason::Changed { what, alone },
         };
-        let mut seen = std::mem::take(&mut self.seen);
+        // A compilation that fails forgets nothing.
+        let mut seen = self.seen.clone();
         seen.push(now);
         let mut made = |mut domain: Domain| {
             let (program, guards) = make(&domain.pattern, &domain.symbols)?;

@@ -378,6 +378,8 @@ impl Tracer {
         for position in 0..count {
             let listed = &self.trace.nodes[position];
             if listed.value.is_some() || is_root[position] {
+                // Whoever holds it may ask for gradients of what it was computed from.
+                all_private &= !(listed.has_history() && self.is_held(position));
                 continue;
             }
             let mut operands = listed.links.iter().filter_map(|l| l.node());
@@ -416,7 +418,7 @@ fn write_structure(node: &Node, trace: &mut Trace) {
     let Trace {
         key, dims, is_body, ..
     } = trace;
-    let tag = |kind: u64, detail: u64| RECORDED | kind << 16 | detail;
+    let tag = |kind: u64, detail: u64| RECORDED | kind << 32 | detail;
     match &node.op {
         // Listed by `leaf`; a leaf that is lazy does not exist.
         Recorded::Leaf => key.push(tag(0, 0)),

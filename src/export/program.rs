@@ -13,8 +13,8 @@ use lazulite_passes::{Artifact, Stage, run};
 use lazulite_runtime::files::{self, NamedFile, replace_executable};
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::{
-    Array, Buffer, Contents, Input, Interface, Model, ModelError, Port, RunError, Signature, Size,
-    Source, write_executable,
+    Array, Assembly, Buffer, Contents, Input, Interface, Metadata, Model, ModelError, Port,
+    RunError, Signature, Size, Source, write_executable, write_payload,
 };
 use lazulite_stub::Variant;
 use std::path::Path;
@@ -26,8 +26,25 @@ struct Parts {
     weights: Vec<Buffer>,
 }
 
-fn unsupported(error: impl std::fmt::Display) -> Error {
+pub(super) fn unsupported(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Unsupported, "export", error.to_string())
+}
+
+impl Parts {
+    /// Machine code for every level.
+    fn assembly(&self) -> Result<Assembly> {
+        let options = engine::options();
+        let (codegen, threads) = (options.codegen(), options.threads);
+        assemble(&self.plan, &codegen, &Level::ALL, threads).map_err(unsupported)
+    }
+
+    fn contents<'a>(&'a self, weights: &'a [&'a [u8]], metadata: &'a Metadata) -> Contents<'a> {
+        Contents {
+            interface: &self.interface,
+            weights,
+            metadata,
+        }
+    }
 }
 
 impl Exported {
@@ -113,7 +130,6 @@ impl Exported {
     /// # Errors
     /// When the function cannot be compiled or the file not be written.
     pub fn build_executable(&self, path: impl AsRef<Path>) -> Result<()> {
-        let options = engine::options();
         let parts = self.parts()?;
         let variant = match parts.plan.calls_library() {
             true => Variant::Foreign,
@@ -123,22 +139,28 @@ impl Exported {
             unsupported(format!("this build cannot write executables: {why}"))
                 .hint("LAZULITE_STUB names a stub that was built before; see docs/aot.md")
         })?;
-        let assembly = assemble(
-            &parts.plan,
-            &options.codegen(),
-            &Level::ALL,
-            options.threads,
-        )
-        .map_err(unsupported)?;
+        let assembly = parts.assembly()?;
         let weights: Vec<&[u8]> = parts.weights.iter().map(|w| w.as_bytes()).collect();
-        let contents = Contents {
-            interface: &parts.interface,
-            weights: &weights,
-            metadata: &self.metadata,
-        };
+        let contents = parts.contents(&weights, &self.metadata);
         let write = |out: &mut dyn std::io::Write| write_executable(out, stub, contents, &assembly);
         let written = replace_executable(path.as_ref(), write);
         written.map_err(|e| Error::new(ErrorKind::File, "export", e))
+    }
+
+    /// What stands behind executables, alone.
+    pub(super) fn payload(&self) -> Result<Vec<u8>> {
+        let parts = self.parts()?;
+        if parts.plan.calls_library() {
+            let message =
+                "objects cannot call library functions (Fourier transforms, decompositions)";
+            return Err(unsupported(message).hint("write an executable"));
+        }
+        let assembly = parts.assembly()?;
+        let weights: Vec<&[u8]> = parts.weights.iter().map(|w| w.as_bytes()).collect();
+        let mut bytes = Vec::new();
+        let contents = parts.contents(&weights, &self.metadata);
+        write_payload(&mut bytes, contents, &assembly).map_err(unsupported)?;
+        Ok(bytes)
     }
 
     /// The function compiled for this process.

@@ -1,6 +1,7 @@
 //! Layers one after the other.
 
 use super::module::{Layer, Module, Visitor};
+use crate::location::Scope;
 use crate::tensor::Tensor;
 
 /// Layers one after the other; their paths are their numbers.
@@ -39,6 +40,8 @@ impl Module for Sequential {
 impl Layer for Sequential {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
+        // Callers are not tracked through closures and trait objects.
+        let _scope = Scope::pin();
         let each = self.layers.iter();
         each.fold(x.clone(), |x, layer| layer.forward(&x))
     }

@@ -1,14 +1,15 @@
 //! Convolutions.
 
 use super::init;
-use super::module::{Layer, Module, Visitor};
 use super::param::Param;
+use super::{Layer, Module};
+use crate::error::Result;
 use crate::location::Scope;
-use crate::ops::ConvOptions;
-use crate::tensor::Tensor;
+use crate::ops::{ConvOptions, PadMode, Padding, attempt};
+use crate::tensor::{Number, Tensor};
 
 /// A convolution over `AXES` axes of `[batch, channels, places...]`, or the transpose of one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Module)]
 pub struct ConvNd<const AXES: usize, const TRANSPOSED: bool> {
     /// `[outputs, inputs / groups, places...]`; transposed, `[inputs, outputs / groups, places...]`.
     pub weight: Param,
@@ -16,6 +17,8 @@ pub struct ConvNd<const AXES: usize, const TRANSPOSED: bool> {
     pub bias: Option<Param>,
     /// Stride, padding, dilation, groups; for transposed ones output padding.
     pub options: ConvOptions,
+    /// What the padding consists of: zeros, unless another mode is chosen; of no use to transposed ones.
+    pub padding_mode: PadMode,
 }
 
 /// Over one axis.
@@ -30,6 +33,23 @@ pub type ConvTranspose1d = ConvNd<1, true>;
 pub type ConvTranspose2d = ConvNd<2, true>;
 /// The transpose of one over three axes.
 pub type ConvTranspose3d = ConvNd<3, true>;
+
+/// The sizes of a convolution's weights, and how many products are added for an output.
+fn weight_sizes(
+    transposed: bool,
+    inputs: usize,
+    outputs: usize,
+    window: &[usize],
+    groups: usize,
+) -> (Vec<usize>, usize) {
+    let mut dims = match transposed {
+        true => vec![inputs, outputs / groups],
+        false => vec![outputs, inputs / groups],
+    };
+    dims.extend(window);
+    let fan = dims[1..].iter().product();
+    (dims, fan)
+}
 
 impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
     /// With a window of the same size along all axes, and a bias; PyTorch's initial values.
@@ -46,17 +66,36 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
         window: [usize; AXES],
         options: ConvOptions,
     ) -> Self {
+        let layer = Self::lazy(outputs, window, options);
+        layer.settle(inputs);
+        layer
+    }
+
+    /// With as many inputs as the first call has channels.
+    ///
+    /// ```
+    /// use lazulite::nn::{Conv2d, Layer};
+    /// use lazulite::{ConvOptions, prelude::*};
+    /// let conv = Conv2d::lazy(5, [3, 3], ConvOptions::default());
+    /// assert!(conv.weight.get().check().is_err());
+    /// assert_eq!(conv.forward(&Tensor::ones([1, 4, 8, 8])).dims()?, [1, 5, 6, 6]);
+    /// assert_eq!(conv.weight.get().dims()?, [5, 4, 3, 3]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn lazy(outputs: usize, window: [usize; AXES], options: ConvOptions) -> Self {
         let groups = options.groups.max(1);
-        let mut dims = match TRANSPOSED {
-            true => vec![inputs, outputs / groups],
-            false => vec![outputs, inputs / groups],
+        let sizes = move |inputs| weight_sizes(TRANSPOSED, inputs, outputs, &window, groups);
+        let weight = move |inputs| {
+            let (dims, fan) = sizes(inputs);
+            init::within_fan(&dims, fan)
         };
-        dims.extend(window);
-        let fan = dims[1..].iter().product();
+        let bias = move |inputs| init::within_fan(&[outputs], sizes(inputs).1);
         ConvNd {
-            weight: init::by_fan(&dims, fan),
-            bias: Some(init::by_fan(&[outputs], fan)),
+            weight: Param::lazy(weight),
+            bias: Some(Param::lazy(bias)),
             options,
+            padding_mode: PadMode::Constant(Number::Int(0)),
         }
     }
 
@@ -64,25 +103,53 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
     pub fn without_bias(self) -> Self {
         ConvNd { bias: None, ..self }
     }
-}
 
-impl<const AXES: usize, const TRANSPOSED: bool> Module for ConvNd<AXES, TRANSPOSED> {
-    fn visit(&self, visitor: &mut Visitor<'_>) {
-        visitor.part("weight", &self.weight);
-        visitor.part("bias", &self.bias);
+    /// The same with another kind of padding.
+    pub fn padded_with(self, padding_mode: PadMode) -> Self {
+        ConvNd {
+            padding_mode,
+            ..self
+        }
+    }
+
+    /// Starts lazy parameters for so many inputs.
+    #[track_caller]
+    fn settle(&self, inputs: usize) {
+        self.weight.settle(inputs);
+        if let Some(bias) = &self.bias {
+            bias.settle(inputs);
+        }
+    }
+
+    #[track_caller]
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        if self.weight.is_pending() {
+            let channels = x.dim(-(AXES as i64) - 1).value()?;
+            self.settle(usize::try_from(channels).unwrap_or(0));
+        }
+        let (weight, bias) = (self.weight.get(), self.bias.as_ref().map(Param::get));
+        if TRANSPOSED {
+            return Ok(x.conv_transpose(&weight, bias.as_ref(), &self.options));
+        }
+        if self.padding_mode == PadMode::Constant(Number::Int(0)) {
+            return Ok(x.conv(&weight, bias.as_ref(), &self.options));
+        }
+        let widths = self.options.around(&weight.dims()?[2..])?;
+        let last_first = widths.iter().rev().flat_map(|(a, b)| [*a, *b]);
+        let padded = x.pad_last(&last_first.collect::<Vec<_>>(), self.padding_mode);
+        let options = ConvOptions {
+            padding: Padding::Valid,
+            ..self.options.clone()
+        };
+        Ok(padded.conv(&weight, bias.as_ref(), &options))
     }
 }
 
 impl<const AXES: usize, const TRANSPOSED: bool> Layer for ConvNd<AXES, TRANSPOSED> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let bias = self.bias.as_ref().map(Param::get);
-        if TRANSPOSED {
-            let _scope = Scope::open(self.weight.owner("ConvTranspose"));
-            x.conv_transpose(&self.weight.get(), bias.as_ref(), &self.options)
-        } else {
-            let _scope = Scope::open(self.weight.owner("Conv"));
-            x.conv(&self.weight.get(), bias.as_ref(), &self.options)
-        }
+        let kind = if TRANSPOSED { "ConvTranspose" } else { "Conv" };
+        let _scope = Scope::open(self.weight.owner(kind));
+        attempt(|| self.apply(x))
     }
 }

@@ -95,13 +95,19 @@ pub(super) fn uniform(dims: Vec<usize>, low: f64, high: f64) -> Tensor {
     Tensor::rand(dims) * (high - low) + low
 }
 
-/// A parameter that starts uniform within `1 / sqrt(fan)`, PyTorch's default for most layers.
+/// Uniform within `1 / sqrt(fan)`, PyTorch's default for most layers.
 #[track_caller]
-pub(super) fn by_fan(dims: &[usize], fan: usize) -> Param {
+pub(super) fn within_fan(dims: &[usize], fan: usize) -> Tensor {
     let bound = if fan > 0 {
         1.0 / (fan as f64).sqrt()
     } else {
         0.0
     };
-    Param::new(uniform(dims.to_vec(), -bound, bound))
+    uniform(dims.to_vec(), -bound, bound)
+}
+
+/// A parameter that starts as [`within_fan`].
+#[track_caller]
+pub(super) fn by_fan(dims: &[usize], fan: usize) -> Param {
+    Param::new(within_fan(dims, fan))
 }

@@ -92,11 +92,28 @@ pub trait Module {
         state
     }
 
+    /// The first error that a parameter or buffer carries: that of a layer which cannot be built as asked,
+    /// or of a lazy one that has not been called.
+    fn check(&self) -> Result<()> {
+        let state = self.state_dict();
+        state.values().try_for_each(Tensor::check)
+    }
+
     /// Takes over parameters and buffers. Names and shapes must be those of the module; otherwise
-    /// nothing changes.
+    /// nothing changes. Lazy layers that have not been called take over any sizes.
     #[track_caller]
     fn load_state_dict(&self, state: &StateDict) -> Result<()> {
-        let own = self.state_dict();
+        let mut own = self.state_dict();
+        see(self, &mut |path, part| {
+            let pending = match part {
+                Part::Param(param) => param.is_pending(),
+                Part::Buffer(buffer) => buffer.is_pending(),
+                Part::Mode(_) => false,
+            };
+            if let Some(tensor) = state.get(path).filter(|_| pending) {
+                own.insert(path.to_string(), tensor.clone());
+            }
+        });
         let missing: Vec<&str> = { own.keys() }
             .filter(|k| !state.contains_key(*k))
             .map(String::as_str)
@@ -279,7 +296,7 @@ impl<L: Layer + ?Sized> Layer for Arc<L> {
 
 /// Settings of modules have no state.
 macro_rules! stateless {
-    ($($type:ty),*) => {$(
+    ($($type:ty),* $(,)?) => {$(
         impl Module for $type {
             fn visit(&self, _: &mut Visitor<'_>) {}
         }
@@ -303,5 +320,12 @@ stateless!(
     i16,
     i32,
     i64,
-    isize
+    isize,
+    crate::ConvOptions,
+    crate::Number,
+    crate::PadMode,
+    crate::PoolOptions,
+    crate::Reduction,
+    crate::ResampleMode,
+    fn(&Tensor) -> Tensor,
 );

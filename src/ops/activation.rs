@@ -37,7 +37,7 @@ impl Tensor {
     pub fn glu(&self, axis: i64) -> Tensor {
         attempt(|| {
             let at = self.axis("glu", axis)?;
-            let size = match self.dims()?.get(at) {
+            let size = match self.known_dims()?.get(at) {
                 Some(size) if size % 2 == 0 => size / 2,
                 _ => {
                     let error = bad_shape("glu", format!("axis {axis} does not halve"));

@@ -65,6 +65,19 @@ pub(crate) fn floor_divide(a: Argument, b: Argument) -> Tensor {
             let rest = binary("floor_divide", Binary::Rem, a, b.clone());
             quotient.sub(wrong_sign(&rest, b).cast(dtype))
         }
+        Ok(dtype) if dtype.is_float() => {
+            // The quotient of what the division leaves no rest of is whole but for its rounding.
+            let rest = binary("floor_divide", Binary::Rem, a.clone(), b.clone());
+            let whole = div(sub(a, (&rest).into()).into(), b.clone());
+            let whole = whole.sub(wrong_sign(&rest, b.clone()).cast(dtype));
+            let floor = whole.floor();
+            let floor = whole.sub(&floor).gt(0.5).where_(floor.add(1), floor);
+            // A zero has the sign of the quotient; by zero and of infinities it is the quotient itself.
+            let floor = whole
+                .eq(0)
+                .where_(quotient.zeros_like().copysign(&quotient), floor);
+            quotient.isfinite().where_(floor, quotient)
+        }
         _ => quotient.floor(),
     }
 }

@@ -20,6 +20,15 @@ pub struct AttentionOptions {
     pub grouped: bool,
 }
 
+/// Options of [`Tensor::embedding_with`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EmbeddingOptions {
+    /// No gradient flows to this row; negative numbers count from the end.
+    pub padding: Option<i64>,
+    /// The gradient of a row is divided by how often it was asked for.
+    pub scale_grad_by_freq: bool,
+}
+
 /// How [`Tensor::embedding_bag`] combines a bag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BagMode {
@@ -105,6 +114,33 @@ impl Tensor {
                     .operand(shared.note("key")))
             }
         }
+    }
+
+    /// As [`Tensor::embedding`], with options for its gradient.
+    #[track_caller]
+    pub fn embedding_with(&self, indices: &Tensor, options: &EmbeddingOptions) -> Tensor {
+        attempt(|| {
+            let mut rows = self.embedding(indices);
+            if let Some(padding) = options.padding {
+                let count = self.dim(0).value()?;
+                if !(-count..count).contains(&padding) {
+                    let message = format!("row {padding} is not among the {count} of the table");
+                    return Err(bad_argument("embedding", message).operand(self.note("self")));
+                }
+                let fixed = indices.eq(padding.rem_euclid(count.max(1))).unsqueeze(-1);
+                rows = fixed.where_(rows.detach(), rows);
+            }
+            if options.scale_grad_by_freq {
+                let ones = indices.ravel().ones_like().cast(self.dtype()?);
+                let zeros = Tensor::full_of([self.dim(0)], 0, self.dtype()?);
+                let often = zeros.index_add(0, &indices.ravel(), &ones, 1);
+                let part = often.take(indices).reciprocal().unsqueeze(-1);
+                // The value of the product is zero, its gradient is not.
+                let still = rows.detach();
+                rows = still.add(rows.sub(&still).mul(part));
+            }
+            Ok(rows)
+        })
     }
 
     /// Bags of rows of this table, each combined to one: the rows of `indices` if that is a matrix,
@@ -252,7 +288,7 @@ impl Tensor {
     /// Leading sizes, and channels, height, width.
     #[track_caller]
     fn image(&self, op: &'static str) -> Result<(Vec<i64>, [i64; 3])> {
-        let dims: Vec<i64> = self.dims()?.into_iter().map(|d| d as i64).collect();
+        let dims: Vec<i64> = self.known_dims()?.into_iter().map(|d| d as i64).collect();
         match dims.split_last_chunk::<3>() {
             Some((batch, image)) => Ok((batch.to_vec(), *image)),
             None => {
@@ -274,7 +310,7 @@ impl Tensor {
     }
 
     /// Attention with several heads over sequences `[length, batch, features]` (or without the batch
-    /// axis), as PyTorch's `multi_head_attention_forward`; the weights are averaged over the heads.
+    /// axis), as PyTorch's `multi_head_attention_forward`; with the weights of keys, averaged over the heads.
     #[track_caller]
     pub fn multi_head_attention(
         &self,
@@ -286,6 +322,11 @@ impl Tensor {
             let single = self.rank()? == 2;
             let batched = |t: &Tensor| if single { t.unsqueeze(1) } else { t.clone() };
             let (query, key, value) = (batched(self), batched(key), batched(value));
+            let weights = &HeadWeights {
+                // Without batches a padding is one vector.
+                key_padding: weights.key_padding.as_ref().map(Tensor::atleast_2d),
+                ..weights.clone()
+            };
             let (result, attended) = heads(&query, &key, &value, weights)?;
             Ok(match single {
                 true => (result.squeeze(1), attended.squeeze(0)),
@@ -325,7 +366,7 @@ fn heads(
     value: &Tensor,
     w: &HeadWeights,
 ) -> Result<(Tensor, Tensor)> {
-    let features = w.projections[0].dims()?[0] as i64;
+    let features = w.projections[0].known_size(0)? as i64;
     let count = w.heads.max(1) as i64;
     if features % count != 0 {
         let message = format!("{features} features do not divide among {count} heads");
@@ -340,7 +381,7 @@ fn heads(
     };
     let project = |t: &Tensor, i: usize| t.linear(&w.projections[i], bias(i as i64).as_ref());
     let (query, mut key, mut value) = (project(query, 0), project(key, 1), project(value, 2));
-    let batch = query.dims()?[1] as i64;
+    let batch = query.known_size(1)? as i64;
     let mut added = 0;
     let mut extend = |k: Tensor, v: Tensor| {
         key = Tensor::cat(&[&key, &k.expand([1, batch, features])], 0);
@@ -396,7 +437,9 @@ fn head_mask(
     let mask = mask.pad(widths, 0);
     Ok(match (is_padding, rank) {
         (true, _) => mask.unsqueeze(1).unsqueeze(1),
-        (false, 3) if mask.dims()?[0] as i64 == batch * heads => mask.unflatten(0, [batch, heads]),
+        (false, 3) if mask.known_size(0)? as i64 == batch * heads => {
+            mask.unflatten(0, [batch, heads])
+        }
         _ => mask,
     })
 }
@@ -420,7 +463,7 @@ fn bags(indices: &Tensor, options: &BagOptions) -> Result<(Tensor, Tensor, usize
             // Index i belongs to the last bag that starts at or before it.
             let places = Tensor::iota(indices.dim(0));
             let bag = starts.cast(DType::I64).searchsorted(&places, true).sub(1);
-            Ok((indices.clone(), bag, starts.dims()?[0]))
+            Ok((indices.clone(), bag, starts.known_size(0)?))
         }
         _ => {
             let message = "bags are rows of a matrix, or parts of a vector given by offsets";

@@ -50,6 +50,17 @@ pub(crate) fn bad_shape(op: &'static str, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Shape, op, message)
 }
 
+/// A count or size that a tensor can have: what is larger could not be listed, and arithmetic with it could overflow.
+pub(crate) fn sane(op: &'static str, count: usize) -> Result<usize> {
+    match count <= 1 << 28 {
+        true => Ok(count),
+        false => Err(bad_argument(
+            op,
+            format!("{count} is more than any tensor can have"),
+        )),
+    }
+}
+
 /// An element type that the operation cannot take.
 pub(crate) fn bad_dtype(op: &'static str, x: &Tensor) -> Error {
     let message = match x.dtype() {
@@ -64,7 +75,7 @@ pub(crate) fn bad_dtype(op: &'static str, x: &Tensor) -> Error {
 pub(crate) fn tensor_of(argument: Argument, dtype: DType) -> Tensor {
     match argument {
         Argument::Tensor(t) => t.cast(dtype),
-        Argument::Number(n) => Tensor::full_of((), 1, dtype).mul(n).cast(dtype),
+        Argument::Number(n) => Tensor::full_of((), n, dtype),
     }
 }
 

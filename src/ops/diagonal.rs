@@ -1,6 +1,6 @@
 //! Diagonals and triangles of matrices.
 
-use super::composite::{attempt, bad_shape};
+use super::composite::{attempt, bad_shape, sane};
 use crate::error::Result;
 use crate::tensor::{Dim, Tensor, primitive};
 use lazulite_ir::{DType, Dims, Op};
@@ -46,8 +46,12 @@ impl Tensor {
     #[track_caller]
     pub fn diag_embed(&self, offset: i64, first: i64, second: i64) -> Tensor {
         attempt(|| {
+            sane(
+                "diag_embed",
+                usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX),
+            )?;
             let x = self.atleast_1d();
-            let dims = x.dims()?;
+            let dims = x.known_dims()?;
             let len = dims.last().copied().unwrap_or(0) as i64;
             let n = len + offset.abs();
             // The elements stand a row and one apart in the flattened matrix.
@@ -85,8 +89,8 @@ impl Tensor {
         second: i64,
     ) -> Tensor {
         attempt(|| {
-            let own = self.diagonal(offset, first, second).dims()?;
-            if source.dims()? != own {
+            let own = self.diagonal(offset, first, second).known_dims()?;
+            if source.known_dims()? != own {
                 let message = format!("the diagonal has sizes {own:?}");
                 let error = bad_shape("diagonal_scatter", message);
                 return Err(error
@@ -181,7 +185,7 @@ impl Tensor {
             let x = self.atleast_1d();
             let columns = match columns {
                 Some(columns) => columns,
-                None => x.dims()?[x.rank()? - 1],
+                None => x.known_size(x.rank()? - 1)?,
             };
             let exponents = Tensor::iota(columns).cast(self.dtype()?);
             let exponents = if increasing {
@@ -202,10 +206,13 @@ struct Diagonal {
 
 impl Diagonal {
     fn of(rows: usize, columns: usize, offset: i64) -> Diagonal {
-        let below = usize::try_from(-offset).unwrap_or(0);
+        let below = match offset < 0 {
+            true => usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX),
+            false => 0,
+        };
         let right = usize::try_from(offset).unwrap_or(0);
         Diagonal {
-            start: (below * columns + right) as i64,
+            start: below.saturating_mul(columns).saturating_add(right) as i64,
             len: rows
                 .saturating_sub(below)
                 .min(columns.saturating_sub(right)),
@@ -216,7 +223,7 @@ impl Diagonal {
 /// The sizes of the last two axes.
 #[track_caller]
 fn plane(x: &Tensor) -> Result<(usize, usize)> {
-    let dims = x.dims()?;
+    let dims = x.known_dims()?;
     Ok((dims[dims.len() - 2], dims[dims.len() - 1]))
 }
 

@@ -107,7 +107,7 @@ fn operand(term: &str, tensor: &Tensor) -> Result<Operand> {
             .next()
     };
     while let Some((a, b)) = twice(&labels) {
-        if tensor.dims()?[a] != tensor.dims()?[b] {
+        if tensor.known_size(a)? != tensor.known_size(b)? {
             return Err(misfit());
         }
         tensor = tensor.diagonal(0, a as i64, b as i64);
@@ -157,7 +157,7 @@ fn check_output(output: &[Label], operands: &[Operand]) -> Result<()> {
 fn without_broadcast(mut operands: Vec<Operand>) -> Result<Vec<Operand>> {
     let mut sizes: Vec<(Label, usize)> = Vec::new();
     for operand in &operands {
-        for (label, size) in operand.labels.iter().zip(operand.tensor.dims()?) {
+        for (label, size) in operand.labels.iter().zip(operand.tensor.known_dims()?) {
             match sizes.iter_mut().find(|(l, _)| l == label) {
                 Some((_, known)) if *known == 1 => *known = size,
                 Some((_, known)) if size != 1 && *known != size => {
@@ -177,7 +177,7 @@ fn without_broadcast(mut operands: Vec<Operand>) -> Result<Vec<Operand>> {
                 .iter()
                 .find(|(l, _)| *l == operand.labels[i])
                 .map(|(_, s)| *s);
-            if operand.tensor.dims()?[i] == 1 && known != Some(1) {
+            if operand.tensor.known_size(i)? == 1 && known != Some(1) {
                 operand.tensor = operand.tensor.squeeze(i as i64);
                 operand.labels.remove(i);
             }
@@ -223,12 +223,12 @@ fn product_size(operands: &[Operand], i: usize, j: usize, output: &[Label]) -> R
         .collect();
     let mut size = 1usize;
     let (left, right) = (&operands[i], &operands[j]);
-    for (label, extent) in left.labels.iter().zip(left.tensor.dims()?) {
+    for (label, extent) in left.labels.iter().zip(left.tensor.known_dims()?) {
         if wanted(*label, &others, output) {
             size = size.saturating_mul(extent);
         }
     }
-    for (label, extent) in right.labels.iter().zip(right.tensor.dims()?) {
+    for (label, extent) in right.labels.iter().zip(right.tensor.known_dims()?) {
         if wanted(*label, &others, output) && !left.labels.contains(label) {
             size = size.saturating_mul(extent);
         }

@@ -135,7 +135,7 @@ impl Tensor {
             }
             // Doubling: after step k every place covers the 2^k elements up to it. A scan over
             // differences to one maximum would underflow where elements are far apart.
-            let (mut x, size) = (self.to_floating(), self.dims()?[at] as i64);
+            let (mut x, size) = (self.to_floating(), self.known_size(at)? as i64);
             let mut reach = 1i64;
             while reach < size {
                 let mut widths = vec![(0, 0); x.rank()?];
@@ -153,7 +153,7 @@ impl Tensor {
     pub fn kthvalue(&self, k: usize, axis: i64) -> (Tensor, Tensor) {
         attempt_pair(|| {
             let at = self.axis("kthvalue", axis)?;
-            let size = self.atleast_1d().dims()?[at];
+            let size = self.atleast_1d().known_size(at)?;
             if k == 0 || k > size {
                 let error = bad_argument("kthvalue", format!("k = {k} is not from 1 to {size}"));
                 return Err(error.operand(self.note("self")));
@@ -170,7 +170,7 @@ impl Tensor {
     pub fn median(&self, axis: i64) -> (Tensor, Tensor) {
         attempt_pair(|| {
             let (sorted, places, at) = self.sorted_axis("median", axis)?;
-            let middle = (sorted.dims()?[at] as i64 - 1) / 2;
+            let middle = (sorted.known_size(at)? as i64 - 1) / 2;
             let axis = at as i64;
             // NaNs are sorted to the end; the first of them wins.
             let nans = sorted.isnan().cast(DType::I64).sum(axis);
@@ -204,7 +204,7 @@ impl Tensor {
     fn sorted_axis(&self, op: &'static str, axis: i64) -> Result<(Tensor, Tensor, usize)> {
         let at = self.axis(op, axis)?;
         let x = self.atleast_1d();
-        if x.dims()?[at] == 0 {
+        if x.known_size(at)? == 0 {
             let error = bad_shape(op, format!("axis {axis} has no elements"));
             return Err(error.operand(self.note("self")));
         }
@@ -301,7 +301,7 @@ impl Tensor {
             let count = rows.dim(0);
             let mut order = Tensor::iota(count);
             // Stable sorts by one column after the other, the last first.
-            for column in (0..rows.dims()?[1] as i64).rev() {
+            for column in (0..rows.known_size(1)? as i64).rev() {
                 let keys = rows.select(1, column).index_select(0, &order);
                 order = order.index_select(0, &keys.argsort(0, false));
             }
@@ -353,7 +353,7 @@ fn unique_of(x: &Tensor, find: impl FnOnce(&Tensor) -> Result<Unique>) -> Unique
 fn rows_of(op: &'static str, x: &Tensor, axis: i64) -> Result<Tensor> {
     let at = x.axis(op, axis)?;
     let moved = x.atleast_1d().movedim([at as i64], [0]);
-    let dims = moved.dims()?;
+    let dims = moved.known_dims()?;
     Ok(moved.reshape([dims[0], dims[1..].iter().product()]))
 }
 
@@ -369,7 +369,7 @@ fn slices_of(x: &Tensor, axis: i64, rows: &Tensor) -> Result<Tensor> {
 /// Runs of equal rows in `sorted`, whose row `i` is row `order[i]` of `rows`.
 #[track_caller]
 fn groups(sorted: &Tensor, order: &Tensor, rows: &Tensor, like: &Tensor) -> Result<Unique> {
-    let count = rows.dims()?[0] as i64;
+    let count = rows.known_size(0)? as i64;
     let differs = match count {
         0 => Tensor::full_of([0], true, DType::Bool),
         _ => {
@@ -383,7 +383,7 @@ fn groups(sorted: &Tensor, order: &Tensor, rows: &Tensor, like: &Tensor) -> Resu
     let starts = differs.nonzero().ravel();
     let group = differs.cast(DType::I64).cumsum(0).sub(1);
     let inverse = Tensor::iota(count).scatter(0, order, &group);
-    let ends = match starts.dims()?[0] {
+    let ends = match starts.known_size(0)? {
         0 => starts.clone(),
         _ => Tensor::cat(
             &[
@@ -394,7 +394,7 @@ fn groups(sorted: &Tensor, order: &Tensor, rows: &Tensor, like: &Tensor) -> Resu
         ),
     };
     let values = sorted.index_select(0, &starts);
-    let values = if values.dims()?[1] == 1 {
+    let values = if values.known_size(1)? == 1 {
         values.squeeze(1)
     } else {
         values

@@ -335,6 +335,11 @@ fn normalised(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Re
         .operand(indices.note("indices"))
         .hint("cast the indices to i64"));
     }
+    let indices = match indices.dtype()? {
+        // Beyond the end, not before the beginning.
+        DType::U64 => indices.minimum(i64::MAX),
+        _ => indices.clone(),
+    };
     let indices = indices.cast(DType::I64);
     let size = Tensor::from_dim(x.dim(axis as i64));
     Ok(indices.lt(0).where_(indices.add(size), &indices))
@@ -442,6 +447,12 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
                 axis += 1;
             }
             Index::Tensor(t) => {
+                let mut t = t;
+                if t.dtype()? == DType::Bool && t.rank()? == 0 {
+                    // One truth value selects all or nothing, along an axis of its own.
+                    out = out.unsqueeze(axis);
+                    t = t.reshape([1]);
+                }
                 for one in index_tensors(&out, axis as usize, &t)? {
                     gathered.push((axis as usize, one));
                     axis += 1;
@@ -588,7 +599,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
         let _pinned = Scope::pin();
-        let dims = self.dims()?;
+        let dims = self.known_dims()?;
         let hits = self.cast(DType::Bool).to_vec::<bool>()?;
         let mut columns: Vec<Vec<i64>> = vec![Vec::new(); dims.len()];
         for (flat, _) in hits.iter().enumerate().filter(|(_, hit)| **hit) {

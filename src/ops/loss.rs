@@ -1,9 +1,8 @@
 //! Loss functions, as in torch.nn.functional.
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
-use crate::control::scan;
 use crate::error::Result;
-use crate::tensor::{Derivative, Tensor, composite};
+use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 use std::f64::consts::PI;
 
@@ -17,15 +16,21 @@ pub enum Reduction {
     Mean,
     /// Their sum.
     Sum,
+    /// Their sum divided by the size of the first axis.
+    BatchMean,
 }
 
 impl Reduction {
     #[track_caller]
-    fn apply(self, losses: &Tensor) -> Tensor {
+    pub(super) fn apply(self, losses: &Tensor) -> Tensor {
         match self {
             Reduction::None => losses.clone(),
             Reduction::Mean => losses.mean(..),
             Reduction::Sum => losses.sum(..),
+            Reduction::BatchMean => match losses.rank() {
+                Ok(0) | Err(_) => losses.clone(),
+                Ok(_) => losses.sum(..).div(Tensor::from_dim(losses.dim(0))),
+            },
         }
     }
 }
@@ -75,6 +80,17 @@ impl Tensor {
     pub fn cross_entropy_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
         let define = || {
             let classes = self.class_axis("cross_entropy")?;
+            if !(0.0..=1.0).contains(&options.label_smoothing) {
+                let message = format!("{} is not from 0 to 1", options.label_smoothing);
+                return Err(bad_argument(
+                    "cross_entropy",
+                    format!("label smoothing {message}"),
+                ));
+            }
+            if target.is_float() && options.ignore_index >= 0 {
+                let message = "probabilities have no class to ignore";
+                return Err(bad_argument("cross_entropy", message));
+            }
             let log = self.log_softmax(classes);
             if target.is_float() {
                 return log.cross_entropy_of_probabilities(target, classes, options);
@@ -94,9 +110,8 @@ impl Tensor {
             };
             let spread = kept.where_(weighted.sum(classes).neg(), 0);
             let spread = match options.reduction {
-                Reduction::None => spread,
-                Reduction::Sum => spread.sum(..),
                 Reduction::Mean => spread.sum(..).div(counts.sum(..)),
+                other => other.apply(&spread),
             };
             let count = self.dim(classes).value()? as f64;
             let eps = options.label_smoothing;
@@ -115,7 +130,7 @@ impl Tensor {
         classes: i64,
         options: &ClassOptions,
     ) -> Result<Tensor> {
-        if self.dims()? != target.dims()? {
+        if differ(&self.node()?.ty.dims, &target.node()?.ty.dims) {
             let error = bad_shape("cross_entropy", "there is one probability per logit");
             return Err(error
                 .operand(self.note("self"))
@@ -154,7 +169,10 @@ impl Tensor {
     /// A vector of one number per class, to broadcast with this.
     #[track_caller]
     fn per_class(&self, weight: &Tensor, classes: i64) -> Result<Tensor> {
-        if weight.rank()? != 1 || weight.dims()?[0] != self.dims()?[classes as usize] {
+        if weight.dtype()? != self.dtype()? {
+            return Err(bad_dtype("cross_entropy", weight).operand(self.note("self")));
+        }
+        if weight.rank()? != 1 || weight.known_size(0)? != self.known_size(classes as usize)? {
             let error = bad_shape("cross_entropy", "there is one weight per class");
             return Err(error
                 .operand(self.note("self"))
@@ -172,10 +190,12 @@ impl Tensor {
         options: &ClassOptions,
     ) -> Result<(Tensor, Tensor)> {
         let classes = self.class_axis(op)?;
-        let mut wanted = self.dims()?;
+        let mut wanted = self.node()?.ty.dims.clone();
         wanted.remove(classes as usize);
-        if target.dims()? != wanted || !target.dtype()?.is_int() {
-            let error = bad_shape(op, format!("targets are integers with sizes {wanted:?}"));
+        if differ(&wanted, &target.node()?.ty.dims) || !target.dtype()?.is_int() {
+            let sizes: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            let sizes = sizes.join(", ");
+            let error = bad_shape(op, format!("targets are integers with sizes [{sizes}]"));
             return Err(error
                 .operand(self.note("self"))
                 .operand(target.note("target")));
@@ -189,7 +209,11 @@ impl Tensor {
             }
             None => ones,
         };
-        Ok((kept.clone(), kept.where_(counts, 0)))
+        let fits = target.ge(0).bitwise_or(kept.logical_not());
+        let counts = kept
+            .where_(counts, 0)
+            .require(&fits, "classes are not negative");
+        Ok((kept, counts))
     }
 
     /// The negative log likelihood: this tensor holds logarithms of probabilities, classes in axis 1
@@ -203,9 +227,8 @@ impl Tensor {
             let picked = self.gather(classes, &place).squeeze(classes);
             let losses = kept.where_(picked.mul(&counts).neg(), 0);
             Ok(match options.reduction {
-                Reduction::None => losses,
-                Reduction::Sum => losses.sum(..),
                 Reduction::Mean => losses.sum(..).div(counts.sum(..)),
+                other => other.apply(&losses),
             })
         })
     }
@@ -268,13 +291,16 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
-            // Logarithms are kept finite, as PyTorch does.
-            let log = |x: &Tensor| x.log().maximum(-100);
-            let other = target.neg().add(1);
-            let hit = target
-                .mul(log(self))
-                .add(other.mul(log(&self.neg().add(1))));
-            Ok(reduction.apply(&weighted(hit.neg(), weight)))
+            let pull = Derivative::Pullback(pull_binary_cross_entropy);
+            let define = || {
+                // Logarithms are kept finite, as PyTorch does.
+                let log = |x: &Tensor| x.log().maximum(-100);
+                let other = target.neg().add(1);
+                let missed = other.mul(log(&self.neg().add(1)));
+                target.mul(log(self)).add(missed).neg()
+            };
+            let losses = composite("binary_cross_entropy", &[], pull, &[self, target], define);
+            Ok(reduction.apply(&weighted(losses, weight)))
         })
     }
 
@@ -348,8 +374,8 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
-            let own = self.dims()?;
-            let given = var.dims()?;
+            let own = self.known_dims()?;
+            let given = var.known_dims()?;
             // One variance per row stands for all its elements.
             let per_row = own.split_last().is_some_and(|(_, rows)| rows == given);
             let per_axis = given.len() == own.len() && given.last() == Some(&1);
@@ -534,7 +560,7 @@ impl Tensor {
                 losses = losses.square();
             }
             if let Some(weight) = weight {
-                if weight.dims()? != [x.dims()?[1]] {
+                if weight.known_dims()? != [x.known_size(1)?] {
                     let error = bad_shape("multi_margin_loss", "there is one weight per class");
                     return Err(error.operand(weight.note("weight")));
                 }
@@ -549,7 +575,7 @@ impl Tensor {
     /// Rows of classes and their targets; a vector is one row.
     #[track_caller]
     fn samples(&self, op: &'static str, target: &Tensor) -> Result<(Tensor, Tensor, bool)> {
-        let (own, given) = (self.dims()?, target.dims()?);
+        let (own, given) = (self.known_dims()?, target.known_dims()?);
         let rows = match own.len() {
             0 | 1 => 1,
             _ => own[0],
@@ -572,7 +598,7 @@ impl Tensor {
     #[track_caller]
     pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| {
-            let (own, given) = (self.dims()?, target.dims()?);
+            let (own, given) = (self.known_dims()?, target.known_dims()?);
             if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()
             {
                 let error = bad_shape("multilabel_margin_loss", "there is one target per class");
@@ -618,55 +644,6 @@ impl Tensor {
             Ok(reduction.apply(&weighted(hit.neg(), weight).mean(-1)))
         })
     }
-
-    /// The negative log likelihood of label sequences under connectionist temporal classification. This
-    /// tensor holds logarithms of probabilities: time, batch, classes; `targets` are rows of classes.
-    #[track_caller]
-    pub fn ctc_loss(
-        &self,
-        targets: &Tensor,
-        input_lengths: &[usize],
-        target_lengths: &[usize],
-        blank: i64,
-        reduction: Reduction,
-        zero_infinity: bool,
-    ) -> Tensor {
-        attempt(|| {
-            let [time, batch, _] = self.dims()?[..] else {
-                let error = bad_shape("ctc_loss", "probabilities have axes time, batch, classes");
-                return Err(error.operand(self.note("self")));
-            };
-            let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
-            let fits = lengths && targets.rank()? == 2 && targets.dims()?[0] == batch;
-            if !fits || time == 0 || input_lengths.iter().any(|l| *l > time) {
-                let error = bad_shape(
-                    "ctc_loss",
-                    "lengths and targets are given for each sequence",
-                );
-                return Err(error
-                    .operand(self.note("self"))
-                    .operand(targets.note("targets")));
-            }
-            if !self.is_float() {
-                return Err(bad_dtype("ctc_loss", self));
-            }
-            let losses = ctc_losses(self, targets, input_lengths, target_lengths, blank)?;
-            let losses = match zero_infinity {
-                true => losses.isinf().where_(0, losses),
-                false => losses,
-            };
-            Ok(match reduction {
-                Reduction::Mean => {
-                    let counts: Vec<f32> =
-                        target_lengths.iter().map(|l| (*l).max(1) as f32).collect();
-                    losses
-                        .div(Tensor::from_vec(counts, [batch]).cast(self.dtype()?))
-                        .mean(..)
-                }
-                other => other.apply(&losses),
-            })
-        })
-    }
 }
 
 /// Options of the triplet losses.
@@ -697,64 +674,26 @@ impl Default for TripletOptions {
 }
 
 #[track_caller]
+/// Finite where a probability is 0 or 1, as PyTorch's.
+fn pull_binary_cross_entropy(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (x, target, g) = (&at.operands[0], &at.operands[1], &at.flow[0]);
+    let other = x.neg().add(1);
+    let slope = x.sub(target).div(other.mul(x).maximum(1e-12));
+    let with_target = other.log().sub(x.log());
+    Ok(vec![
+        g.mul(slope).cast(x.dtype()?),
+        g.mul(with_target).cast(target.dtype()?),
+    ])
+}
+
+/// True when sizes are known not to be the same; unknown ones are compared where they meet.
+fn differ(a: &[lazulite_ir::Dim], b: &[lazulite_ir::Dim]) -> bool {
+    a.len() != b.len() || { a.iter().zip(b) }.any(|(a, b)| a.compare_eq(b) == Some(false))
+}
+
 fn weighted(losses: Tensor, weight: Option<&Tensor>) -> Tensor {
     match weight {
         Some(weight) => losses.mul(weight),
         None => losses,
     }
-}
-
-/// The forward variables of all sequences, step by step, over labels with blanks between.
-#[track_caller]
-fn ctc_losses(
-    log: &Tensor,
-    targets: &Tensor,
-    input_lengths: &[usize],
-    target_lengths: &[usize],
-    blank: i64,
-) -> Result<Tensor> {
-    let (batch, count) = (targets.dims()?[0], targets.dims()?[1]);
-    let targets = targets.cast(DType::I64);
-    let blanks = targets.full_like(blank);
-    let with_blanks = Tensor::stack(&[&blanks, &targets], 2).reshape([batch, 2 * count]);
-    let labels = Tensor::cat(&[&with_blanks, &Tensor::full([batch, 1], blank)], 1);
-    let states = 2 * count + 1;
-    let never = f64::NEG_INFINITY;
-    // A label may be reached over the blank from another label, not from itself.
-    let skipped = labels.pad([(0, 0), (2, -2)], blank);
-    let may_skip = labels.ne(blank).bitwise_and(labels.ne(skipped));
-    let time = log.dims()?[0];
-    let emitted = log.gather(2, &labels.unsqueeze(0).expand([time, batch, states]));
-    let start = Tensor::iota(states)
-        .lt(2)
-        .where_(0.0, never)
-        .cast(log.dtype()?);
-    let lengths = |values: &[usize]| {
-        let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
-        Tensor::from_vec(values, [batch, 1])
-    };
-    let (inputs, ends) = (lengths(input_lengths), lengths(target_lengths).mul(2));
-    let times = Tensor::iota(time);
-    let first = emitted.select(0, 0).add(start);
-    let behind = [&emitted, &times].map(|t| t.narrow(0, 1, time - 1));
-    let step = |alpha: &[Tensor], at: &[Tensor]| {
-        let (alpha, emitted, t) = (&alpha[0], &at[0], &at[1]);
-        let one = alpha.pad([(0, 0), (1, -1)], never);
-        let two = may_skip.where_(alpha.pad([(0, 0), (2, -2)], never), never);
-        let next = alpha.logaddexp(one).logaddexp(two).add(emitted);
-        (vec![inputs.gt(t).where_(next, alpha)], vec![])
-    };
-    let alpha = match time {
-        1 => first,
-        _ => scan(&[&first], &[&behind[0], &behind[1]], step).remove(0),
-    };
-    let last = alpha.gather(1, &ends);
-    let label = ends
-        .gt(0)
-        .where_(alpha.gather(1, &ends.sub(1).maximum(0)), never);
-    // Probabilities sum up to 1: with this, which is 0, so do those that the gradient leads to.
-    let sums = times.unsqueeze(1).lt(inputs.squeeze(1));
-    let sums = sums.where_(log.exp().sum(-1), 0).sum(0);
-    let constraint = sums.sub(sums.detach());
-    Ok(constraint.sub(last.logaddexp(label).squeeze(1)))
 }

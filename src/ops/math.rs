@@ -4,7 +4,7 @@
 use super::composite::{attempt, attempt_pair, bad_argument, bad_dtype};
 use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{Argument, Number, Tensor, primitive};
+use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, primitive};
 use lazulite_ir::{DType, Op};
 use std::f64::consts::{FRAC_PI_2, LN_2, LN_10, PI};
 
@@ -53,10 +53,13 @@ impl Tensor {
         if x.is_complex() {
             return far;
         }
-        // The difference of exponentials cancels near 0.
-        let t = x.expm1();
-        let near = t.add(t.div(t.add(1))).mul(0.5);
-        x.abs().lt(1).where_(near, far)
+        let slope = Derivative::Both(slope_of_sinh, slope_of_sinh);
+        composite("sinh", &[], slope, &[&x], || {
+            // The difference of exponentials cancels near 0.
+            let t = x.expm1();
+            let near = t.add(t.div(t.add(1))).mul(0.5);
+            x.abs().lt(1).where_(near, far)
+        })
     }
 
     /// Arc sine.
@@ -66,7 +69,10 @@ impl Tensor {
         if x.is_complex() {
             return x.times_i().asinh().times_i().neg();
         }
-        x.atan2(x.neg().add(1).mul(x.add(1)).sqrt())
+        let slope = Derivative::Both(slope_of_asin, slope_of_asin);
+        composite("asin", &[], slope, &[&x], || {
+            x.atan2(x.neg().add(1).mul(x.add(1)).sqrt())
+        })
     }
 
     /// Arc cosine.
@@ -76,7 +82,10 @@ impl Tensor {
         if x.is_complex() {
             return x.asin().neg().add(FRAC_PI_2);
         }
-        x.neg().add(1).mul(x.add(1)).sqrt().atan2(x)
+        let slope = Derivative::Both(slope_of_acos, slope_of_acos);
+        composite("acos", &[], slope, &[&x], || {
+            x.neg().add(1).mul(x.add(1)).sqrt().atan2(&x)
+        })
     }
 
     /// Inverse hyperbolic sine.
@@ -93,11 +102,14 @@ impl Tensor {
             let value = z.square().add(1).sqrt().add(&z).log();
             return left.where_(value.neg(), value);
         }
-        let a = x.abs();
-        let square = a.square();
-        let near = square.div(square.add(1).sqrt().add(1)).add(&a).log1p();
-        let far = a.log().add(LN_2);
-        a.lt(1e9).where_(near, far).copysign(&x)
+        let slope = Derivative::Both(slope_of_asinh, slope_of_asinh);
+        composite("asinh", &[], slope, &[&x], || {
+            let a = x.abs();
+            let square = a.square();
+            let near = square.div(square.add(1).sqrt().add(1)).add(&a).log1p();
+            let far = a.log().add(LN_2);
+            a.lt(1e9).where_(near, far).copysign(&x)
+        })
     }
 
     /// Inverse hyperbolic cosine.
@@ -141,7 +153,11 @@ impl Tensor {
     #[track_caller]
     pub fn angle(&self) -> Tensor {
         if self.is_complex() {
-            return self.imag().atan2(self.real());
+            let (re, im) = (self.real(), self.imag());
+            // Zero has an angle, which moves with nothing.
+            let zero = re.eq(0).bitwise_and(im.eq(0));
+            let fixed = im.detach().atan2(re.detach());
+            return zero.where_(fixed, im.atan2(zero.where_(1, re)));
         }
         let x = self.to_floating();
         let angle = x.lt(0).where_(x.full_like(PI), x.zeros_like());
@@ -400,4 +416,24 @@ fn largest_finite(dtype: DType) -> Option<f64> {
         DType::F64 => Some(f64::MAX),
         _ => None,
     }
+}
+
+fn slope_of_sinh(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    Ok(vec![at.flow[0].mul(at.operands[0].cosh())])
+}
+
+fn slope_of_asin(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let x = &at.operands[0];
+    let slope = x.square().neg().add(1).rsqrt();
+    Ok(vec![at.flow[0].mul(slope)])
+}
+
+fn slope_of_acos(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let moved = slope_of_asin(at)?;
+    Ok(moved.iter().map(Tensor::neg).collect())
+}
+
+fn slope_of_asinh(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let slope = at.operands[0].square().add(1).rsqrt();
+    Ok(vec![at.flow[0].mul(slope)])
 }

@@ -6,6 +6,7 @@ mod attention;
 mod complex;
 mod composite;
 mod create;
+mod ctc;
 mod custom;
 mod diagonal;
 mod einsum;
@@ -38,7 +39,7 @@ mod split;
 mod stats;
 mod window;
 
-pub use attention::{AttentionOptions, BagMode, BagOptions, HeadWeights};
+pub use attention::{AttentionOptions, BagMode, BagOptions, EmbeddingOptions, HeadWeights};
 pub(crate) use composite::{
     attempt, attempt_all, attempt_list, attempt_pair, bad_shape, floating, tensor_of,
 };
@@ -52,6 +53,7 @@ pub use linalg::{Lstsq, LstsqDriver, QrMode, Tolerance};
 pub use loss::{ClassOptions, Reduction, TripletOptions};
 pub use normalise::RunningStats;
 pub use pool::PoolOptions;
+pub(crate) use random::default_generator;
 pub use random::{Generator, GeneratorState, fork_rng, manual_seed};
 pub use reduce::IntoAxes;
 pub use resample::{Outside, ResampleMode};

@@ -246,6 +246,15 @@ impl Tensor {
     #[track_caller]
     pub fn flip(&self, axes: impl AsRef<[i64]>) -> Tensor {
         let mut out = self.clone();
+        let resolved = axes.as_ref().iter().map(|a| self.axis("flip", *a));
+        if let Ok(mut all) = resolved.collect::<Result<Vec<_>>>() {
+            all.sort_unstable();
+            if all.windows(2).any(|pair| pair[0] == pair[1]) {
+                let message = format!("an axis is named twice in {:?}", axes.as_ref());
+                let error = Error::new(ErrorKind::Argument, "flip", message);
+                return Tensor::error(error.at(Place::here()).operand(self.note("self")));
+            }
+        }
         for &axis in axes.as_ref() {
             let last = out.dim(axis) - 1;
             out = out.slice_axis("flip", axis, last, out.dim(axis), -1);

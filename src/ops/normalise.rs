@@ -1,10 +1,10 @@
 //! Normalisations.
 
-use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape};
+use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape, tensor_of};
 use crate::cell::TensorCell;
 use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{Derivative, Dim, Tensor, composite};
+use crate::tensor::{Argument, Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
 /// Running statistics of a batch norm, updated by every call in training mode.
@@ -15,7 +15,7 @@ pub struct RunningStats {
     /// Unbiased variance per channel.
     pub var: TensorCell,
     /// Weight of the newest batch.
-    pub momentum: f64,
+    pub momentum: Argument,
 }
 
 impl RunningStats {
@@ -25,7 +25,7 @@ impl RunningStats {
         RunningStats {
             mean: TensorCell::new(Tensor::zeros([channels])),
             var: TensorCell::new(Tensor::ones([channels])),
-            momentum: 0.1,
+            momentum: 0.1.into(),
         }
     }
 }
@@ -154,10 +154,18 @@ impl Tensor {
     ) -> Tensor {
         attempt(|| {
             // PyTorch passes a vector without elements through.
-            if self.dims()? == [0] {
+            if self.rank()? == 1 && self.dim(0).value().is_ok_and(|len| len == 0) {
                 return Ok(self.clone());
             }
             self.check_channels("batch_norm", weight, bias)?;
+            let own = training || running.is_none();
+            if eps < 0.0 || (eps == 0.0 && own) {
+                let message = format!("eps {eps} may make the divisor 0");
+                return Err(bad_argument("batch_norm", message));
+            }
+            if training {
+                self.check_spread("batch_norm", (0..self.rank()?).filter(|a| *a != 1))?;
+            }
             match running {
                 Some(running) if training => Ok(self.batch_norm_train(running, weight, bias, eps)),
                 Some(running) => Ok(self.batch_norm_eval(running, weight, bias, eps)),
@@ -208,6 +216,18 @@ impl Tensor {
         Ok(())
     }
 
+    /// There is more than one element along these axes together, as far as sizes are known: one alone has no
+    /// spread.
+    fn check_spread(&self, op: &'static str, axes: impl Iterator<Item = usize>) -> Result<()> {
+        let sizes = self.sizes()?;
+        let known: Option<Vec<i64>> = axes.map(|a| sizes[a].value().ok()).collect();
+        if known.is_some_and(|sizes| sizes.iter().product::<i64>() == 1) {
+            let message = "a channel of one element has no spread to divide by";
+            return Err(bad_shape(op, message).operand(self.note("self")));
+        }
+        Ok(())
+    }
+
     /// Normalises each channel of each sample; with running statistics those of the batch's mean move, or
     /// stand in if `use_input_stats` is false.
     #[track_caller]
@@ -225,6 +245,7 @@ impl Tensor {
             if !use_input_stats {
                 return Ok(self.batch_norm(running, weight, bias, false, eps));
             }
+            self.check_spread("instance_norm", 2..self.rank()?)?;
             // Every channel of every sample becomes a channel of one sample.
             let mut joined = self.sizes()?;
             joined.splice(0..2, [1i64.into(), &n * &channels]);
@@ -339,10 +360,14 @@ impl RunningStats {
     #[track_caller]
     fn moved(&self, mean: &Tensor, variance: &Tensor) -> Result<()> {
         let _pinned = Scope::pin();
-        let towards =
-            |old: Tensor, new: &Tensor| old.mul(1.0 - self.momentum).add(new.mul(self.momentum));
-        self.mean.set(towards(self.mean.get(), mean))?;
-        self.var.set(towards(self.var.get(), variance))
+        // No gradient flows into statistics: else each would hold on to all batches before.
+        let towards = |old: Tensor, new: &Tensor| -> Result<Tensor> {
+            let share = tensor_of(self.momentum.clone(), old.dtype()?);
+            let kept = old.detach().mul(share.neg().add(1));
+            Ok(kept.add(new.detach().mul(share)))
+        };
+        self.mean.set(towards(self.mean.get(), mean)?)?;
+        self.var.set(towards(self.var.get(), variance)?)
     }
 }
 

@@ -12,16 +12,20 @@ impl Tensor {
     pub fn atan2(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (y, x) = common_floating(self.into(), other.into())?;
-            let (a, b) = (y.abs(), x.abs());
-            let (low, high) = (a.minimum(&b), a.maximum(&b));
-            let quotient = low.div(&high);
-            // Both zero, or both infinite.
-            let quotient = high.eq(0).where_(0, quotient);
-            let quotient = low.eq(f64::INFINITY).where_(1, quotient);
-            let angle = quotient.atan();
-            let angle = a.gt(&b).where_(angle.neg().add(FRAC_PI_2), angle);
-            let angle = x.signbit().where_(angle.neg().add(PI), angle);
-            Ok(angle.copysign(&y))
+            let (y, x) = (y.broadcast_with(&x), x.broadcast_with(&y));
+            let slope = Derivative::Both(pull_atan2, push_atan2);
+            Ok(composite("atan2", &[], slope, &[&y, &x], || {
+                let (a, b) = (y.abs(), x.abs());
+                let (low, high) = (a.minimum(&b), a.maximum(&b));
+                let quotient = low.div(&high);
+                // Both zero, or both infinite.
+                let quotient = high.eq(0).where_(0, quotient);
+                let quotient = low.eq(f64::INFINITY).where_(1, quotient);
+                let angle = quotient.atan();
+                let angle = a.gt(&b).where_(angle.neg().add(FRAC_PI_2), angle);
+                let angle = x.signbit().where_(angle.neg().add(PI), angle);
+                angle.copysign(&y)
+            }))
         })
     }
 
@@ -30,11 +34,15 @@ impl Tensor {
     pub fn hypot(&self, other: impl Into<Argument>) -> Tensor {
         attempt(|| {
             let (x, y) = common_floating(self.into(), other.into())?;
-            let (a, b) = (x.abs(), y.abs());
-            let (low, high) = (a.minimum(&b), a.maximum(&b));
-            let length = high.mul(low.div(&high).square().add(1).sqrt());
-            let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
-            Ok(plain.where_(high, length))
+            let (x, y) = (x.broadcast_with(&y), y.broadcast_with(&x));
+            let slope = Derivative::Both(pull_hypot, push_hypot);
+            Ok(composite("hypot", &[], slope, &[&x, &y], || {
+                let (a, b) = (x.abs(), y.abs());
+                let (low, high) = (a.minimum(&b), a.maximum(&b));
+                let length = high.mul(low.div(&high).square().add(1).sqrt());
+                let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
+                plain.where_(high, length)
+            }))
         })
     }
 
@@ -268,7 +276,7 @@ impl Tensor {
     /// True if sizes and all elements are equal. Computes both now.
     #[track_caller]
     pub fn equal(&self, other: &Tensor) -> Result<bool> {
-        if self.dims()? != other.dims()? {
+        if self.known_dims()? != other.known_dims()? {
             return Ok(false);
         }
         self.eq(other).all(..).item::<bool>()
@@ -319,6 +327,32 @@ pub(crate) fn float_power(base: Argument, exponent: Argument) -> Tensor {
         };
         Ok(tensor_of(base, dtype).pow(tensor_of(exponent, dtype)))
     })
+}
+
+fn pull_hypot(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let slope = |x: &Tensor| at.flow[0].mul(x.div(&at.results[0]));
+    Ok(at.operands.iter().map(slope).collect())
+}
+
+fn push_hypot(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let moved = |i: usize| at.flow[i].mul(at.operands[i].div(&at.results[0]));
+    Ok(vec![moved(0).add(moved(1))])
+}
+
+/// How the angle of (x, y) moves with y and x.
+fn slopes_of_atan2(y: &Tensor, x: &Tensor) -> (Tensor, Tensor) {
+    let recip = y.square().add(x.square()).reciprocal();
+    (x.mul(&recip), y.neg().mul(recip))
+}
+
+fn pull_atan2(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (with_y, with_x) = slopes_of_atan2(&at.operands[0], &at.operands[1]);
+    Ok(vec![at.flow[0].mul(with_y), at.flow[0].mul(with_x)])
+}
+
+fn push_atan2(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (with_y, with_x) = slopes_of_atan2(&at.operands[0], &at.operands[1]);
+    Ok(vec![at.flow[0].mul(with_y).add(at.flow[1].mul(with_x))])
 }
 
 /// The distance to the neighbour is a constant: where there is one to go to, the result moves with the

@@ -1,6 +1,6 @@
 //! Pooling over the last axes: largest elements and means of windows, of equal or adapted sizes.
 
-use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating};
+use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating, sane};
 use super::window::per_axis;
 use crate::error::Result;
 use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite};
@@ -115,7 +115,7 @@ impl Tensor {
             };
             let elements = windows(self, lowest)?;
             let spatial: Vec<Dim> = self.sizes()?[rank..].to_vec();
-            let count: usize = self.dims()?[rank..].iter().product();
+            let count: usize = self.known_sizes(rank..)?.iter().product();
             let positions = windows(&Tensor::iota(count).reshape(spatial), Number::Int(-1))?;
             // Padding is not to be chosen where everything is as low as it.
             let inside = positions.ge(0);
@@ -190,19 +190,22 @@ impl Tensor {
             ));
         }
         let stride = match options.stride[..] {
-            [] => kernel.to_vec(),
+            [] => per_axis(op, kernel, axes)?,
             _ => per_axis(op, &options.stride, axes)?,
         };
+        for &size in kernel {
+            sane(op, size)?;
+        }
         let padding = per_axis(op, &options.padding, axes)?;
         let dilation = per_axis(op, &options.dilation, axes)?;
-        let dims = self.dims()?;
-        if dims[rank - axes - 1..].contains(&0) {
+        let dims = self.known_sizes(rank - axes - 1..)?;
+        if dims.contains(&0) {
             return fail("only the number of samples may be 0".into());
         }
         let mut windows = Vec::with_capacity(axes);
         for i in 0..axes {
             let (size, stride, dilation) = (kernel[i], stride[i], dilation[i]);
-            let len = dims[rank - axes + i];
+            let len = dims[1 + i];
             match AxisWindows::new(len, size, stride, dilation, padding[i], options.ceil_mode) {
                 Ok(axis) => windows.push(axis),
                 Err(message) => return fail(message),
@@ -219,7 +222,7 @@ impl Tensor {
             let mut x = self.clone();
             for (i, count) in counts.iter().enumerate() {
                 let Some(count) = count else { continue };
-                let len = self.dims()?[first + i];
+                let len = self.known_size(first + i)?;
                 let parts = Parts::even(len, *count);
                 let windows = parts.gather(&x, first + i);
                 // The axis of each window's elements follows the axis of windows.
@@ -243,8 +246,8 @@ impl Tensor {
     pub fn adaptive_max_pool(&self, counts: &[Option<usize>]) -> (Tensor, Tensor) {
         attempt_pair(|| {
             let first = self.adaptive_axes("adaptive_max_pool", counts)?;
-            let dims = self.dims()?;
-            let axes = counts.iter().zip(&dims[first..]);
+            let dims = self.known_sizes(first..)?;
+            let axes = counts.iter().zip(&dims);
             let parts = axes.map(|(count, &len)| Parts::even(len, count.unwrap_or(len)));
             irregular_max_pool(self, first, &parts.collect::<Vec<_>>())
         })
@@ -254,8 +257,11 @@ impl Tensor {
     #[track_caller]
     fn adaptive_axes(&self, op: &'static str, counts: &[Option<usize>]) -> Result<usize> {
         let (rank, axes) = (self.rank()?, counts.len());
-        let empty = |dims: &[usize]| dims[rank - axes - 1..].contains(&0);
-        if axes == 0 || (rank != axes + 1 && rank != axes + 2) || empty(&self.dims()?) {
+        for count in counts.iter().flatten() {
+            sane(op, *count)?;
+        }
+        let fits = axes > 0 && (rank == axes + 1 || rank == axes + 2);
+        if !fits || self.known_sizes(rank - axes - 1..)?.contains(&0) {
             let message =
                 format!("{rank} axes are not channels (and samples) beside {axes} to pool");
             return Err(bad_shape(op, message).operand(self.note("self")));
@@ -283,8 +289,9 @@ impl Tensor {
                     "windows and counts differ in number",
                 ));
             }
-            let dims = self.dims()?;
+            let dims = self.known_dims()?;
             for (i, (&size, &count)) in kernel.iter().zip(counts).enumerate() {
+                sane("fractional_max_pool", size)?;
                 if size == 0 || count == 0 || size + count > dims[first + i] + 1 {
                     let message =
                         format!("{count} windows of {size} do not fit {}", dims[first + i]);
@@ -311,7 +318,7 @@ impl Tensor {
         counts: &[usize],
         samples: &Tensor,
     ) -> Result<(Tensor, Tensor)> {
-        let (dims, axes) = (self.dims()?, kernel.len());
+        let (dims, axes) = (self.known_dims()?, kernel.len());
         let flat = self.flatten(first as i64, -1);
         // The flat position of every element of every window: [batch, counts, kernel].
         let rank = first + 2 * axes;
@@ -366,7 +373,7 @@ impl Tensor {
     pub fn max_unpool(&self, indices: &Tensor, sizes: &[usize]) -> Tensor {
         attempt(|| {
             let first = self.rank()?.checked_sub(sizes.len()).filter(|f| *f > 0);
-            let (Some(first), true) = (first, self.dims()? == indices.dims()?) else {
+            let (Some(first), true) = (first, self.known_dims()? == indices.known_dims()?) else {
                 let error = bad_shape("max_unpool", "there is one index per element");
                 return Err(error
                     .operand(self.note("self"))
@@ -492,7 +499,7 @@ fn irregular_max_pool(x: &Tensor, first: usize, parts: &[Parts]) -> Result<(Tens
     };
     let elements = windows(x, first);
     let spatial: Vec<Dim> = x.sizes()?[first..].to_vec();
-    let count: usize = x.dims()?[first..].iter().product();
+    let count: usize = x.known_sizes(first..)?.iter().product();
     let positions = windows(&Tensor::iota(count).reshape(spatial), 0);
     let chosen = elements.argmax(-1).unsqueeze(-1);
     let pick = |t: &Tensor| t.expand_as(&elements).gather(-1, &chosen).squeeze(-1);

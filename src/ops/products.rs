@@ -331,7 +331,7 @@ fn chain(mut factors: Vec<Tensor>) -> Result<Tensor> {
     while factors.len() > 1 {
         let mut best = (0, 0);
         for (i, factor) in factors.iter().enumerate().take(factors.len() - 1) {
-            let inner = factor.dims()?[1];
+            let inner = factor.known_size(1)?;
             if inner > best.1 {
                 best = (i, inner);
             }

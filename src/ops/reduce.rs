@@ -63,6 +63,9 @@ impl<T: IntoAxes> IntoAxes for Option<T> {
     }
 }
 
+/// More axes than this are not reduced, as in PyTorch.
+const MOST_AXES: usize = 64;
+
 impl Tensor {
     /// Sum over axes, which disappear. Integers and bools are summed as i64.
     ///
@@ -329,6 +332,10 @@ impl Tensor {
     /// Sorted, distinct axes.
     pub(crate) fn axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
         let rank = self.node()?.ty.rank();
+        if rank > MOST_AXES {
+            let message = format!("of {rank} axes at most {MOST_AXES} can be told apart");
+            return Err(Error::new(ErrorKind::Shape, op, message).operand(self.note("self")));
+        }
         let mut out = Vec::new();
         for (given, axis) in axes.into_axes(rank) {
             let Some(axis) = axis else {

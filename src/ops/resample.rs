@@ -1,6 +1,6 @@
 //! Resampling images: to other sizes, and at the points of a grid.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_shape, sane};
 use crate::tensor::{Dim, Tensor};
 use lazulite_ir::DType;
 
@@ -48,7 +48,10 @@ impl Tensor {
         align_corners: bool,
     ) -> Tensor {
         attempt(|| {
-            let dims = self.dims()?;
+            for &size in sizes {
+                sane("interpolate", size)?;
+            }
+            let dims = self.known_dims()?;
             if dims.len() != sizes.len() + 2 || sizes.contains(&0) || dims[1..].contains(&0) {
                 let message = format!("{:?} cannot be resampled to {sizes:?}", &dims);
                 return Err(bad_shape("interpolate", message).operand(self.note("self")));
@@ -123,7 +126,7 @@ impl Tensor {
         align_corners: bool,
     ) -> Tensor {
         attempt(|| {
-            let (dims, points) = (self.dims()?, grid.dims()?);
+            let (dims, points) = (self.known_dims()?, grid.known_dims()?);
             let axes = dims.len().saturating_sub(2);
             let fits = (2..=3).contains(&axes)
                 && points.len() == dims.len()
@@ -168,7 +171,7 @@ impl Tensor {
         attempt(|| {
             let axes = sizes.len();
             let n = self.dim(0);
-            if self.dims()?[1..] != [axes, axes + 1] {
+            if self.known_sizes(1..)? != [axes, axes + 1] {
                 let error = bad_shape("affine_grid", format!("maps of {axes} axes are expected"));
                 return Err(error.operand(self.note("self")));
             }

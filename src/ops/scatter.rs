@@ -273,8 +273,8 @@ impl Tensor {
             let at = self.axis(op, axis)?;
             let mut indices = vec![Index::Slice(None, None, 1); at];
             indices.push(part);
-            let wanted = self.i(indices.clone()).dims()?;
-            if source.dims()? != wanted {
+            let wanted = self.i(indices.clone()).known_dims()?;
+            if source.known_dims()? != wanted {
                 let error = bad_shape(op, format!("the part has sizes {wanted:?}"));
                 return Err(error
                     .operand(self.note("self"))
@@ -289,7 +289,7 @@ impl Tensor {
     pub fn nonzero_static(&self, size: usize, fill: i64) -> Tensor {
         attempt(|| {
             let found = self.nonzero();
-            let missing = size as i64 - found.dims()?[0] as i64;
+            let missing = size as i64 - found.known_size(0)? as i64;
             Ok(found.pad([(0, missing), (0, 0)], fill))
         })
     }

@@ -1,7 +1,7 @@
 //! More rearrangements, made of the primitive views: axes that come and go, repetition, rotation,
 //! diagonals and triangles.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_shape, sane};
 use crate::error::Result;
 use crate::location::Scope;
 use crate::tensor::{Dim, IntoDims, Tensor, primitive};
@@ -222,14 +222,14 @@ impl Tensor {
                 let message = format!("{shifts} shifts for {axes} axes");
                 return Err(bad_argument("roll", message).operand(self.note("self")));
             }
-            let dims = self.dims()?;
+            let dims = self.known_dims()?;
             let mut out = self.clone();
             for (&shift, &axis) in shifts.iter().zip(axes) {
                 let size = match dims.get(self.axis("roll", axis)?) {
                     Some(&size) if size > 0 => size as i64,
                     _ => continue,
                 };
-                let cut = (-shift).rem_euclid(size);
+                let cut = (size - shift.rem_euclid(size)) % size;
                 let (head, tail) = (out.narrow(axis, 0, cut), out.narrow(axis, cut, size - cut));
                 out = Tensor::cat(&[&tail, &head], axis);
             }
@@ -325,6 +325,13 @@ impl Tensor {
                 let message = format!("{negative} repeats are negative");
                 return Err(bad_argument("repeat_interleave", message));
             }
+            let total = counts
+                .iter()
+                .fold(0, |sum: i64, count| sum.saturating_add(*count));
+            sane(
+                "repeat_interleave",
+                usize::try_from(total).unwrap_or(usize::MAX),
+            )?;
             let places = counts.iter().enumerate();
             let index: Vec<i64> = places
                 .flat_map(|(i, &count)| std::iter::repeat_n(i as i64, count as usize))

@@ -27,7 +27,9 @@ impl Tensor {
     pub fn split_with_sizes(&self, sizes: &[usize], axis: i64) -> Vec<Tensor> {
         attempt_list(|| {
             let whole = self.extent("split_with_sizes", axis)?;
-            let sum: usize = sizes.iter().sum();
+            let sum = sizes
+                .iter()
+                .fold(0, |sum: usize, size| sum.saturating_add(*size));
             if sum != whole {
                 let message = format!("parts of {sizes:?} sum to {sum}, the axis has size {whole}");
                 let error = bad_shape("split_with_sizes", message);
@@ -107,7 +109,7 @@ impl Tensor {
             return Err(error.operand(self.note("self")));
         }
         let at = self.axis(op, axis)?;
-        Ok(self.dims()?[at])
+        self.known_size(at)
     }
 
     #[track_caller]
@@ -244,7 +246,7 @@ impl Tensor {
     #[track_caller]
     pub fn combinations(&self, r: usize, with_replacement: bool) -> Tensor {
         attempt(|| {
-            let [count] = self.dims()?[..] else {
+            let [count] = self.known_dims()?[..] else {
                 let error = bad_shape("combinations", "only vectors have combinations");
                 return Err(error.operand(self.note("self")));
             };

@@ -1,7 +1,9 @@
 //! Statistics, norms and distances, differences and integrals, histograms.
 
 use super::IntoAxes;
-use super::composite::{attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common};
+use super::composite::{
+    attempt, attempt_list, attempt_pair, bad_argument, bad_shape, common, sane,
+};
 use super::reduce::flat_at_zero;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor};
@@ -136,8 +138,11 @@ impl Tensor {
                     .operand(self.note("self"))
                     .operand(other.note("other")));
             }
+            if p.is_nan() || p < 0.0 {
+                return Err(bad_argument("cdist", format!("{p} is no norm")));
+            }
             let difference = self.unsqueeze(-2).sub(other.unsqueeze(-3));
-            match difference.dims()?.last() {
+            match difference.known_dims()?.last() {
                 // Rows without elements have no largest one; they are equal.
                 Some(0) => Ok(difference.sum(-1)),
                 _ => Ok(difference.vector_norm(p, -1)),
@@ -149,14 +154,14 @@ impl Tensor {
     #[track_caller]
     pub fn pdist(&self, p: f64) -> Tensor {
         attempt(|| {
-            let [rows, _] = self.dims()?[..] else {
+            let [rows, _] = self.known_dims()?[..] else {
                 let error = bad_shape("pdist", "rows are in a matrix");
                 return Err(error.operand(self.note("self")));
             };
             let pairs = Tensor::triu_indices(rows, rows, 1);
             let row = |i: i64| self.index_select(0, &pairs.select(0, i));
             let difference = row(0).sub(row(1));
-            match difference.dims()?.contains(&0) {
+            match difference.known_dims()?.contains(&0) {
                 true => Ok(difference.sum(-1)),
                 false => Ok(difference.vector_norm(p, -1)),
             }
@@ -174,10 +179,10 @@ impl Tensor {
             }
             let mut x = self.clone();
             for _ in 0..n {
-                let count = x.dims()?[at as usize].saturating_sub(1);
+                let count = x.known_size(at as usize)?.saturating_sub(1);
                 let (before, after) = (
                     x.narrow(at, 0, count),
-                    x.narrow(at, 1.min(x.dims()?[at as usize]), count),
+                    x.narrow(at, 1.min(x.known_size(at as usize)?), count),
                 );
                 x = match x.dtype()? {
                     DType::Bool => after.bitwise_xor(before),
@@ -227,11 +232,11 @@ impl Tensor {
     #[track_caller]
     fn neighbour_sums(&self, op: &'static str, axis: i64) -> Result<Tensor> {
         let at = self.axis(op, axis)?;
-        let count = match self.dims()?.get(at) {
+        let count = match self.known_dims()?.get(at) {
             Some(size) => size.saturating_sub(1),
             None => return Err(bad_shape(op, "a 0-d tensor has no neighbours")),
         };
-        let later = self.dims()?[at] - count;
+        let later = self.known_size(at)? - count;
         Ok(self
             .narrow(axis, 0, count)
             .add(self.narrow(axis, later, count)))
@@ -268,10 +273,10 @@ impl Tensor {
                 return Err(error.operand(self.note("self")));
             }
             let x = self.atleast_2d().to_floating();
-            let observations = x.dims()?[1];
+            let observations = x.known_size(1)?;
             for (given, integral) in [(counts, true), (weights, false)] {
                 let Some(given) = given else { continue };
-                let fits = given.dims()? == [observations] && given.is_integral() == integral;
+                let fits = given.known_dims()? == [observations] && given.is_integral() == integral;
                 if !fits || given.lt(0).any(..).item::<bool>()? {
                     let message = "weights are one number per observation, not negative; counts are \
                                    integers, weights floats";
@@ -375,7 +380,7 @@ impl Tensor {
         density: bool,
     ) -> Tensor {
         attempt(|| {
-            if self.dims()?.last() != Some(&edges.len()) || self.rank()? < 2 {
+            if self.known_dims()?.last() != Some(&edges.len()) || self.rank()? < 2 {
                 let message = format!(
                     "edges of {} dimensions do not fit the last axis",
                     edges.len()
@@ -387,7 +392,7 @@ impl Tensor {
             let mut flat = Tensor::full((), 0);
             let mut inside = Tensor::full_of((), true, DType::Bool);
             for (i, edges) in edges.iter().enumerate() {
-                let bins = edges.dims()?[0].saturating_sub(1);
+                let bins = edges.known_size(0)?.saturating_sub(1);
                 let (place, fits) = points.select(1, i as i64).bin_of(edges);
                 flat = flat.mul(bins).add(place);
                 inside = inside.bitwise_and(fits);
@@ -416,6 +421,7 @@ impl Tensor {
         low: f64,
         high: f64,
     ) -> Result<Tensor> {
+        sane(op, bins)?;
         if bins == 0 || low > high || !low.is_finite() || !high.is_finite() {
             let message = format!("{bins} bins from {low} to {high}");
             return Err(bad_argument(op, message).operand(self.note("self")));
@@ -449,11 +455,11 @@ impl Tensor {
 
     #[track_caller]
     fn histogram_of(&self, edges: &Tensor, weights: Option<&Tensor>) -> Result<Tensor> {
-        if edges.rank()? != 1 || edges.dims()?[0] < 2 {
+        if edges.rank()? != 1 || edges.known_size(0)? < 2 {
             let error = bad_shape("histogram", "edges are a vector of at least two");
             return Err(error.operand(edges.note("edges")));
         }
-        let bins = edges.dims()?[0] - 1;
+        let bins = edges.known_size(0)? - 1;
         let (place, inside) = self.bin_of(edges);
         let one = Tensor::full_of((), 1, self.dtype()?);
         count_places(&place, &inside, weights.unwrap_or(&one), bins)
@@ -464,7 +470,7 @@ impl Tensor {
     #[track_caller]
     pub fn bincount(&self, weights: Option<&Tensor>, minlength: usize) -> Tensor {
         attempt(|| {
-            let [count] = self.dims()?[..] else {
+            let [count] = self.known_dims()?[..] else {
                 let error = bad_shape("bincount", "the integers are in a vector");
                 return Err(error.operand(self.note("self")));
             };
@@ -616,7 +622,7 @@ pub enum Spacing {
 #[track_caller]
 fn gradient_along(x: &Tensor, spacing: &Spacing, axis: i64, edge_order: usize) -> Result<Tensor> {
     let at = x.axis("gradient", axis)?;
-    let size = match x.dims()?.get(at) {
+    let size = match x.known_dims()?.get(at) {
         Some(&size) if size > edge_order => size as i64,
         _ => {
             let message = format!("axis {axis} needs at least {} elements", edge_order + 1);
@@ -626,7 +632,7 @@ fn gradient_along(x: &Tensor, spacing: &Spacing, axis: i64, edge_order: usize) -
     let widths = match spacing {
         Spacing::Step(step) => Tensor::full_of([size - 1], *step, x.dtype()?),
         Spacing::Points(points) => {
-            if points.dims()? != [size as usize] {
+            if points.known_dims()? != [size as usize] {
                 let message = format!("axis {axis} has {size} elements");
                 return Err(bad_shape("gradient", message).operand(points.note("points")));
             }

@@ -1,6 +1,6 @@
 //! What works on windows over the last axes: padding modes, convolutions, overlapping patches.
 
-use super::composite::{attempt, bad_argument, bad_shape};
+use super::composite::{attempt, bad_argument, bad_shape, sane};
 use super::linear::contract_axes;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor, primitive};
@@ -57,8 +57,20 @@ impl Default for ConvOptions {
     }
 }
 
+impl ConvOptions {
+    /// What stands before and after each axis for windows of these sizes.
+    pub(crate) fn around(&self, window: &[usize]) -> Result<Vec<(i64, i64)>> {
+        let stride = per_axis("conv", &self.stride, window.len())?;
+        let dilation = per_axis("conv", &self.dilation, window.len())?;
+        self.padding.widths(window, &stride, &dilation)
+    }
+}
+
 /// One number per axis from one per axis or one for all.
 pub(crate) fn per_axis(op: &'static str, values: &[usize], axes: usize) -> Result<Vec<usize>> {
+    for &value in values {
+        sane(op, value)?;
+    }
     match values {
         [one] => Ok(vec![*one; axes]),
         _ if values.len() == axes => Ok(values.to_vec()),
@@ -153,7 +165,8 @@ impl Tensor {
                 PadMode::Replicate if size == 0 => 0,
                 PadMode::Replicate | PadMode::Constant(_) => i64::MAX,
             };
-            if before.max(after) > limit || size + before + after < 0 {
+            let extended = { size.checked_add(before) }.and_then(|size| size.checked_add(after));
+            if before.max(after) > limit || extended.is_none_or(|size| size < 0) {
                 let message = format!(
                     "axis {axis} of size {size} cannot be extended by {before} and {after}"
                 );
@@ -186,7 +199,7 @@ impl Tensor {
             };
             let stride = per_axis("conv", &options.stride, axes)?;
             let dilation = per_axis("conv", &options.dilation, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2..)?;
             let widths = options.padding.widths(&kernel, &stride, &dilation)?;
             let padded = x.spread(&widths, &vec![0; axes])?;
             let result = convolve(&padded, weight, &stride, &dilation, options.groups)?;
@@ -213,14 +226,15 @@ impl Tensor {
             let stride = per_axis("conv_transpose", &options.stride, axes)?;
             let dilation = per_axis("conv_transpose", &options.dilation, axes)?;
             let further = per_axis("conv_transpose", &options.output_padding, axes)?;
-            let Padding::Each(padding) = &options.padding else {
-                return Err(bad_argument(
-                    "conv_transpose",
-                    "the padding must be given in numbers",
-                ));
+            let padding = match &options.padding {
+                Padding::Valid => vec![0; axes],
+                Padding::Each(padding) => per_axis("conv_transpose", padding, axes)?,
+                Padding::Same => {
+                    let message = "the padding must be given in numbers";
+                    return Err(bad_argument("conv_transpose", message));
+                }
             };
-            let padding = per_axis("conv_transpose", padding, axes)?;
-            let kernel = weight.dims()?[2..].to_vec();
+            let kernel = weight.known_sizes(2..)?;
             let mut widths = Vec::with_capacity(axes);
             for i in 0..axes {
                 if further[i] >= stride[i].max(dilation[i]) {
@@ -235,7 +249,7 @@ impl Tensor {
             // Every window of the result sees the spread input through the mirrored kernel.
             let interior: Vec<i64> = stride.iter().map(|s| *s as i64 - 1).collect();
             let spread = x.spread(&widths, &interior)?;
-            let (groups, dims) = (options.groups, weight.dims()?);
+            let (groups, dims) = (options.groups, weight.known_dims()?);
             let mut split = vec![groups, dims[0] / groups];
             split.extend(&dims[1..]);
             let mut joined = vec![groups * dims[1], dims[0] / groups];
@@ -265,7 +279,7 @@ impl Tensor {
             let error = bad_shape(op, message).operand(self.note("input"));
             Err(error.operand(weight.note("weight")))
         };
-        let (rank, dims) = (self.rank()?, weight.dims()?);
+        let (rank, dims) = (self.rank()?, weight.known_dims()?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
             return fail(format!(
@@ -277,7 +291,7 @@ impl Tensor {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
-        let channels = self.dims()?[rank - axes - 1];
+        let channels = self.known_size(rank - axes - 1)?;
         let expected = if transposed {
             dims[0]
         } else {
@@ -294,7 +308,7 @@ impl Tensor {
             dims[0]
         };
         if let Some(bias) = bias
-            && (bias.dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
+            && (bias.known_dims()? != [outputs] || bias.dtype()? != weight.dtype()?)
         {
             return fail(format!(
                 "the bias {} has not {outputs} elements",
@@ -373,16 +387,17 @@ fn all_windows(
     stride: &[usize],
     dilation: &[usize],
 ) -> Result<Tensor> {
-    let dims = x.dims()?;
     let mut out = x.clone();
     for (i, &size) in kernel.iter().enumerate() {
-        let reach = dilation[i] * (size - 1) + 1;
-        if dims[i + 2] < reach {
-            let message = format!(
-                "a window of {reach} is larger than axis {}, {}",
-                i + 2,
-                dims[i + 2]
-            );
+        let Some(inner) = size.checked_sub(1) else {
+            let message = "a window has no elements";
+            return Err(bad_shape("conv", message).operand(x.note("padded input")));
+        };
+        let reach = dilation[i].saturating_mul(inner).saturating_add(1);
+        if let Ok(len) = x.known_size(i + 2)
+            && len < reach
+        {
+            let message = format!("a window of {reach} is larger than axis {}, {len}", i + 2);
             return Err(bad_shape("conv", message).operand(x.note("padded input")));
         }
         out = out.windows(i + 2, size, stride[i], dilation[i]);
@@ -398,7 +413,7 @@ fn convolve(
     dilation: &[usize],
     groups: usize,
 ) -> Result<Tensor> {
-    let dims = weight.dims()?;
+    let dims = weight.known_dims()?;
     let axes = kernel_axes(&dims);
     let windows = all_windows(x, &dims[2..], stride, dilation)?;
     let counts: Vec<Dim> = windows.sizes()?[2..2 + axes].to_vec();

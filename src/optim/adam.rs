@@ -1,7 +1,6 @@
 //! Adam, and with decoupled weight decay AdamW.
 
-use super::engine::{Descent, Group, Rule, Slots};
-use crate::nn::Param;
+use super::engine::{Descent, Rule, Slots, Update, betas, not_negative};
 use crate::tensor::Tensor;
 
 /// How Adam steps: its settings, with the weight decay either added to the gradient or, `DECOUPLED`,
@@ -45,56 +44,31 @@ pub type Adam = Descent<AdamSettings>;
 /// Adam with decoupled weight decay.
 pub type AdamW = Descent<AdamWSettings>;
 
-impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
-    /// With PyTorch's settings.
-    pub fn new(params: Vec<Param>, rate: f64) -> Self {
-        Self::with(params, rate, AdamRule::default())
-    }
-
-    /// With other settings.
-    pub fn with(params: Vec<Param>, rate: f64, settings: AdamRule<DECOUPLED>) -> Self {
-        Descent::groups(vec![Group::new(params, settings, rate)])
-    }
-}
-
 impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
-    fn slots(&self) -> &'static [&'static str] {
-        if self.amsgrad {
-            &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
-        } else {
-            &["exp_avg", "exp_avg_sq"]
+    fn slots(&self, _: usize) -> &'static [&'static str] {
+        match self.amsgrad {
+            true => &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"],
+            false => &["exp_avg", "exp_avg_sq"],
         }
     }
 
-    fn update(
-        &self,
-        param: &Tensor,
-        gradient: &Tensor,
-        slots: &mut Slots<'_>,
-        rate: &Tensor,
-        step: &Tensor,
-    ) -> Tensor {
-        let (beta1, beta2) = self.betas;
-        let mut param = param.clone();
-        let mut gradient = if self.maximize {
-            -gradient
-        } else {
-            gradient.clone()
-        };
-        if self.weight_decay != 0.0 {
-            if DECOUPLED {
-                let kept = 1.0 - rate * self.weight_decay;
-                param = &param * kept.type_as(&param);
-            } else {
-                gradient = gradient + &param * self.weight_decay;
-            }
-        }
-        let mean = slots.get(0) * beta1 + &gradient * (1.0 - beta1);
+    fn check(&self) -> Result<(), String> {
+        betas(self.betas)?;
+        not_negative("eps", self.eps)?;
+        not_negative("weight_decay", self.weight_decay)
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.betas.0)
+    }
+
+    fn update(&self, update: &Update, slots: &mut Slots<'_>) -> Tensor {
+        let (param, gradient) = update.decay(self.maximize, self.weight_decay, DECOUPLED);
+        let beta2 = self.betas.1;
+        let mean = update.mean(&slots.get(0), &gradient);
         let square = slots.get(1) * beta2 + gradient.square() * (1.0 - beta2);
         slots.set(0, &mean);
         slots.set(1, &square);
-        // Both means start at zero; this takes the bias of that away.
-        let unbias = |beta: f64| 1.0 - Tensor::full_like(step, beta).pow(step);
         let largest = if self.amsgrad {
             let largest = slots.get(2).maximum(&square);
             slots.set(2, &largest);
@@ -102,9 +76,9 @@ impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
         } else {
             square
         };
-        let scale = unbias(beta2).sqrt().type_as(&param);
+        let scale = update.unbias(beta2).sqrt().type_as(&param);
         let divisor = largest.sqrt() / scale + self.eps;
-        let size = (rate / unbias(beta1)).type_as(&param);
+        let size = (&update.rate / update.unbias_mean()).type_as(&param);
         param - mean * size / divisor
     }
 }

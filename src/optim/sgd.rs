@@ -1,7 +1,6 @@
 //! Stochastic gradient descent.
 
-use super::engine::{Descent, Group, Rule, Slots};
-use crate::nn::Param;
+use super::engine::{Descent, Rule, Slots, Update, not_negative};
 use crate::tensor::Tensor;
 
 /// How [`Sgd`] steps.
@@ -22,55 +21,41 @@ pub struct SgdSettings {
 /// Stochastic gradient descent.
 pub type Sgd = Descent<SgdSettings>;
 
-impl Sgd {
-    /// Without momentum.
-    pub fn new(params: Vec<Param>, rate: f64) -> Sgd {
-        Sgd::with(params, rate, SgdSettings::default())
-    }
-
-    /// With settings.
-    pub fn with(params: Vec<Param>, rate: f64, settings: SgdSettings) -> Sgd {
-        Descent::groups(vec![Group::new(params, settings, rate)])
-    }
-}
-
 impl Rule for SgdSettings {
-    fn slots(&self) -> &'static [&'static str] {
-        if self.momentum == 0.0 {
-            &[]
-        } else {
-            &["momentum_buffer"]
+    fn slots(&self, _: usize) -> &'static [&'static str] {
+        match self.momentum == 0.0 {
+            true => &[],
+            false => &["momentum_buffer"],
         }
     }
 
-    fn update(
-        &self,
-        param: &Tensor,
-        gradient: &Tensor,
-        slots: &mut Slots<'_>,
-        rate: &Tensor,
-        step: &Tensor,
-    ) -> Tensor {
-        let mut direction = if self.maximize {
-            -gradient
-        } else {
-            gradient.clone()
-        };
-        if self.weight_decay != 0.0 {
-            direction = direction + param * self.weight_decay;
+    fn check(&self) -> Result<(), String> {
+        not_negative("momentum", self.momentum)?;
+        not_negative("weight_decay", self.weight_decay)?;
+        match self.nesterov && (self.momentum == 0.0 || self.dampening != 0.0) {
+            true => Err("nesterov needs a momentum and no dampening".into()),
+            false => Ok(()),
         }
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        (self.momentum != 0.0).then_some(self.momentum)
+    }
+
+    fn update(&self, update: &Update, slots: &mut Slots<'_>) -> Tensor {
+        let mut direction = update.gradient(self.maximize, self.weight_decay);
         if self.momentum != 0.0 {
             // The first step fills the buffer undampened.
-            let first = step.le(1.0);
-            let moved = slots.get(0) * self.momentum + &direction * (1.0 - self.dampening);
+            let first = update.step.le(1.0);
+            let momentum = update.momentum();
+            let moved = slots.get(0) * &momentum + &direction * (1.0 - self.dampening);
             let buffer = first.where_(&direction, moved);
             slots.set(0, &buffer);
-            direction = if self.nesterov {
-                direction + &buffer * self.momentum
-            } else {
-                buffer
+            direction = match self.nesterov {
+                true => direction + &buffer * momentum,
+                false => buffer,
             };
         }
-        param - direction * rate.type_as(param)
+        &update.param - direction * update.rate()
     }
 }

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use lazulite_ir::{DType, Shape, TensorType};
 use lazulite_runtime::Buffer;
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// A multi-dimensional array whose value may not have been computed yet.
@@ -143,6 +144,41 @@ impl Tensor {
             .operand(self.note("self"))
             .hint("use x.dim(i), which has arithmetic and is accepted wherever sizes are taken")
         })
+    }
+
+    /// The sizes of some axes, as numbers, for operations whose result's form depends on them. Inside of captured
+    /// functions as well, where it is an error only if a size may be another one later; what is captured holds for
+    /// these sizes alone then.
+    #[track_caller]
+    pub(crate) fn known_sizes(&self, axes: impl RangeBounds<usize>) -> Result<Vec<usize>> {
+        let node = self.node()?;
+        let place = Place::here();
+        let within = |axis: &usize| axes.contains(axis);
+        let sizes = (0..node.ty.rank()).filter(within).map(|axis| {
+            let size = node.ty.dims[axis].as_const();
+            let size = size.and_then(|size| usize::try_from(size).ok());
+            size.ok_or_else(|| {
+                let message = format!("the size of axis {axis} must be known here");
+                Error::new(ErrorKind::Capture, "dims", message)
+                    .at(place)
+                    .operand(self.note("self"))
+                    .hint("the operation cannot be captured for all sizes of this axis")
+            })
+        });
+        sizes.collect()
+    }
+
+    /// As [`known_sizes`](Tensor::known_sizes), of all axes.
+    #[track_caller]
+    pub(crate) fn known_dims(&self) -> Result<Vec<usize>> {
+        self.known_sizes(..)
+    }
+
+    /// As [`known_sizes`](Tensor::known_sizes), of one axis, which must exist.
+    #[track_caller]
+    pub(crate) fn known_size(&self, axis: usize) -> Result<usize> {
+        let missing = || internal("dims", "an axis does not exist");
+        self.known_sizes(axis..=axis)?.pop().ok_or_else(missing)
     }
 
     /// The size of one axis (negative axes count from the end). Never fails: an error or unknown

@@ -285,11 +285,21 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let operands = take_operands(state);
-        if operands.iter().any(|o| o.node().is_some()) {
-            release(operands);
+        let owned = self.take_owned();
+        if owned.iter().any(|o| o.node().is_some()) {
+            release(owned);
         }
+    }
+}
+
+impl Node {
+    /// Takes all other nodes out that this one may keep alive.
+    fn take_owned(&mut self) -> Operands {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut owned = take_operands(state);
+        let gradient = self.leaf.get_mut().and_then(|leaf| leaf.take_gradient());
+        owned.extend(gradient.and_then(|g| g.0.ok()).map(Operand::Node));
+        owned
     }
 }
 
@@ -306,8 +316,7 @@ fn release(mut pending: Operands) {
             continue;
         };
         if let Some(mut node) = Arc::into_inner(node) {
-            let state = node.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-            pending.append(&mut take_operands(state));
+            pending.append(&mut node.take_owned());
         }
     }
 }

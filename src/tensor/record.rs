@@ -484,13 +484,13 @@ pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DTy
             (runtime_literal(seed), runtime_literal(stream))
         }
     };
-    let stream = match crate::control::turn() {
-        Some(turn) => match stream_of_turn(stream, &turn) {
+    let mut stream = stream;
+    for turn in crate::control::turns() {
+        stream = match stream_of_turn(stream, &turn) {
             Ok(stream) => stream,
             Err(e) => return Tensor::error(e),
-        },
-        None => stream,
-    };
+        };
+    }
     let op = Op::Random { dims, dtype };
     let scalar = Type::Tensor(TensorType::scalar(DType::U64));
     match infer(&op, &[&scalar, &scalar], &mut Vec::new()) {
@@ -511,8 +511,8 @@ pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DTy
     }
 }
 
-/// The stream for one turn of a loop. Streams are taken one by one, so the upper bits are free to tell
-/// turns apart.
+/// The stream for one turn of a loop: another number for each pair, and so well mixed that it is none of those
+/// that are taken one by one.
 #[track_caller]
 fn stream_of_turn(stream: Operand, turn: &Tensor) -> Result<Operand> {
     let stream = match stream {
@@ -524,12 +524,18 @@ fn stream_of_turn(stream: Operand, turn: &Tensor) -> Result<Operand> {
             false,
         ))),
     };
-    let turn = turn.cast(DType::U64).mul(Number::Int(1 << TURN_SHIFT));
-    Ok(Operand::Node(stream.bitwise_xor(turn).node()?.clone()))
+    let turn = turn.cast(DType::U64).add(1).mul(Number::Int(ODD[0]));
+    let mut mixed = stream.add(turn);
+    for odd in ODD {
+        let upper = mixed.bitwise_right_shift(31);
+        mixed = mixed.bitwise_xor(upper).mul(Number::Int(odd));
+    }
+    let upper = mixed.bitwise_right_shift(29);
+    Ok(Operand::Node(mixed.bitwise_xor(upper).node()?.clone()))
 }
 
-/// Where the number of the turn stands in a stream number.
-const TURN_SHIFT: u32 = 40;
+/// Factors that spread each bit over those above it.
+const ODD: [i64; 2] = [0x1e37_79b9_7f4a_7c15, 0x3f58_476d_1ce4_e5b9];
 
 fn runtime_literal(value: u64) -> Operand {
     Operand::Literal(Literal {

@@ -1,7 +1,20 @@
-//! The executables that compiled programs are appended to, as bytes.
+//! The executables that compiled programs are appended to, and the library that objects are linked with, as bytes.
 //!
 //! The executable itself is this package's binary. It depends on the runtime alone: what is written with
-//! it holds no compiler and needs none. This package's build script builds it.
+//! it holds no compiler and needs none. The library is the crate `lazulite-embed`. This package's build script
+//! builds both.
+
+/// What the build script has left: bytes, or why there are none.
+macro_rules! built {
+    ($name:literal) => {{
+        const BUILT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".stub"));
+        const PROBLEM: &str = include_str!(concat!(env!("OUT_DIR"), "/", $name, ".problem"));
+        match BUILT.is_empty() {
+            true => Err(PROBLEM),
+            false => Ok(BUILT),
+        }
+    }};
+}
 
 /// Which executable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,19 +37,16 @@ pub enum Variant {
 /// # Ok::<(), &str>(())
 /// ```
 pub fn executable(variant: Variant) -> Result<&'static [u8], &'static str> {
-    macro_rules! built {
-        ($name:literal) => {{
-            const STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".stub"));
-            const PROBLEM: &str = include_str!(concat!(env!("OUT_DIR"), "/", $name, ".problem"));
-            (STUB, PROBLEM)
-        }};
-    }
-    let (stub, problem) = match variant {
+    match variant {
         Variant::Core => built!("core"),
         Variant::Foreign => built!("foreign"),
-    };
-    match stub.is_empty() {
-        true => Err(problem),
-        false => Ok(stub),
     }
+}
+
+/// A static library with the C interface of compiled programs, or why there is none. It holds no library functions.
+///
+/// # Errors
+/// When it could not be built along with this crate.
+pub fn archive() -> Result<&'static [u8], &'static str> {
+    built!("archive")
 }

@@ -135,7 +135,14 @@ type Function<'a> = &'a dyn Fn(&[Tensor]) -> Vec<Tensor>;
 fn densities_and_entropies_have_gradients() {
     let x = vector(&[0.2, 0.6]);
     let (a, b) = (vector(&[1.3, 2.2]), vector(&[0.7, 1.6]));
-    let functions: [(&str, Function); 6] = [
+    let functions: [(&str, Function); 7] = [
+        ("multivariate", &|p| {
+            let covariance = p[0].unsqueeze(1).mul(p[0].unsqueeze(0));
+            let covariance = covariance.add(p[1].diag_embed(0, -2, -1));
+            let d = MultivariateNormal::new(&p[0], &covariance);
+            let low = LowRankMultivariateNormal::new(&p[0], &p[0].unsqueeze(1), &p[1]);
+            vec![d.log_prob(&p[2]), d.entropy(), low.log_prob(&p[2])]
+        }),
         ("normal", &|p| {
             vec![Normal::new(&p[0], &p[1]).log_prob(&p[2])]
         }),

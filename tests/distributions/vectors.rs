@@ -48,11 +48,62 @@ fn densities_of_shares_integrate_to_one() {
     }
 }
 
+fn factor() -> Tensor {
+    vector(&[1.5, 0.0, 0.0, -0.4, 0.8, 0.0, 0.3, 0.2, 1.1]).reshape([3, 3])
+}
+
+/// The same distribution, however it is given.
+#[test]
+fn covariances_are_given_in_several_ways() {
+    let loc = vector(&[0.5, -1.0, 2.0]);
+    let few = factor().narrow(1, 0, 2);
+    let low = LowRankMultivariateNormal::new(&loc, &few, &vector(&[0.3, 0.7, 0.2]));
+    let dense = MultivariateNormal::new(&loc, &low.covariance());
+    let other = MultivariateNormal::from_precision(&loc, &dense.precision());
+    let x = Tensor::randn([4, 3]).cast(DType::F64).realize().unwrap();
+    let same = |name: &str, a: &Tensor, b: &Tensor| {
+        for (a, b) in f64s(a).iter().zip(f64s(b)) {
+            near(name, *a, b, 1e-9);
+        }
+    };
+    same("low rank", &low.log_prob(&x), &dense.log_prob(&x));
+    same("precision", &other.log_prob(&x), &dense.log_prob(&x));
+    same("entropy", &low.entropy(), &dense.entropy());
+    same("variance", &low.variance(), &dense.variance());
+    // Without dependence every number is normal on its own.
+    let scales = vector(&[1.5, 0.5, 2.0]);
+    let apart = MultivariateNormal::from_scale_tril(&loc, &scales.diag_embed(0, -2, -1));
+    let each = Independent::new(Normal::new(&loc, &scales), 1);
+    same("apart", &apart.log_prob(&x), &each.log_prob(&x));
+    same("entropy", &apart.entropy(), &each.entropy());
+    let q = MultivariateNormal::from_scale_tril(&vector(&[0.0, 0.1, 0.2]), &factor());
+    let expected = kl_divergence(&dense, &q);
+    same("kl", &kl_divergence(&low, &q), &expected);
+    same("kl", &kl_divergence(&q, &low), &kl_divergence(&q, &dense));
+    same("kl", &kl_divergence(&low, &low), &n(0.0));
+    let diagonal = Independent::new(Normal::new(n(0.0).expand([3]), n(1.0)), 1);
+    let unit = MultivariateNormal::new(&n(0.0), &Tensor::eye_of(3, 3, DType::F64));
+    same(
+        "kl",
+        &kl_divergence(&apart, &unit),
+        &kl_divergence(&each, &diagonal),
+    );
+    let wrong = MultivariateNormal::from_scale_tril(&loc, &factor().neg());
+    assert!(wrong.mean().add(wrong.variance()).to_vec::<f64>().is_err());
+}
+
 #[test]
 fn vectors_have_their_moments() {
     manual_seed(42);
     let weights = vector(&[1.0, 2.0, 5.0]);
-    let cases: [(&str, Box<dyn Distribution>); 4] = [
+    let covariance = MultivariateNormal::from_scale_tril(&weights, &factor());
+    let few = factor().narrow(1, 0, 2);
+    let cases: [(&str, Box<dyn Distribution>); 6] = [
+        ("multivariate", Box::new(covariance)),
+        (
+            "low_rank",
+            Box::new(LowRankMultivariateNormal::new(&weights, &few, &weights)),
+        ),
         ("dirichlet", Box::new(Dirichlet::new(&weights))),
         ("one_hot", Box::new(OneHotCategorical::new(&weights))),
         ("multinomial", Box::new(Multinomial::new(6, &weights))),

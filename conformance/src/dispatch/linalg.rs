@@ -8,14 +8,12 @@ use lazulite::{DType, LstsqDriver, MatrixNorm, QrMode, Tensor, Tolerance};
 pub(super) const TABLE: &[Entry] = &[
     op("cholesky_inverse", |a| {
         a.input()?.cholesky_inverse(a.flag("upper")?).done()
-    })
-    .but_gradients("the half of the factor that is not read gets none; PyTorch gives it some"),
+    }),
     op("cholesky_solve", |a| {
         a.input()?
             .cholesky_solve(&a.tensor("L")?, a.flag("upper")?)
             .done()
-    })
-    .but_gradients("the half of the factor that is not read gets none; PyTorch gives it some"),
+    }),
     op("geqrf", |a| a.input()?.geqrf().done()),
     op("linalg.cholesky", |a| {
         a.input()?.cholesky(a.flag("upper")?).done()
@@ -74,8 +72,7 @@ pub(super) const TABLE: &[Entry] = &[
             .matrix_rank(&tolerance(a)?, a.flag("hermitian")?)
             .done()
     }),
-    op("linalg.matrix_sqrth", |a| a.input()?.matrix_sqrth().done())
-        .but_gradients("it differs from PyTorch's, for a reason that is not known yet"),
+    op("linalg.matrix_sqrth", |a| a.input()?.matrix_sqrth().done()),
     // A second matrix is one to multiply the first with, transposed: products are of any rank.
     with(
         "linalg.pinv",

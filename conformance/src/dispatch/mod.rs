@@ -11,6 +11,7 @@ mod linear;
 mod masked;
 mod movement;
 mod nn;
+mod random;
 mod reduction;
 mod signal;
 mod spatial;
@@ -80,6 +81,7 @@ const TABLES: &[&[Entry]] = &[
     masked::TABLE,
     movement::TABLE,
     nn::TABLE,
+    random::TABLE,
     reduction::TABLE,
     signal::TABLE,
     spatial::TABLE,

@@ -1,11 +1,11 @@
 //! torch.nn.functional: activations, losses, normalisation, embeddings, attention.
 
 use super::{Entry, op};
-use crate::call::{Bound, Done, Outcome, Refusal, to_tensor};
+use crate::call::{Bound, Done, Outcome, Refusal};
 use crate::value::Value;
 use lazulite::{
-    AttentionOptions, BagMode, BagOptions, ClassOptions, HeadWeights, Reduction, RunningStats,
-    Tensor, TensorCell, TripletOptions,
+    AttentionOptions, BagMode, BagOptions, EmbeddingOptions, HeadWeights, RunningStats, Tensor,
+    TensorCell, TripletOptions,
 };
 
 pub(super) const TABLE: &[Entry] = &[
@@ -103,7 +103,7 @@ pub(super) const TABLE: &[Entry] = &[
     // Losses.
     op("nn.functional.binary_cross_entropy", |a| {
         let weight = a.opt_tensor("weight")?;
-        let (target, reduction) = (a.tensor("target")?, reduction(a)?);
+        let (target, reduction) = (a.tensor("target")?, a.reduction()?);
         a.input()?
             .binary_cross_entropy(&target, weight.as_ref(), reduction)
             .done()
@@ -115,14 +115,14 @@ pub(super) const TABLE: &[Entry] = &[
             &target,
             weight.as_ref(),
             positive.as_ref(),
-            reduction(a)?,
+            a.reduction()?,
         )
         .done()
     }),
     op("nn.functional.cosine_embedding_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
         a.input()?
-            .cosine_embedding_loss(&other, &target, a.float("margin")?, reduction(a)?)
+            .cosine_embedding_loss(&other, &target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.cosine_similarity", |a| {
@@ -132,12 +132,12 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("nn.functional.cross_entropy", |a| {
         a.input()?
-            .cross_entropy_with(&a.tensor("target")?, &classes(a)?)
+            .cross_entropy_with(&a.tensor("target")?, &a.classes()?)
             .done()
     }),
     op("nn.functional.nll_loss", |a| {
         a.input()?
-            .nll_loss(&a.tensor("target")?, &classes(a)?)
+            .nll_loss(&a.tensor("target")?, &a.classes()?)
             .done()
     }),
     op("nn.functional.linear_cross_entropy", linear_cross_entropy),
@@ -146,53 +146,53 @@ pub(super) const TABLE: &[Entry] = &[
         let (target, var) = (a.tensor("target")?, a.scalar_or_tensor("var")?);
         let (full, eps) = (a.flag("full")?, a.float("eps")?);
         a.input()?
-            .gaussian_nll_loss(&target, &var, full, eps, reduction(a)?)
+            .gaussian_nll_loss(&target, &var, full, eps, a.reduction()?)
             .done()
     }),
     op("nn.functional.hinge_embedding_loss", |a| {
         let target = a.tensor("target")?;
         a.input()?
-            .hinge_embedding_loss(&target, a.float("margin")?, reduction(a)?)
+            .hinge_embedding_loss(&target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.huber_loss", |a| {
         a.input()?
-            .huber_loss(&a.tensor("target")?, a.float("delta")?, reduction(a)?)
+            .huber_loss(&a.tensor("target")?, a.float("delta")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.kl_div", kl_div),
     op("nn.functional.l1_loss", |a| {
         a.input()?
-            .l1_loss(&a.tensor("target")?, reduction(a)?)
+            .l1_loss(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.margin_ranking_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
         a.input()?
-            .margin_ranking_loss(&other, &target, a.float("margin")?, reduction(a)?)
+            .margin_ranking_loss(&other, &target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.mse_loss", |a| {
         a.input()?
-            .mse_loss(&a.tensor("target")?, reduction(a)?)
+            .mse_loss(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.multi_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
         let (p, margin) = (a.int("p")?, a.float("margin")?);
         a.input()?
-            .multi_margin_loss(&target, p, margin, weight.as_ref(), reduction(a)?)
+            .multi_margin_loss(&target, p, margin, weight.as_ref(), a.reduction()?)
             .done()
     }),
     op("nn.functional.multilabel_margin_loss", |a| {
         a.input()?
-            .multilabel_margin_loss(&a.tensor("target")?, reduction(a)?)
+            .multilabel_margin_loss(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.multilabel_soft_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
         a.input()?
-            .multilabel_soft_margin_loss(&target, weight.as_ref(), reduction(a)?)
+            .multilabel_soft_margin_loss(&target, weight.as_ref(), a.reduction()?)
             .done()
     }),
     op("nn.functional.pairwise_distance", |a| {
@@ -210,17 +210,17 @@ pub(super) const TABLE: &[Entry] = &[
         let (target, eps) = (a.tensor("target")?, a.float("eps")?);
         let (log, full) = (a.flag("log_input")?, a.flag("full")?);
         a.input()?
-            .poisson_nll_loss(&target, log, full, eps, reduction(a)?)
+            .poisson_nll_loss(&target, log, full, eps, a.reduction()?)
             .done()
     }),
     op("nn.functional.smooth_l1_loss", |a| {
         a.input()?
-            .smooth_l1_loss(&a.tensor("target")?, a.float("beta")?, reduction(a)?)
+            .smooth_l1_loss(&a.tensor("target")?, a.float("beta")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.soft_margin_loss", |a| {
         a.input()?
-            .soft_margin_loss(&a.tensor("target")?, reduction(a)?)
+            .soft_margin_loss(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.triplet_margin_loss", |a| {
@@ -293,7 +293,13 @@ pub(super) const TABLE: &[Entry] = &[
         a.input()?.channel_shuffle(a.count("groups")?).done()
     }),
     op("nn.functional.embedding", |a| {
-        a.tensor("weight")?.embedding(&a.input()?).done()
+        let options = EmbeddingOptions {
+            padding: a.opt_int("padding_idx")?,
+            scale_grad_by_freq: a.flag("scale_grad_by_freq")?,
+        };
+        a.tensor("weight")?
+            .embedding_with(&a.input()?, &options)
+            .done()
     }),
     op("nn.functional.embedding_bag", embedding_bag),
     op("nn.functional.one_hot", |a| {
@@ -352,28 +358,6 @@ fn feature_dropout(a: &Bound, spatial: usize) -> Outcome {
         .done()
 }
 
-fn reduction(a: &Bound) -> Result<Reduction, Refusal> {
-    Ok(match a.text("reduction")?.as_str() {
-        "none" => Reduction::None,
-        "mean" => Reduction::Mean,
-        "sum" => Reduction::Sum,
-        other => return Err(Refusal::Rejected(format!("there is no reduction {other}"))),
-    })
-}
-
-fn classes(a: &Bound) -> Result<ClassOptions, Refusal> {
-    let defaults = ClassOptions::default();
-    Ok(ClassOptions {
-        weight: a.opt_tensor("weight")?,
-        ignore_index: a.opt_int("ignore_index")?.unwrap_or(defaults.ignore_index),
-        reduction: reduction(a)?,
-        // The likelihood loss has no such parameter.
-        label_smoothing: a
-            .float("label_smoothing")
-            .unwrap_or(defaults.label_smoothing),
-    })
-}
-
 fn linear_cross_entropy(a: &Bound) -> Outcome {
     let (weight, bias) = (a.tensor("linear_weight")?, a.opt_tensor("linear_bias")?);
     let (x, target) = (a.input()?, a.tensor("target")?);
@@ -398,37 +382,21 @@ fn linear_cross_entropy(a: &Bound) -> Outcome {
             logits.unflatten(-1, shape)
         }
     };
-    logits.cross_entropy_with(&target, &classes(a)?).done()
-}
-
-fn lengths(a: &Bound, name: &str) -> Result<Vec<usize>, Refusal> {
-    let values = match to_tensor(a.value(name)?)? {
-        Some(tensor) => tensor.cast(lazulite::DType::I64).to_vec::<i64>()?,
-        None => a.ints(name)?,
-    };
-    let lengths = values
-        .into_iter()
-        .map(|v| usize::try_from(v).ok())
-        .collect::<Option<_>>();
-    lengths.ok_or_else(|| Refusal::Rejected(format!("{name} holds a negative length")))
+    logits.cross_entropy_with(&target, &a.classes()?).done()
 }
 
 fn ctc_loss(a: &Bound) -> Outcome {
-    let (inputs, targets) = (lengths(a, "input_lengths")?, lengths(a, "target_lengths")?);
+    let (inputs, targets) = (a.lengths("input_lengths")?, a.lengths("target_lengths")?);
     let labels = a.tensor("targets")?;
     let (blank, zero) = (a.int("blank")?, a.flag("zero_infinity")?);
     a.input()?
-        .ctc_loss(&labels, &inputs, &targets, blank, reduction(a)?, zero)
+        .ctc_loss(&labels, &inputs, &targets, blank, a.reduction()?, zero)
         .done()
 }
 
 fn kl_div(a: &Bound) -> Outcome {
     let (x, target, log) = (a.input()?, a.tensor("target")?, a.flag("log_target")?);
-    if a.text("reduction")? == "batchmean" {
-        let sum = x.kl_div(&target, log, Reduction::Sum);
-        return sum.div(x.dim(0).value()?).done();
-    }
-    x.kl_div(&target, log, reduction(a)?).done()
+    x.kl_div(&target, log, a.reduction()?).done()
 }
 
 fn triplet(a: &Bound) -> Result<TripletOptions, Refusal> {
@@ -439,7 +407,7 @@ fn triplet(a: &Bound) -> Result<TripletOptions, Refusal> {
         p: a.float("p").unwrap_or(defaults.p),
         eps: a.float("eps").unwrap_or(defaults.eps),
         swap: a.flag("swap")?,
-        reduction: reduction(a)?,
+        reduction: a.reduction()?,
     })
 }
 
@@ -475,7 +443,7 @@ fn running(a: &Bound) -> Result<Option<RunningStats>, Refusal> {
         (Some(mean), Some(var)) => Ok(Some(RunningStats {
             mean: TensorCell::new(mean),
             var: TensorCell::new(var),
-            momentum: a.float("momentum")?,
+            momentum: a.float("momentum")?.into(),
         })),
         _ => Ok(None),
     }

@@ -2,7 +2,6 @@
 
 use super::{Entry, op, with};
 use crate::call::{Bound, Done, Outcome, Refusal};
-use crate::value::Value;
 use lazulite::{ConvOptions, Outside, PadMode, Padding, PoolOptions, ResampleMode, Tensor};
 
 pub(super) const TABLE: &[Entry] = &[
@@ -14,13 +13,13 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.conv_transpose3d", |a| conv_transpose(a, 3)),
     op("nn.functional.unfold", |a| {
         let options = ConvOptions {
-            stride: counts(a, "stride")?,
-            padding: Padding::Each(counts(a, "padding")?),
-            dilation: counts(a, "dilation")?,
+            stride: a.counts("stride")?,
+            padding: Padding::Each(a.counts("padding")?),
+            dilation: a.counts("dilation")?,
             ..ConvOptions::default()
         };
         a.input()?
-            .patches(&counts(a, "kernel_size")?, &options)
+            .patches(&a.counts("kernel_size")?, &options)
             .done()
     }),
     op("nn.functional.avg_pool1d", |a| avg_pool(a, 1)),
@@ -30,13 +29,13 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.max_pool2d", |a| max_pool(a, 2)),
     op("nn.functional.max_pool3d", |a| max_pool(a, 3)),
     op("nn.functional.adaptive_avg_pool1d", |a| {
-        a.input()?.adaptive_avg_pool(&outputs(a, 1)?).done()
+        a.input()?.adaptive_avg_pool(&a.outputs(1)?).done()
     }),
     op("nn.functional.adaptive_avg_pool2d", |a| {
-        a.input()?.adaptive_avg_pool(&outputs(a, 2)?).done()
+        a.input()?.adaptive_avg_pool(&a.outputs(2)?).done()
     }),
     op("nn.functional.adaptive_avg_pool3d", |a| {
-        a.input()?.adaptive_avg_pool(&outputs(a, 3)?).done()
+        a.input()?.adaptive_avg_pool(&a.outputs(3)?).done()
     }),
     op("nn.functional.adaptive_max_pool1d", |a| {
         adaptive_max_pool(a, 1)
@@ -80,13 +79,6 @@ pub(super) const TABLE: &[Entry] = &[
 
 const UPSAMPLE: &str = "input, size=None, scale_factor=None, recompute_scale_factor=None";
 
-/// Numbers that are not negative.
-fn counts(a: &Bound, name: &str) -> Result<Vec<usize>, Refusal> {
-    let values = a.ints(name)?.into_iter().map(|v| usize::try_from(v).ok());
-    let values = values.collect::<Option<_>>();
-    values.ok_or_else(|| Refusal::Rejected(format!("{name} holds a negative number")))
-}
-
 /// The weight decides how many axes a convolution has; the operator's name must agree.
 fn expect_axes(a: &Bound, axes: usize) -> Result<(), Refusal> {
     match a.tensor("weight")?.rank()? == axes + 2 {
@@ -100,15 +92,10 @@ fn expect_axes(a: &Bound, axes: usize) -> Result<(), Refusal> {
 
 fn conv(a: &Bound, axes: usize) -> Outcome {
     expect_axes(a, axes)?;
-    let padding = match a.value("padding")? {
-        Value::Text(name) if name == "same" => Padding::Same,
-        Value::Text(_) => Padding::Valid,
-        _ => Padding::Each(counts(a, "padding")?),
-    };
     let options = ConvOptions {
-        stride: counts(a, "stride")?,
-        padding,
-        dilation: counts(a, "dilation")?,
+        stride: a.counts("stride")?,
+        padding: a.conv_padding()?,
+        dilation: a.counts("dilation")?,
         groups: a.count("groups")?,
         ..ConvOptions::default()
     };
@@ -124,11 +111,11 @@ fn conv(a: &Bound, axes: usize) -> Outcome {
 fn conv_transpose(a: &Bound, axes: usize) -> Outcome {
     expect_axes(a, axes)?;
     let options = ConvOptions {
-        stride: counts(a, "stride")?,
-        padding: Padding::Each(counts(a, "padding")?),
-        dilation: counts(a, "dilation")?,
+        stride: a.counts("stride")?,
+        padding: Padding::Each(a.counts("padding")?),
+        dilation: a.counts("dilation")?,
         groups: a.count("groups")?,
-        output_padding: counts(a, "output_padding")?,
+        output_padding: a.counts("output_padding")?,
     };
     let (weight, bias) = (a.tensor("weight")?, a.opt_tensor("bias")?);
     a.input()?
@@ -136,29 +123,10 @@ fn conv_transpose(a: &Bound, axes: usize) -> Outcome {
         .done()
 }
 
-/// One number per axis.
-fn each(a: &Bound, name: &str, axes: usize) -> Result<Vec<usize>, Refusal> {
-    let values = counts(a, name)?;
-    match values[..] {
-        [one] => Ok(vec![one; axes]),
-        _ if values.len() == axes => Ok(values),
-        _ => Err(Refusal::Rejected(format!(
-            "{name} is not given for each of {axes} axes"
-        ))),
-    }
-}
-
-fn stride(a: &Bound) -> Result<Vec<usize>, Refusal> {
-    match a.has("stride") {
-        true => counts(a, "stride"),
-        false => Ok(Vec::new()),
-    }
-}
-
 fn avg_pool(a: &Bound, axes: usize) -> Outcome {
     let options = PoolOptions {
-        stride: stride(a)?,
-        padding: counts(a, "padding")?,
+        stride: a.stride()?,
+        padding: a.counts("padding")?,
         ceil_mode: a.flag("ceil_mode")?,
         count_include_pad: a.flag("count_include_pad")?,
         // In one dimension there is no such parameter.
@@ -166,22 +134,21 @@ fn avg_pool(a: &Bound, axes: usize) -> Outcome {
         ..PoolOptions::default()
     };
     a.input()?
-        .avg_pool(&each(a, "kernel_size", axes)?, &options)
+        .avg_pool(&a.each("kernel_size", axes)?, &options)
         .done()
 }
 
 fn max_pool(a: &Bound, axes: usize) -> Outcome {
     let options = PoolOptions {
-        stride: stride(a)?,
-        padding: counts(a, "padding")?,
-        dilation: counts(a, "dilation")?,
+        stride: a.stride()?,
+        padding: a.counts("padding")?,
+        dilation: a.counts("dilation")?,
         ceil_mode: a.flag("ceil_mode")?,
         ..PoolOptions::default()
     };
     with_indices(
         a,
-        a.input()?
-            .max_pool(&each(a, "kernel_size", axes)?, &options),
+        a.input()?.max_pool(&a.each("kernel_size", axes)?, &options),
     )
 }
 
@@ -192,30 +159,8 @@ fn with_indices(a: &Bound, (values, indices): (Tensor, Tensor)) -> Outcome {
     }
 }
 
-/// Numbers of windows; None keeps an axis.
-fn outputs(a: &Bound, axes: usize) -> Result<Vec<Option<usize>>, Refusal> {
-    let count = |value: &Value| match value {
-        Value::None => Ok(None),
-        Value::Int(v) => match usize::try_from(*v) {
-            Ok(v) => Ok(Some(v)),
-            Err(_) => Err(Refusal::Rejected(format!(
-                "the output size {v} is negative"
-            ))),
-        },
-        other => Err(Refusal::Rejected(format!("{} is no size", other.kind()))),
-    };
-    match a.value("output_size")? {
-        Value::List(items) if items.len() == axes => items.iter().map(count).collect(),
-        Value::List(items) => Err(Refusal::Rejected(format!(
-            "{} sizes for {axes} axes",
-            items.len()
-        ))),
-        one => Ok(vec![count(one)?; axes]),
-    }
-}
-
 fn adaptive_max_pool(a: &Bound, axes: usize) -> Outcome {
-    with_indices(a, a.input()?.adaptive_max_pool(&outputs(a, axes)?))
+    with_indices(a, a.input()?.adaptive_max_pool(&a.outputs(axes)?))
 }
 
 fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
@@ -230,10 +175,10 @@ fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
                 .map(|(d, r)| (*d as f64 * r) as usize)
                 .collect()
         }
-        None => each(a, "output_size", axes)?,
+        None => a.each("output_size", axes)?,
     };
     let samples = a.opt_tensor("_random_samples")?;
-    let kernel = each(a, "kernel_size", axes)?;
+    let kernel = a.each("kernel_size", axes)?;
     let dims = x.dims()?;
     let spatial = &dims[dims.len().saturating_sub(axes)..];
     // Without samples only evenly spaced windows have an expected place.
@@ -251,12 +196,12 @@ fn fractional_max_pool(a: &Bound, axes: usize) -> Outcome {
 
 fn max_unpool(a: &Bound, axes: usize) -> Outcome {
     let (x, indices) = (a.input()?, a.tensor("indices")?);
-    let kernel = each(a, "kernel_size", axes)?;
+    let kernel = a.each("kernel_size", axes)?;
     let stride = match a.has("stride") {
-        true => each(a, "stride", axes)?,
+        true => a.each("stride", axes)?,
         false => kernel.clone(),
     };
-    let padding = each(a, "padding", axes)?;
+    let padding = a.each("padding", axes)?;
     if stride.contains(&0) {
         return Err(Refusal::Rejected("a stride is 0".into()));
     }
@@ -269,7 +214,7 @@ fn max_unpool(a: &Bound, axes: usize) -> Outcome {
         natural.ok_or_else(|| Refusal::Rejected("the padding is larger than the result".into()))?;
     let sizes = match a.has("output_size") {
         true => {
-            let sizes = counts(a, "output_size")?;
+            let sizes = a.counts("output_size")?;
             sizes[sizes.len().saturating_sub(axes)..].to_vec()
         }
         false => natural.clone(),
@@ -308,7 +253,7 @@ fn interpolate(a: &Bound, mode: &str, align_corners: Option<bool>) -> Outcome {
     let dims = x.dims()?;
     let spatial = &dims[dims.len().min(2)..];
     let (sizes, scales) = match a.has("size") {
-        true => (each(a, "size", spatial.len())?, None),
+        true => (a.each("size", spatial.len())?, None),
         false => {
             let mut factors = a.floats("scale_factor")?;
             if factors.len() == 1 {

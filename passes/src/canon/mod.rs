@@ -13,7 +13,7 @@
 
 mod expr;
 mod facts;
-mod fold;
+pub(crate) mod fold;
 pub mod rules;
 
 use crate::build::{Bodies, Builder, Emit, compact, live_nodes};

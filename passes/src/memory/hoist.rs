@@ -94,6 +94,11 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
     })
 }
 
+/// Which steps of a plan [`hoist`] would move.
+pub fn constant_steps(plan: &Plan, constant: &[bool]) -> Vec<bool> {
+    movable(plan, constant)
+}
+
 /// For the memory that these steps write: the parameters that it depends on.
 fn origins<'a>(plan: &Plan, steps: impl Iterator<Item = &'a Step>) -> Vec<Option<Vec<u32>>> {
     let mut origins: Vec<Option<Vec<u32>>> = vec![None; plan.buffers.len()];

@@ -19,7 +19,7 @@ mod lifetimes;
 
 use crate::PassError;
 use alias::Storage;
-pub use hoist::{Hoisted, Split, hoist};
+pub use hoist::{Hoisted, Split, constant_steps, hoist};
 use lazulite_ir::{BufferId, KernelCall, Place, Plan, Step};
 use lifetimes::Lifetimes;
 

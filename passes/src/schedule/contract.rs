@@ -102,7 +102,7 @@ impl Pack {
 }
 
 /// The operands' axes by group.
-pub(super) struct Axes {
+pub(crate) struct Axes {
     pub lhs_batch: Vec<usize>,
     pub rhs_batch: Vec<usize>,
     pub rows: Vec<usize>,
@@ -117,19 +117,26 @@ impl Axes {
     /// The axes of a node, if it is a contraction.
     pub fn of(graph: &Graph, id: NodeId) -> Option<Axes> {
         let node = graph.node(id);
+        let Op::Contract { .. } = node.op else {
+            return None;
+        };
+        let dims = |operand: usize| &graph.tensor_type(node.inputs[operand]).dims;
+        Axes::of_operands(&node.op, dims(0), dims(1))
+    }
+
+    /// The axes of operands with these dims, if the operation is a contraction.
+    pub fn of_operands(op: &Op, lhs: &Dims, rhs: &Dims) -> Option<Axes> {
         let Op::Contract {
             lhs_batch,
             rhs_batch,
             lhs_sum,
             rhs_sum,
             ..
-        } = &node.op
+        } = op
         else {
             return None;
         };
         let list = |axes: &[u32]| axes.iter().map(|&a| a as usize).collect::<Vec<_>>();
-        let lhs = graph.tensor_type(node.inputs[0]).dims.clone();
-        let rhs = graph.tensor_type(node.inputs[1]).dims.clone();
         let rest = |rank: usize, batch: &[u32], sum: &[u32]| {
             let taken = |a: &usize| batch.contains(&(*a as u32)) || sum.contains(&(*a as u32));
             (0..rank).filter(|a| !taken(a)).collect::<Vec<_>>()
@@ -141,8 +148,8 @@ impl Axes {
             rhs_batch: list(rhs_batch),
             lhs_sum: list(lhs_sum),
             rhs_sum: list(rhs_sum),
-            lhs,
-            rhs,
+            lhs: lhs.clone(),
+            rhs: rhs.clone(),
         })
     }
 

@@ -43,8 +43,10 @@ mod tasks;
 mod tests;
 mod views;
 
+pub(crate) use contract::Axes;
 pub use error::ScheduleError;
 pub use machine::{Machine, SizeHints};
+pub(crate) use prepare::is_small;
 
 use context::Context;
 use emit::{Instance, Results, schedule_graph};

@@ -7,11 +7,11 @@
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
-use super::ScheduleOptions;
 use super::contract::Axes;
 use super::orient::{Orientation, turn};
+use super::{Machine, ScheduleOptions};
 use crate::build::{Builder, Emit, live_nodes};
-use lazulite_ir::{Binary, Combine, Dim, Dims, Graph, NodeId, Op, scalar_ops};
+use lazulite_ir::{Binary, Combine, Dim, DimOverflow, Dims, Graph, NodeId, Op, scalar_ops};
 
 const PASS: &str = "schedule";
 
@@ -81,17 +81,18 @@ fn is_small_product(
     id: NodeId,
     options: &ScheduleOptions,
 ) -> Result<bool, ScheduleError> {
-    let Some(axes) = Axes::of(graph, id) else {
-        return Ok(false);
-    };
-    let [b, m, n, k] = axes.extents()?;
-    let all = Dim::product([&b, &m, &n, &k])?.as_const();
-    let is_small = all.is_some_and(|all| all <= options.machine.small_product);
-    let is_thin = |d: &Dim| {
-        d.as_const()
-            .is_some_and(|d| d <= options.machine.thin_product)
-    };
-    Ok(is_thin(&m) || is_thin(&n) || k.is(1) || is_small)
+    match Axes::of(graph, id) {
+        Some(axes) => Ok(is_small(&axes.extents()?, &options.machine)?),
+        None => Ok(false),
+    }
+}
+
+/// The same of a product with extents b, m, n, k.
+pub(crate) fn is_small([b, m, n, k]: &[Dim; 4], machine: &Machine) -> Result<bool, DimOverflow> {
+    let all = Dim::product([b, m, n, k])?.as_const();
+    let is_small = all.is_some_and(|all| all <= machine.small_product);
+    let is_thin = |d: &Dim| d.as_const().is_some_and(|d| d <= machine.thin_product);
+    Ok(is_thin(m) || is_thin(n) || k.is(1) || is_small)
 }
 
 /// The product as a multiplication of repeated operands and a sum.

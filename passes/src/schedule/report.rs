@@ -232,15 +232,16 @@ pub struct ScheduleReport {
 /// Tasks listed for one node at most.
 const TASKS_KEPT: usize = 4;
 
-/// The steps of a plan that do work, in the order of a walk that visits a step before those inside of it.
-/// Launches keep their numbers when memory is planned.
-pub fn launches(steps: &[Step]) -> Vec<&Step> {
+/// The steps of a plan that do work, with their positions among all steps, in the order of a walk that visits
+/// a step before those inside of it. Launches keep their order when memory is planned.
+pub fn launches(steps: &[Step]) -> Vec<(u32, &Step)> {
     let mut found = Vec::new();
+    let mut position = 0;
     let mut pending: Vec<&Step> = steps.iter().rev().collect();
     while let Some(step) = pending.pop() {
         match step {
             Step::Kernel(_) | Step::Contract(_) | Step::Sort { .. } | Step::Custom { .. } => {
-                found.push(step);
+                found.push((position, step));
             }
             Step::Copy { .. } => {}
             Step::If { then, other, .. } => {
@@ -253,6 +254,7 @@ pub fn launches(steps: &[Step]) -> Vec<&Step> {
                 pending.extend(test.iter().rev());
             }
         }
+        position += 1;
     }
     found
 }
@@ -299,7 +301,7 @@ impl Notes {
 
     /// The report for the finished steps.
     pub fn finish(mut self, steps: &[Step]) -> ScheduleReport {
-        for (number, step) in launches(steps).into_iter().enumerate() {
+        for (number, (_, step)) in launches(steps).into_iter().enumerate() {
             let known = launch_key(step).and_then(|key| self.launches.get(&key));
             if let Some(&(graph, task)) = known {
                 let task = self.report.graphs[graph].tasks.get_mut(task);

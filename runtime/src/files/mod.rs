@@ -199,7 +199,19 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), String> {
-    replace_with(path, false, write)
+    replace_with(path, Kind::Plain, write)
+}
+
+/// As [`replace`]; the new file is safe on disk before it takes the old one's place, and in its place when this
+/// returns.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn replace_durably(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), String> {
+    replace_with(path, Kind::Durable, write)
 }
 
 /// As [`replace`]; the file can be executed by who may read it.
@@ -210,22 +222,38 @@ pub fn replace_executable(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), String> {
-    replace_with(path, true, write)
+    replace_with(path, Kind::Executable, write)
+}
+
+/// What is special about a file that is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Durable,
+    Executable,
 }
 
 fn replace_with(
     path: &Path,
-    executable: bool,
+    kind: Kind,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), String> {
     let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);
     let made = || {
-        let mut file = io::BufWriter::with_capacity(1 << 16, create(&part, executable)?);
+        let mut file = io::BufWriter::with_capacity(1 << 16, create(&part, kind)?);
         write(&mut file)?;
-        file.into_inner().map_err(|e| e.into_error())?;
-        std::fs::rename(&part, path)
+        let file = file.into_inner().map_err(|e| e.into_error())?;
+        if kind == Kind::Durable {
+            file.sync_all()?;
+        }
+        drop(file);
+        std::fs::rename(&part, path)?;
+        match kind {
+            Kind::Durable => sync_folder(path),
+            Kind::Plain | Kind::Executable => Ok(()),
+        }
     };
     made().map_err(|e: io::Error| {
         // It may not exist; then there is nothing to remove.
@@ -234,16 +262,32 @@ fn replace_with(
     })
 }
 
-fn create(path: &Path, executable: bool) -> io::Result<File> {
+/// Makes a new name in a folder last. Where folders cannot be opened as files, the system sees to it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+fn create(path: &Path, kind: Kind) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.mode(if executable { 0o777 } else { 0o666 });
+        options.mode(if kind == Kind::Executable {
+            0o777
+        } else {
+            0o666
+        });
     }
     #[cfg(not(unix))]
-    let _ = executable;
+    let _ = kind;
     options.open(path)
 }
 

@@ -9,4 +9,5 @@ pub(crate) mod sort;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use contract::nanoseconds as product_nanoseconds;
 pub use level::Level;

@@ -5,7 +5,7 @@ use super::triangular::{divide, divide_right};
 use super::{adjoint, called_for, half_lower, matrices, same_dtype, squares, with_common_batch};
 use crate::autograd::ForeignRules;
 use crate::error::Result;
-use crate::tensor::{Applied, Tensor};
+use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 
 impl Tensor {
@@ -32,7 +32,8 @@ impl Tensor {
         attempt_pair(|| factor("cholesky_ex", "linalg.cholesky_ex", self, upper))
     }
 
-    /// Solves `A X = B`, this tensor, by the Cholesky factor of `A`.
+    /// Solves `A X = B`, this tensor, by the Cholesky factor of `A`. One triangle of the factor counts; its
+    /// derivative is that of `A = L L^H` (or `U^H U`) for any `L`, so that the other triangle has one as well.
     #[track_caller]
     pub fn cholesky_solve(&self, factor: &Tensor, upper: bool) -> Tensor {
         attempt(|| {
@@ -41,12 +42,15 @@ impl Tensor {
             matrices(op, self)?;
             same_dtype(op, self, factor)?;
             let (factor, b) = with_common_batch(op, (factor, 2), (self, 2))?;
-            let (first, second) = match upper {
-                true => (adjoint(&factor), factor),
-                false => (factor.clone(), adjoint(&factor)),
-            };
-            let half = divide(op, &first, &b, false, false)?;
-            divide(op, &second, &half, true, false)
+            let moves = Derivative::Both(pull_solve, push_solve);
+            let define = || attempt(|| divided(&b, &factor, upper));
+            Ok(composite(
+                op,
+                &[upper.into()],
+                moves,
+                &[&b, &factor],
+                define,
+            ))
         })
     }
 
@@ -59,6 +63,51 @@ impl Tensor {
             Ok(eye.cholesky_solve(self, upper))
         })
     }
+}
+
+/// `A^-1 B` by the factor of A.
+fn divided(b: &Tensor, factor: &Tensor, upper: bool) -> Result<Tensor> {
+    let op = "cholesky_solve";
+    let (first, second) = match upper {
+        true => (adjoint(factor), factor.clone()),
+        false => (factor.clone(), adjoint(factor)),
+    };
+    let half = divide(op, &first, b, false, false)?;
+    divide(op, &second, &half, true, false)
+}
+
+/// Whether a solution is by an upper factor, and the triangle of the factor that counts.
+fn triangle(a: &Applied<'_>) -> (bool, Tensor) {
+    let (upper, factor) = (a.attributes == [1], &a.operands[1]);
+    let counts = if upper {
+        factor.triu(0)
+    } else {
+        factor.tril(0)
+    };
+    (upper, counts)
+}
+
+fn pull_solve(a: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (upper, factor) = triangle(a);
+    let moved = a.flow[0].cholesky_solve(&factor, upper);
+    let product = moved.matmul(&adjoint(&a.results[0]));
+    let even = product.add(adjoint(&product)).neg();
+    let of_factor = match upper {
+        true => factor.matmul(&even),
+        false => even.matmul(&factor),
+    };
+    Ok(vec![moved, of_factor])
+}
+
+fn push_solve(a: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (upper, factor) = triangle(a);
+    let half = match upper {
+        true => adjoint(&a.flow[1]).matmul(&factor),
+        false => a.flow[1].matmul(&adjoint(&factor)),
+    };
+    let whole = half.add(adjoint(&half));
+    let right = a.flow[0].sub(whole.matmul(&a.results[0]));
+    Ok(vec![right.cholesky_solve(&factor, upper)])
 }
 
 fn factor(op: &'static str, name: &str, a: &Tensor, upper: bool) -> Result<(Tensor, Tensor)> {

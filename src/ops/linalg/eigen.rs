@@ -7,7 +7,7 @@ use super::{
 };
 use crate::autograd::ForeignRules;
 use crate::error::Result;
-use crate::tensor::{Applied, Tensor};
+use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 
 impl Tensor {
@@ -60,15 +60,29 @@ impl Tensor {
         })
     }
 
-    /// The square root of positive Hermitian matrices.
+    /// The square root of positive Hermitian matrices. It moves with the Hermitian part of what moves them, and
+    /// smoothly where eigenvalues are equal.
     #[track_caller]
     pub fn matrix_sqrth(&self) -> Tensor {
-        attempt(|| {
+        let define = || {
             let (values, vectors) = hermitian("matrix_sqrth", self, false)?;
             let roots = as_type(&values.sqrt(), self.dtype()?);
             Ok(vectors.mul(roots.unsqueeze(-2)).matmul(&adjoint(&vectors)))
-        })
+        };
+        // The map from one movement to the other is its own adjoint.
+        let moves = Derivative::Both(move_sqrth, move_sqrth);
+        composite("matrix_sqrth", &[], moves, &[self], || attempt(define))
     }
+}
+
+/// The X with `R X + X R` the Hermitian part of what flows, for the root R.
+fn move_sqrth(a: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (values, vectors) = hermitian("matrix_sqrth", &a.operands[0], false)?;
+    let roots = as_type(&values.sqrt(), a.operands[0].dtype()?);
+    let even = a.flow[0].add(adjoint(&a.flow[0])).mul(0.5);
+    let inner = adjoint(&vectors).matmul(&even).matmul(&vectors);
+    let inner = inner.div(roots.unsqueeze(-1).add(roots.unsqueeze(-2)));
+    Ok(vec![vectors.matmul(&inner).matmul(&adjoint(&vectors))])
 }
 
 fn complex_of(dtype: DType) -> DType {

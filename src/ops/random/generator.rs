@@ -23,6 +23,18 @@ pub struct GeneratorState {
     next_stream: u64,
 }
 
+impl GeneratorState {
+    /// The state as two numbers, for files.
+    pub(crate) fn words(self) -> [u64; 2] {
+        [self.seed, self.next_stream]
+    }
+
+    /// The state that [`words`](GeneratorState::words) gave.
+    pub(crate) fn from_words([seed, next_stream]: [u64; 2]) -> GeneratorState {
+        GeneratorState { seed, next_stream }
+    }
+}
+
 impl Generator {
     /// A generator whose draws are determined by `seed`.
     pub fn new(seed: u64) -> Generator {

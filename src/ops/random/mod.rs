@@ -20,4 +20,5 @@ pub use generator::{Generator, GeneratorState, fork_rng, manual_seed};
 
 pub(crate) use base::{normal_numbers, open_unit_numbers, wide};
 pub(crate) use fill::{cauchy_numbers, exponential_numbers};
+pub(crate) use generator::default_generator;
 pub(crate) use rejection::{log_gamma_numbers, von_mises_numbers};

@@ -91,8 +91,12 @@ impl Tensor {
             if p == 0 {
                 return Err(bad_argument("multigammaln", "the dimension is at least 1"));
             }
-            let x = self.to_floating();
-            let mut sum = x.full_like((p * (p - 1)) as f64 / 4.0 * PI.ln());
+            let (x, n) = (self.to_floating(), p as f64);
+            if p > 1000 {
+                let message = format!("the dimension {p} is over 1000");
+                return Err(bad_argument("multigammaln", message));
+            }
+            let mut sum = x.full_like(n * (n - 1.0) / 4.0 * PI.ln());
             for j in 0..p {
                 sum = sum.add(x.sub(j as f64 / 2.0).lgamma());
             }

@@ -31,7 +31,7 @@ fn is_real_number(d: DType) -> bool {
 
 /// Functions whose operands may be exchanged. The larger and smaller of the two zeros, and of two
 /// NaN, depend on the order, so those of floats are not among them.
-fn commutes(function: Binary, dtype: DType) -> bool {
+pub(crate) fn commutes(function: Binary, dtype: DType) -> bool {
     match function {
         Binary::Add | Binary::Mul | Binary::And | Binary::Or | Binary::Xor => true,
         Binary::Max | Binary::Min => !dtype.is_float(),

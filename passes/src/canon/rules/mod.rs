@@ -17,6 +17,8 @@ mod slice;
 mod unary;
 mod view;
 
+pub(crate) use binary::commutes;
+
 use super::expr::Expr;
 use super::facts::{Facts, is_empty, tensor};
 use super::fold;

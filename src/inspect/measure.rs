@@ -1,0 +1,126 @@
+//! Times of a program's steps, measured on random inputs.
+
+use super::view::Known;
+use crate::engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Generator;
+use crate::tensor::Tensor;
+use lazulite_ir::{DType, Plan, TensorType};
+use lazulite_runtime::{Buffer, Input, Program, RunError, StepTime};
+use std::time::{Duration, Instant};
+
+/// Runs at least and at most, and time after which there are no more.
+const RUNS: [usize; 2] = [3, 50];
+const TIME: Duration = Duration::from_millis(500);
+
+/// Measured times.
+pub(super) struct Timer {
+    /// By launch, nanoseconds of each run.
+    runs: Vec<Vec<u64>>,
+}
+
+impl Timer {
+    /// Compiles a plan and runs it, with random values for parameters that have none: normally distributed
+    /// where they are floating point, else 0, or 1 where that is a fault.
+    pub fn run(plan: &Plan, values: &[Option<Buffer>], known: &Known) -> Result<Timer> {
+        let error = |message: String| Error::new(ErrorKind::Argument, "measure", message);
+        if let Some(symbol) = known.missing() {
+            let message = format!("to be measured, the program needs a value for {symbol}");
+            return Err(error(message));
+        }
+        let sizes = plan.symbols.iter().map(|s| {
+            let dim = lazulite_ir::Dim::symbol(&s.0);
+            known
+                .size(&dim)
+                .ok_or_else(|| error(format!("{s} is unknown")))
+        });
+        let sizes: Vec<i64> = sizes.collect::<Result<_>>()?;
+        let options = engine::options();
+        let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads)
+            .map_err(|e| Error::new(ErrorKind::Unsupported, "measure", e.to_string()))?;
+        let positions = lazulite_passes::report::launches(&plan.steps);
+        let positions: Vec<u32> = positions
+            .into_iter()
+            .map(|(position, _)| position)
+            .collect();
+        let mut timer = Timer {
+            runs: vec![Vec::new(); positions.len()],
+        };
+        let mut integer = 0.0;
+        let mut inputs = inputs(plan, values, known, integer)?;
+        let start = Instant::now();
+        let mut done = 0;
+        while done < RUNS[0] || (done < RUNS[1] && start.elapsed() < TIME) {
+            match timer.one(&program, &mut inputs, &sizes, &positions) {
+                Ok(()) => done += 1,
+                Err(RunError::Fault { .. }) if integer == 0.0 => {
+                    integer = 1.0;
+                    inputs = self::inputs(plan, values, known, integer)?;
+                }
+                Err(e) => return Err(engine::run_error(e)),
+            }
+        }
+        Ok(timer)
+    }
+
+    fn one(
+        &mut self,
+        program: &Program,
+        inputs: &mut [Input],
+        sizes: &[i64],
+        positions: &[u32],
+    ) -> std::result::Result<(), RunError> {
+        let mut times = vec![0; self.runs.len()];
+        let mut note = |step: StepTime<'_>| {
+            if let Ok(launch) = positions.binary_search(&step.position) {
+                times[launch] += step.nanoseconds;
+            }
+        };
+        program.run_profiled(inputs, sizes, &engine::pool(), &mut note)?;
+        for (run, time) in self.runs.iter_mut().zip(times) {
+            run.push(time);
+        }
+        Ok(())
+    }
+
+    /// The median of a launch's times.
+    pub fn of(&self, launch: usize) -> Option<f64> {
+        let mut times = self.runs.get(launch)?.clone();
+        times.sort_unstable();
+        times.get(times.len() / 2).map(|t| *t as f64)
+    }
+}
+
+fn inputs(
+    plan: &Plan,
+    values: &[Option<Buffer>],
+    known: &Known,
+    integer: f64,
+) -> Result<Vec<Input>> {
+    let generator = Generator::new(0);
+    let input = |(n, ty): (usize, &TensorType)| {
+        if let Some(Some(value)) = values.get(n) {
+            return Ok(Input::keep(value.clone()));
+        }
+        let ty = known
+            .tensor_type(ty)
+            .and_then(|ty| Some((ty.const_dims()?, ty.dtype)));
+        let (dims, dtype) = ty.ok_or_else(|| crate::tensor::internal("measure", "an open size"))?;
+        let value = match dtype {
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 | DType::C64 | DType::C128 => {
+                generator.randn(dims.to_vec()).cast(dtype)
+            }
+            DType::Bool
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64 => Tensor::full(dims.to_vec(), integer).cast(dtype),
+        };
+        Ok(Input::keep(crate::compile::value_of(&value.realize()?)?))
+    };
+    plan.inputs.iter().enumerate().map(input).collect()
+}

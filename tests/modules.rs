@@ -1,0 +1,278 @@
+//! Layers through the public interface: names of state, initial sizes, options, and what goes wrong.
+
+use lazulite::nn::*;
+use lazulite::prelude::*;
+use lazulite::{ConvOptions, PadMode, Padding, grad};
+
+fn close(a: &Tensor, b: &Tensor) {
+    let (a, b) = (a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() < 1e-5, "{a} is not {b}");
+    }
+}
+
+fn names(module: &impl Module) -> Vec<String> {
+    let named = module.named_parameters().into_iter();
+    named.map(|(name, _)| name).collect()
+}
+
+#[test]
+fn recurrent_state_has_pytorchs_names() {
+    let options = RecurrentOptions {
+        layers: 2,
+        bidirectional: true,
+        projection: 2,
+        ..RecurrentOptions::default()
+    };
+    let lstm = Lstm::with(4, 3, &options);
+    let all = names(&lstm);
+    assert_eq!(all.len(), 20);
+    assert_eq!(
+        all[..6],
+        [
+            "weight_ih_l0",
+            "weight_hh_l0",
+            "bias_ih_l0",
+            "bias_hh_l0",
+            "weight_hr_l0",
+            "weight_ih_l0_reverse"
+        ]
+    );
+    let state = lstm.state_dict();
+    assert_eq!(state["weight_ih_l1_reverse"].dims().unwrap(), [12, 4]);
+    assert_eq!(state["weight_hh_l1"].dims().unwrap(), [12, 2]);
+    let (out, last) = lstm.forward(&Tensor::randn([5, 2, 4]), None);
+    assert_eq!(out.dims().unwrap(), [5, 2, 4]);
+    assert_eq!(last.hidden.dims().unwrap(), [4, 2, 2]);
+    assert_eq!(last.cell.dims().unwrap(), [4, 2, 3]);
+    assert_eq!(
+        names(&GruCell::new(2, 3)),
+        ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    );
+}
+
+#[test]
+fn a_layer_over_a_sequence_is_its_cell_at_every_step() {
+    let (gru, cell) = (Gru::new(3, 4, 1), GruCell::new(3, 4));
+    let state = gru.state_dict().into_iter();
+    let renamed: StateDict = state
+        .map(|(name, t)| (name.trim_end_matches("_l0").to_string(), t))
+        .collect();
+    cell.load_state_dict(&renamed).unwrap();
+    let x = Tensor::randn([6, 2, 3]).realize().unwrap();
+    let (out, last) = gru.forward(&x, None);
+    let mut state = None;
+    for t in 0..6 {
+        let next = cell.forward(&x.select(0, t), state.as_ref());
+        close(&next, &out.select(0, t));
+        state = Some(next);
+    }
+    close(&state.unwrap(), &last.select(0, 0));
+}
+
+#[test]
+fn packed_sequences_give_what_each_gives_alone() {
+    let options = RecurrentOptions {
+        layers: 2,
+        bidirectional: true,
+        ..RecurrentOptions::default()
+    };
+    let lstm = Lstm::with(3, 4, &options);
+    let lengths = [2, 5, 3];
+    let each: Vec<Tensor> = { lengths.iter() }
+        .map(|l| Tensor::randn([*l, 3]).realize().unwrap())
+        .collect();
+    let packed = PackedSequence::of(&each.iter().collect::<Vec<_>>());
+    assert_eq!(packed.batch_sizes(), [3, 3, 2, 1, 1]);
+    let (out, state) = lstm.forward_packed(&packed, None);
+    for (i, (alone, together)) in each.iter().zip(out.unpack()).enumerate() {
+        let (expected, last) = lstm.forward(alone, None);
+        close(&together, &expected);
+        close(&state.hidden.select(1, i as i64), &last.hidden);
+        close(&state.cell.select(1, i as i64), &last.cell);
+    }
+    let uneven = PackedSequence::new(&Tensor::zeros([4, 2, 3]), &[5, 1], false);
+    assert!(uneven.data().check().is_err());
+}
+
+#[test]
+fn lazy_layers_take_their_sizes_from_the_first_call_or_a_state() {
+    let layers = Sequential::new()
+        .with(Conv1d::lazy(4, [3], ConvOptions::default()))
+        .with(BatchNorm1d::lazy(&BatchNorm1d::DEFAULTS))
+        .with(Relu)
+        .with(Linear::lazy(2));
+    let before = layers.parameters();
+    assert!(before.iter().all(Param::is_pending));
+    let error = layers.check().unwrap_err();
+    assert!(error.to_string().contains("first call"), "{error}");
+    let y = layers.forward(&Tensor::randn([2, 5, 8]));
+    assert_eq!(y.dims().unwrap(), [2, 4, 2]);
+    // An optimiser that was given them before has the same parameters.
+    assert_eq!(before[0].get().dims().unwrap(), [4, 5, 3]);
+    assert!(before.iter().all(Param::requires_grad));
+    let loaded = Linear::lazy(2);
+    loaded
+        .load_state_dict(&Linear::new(7, 2).state_dict())
+        .unwrap();
+    assert_eq!(loaded.weight.get().dims().unwrap(), [2, 7]);
+}
+
+#[test]
+fn batches_may_all_weigh_alike() {
+    let options = NormOptions {
+        momentum: None,
+        ..BatchNorm1d::DEFAULTS
+    };
+    let norm = BatchNorm1d::with(1, &options);
+    for values in [[1.0f32, 3.0], [5.0, 7.0], [0.0, 2.0]] {
+        norm.forward(&Tensor::from_vec(values.to_vec(), [2, 1]))
+            .realize()
+            .unwrap();
+    }
+    let state = norm.state_dict();
+    assert_eq!(state["num_batches_tracked"].item::<i64>().unwrap(), 3);
+    close(&state["running_mean"], &Tensor::full([1], 3.0));
+    close(&state["running_var"], &Tensor::full([1], 2.0));
+}
+
+#[test]
+fn convolutions_pad_with_what_they_are_told() {
+    let options = ConvOptions {
+        padding: Padding::Same,
+        ..ConvOptions::default()
+    };
+    let conv = Conv1d::with(2, 3, [4], options).padded_with(PadMode::Circular);
+    let x = Tensor::randn([1, 2, 6]).realize().unwrap();
+    let y = conv.forward(&x);
+    let bias = conv.bias.as_ref().map(Param::get);
+    let around = x.pad_last(&[1, 2], PadMode::Circular);
+    let expected = around.conv(&conv.weight.get(), bias.as_ref(), &ConvOptions::default());
+    close(&y, &expected);
+}
+
+#[test]
+fn attention_takes_keys_and_values_of_other_sizes() {
+    let options = HeadOptions {
+        kdim: Some(3),
+        vdim: Some(5),
+        add_bias_kv: true,
+        batch_first: true,
+        ..HeadOptions::default()
+    };
+    let attention = MultiheadAttention::with(4, 2, &options);
+    let expected = [
+        "q_proj_weight",
+        "k_proj_weight",
+        "v_proj_weight",
+        "in_proj_bias",
+        "bias_k",
+        "bias_v",
+        "out_proj.weight",
+        "out_proj.bias",
+    ];
+    assert_eq!(names(&attention), expected);
+    let (query, key) = (Tensor::randn([2, 6, 4]), Tensor::randn([2, 7, 3]));
+    let value = Tensor::randn([2, 7, 5]);
+    let (out, weights) = attention.forward(&query, &key, &value, &HeadMasks::default());
+    assert_eq!(out.dims().unwrap(), [2, 6, 4]);
+    assert_eq!(weights.dims().unwrap(), [2, 6, 8]);
+    close(&weights.sum(-1), &Tensor::ones([2, 6]));
+    let uneven = MultiheadAttention::new(5, 2);
+    assert!(uneven.check().is_err());
+}
+
+#[test]
+fn attending_is_attention_to_oneself() {
+    let options = HeadOptions {
+        batch_first: true,
+        ..HeadOptions::default()
+    };
+    let attention = MultiheadAttention::with(4, 2, &options);
+    let x = Tensor::randn([2, 5, 4]).realize().unwrap();
+    let masks = HeadMasks {
+        mask: Some(Tensor::ones([5, 5]).triu(1).gt(0)),
+        key_padding: None,
+    };
+    close(
+        &attention.attend(&x, true),
+        &attention.forward(&x, &x, &x, &masks).0,
+    );
+}
+
+#[test]
+fn rows_of_a_table_may_stay_and_be_shortened() {
+    let table = Embedding::of(Tensor::from_vec(
+        vec![3.0f32, 4.0, 1.0, 0.0, 6.0, 8.0],
+        [3, 2],
+    ));
+    let mut table = table.with_padding(-2);
+    table.options.scale_grad_by_freq = true;
+    let rows = Tensor::from_vec(vec![0i64, 1, 0, 2], [4]);
+    let loss = table.forward(&rows).sum(..);
+    let gradient = grad(&[&loss], &[&table.weight.get()]).unwrap();
+    let expected = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0];
+    assert_eq!(gradient[0].to_vec::<f32>().unwrap(), expected);
+    table.max_norm = Some((1.0, 2.0));
+    let first = Tensor::from_vec(vec![0i64], [1]);
+    let shortened = Tensor::from_vec(vec![0.6f32, 0.8], [1, 2]);
+    close(&table.forward(&first), &shortened);
+    // Others have not been asked for.
+    close(
+        &table.weight.get().select(0, 2),
+        &Tensor::from_vec(vec![6.0f32, 8.0], [2]),
+    );
+}
+
+#[test]
+fn layers_that_cannot_be_built_say_so_wherever_they_are_used() {
+    let lstm = Lstm::new(0, 3, 1);
+    let error = lstm.check().unwrap_err();
+    assert!(error.to_string().contains("tests/modules.rs"), "{error}");
+    assert!(
+        lstm.forward(&Tensor::ones([2, 1, 3]), None)
+            .0
+            .check()
+            .is_err()
+    );
+    assert!(GroupNorm::new(3, 4, 1e-5).check().is_err());
+    let gru = Gru::new(3, 5, 2);
+    let wrong_state = gru.forward(&Tensor::ones([2, 1, 3]), Some(&Tensor::zeros([1, 1, 5])));
+    assert!(wrong_state.0.check().is_err());
+    let wide = Tensor::ones([2, 1, 3]).cast(DType::F64);
+    assert!(gru.forward(&wide, None).0.check().is_err());
+    assert!(
+        Pad2d::circular([1])
+            .forward(&Tensor::ones([3]))
+            .check()
+            .is_err()
+    );
+    assert!(
+        BatchNorm2d::new(3)
+            .forward(&Tensor::ones([2, 3]))
+            .check()
+            .is_err()
+    );
+}
+
+#[test]
+fn a_transformer_has_pytorchs_names_and_sizes() {
+    let options = TransformerOptions {
+        feedforward: 8,
+        activation: Tensor::gelu,
+        norm_first: true,
+        ..TransformerOptions::default()
+    };
+    let transformer = Transformer::new(4, 2, [1, 1], &options);
+    let all = names(&transformer);
+    assert_eq!(all[0], "encoder.layers.0.self_attn.in_proj_weight");
+    assert!(all.contains(&"decoder.layers.0.multihead_attn.out_proj.bias".to_string()));
+    assert_eq!(all.last().map(String::as_str), Some("decoder.norm.bias"));
+    let (source, target) = (Tensor::randn([5, 2, 4]), Tensor::randn([3, 2, 4]));
+    let forward = || transformer.forward(&source, &target, &TransformerMasks::default());
+    assert_eq!(forward().dims().unwrap(), [3, 2, 4]);
+    // In training elements are dropped.
+    transformer.eval();
+    close(&forward(), &forward());
+}

@@ -59,9 +59,16 @@ fn execute(
 }
 
 /// Ways to generate code that must agree with the interpreter.
-const WAYS: [CodegenOptions; 3] = [
+const WAYS: [CodegenOptions; 4] = [
     CodegenOptions {
         level: Level::Native,
+        lower: LowerOptions {
+            scalar: false,
+            copies: None,
+        },
+    },
+    CodegenOptions {
+        level: Level::Avx2,
         lower: LowerOptions {
             scalar: false,
             copies: None,
@@ -107,7 +114,7 @@ fn check(case: &Case) {
             Err(EvalError::Fault { .. }) => true,
             Err(e) => panic!("{e}\n{case:?}"),
         };
-        for options in WAYS {
+        for options in WAYS.into_iter().filter(|w| w.level.is_available()) {
             let what = || {
                 format!(
                     "fuse {fuse}, {options:?}\n{case:?}\n{}",

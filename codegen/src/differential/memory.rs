@@ -1,7 +1,7 @@
 //! Loads and stores of every element type, in every placement and under masks; control flow and
 //! faults.
 
-use super::{WIDTHS, backends_of, check, execute, interpret};
+use super::{WIDTHS, backends, check, execute, interpret};
 use crate::vector::{Bin, Builder, Class, Conv, Function, MemAccess, Reg, Scalar};
 use lazulite_ir::DType;
 
@@ -268,15 +268,21 @@ fn sums(full: u32) -> Function {
 
 #[test]
 fn loops_variables_and_conditions() {
-    let f = sums();
-    for sizes in [[0, 9], [1, 3], [1, 4], [3, 13], [6, 0], [5, 8]] {
-        check(
-            &format!("{sizes:?}"),
-            &f,
-            &[vec![0; 160]],
-            &sizes,
-            (0, DType::U8),
-        );
+    for full in WIDTHS {
+        let f = sums(full);
+        for sizes in [
+            [0, 9],
+            [1, 3],
+            [1, 4],
+            [3, 13],
+            [6, 0],
+            [5, 8],
+            [3, 16],
+            [5, 50],
+        ] {
+            let what = format!("{sizes:?} at {full} lanes");
+            check(&what, &f, &[vec![0; 640]], &sizes, (0, DType::U8));
+        }
     }
 }
 
@@ -294,8 +300,12 @@ fn scalar_arithmetic() {
         Builder::s_max,
         Builder::s_less,
     ];
-    for known in [None, Some(1i64), Some(8), Some(7)] {
-        let mut b = Builder::new(4);
+    let divisors = [None, Some(1i64), Some(8), Some(7)];
+    for (full, known) in WIDTHS
+        .into_iter()
+        .flat_map(|full| divisors.map(|k| (full, k)))
+    {
+        let mut b = Builder::new(full);
         let out = b.buffer(0);
         for (n, op) in ops.iter().enumerate() {
             let (x, y) = (b.size(0), b.size(1));
@@ -334,8 +344,8 @@ fn scalar_arithmetic() {
     }
 }
 
-fn faulty(lanes: u32) -> Function {
-    let mut b = Builder::new(4);
+fn faulty(full: u32, lanes: u32) -> Function {
+    let mut b = Builder::new(full);
     let (at, masks, bound) = (b.buffer(0), b.buffer(1), b.s_const(77));
     let value: Reg = b.load(DType::I64, lanes, at, MemAccess::Contiguous, None);
     for fault in [3, 9] {
@@ -347,68 +357,63 @@ fn faulty(lanes: u32) -> Function {
 
 #[test]
 fn the_first_fault_stays() {
-    let values: Vec<u8> = [11i64, -12, 13, 14]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
+    let values: Vec<u8> = (0..16i64)
+        .flat_map(|v| (11 - 23 * v).to_le_bytes())
         .collect();
-    for lanes in [1, 4] {
-        for masks in [[0u8; 4], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0]] {
-            let f = faulty(lanes);
-            let buffers = [values.clone(), masks.to_vec()];
-            check(
-                &format!("{lanes} {masks:?}"),
-                &f,
-                &buffers,
-                &[],
-                (0, DType::I64),
-            );
+    let masks = [0, 0b1100, 0xffff, 0b10, 1 << 11, 0x8000, 0xff00];
+    for full in WIDTHS {
+        for (lanes, mask) in masks.into_iter().flat_map(|m| [(1, m), (full, m)]) {
+            let f = faulty(full, lanes);
+            let mask: Vec<u8> = (0..16).map(|i| (mask >> i & 1) as u8).collect();
+            let what = format!("{lanes} of {full} lanes, {mask:?}");
+            let buffers = [values.clone(), mask];
+            check(&what, &f, &buffers, &[], (0, DType::I64));
         }
     }
 }
 
 #[test]
 fn the_box_is_read() {
-    let mut b = Builder::new(4);
-    let out = b.buffer(0);
-    for n in 0..2 {
-        let (from, to) = (b.box_from(n), b.box_to(n));
-        let length = b.s_sub(to, from);
-        let offset = b.s_const(8 * i64::from(n));
-        let address = b.s_add(out, offset);
-        let value = b.splat(Class::I64, 1, length);
-        b.store(
-            DType::I64,
-            address,
-            MemAccess::Contiguous,
-            value,
-            None,
-            false,
-        );
-    }
-    let f = b.finish();
-    let bounds = [(3, 10), (5, 25)];
-    let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
     for backend in backends() {
-        assert_eq!(
-            execute(&backend, &f, &[vec![0; 16]], &[], &bounds),
-            expected
-        );
+        let mut b = Builder::new(backend.caps().lanes());
+        let out = b.buffer(0);
+        for n in 0..2 {
+            let (from, to) = (b.box_from(n), b.box_to(n));
+            let length = b.s_sub(to, from);
+            let offset = b.s_const(8 * i64::from(n));
+            let address = b.s_add(out, offset);
+            let value = b.splat(Class::I64, 1, length);
+            b.store(
+                DType::I64,
+                address,
+                MemAccess::Contiguous,
+                value,
+                None,
+                false,
+            );
+        }
+        let f = b.finish();
+        let bounds = [(3, 10), (5, 25)];
+        let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
+        let found = execute(&*backend, &f, &[vec![0; 16]], &[], &bounds);
+        assert_eq!(found, expected, "{}", backend.name());
     }
 }
 
 /// Pool data is found, next to what the backend puts there itself.
 #[test]
 fn pool_data_is_addressed() {
-    let mut b = Builder::new(4);
-    let data: Vec<u8> = [1.5f32, 2.5, -3.5, 4.5]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    let (pool, out) = (b.pool(&data), b.buffer(0));
-    let value = b.load(DType::F32, 4, pool, MemAccess::Contiguous, None);
-    let third = b.splat_f32(1.0 / 3.0);
-    let r = b.fma(value, third, third);
-    b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
-    let f = b.finish();
-    check("pool", &f, &[vec![0; 16]], &[], (0, DType::F32));
+    for full in WIDTHS {
+        let mut b = Builder::new(full);
+        let data: Vec<u8> = (0..full)
+            .flat_map(|i| (1.5 - i as f32).to_le_bytes())
+            .collect();
+        let (pool, out) = (b.pool(&data), b.buffer(0));
+        let value = b.load(DType::F32, full, pool, MemAccess::Contiguous, None);
+        let third = b.splat_f32(1.0 / 3.0);
+        let r = b.fma(value, third, third);
+        b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
+        let f = b.finish();
+        check("pool", &f, &[vec![0; 64]], &[], (0, DType::F32));
+    }
 }

@@ -5,13 +5,14 @@ mod memory;
 mod operations;
 mod random;
 
-use crate::{CraneliftBackend, Level, WideBackend};
 use crate::backend::VectorBackend;
+use crate::disassemble::{Disassembly, disassemble};
 use crate::jit;
 use crate::vector::interp::{self, Arguments};
 use crate::vector::{Builder, Class, Function, MemAccess, Reg};
+use crate::{CraneliftBackend, Level, WideBackend};
 use lazulite_ir::DType;
-use lazulite_runtime::Status;
+use lazulite_runtime::{Artifact, Status};
 
 /// Lanes of full registers, of one backend or another.
 const WIDTHS: [u32; 2] = [4, 16];
@@ -30,7 +31,9 @@ fn backends() -> Vec<Box<dyn VectorBackend>> {
 /// Those for functions with full registers of so many lanes.
 fn backends_of(f: &Function) -> impl Iterator<Item = Box<dyn VectorBackend>> {
     let lanes = f.lanes;
-    backends().into_iter().filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
+    backends()
+        .into_iter()
+        .filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
 }
 
 /// What a run left behind: the buffers and the fault.
@@ -61,7 +64,12 @@ fn execute(
     bounds: &[(i64, i64)],
 ) -> Outcome {
     let code = backend.emit(f).unwrap_or_else(|e| panic!("{e}"));
-    let linked = jit::link(&code.link().unwrap()).unwrap();
+    let artifact = code.link().unwrap();
+    // Cranelift's code ends in constants of its own.
+    if backend.name() == WideBackend.name() {
+        decoded(&artifact);
+    }
+    let linked = jit::link(&artifact).unwrap();
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
@@ -77,6 +85,29 @@ fn execute(
         );
     }
     (buffers, status.fault())
+}
+
+/// A decoder reads what the encoder wrote: instructions that exist, one behind the other up to the end, and jumps
+/// to where one begins.
+fn decoded(artifact: &Artifact) {
+    let all = disassemble(artifact);
+    let Disassembly {
+        instructions,
+        code_bytes,
+        ..
+    } = &all;
+    let mut end = 0;
+    for i in instructions {
+        assert_eq!(i.offset, end);
+        assert!(!i.text.contains("(bad)"), "at {end}\n{all}");
+        end += i.len;
+    }
+    assert_eq!(end as usize, *code_bytes);
+    for i in instructions.iter().filter(|i| i.text.starts_with('j')) {
+        let label = i.text.split_whitespace().last();
+        let found = instructions.iter().any(|to| to.label.as_deref() == label);
+        assert!(found, "{} leads between instructions", i.text);
+    }
 }
 
 /// Bytes compare equal, all NaNs of a float type being one.
@@ -279,7 +310,10 @@ fn check_lanewise(
     columns: &[Vec<u64>],
     op: impl Fn(&mut Builder, &[Reg]) -> Reg,
 ) {
-    for (full, lanes) in WIDTHS.into_iter().flat_map(|full| [(full, 1), (full, full)]) {
+    for (full, lanes) in WIDTHS
+        .into_iter()
+        .flat_map(|full| [(full, 1), (full, full)])
+    {
         let count = columns[0].len();
         let f = lanewise(full, lanes, inputs, output, count, &op);
         let mut buffers: Vec<Vec<u8>> = inputs
@@ -289,6 +323,12 @@ fn check_lanewise(
             .collect();
         buffers.push(vec![0xab; count * memory(output).size()]);
         let out = (inputs.len(), memory(output));
-        check(&format!("{what} at {lanes} of {full} lanes"), &f, &buffers, &[5], out);
+        check(
+            &format!("{what} at {lanes} of {full} lanes"),
+            &f,
+            &buffers,
+            &[5],
+            out,
+        );
     }
 }

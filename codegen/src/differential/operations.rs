@@ -1,6 +1,8 @@
 //! Every operation and conversion on values at which it is delicate.
 
-use super::{CLASSES, WIDTHS, backends_of, bytes, check_lanewise, edges, execute, lanewise, padded, pairs};
+use super::{
+    CLASSES, WIDTHS, backends_of, bytes, check_lanewise, edges, execute, lanewise, padded, pairs,
+};
 use crate::vector::eval;
 use crate::vector::{Bin, Class, Cmp, Conv, Narrow, Un};
 
@@ -93,7 +95,9 @@ fn division_by_zero_does_not_trap() {
         (Class::I64, Bin::DivU),
     ] {
         for full in WIDTHS {
-            let f = lanewise(full, full, &[class; 2], class, 16, |b, r| b.binary(op, r[0], r[1]));
+            let f = lanewise(full, full, &[class; 2], class, 16, |b, r| {
+                b.binary(op, r[0], r[1])
+            });
             let buffer = |v: u64| bytes(class, &[v; 16]);
             for backend in backends_of(&f) {
                 let (out, _) = execute(&*backend, &f, &[buffer(5), buffer(0), buffer(9)], &[], &[]);

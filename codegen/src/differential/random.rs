@@ -67,7 +67,10 @@ fn math_functions_are_bit_equal() {
     for dtype in [DType::F32, DType::F64] {
         let input = numbers(dtype, COUNT);
         let buffers = [input, vec![0; COUNT * dtype.size()]];
-        for (full, &f) in WIDTHS.into_iter().flat_map(|full| Unary::ALL.iter().map(move |f| (full, f))) {
+        for (full, &f) in WIDTHS
+            .into_iter()
+            .flat_map(|full| Unary::ALL.iter().map(move |f| (full, f)))
+        {
             let function = mapping(full, f, dtype);
             let sizes = [COUNT as i64];
             let expected = interpret(&function, &buffers, &sizes, &[]);

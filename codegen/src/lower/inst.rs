@@ -221,6 +221,7 @@ impl<'k> Lowerer<'k> {
     fn check_index(&mut self, value: Reg, bound: &Dim, fault: u32, guard: Option<Reg>) -> Reg {
         let (class, lanes) = self.b.shape(value);
         let limit = self.dim(bound);
+        let guard = self.within(lanes, guard);
         let b = &mut self.b;
         let above = b.splat(class, lanes, limit);
         let inside = b.lt_u(value, above);
@@ -238,11 +239,16 @@ impl<'k> Lowerer<'k> {
 
     fn check_divisor(&mut self, value: Reg, fault: u32) -> Reg {
         let (_, lanes) = self.b.shape(value);
+        let mask = self.within(lanes, None);
         let b = &mut self.b;
         let (zero, one) = (b.bits_like(value, 0), b.bits_like(value, 1));
         let bad = b.eq(value, zero);
         let (nothing, no_bound) = (b.const_bits(Class::I64, lanes, 0), b.s_const(0));
-        b.fault(bad, fault, nothing, no_bound);
+        let faulty = match mask {
+            Some(mask) => b.and(bad, mask),
+            None => bad,
+        };
+        b.fault(faulty, fault, nothing, no_bound);
         b.select(bad, one, value)
     }
 }

@@ -50,14 +50,26 @@ impl Selector<'_> {
         Ok(match (f, from.class, to.class) {
             (Conv::Float, F32, F64) => self.widen_all(to, EVEX_Vcvtps2pd_zmm_k1z_ymmm256b32_sae, v),
             (Conv::Float, F64, F32) => self.narrow_all(EVEX_Vcvtpd2ps_ymm_k1z_zmmm512b64_er, a),
-            (Conv::FromInt, I32, F32) => Val::One(self.unary_z(EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, v)),
-            (Conv::FromInt, I32, F64) => self.widen_all(to, EVEX_Vcvtdq2pd_zmm_k1z_ymmm256b32_er, v),
+            (Conv::FromInt, I32, F32) => {
+                Val::One(self.unary_z(EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, v))
+            }
+            (Conv::FromInt, I32, F64) => {
+                self.widen_all(to, EVEX_Vcvtdq2pd_zmm_k1z_ymmm256b32_er, v)
+            }
             (Conv::FromInt, I64, F32) => self.narrow_all(EVEX_Vcvtqq2ps_ymm_k1z_zmmm512b64_er, a),
-            (Conv::FromInt, I64, F64) => a.map(|x| self.unary_z(EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er, x)),
-            (Conv::FromUint, I32, F32) => Val::One(self.unary_z(EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, v)),
-            (Conv::FromUint, I32, F64) => self.widen_all(to, EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er, v),
+            (Conv::FromInt, I64, F64) => {
+                a.map(|x| self.unary_z(EVEX_Vcvtqq2pd_zmm_k1z_zmmm512b64_er, x))
+            }
+            (Conv::FromUint, I32, F32) => {
+                Val::One(self.unary_z(EVEX_Vcvtudq2ps_zmm_k1z_zmmm512b32_er, v))
+            }
+            (Conv::FromUint, I32, F64) => {
+                self.widen_all(to, EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er, v)
+            }
             (Conv::FromUint, I64, F32) => self.narrow_all(EVEX_Vcvtuqq2ps_ymm_k1z_zmmm512b64_er, a),
-            (Conv::FromUint, I64, F64) => a.map(|x| self.unary_z(EVEX_Vcvtuqq2pd_zmm_k1z_zmmm512b64_er, x)),
+            (Conv::FromUint, I64, F64) => {
+                a.map(|x| self.unary_z(EVEX_Vcvtuqq2pd_zmm_k1z_zmmm512b64_er, x))
+            }
             (Conv::ToInt, F32 | F64, I32 | I64) => self.to_int(to, from, a),
             (Conv::Int, I32, I64) => self.widen_all(to, EVEX_Vpmovsxdq_zmm_k1z_ymmm256, v),
             (Conv::Int, I64, I32) => self.narrow_all(EVEX_Vpmovqd_ymmm256_k1z_zmm, a),
@@ -100,8 +112,12 @@ impl Selector<'_> {
     /// NaN.
     fn to_int(&mut self, to: Kind, from: Kind, a: Val) -> Val {
         let least = match (from.class, to.class) {
-            (Class::F32, Class::I32) => Val::One(self.unary_z(EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, a.first())),
-            (Class::F32, _) => self.widen_all(to, EVEX_Vcvttps2qq_zmm_k1z_ymmm256b32_sae, a.first()),
+            (Class::F32, Class::I32) => {
+                Val::One(self.unary_z(EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, a.first()))
+            }
+            (Class::F32, _) => {
+                self.widen_all(to, EVEX_Vcvttps2qq_zmm_k1z_ymmm256b32_sae, a.first())
+            }
             (_, Class::I32) => self.narrow_all(EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae, a),
             (_, _) => a.map(|x| self.unary_z(EVEX_Vcvttpd2qq_zmm_k1z_zmmm512b64_sae, x)),
         };

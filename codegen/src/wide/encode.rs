@@ -7,13 +7,29 @@ use crate::CodegenError;
 use crate::backend::PoolReference;
 use iced_x86::{Code, Encoder, Instruction, MemoryOperand, OpKind, Register};
 use regalloc2::{
-    Allocation, Block, Edit, InstOrEdit, MachineEnv, Output, PReg, PRegSet,
-    RegAllocError, RegClass, RegallocOptions,
+    Allocation, Block, Edit, InstOrEdit, MachineEnv, Output, PReg, PRegSet, RegAllocError,
+    RegClass, RegallocOptions,
 };
 use std::sync::LazyLock;
 
 /// Bytes of working memory at the bottom of the frame.
 pub(super) const FRAME: i32 = 384;
+
+/// Loops begin at multiples of this.
+const LOOP_ALIGN: usize = 32;
+
+/// One instruction each that does nothing, by length.
+const NOPS: [&[u8]; 9] = [
+    &[0x90],
+    &[0x66, 0x90],
+    &[0x0f, 0x1f, 0x00],
+    &[0x0f, 0x1f, 0x40, 0x00],
+    &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+];
 
 fn failed(what: impl std::fmt::Display) -> CodegenError {
     CodegenError::Backend(what.to_string())
@@ -27,21 +43,13 @@ pub(super) static REGISTERS: LazyLock<MachineEnv> = LazyLock::new(|| {
     let vectors = &mut (0..31).map(|n| PReg::new(n, RegClass::Float));
     let masks = &mut (1..7).map(|n| PReg::new(n, RegClass::Vector));
     MachineEnv {
-        preferred_regs_by_class: [
-            set(&mut gpr::FREE.into_iter()),
-            set(vectors),
-            set(masks),
-        ],
+        preferred_regs_by_class: [set(&mut gpr::FREE.into_iter()), set(vectors), set(masks)],
         non_preferred_regs_by_class: [
             set(&mut gpr::SAVED.into_iter()),
             PRegSet::empty(),
             PRegSet::empty(),
         ],
-        scratch_by_class: [
-            Some(gpr::SCRATCH),
-            Some(SCRATCH_VECTOR),
-            Some(SCRATCH_MASK),
-        ],
+        scratch_by_class: [Some(gpr::SCRATCH), Some(SCRATCH_VECTOR), Some(SCRATCH_MASK)],
         fixed_stack_slots: Vec::new(),
     }
 });
@@ -52,7 +60,19 @@ pub(super) fn allocate(machine: &Machine) -> Result<Output, CodegenError> {
         validate_ssa: cfg!(debug_assertions),
         ..RegallocOptions::default()
     };
-    regalloc2::run(machine, &REGISTERS, &options).map_err(|e: RegAllocError| failed(e))
+    let output =
+        regalloc2::run(machine, &REGISTERS, &options).map_err(|e: RegAllocError| failed(e))?;
+    #[cfg(test)]
+    check(machine, &output)?;
+    Ok(output)
+}
+
+/// Has the allocator's checker follow every value to where it is used.
+#[cfg(test)]
+fn check(machine: &Machine, output: &Output) -> Result<(), CodegenError> {
+    let mut checker = regalloc2::checker::Checker::new(machine, &REGISTERS);
+    checker.prepare(output);
+    checker.run().map_err(|e| failed(format_args!("{e:?}")))
 }
 
 /// The bytes, and their references to the pool.
@@ -68,21 +88,29 @@ pub(super) fn encode(
         jumps: Vec::new(),
         saved: saved(output),
     };
+    let to_end = destinations(machine, output);
     writer.prologue(output)?;
-    for block in 0..machine.blocks.len() {
-        writer.starts[block] = Some(writer.at);
-        let next = Block::new(block + 1);
-        for item in output.block_insts_and_edits(machine, Block::new(block)) {
+    let written: Vec<Block> = (0..machine.blocks.len())
+        .map(Block::new)
+        .filter(|b| to_end[b.index()] == *b)
+        .collect();
+    for (n, &block) in written.iter().enumerate() {
+        if machine.blocks[block.index()].aligned {
+            writer.align();
+        }
+        writer.starts[block.index()] = Some(writer.at);
+        let next = written.get(n + 1).copied();
+        for item in output.block_insts_and_edits(machine, block) {
             match item {
                 InstOrEdit::Edit(Edit::Move { from, to }) => writer.move_(*from, *to)?,
                 InstOrEdit::Inst(id) => {
                     let inst = &machine.insts[id.index()];
                     match &inst.flow {
                         Flow::Next => writer.inst(inst, output.inst_allocs(id))?,
-                        Flow::Jump(to, _) => writer.jump(Destinations::new(machine, output), *to, next),
+                        Flow::Jump(to, _) => writer.jump(to_end[to.index()], next),
                         Flow::Branch(condition, yes, no) => {
-                            let to = Destinations::new(machine, output);
-                            writer.branch(to, *condition, [*yes, *no], next);
+                            let to = [yes, no].map(|to| to_end[to.index()]);
+                            writer.branch(*condition, to, next);
                         }
                         Flow::Return => writer.epilogue()?,
                     }
@@ -95,40 +123,36 @@ pub(super) fn encode(
 
 /// The caller's registers that are overwritten.
 fn saved(output: &Output) -> Vec<PReg> {
-    let moved = output.edits.iter().flat_map(|(_, Edit::Move { from, to })| [*from, *to]);
+    let moved = output
+        .edits
+        .iter()
+        .flat_map(|(_, Edit::Move { from, to })| [*from, *to]);
     let used: Vec<PReg> = { output.allocs.iter().copied().chain(moved) }
         .filter_map(Allocation::as_reg)
         .collect();
-    gpr::SAVED.into_iter().filter(|r| used.contains(r)).collect()
+    gpr::SAVED
+        .into_iter()
+        .filter(|r| used.contains(r))
+        .collect()
 }
 
-/// Where jumps to blocks lead in the end: a block that does nothing but jump on is passed over.
-#[derive(Clone, Copy)]
-struct Destinations<'a> {
-    machine: &'a Machine,
-    output: &'a Output,
-}
-
-impl<'a> Destinations<'a> {
-    fn new(machine: &'a Machine, output: &'a Output) -> Destinations<'a> {
-        Destinations { machine, output }
+/// Where jumps to each block lead in the end: a block that does nothing but jump on is passed over.
+fn destinations(machine: &Machine, output: &Output) -> Vec<Block> {
+    let mut moves = vec![false; machine.insts.len()];
+    for (point, _) in &output.edits {
+        moves[point.inst().index()] = true;
     }
-
-    fn of(self, mut block: Block) -> Block {
-        // Blocks that only jump cannot form a circle: loops have a test.
-        loop {
-            let (from, to) = self.machine.blocks[block.index()].range;
-            let Flow::Jump(on, _) = &self.machine.insts[from].flow else {
-                return block;
-            };
-            let has_moves = { self.output.edits.iter() }
-                .any(|(point, _)| (from..to).contains(&point.inst().index()));
-            if to - from != 1 || has_moves {
-                return block;
-            }
-            block = *on;
+    let mut to: Vec<Block> = (0..machine.blocks.len()).map(Block::new).collect();
+    // Jumps that are passed over lead forward or, from the end of a loop, back to where no such block is.
+    for block in (0..to.len()).rev() {
+        let (from, end) = machine.blocks[block].range;
+        if let (Flow::Jump(on, _), 1) = (&machine.insts[from].flow, end - from)
+            && !moves[from]
+        {
+            to[block] = to[on.index()];
         }
     }
+    to
 }
 
 struct Writer {
@@ -173,32 +197,31 @@ impl Writer {
         self.bytes(&[0; 4]);
     }
 
-    fn jump(&mut self, destinations: Destinations<'_>, to: Block, next: Block) {
-        let to = destinations.of(to);
-        if to != next {
+    fn jump(&mut self, to: Block, next: Option<Block>) {
+        if Some(to) != next {
             self.bytes(&[0xe9]);
             self.distance(to);
         }
     }
 
-    fn branch(
-        &mut self,
-        destinations: Destinations<'_>,
-        condition: Condition,
-        [yes, no]: [Block; 2],
-        next: Block,
-    ) {
-        let (mut yes, mut no) = (destinations.of(yes), destinations.of(no));
+    fn branch(&mut self, condition: Condition, [mut yes, mut no]: [Block; 2], next: Option<Block>) {
         let mut code = condition as u8;
-        if yes == next {
+        if Some(yes) == next {
             (yes, no) = (no, yes);
             code ^= 1;
         }
         self.bytes(&[0x0f, 0x80 | code]);
         self.distance(yes);
-        if no != next {
-            self.bytes(&[0xe9]);
-            self.distance(no);
+        self.jump(no, next);
+    }
+
+    /// Instructions that do nothing, up to where a loop may begin.
+    fn align(&mut self) {
+        let mut missing = self.at.next_multiple_of(LOOP_ALIGN) - self.at;
+        while missing > 0 {
+            let nop = NOPS[missing.min(NOPS.len()) - 1];
+            self.bytes(nop);
+            missing -= nop.len();
         }
     }
 
@@ -271,7 +294,7 @@ impl Writer {
                     i.set_is_broadcast(broadcast);
                     i.set_memory_displ_size(1);
                     i.set_memory_displacement64(i64::from(offset) as u64);
-                    i.set_memory_base(match base {
+                    let base = match base {
                         Base::Operand(operand) => register(place(operand)?, View::R64),
                         Base::Frame => Register::RSP,
                         Base::Pool => {
@@ -280,7 +303,8 @@ impl Writer {
                             i.set_memory_displacement64(self.at as u64);
                             Register::RIP
                         }
-                    });
+                    };
+                    i.set_memory_base(base);
                     if let Some((operand, view, scale)) = index {
                         i.set_memory_index(register(place(operand)?, view));
                         i.set_memory_index_scale(scale);
@@ -307,7 +331,10 @@ impl Writer {
 
     /// A value from place to place.
     fn move_(&mut self, from: Allocation, to: Allocation) -> Result<(), CodegenError> {
-        let class = [from, to].into_iter().find_map(Allocation::as_reg).map(PReg::class);
+        let class = [from, to]
+            .into_iter()
+            .find_map(Allocation::as_reg)
+            .map(PReg::class);
         let (view, [between, load, store]) = match class {
             Some(RegClass::Int) => (
                 View::R64,
@@ -355,42 +382,17 @@ impl Writer {
 
 /// A register's name.
 fn register(r: PReg, view: View) -> Register {
-    const R64: [Register; 16] = [
-        Register::RAX,
-        Register::RCX,
-        Register::RDX,
-        Register::RBX,
-        Register::RSP,
-        Register::RBP,
-        Register::RSI,
-        Register::RDI,
-        Register::R8,
-        Register::R9,
-        Register::R10,
-        Register::R11,
-        Register::R12,
-        Register::R13,
-        Register::R14,
-        Register::R15,
-    ];
-    let n = r.hw_enc();
+    let n = r.hw_enc() as u32;
     match view {
-        View::Z => Register::ZMM0 + n as u32,
-        View::Y => Register::YMM0 + n as u32,
-        View::X => Register::XMM0 + n as u32,
-        View::K => Register::K0 + n as u32,
-        View::R64 => R64[n & 15],
-        View::R32 => R64[n & 15].full_register32(),
-        View::R16 => R64[n & 15].full_register32() - (Register::EAX as u32 - Register::AX as u32),
-        View::R8 => low_byte(n),
-    }
-}
-
-/// The lowest byte of a general register.
-fn low_byte(n: usize) -> Register {
-    match n {
-        0..4 => Register::AL + n as u32,
-        4..8 => Register::SPL + (n as u32 - 4),
-        _ => Register::R8L + (n as u32 - 8),
+        View::Z => Register::ZMM0 + n,
+        View::Y => Register::YMM0 + n,
+        View::X => Register::XMM0 + n,
+        View::K => Register::K0 + n,
+        View::R64 => Register::RAX + n,
+        View::R32 => Register::EAX + n,
+        View::R16 => Register::AX + n,
+        // The high bytes of the first four stand in between.
+        View::R8 if n >= 4 => Register::SPL + (n - 4),
+        View::R8 => Register::AL + n,
     }
 }

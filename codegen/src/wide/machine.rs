@@ -5,9 +5,7 @@
 //! ([`RegClass::Float`]) and mask registers ([`RegClass::Vector`]).
 
 use iced_x86::Code;
-use regalloc2::{
-    Block, Inst as InstId, InstRange, Operand, PReg, PRegSet, RegClass, VReg,
-};
+use regalloc2::{Block, Inst as InstId, InstRange, Operand, PReg, PRegSet, RegClass, VReg};
 use smallvec::SmallVec;
 
 /// How an instruction names a register.
@@ -70,7 +68,6 @@ pub(super) enum Arg {
 pub(super) enum Condition {
     Zero = 4,
     NotZero = 5,
-    Less = 12,
     LessOrEqual = 14,
 }
 
@@ -274,6 +271,8 @@ pub(super) struct Machine {
 #[derive(Default)]
 pub(super) struct BlockData {
     pub range: (usize, usize),
+    /// A loop begins here.
+    pub aligned: bool,
     params: Vec<VReg>,
     succs: Vec<Block>,
     preds: Vec<Block>,
@@ -316,6 +315,35 @@ impl Machine {
         }
         self.insts.push(Inst::leaving(flow));
         self.blocks[block.index()].range.1 = self.insts.len();
+    }
+
+    /// Numbers the blocks in the order of their instructions, as the allocator wants them.
+    pub fn finish(&mut self) {
+        let mut order: Vec<usize> = (0..self.blocks.len()).collect();
+        order.sort_by_key(|&b| self.blocks[b].range.0);
+        let mut numbers = vec![Block::new(0); order.len()];
+        for (number, &block) in order.iter().enumerate() {
+            numbers[block] = Block::new(number);
+        }
+        let renumber = |block: &mut Block| *block = numbers[block.index()];
+        for inst in &mut self.insts {
+            match &mut inst.flow {
+                Flow::Jump(to, _) => renumber(to),
+                Flow::Branch(_, yes, no) => {
+                    renumber(yes);
+                    renumber(no);
+                }
+                Flow::Next | Flow::Return => {}
+            }
+        }
+        self.blocks = order
+            .into_iter()
+            .map(|block| std::mem::take(&mut self.blocks[block]))
+            .collect();
+        for block in &mut self.blocks {
+            block.succs.iter_mut().for_each(renumber);
+            block.preds.iter_mut().for_each(renumber);
+        }
     }
 
     fn edge(&mut self, from: Block, to: Block) {

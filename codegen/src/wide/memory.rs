@@ -79,7 +79,10 @@ impl Selector<'_> {
         };
         let place = self.place(address)?;
         let value = match access {
-            _ if !kind.full => Val::One(self.load_one(mem, place, mask)),
+            _ if !kind.full => {
+                let place = self.first_place(place, access, mem)?;
+                Val::One(self.load_one(mem, place, mask))
+            }
             MemAccess::Contiguous => return Ok(self.load_contiguous(kind, mem, place, mask)),
             MemAccess::Broadcast => self.load_broadcast(raw, mem, place, mask),
             MemAccess::Strided(_) | MemAccess::Indexed(_) => {
@@ -104,6 +107,20 @@ impl Selector<'_> {
         })
     }
 
+    /// Where the first lane is.
+    fn first_place(&mut self, place: Place, access: MemAccess, mem: DType) -> Result<Place> {
+        let Some(index) = access.register() else {
+            return Ok(place);
+        };
+        let (lanes, index) = (self.reg(index)?.first(), self.general());
+        let move_ = Inst::new(EVEX_Vmovq_rm64_xmm).def(index, View::R64);
+        self.push(move_.read(lanes, View::X));
+        Ok(Place {
+            index: Some((index, mem.size() as u32)),
+            ..self.plain(place)
+        })
+    }
+
     /// The first lane.
     fn load_one(&mut self, mem: DType, place: Place, mask: Option<VReg>) -> VReg {
         let result = self.vector();
@@ -111,7 +128,15 @@ impl Selector<'_> {
             8 => EVEX_Vmovsd_xmm_k1z_m64,
             4 => EVEX_Vmovss_xmm_k1z_m32,
             _ => {
-                let condition = mask.map(|mask| self.mask_bits(mask, Kind { class: Class::Mask, full: false }));
+                let condition = mask.map(|mask| {
+                    self.mask_bits(
+                        mask,
+                        Kind {
+                            class: Class::Mask,
+                            full: false,
+                        },
+                    )
+                });
                 let bits = self.load_general(mem, place, condition, 1);
                 let move_ = Inst::new(EVEX_Vmovd_xmm_rm32).def(result, View::X);
                 self.push(move_.read(bits, View::R32));
@@ -127,7 +152,13 @@ impl Selector<'_> {
     }
 
     /// A narrow element in a general register; with a condition only if one of `bits` is set in it, else zero.
-    fn load_general(&mut self, mem: DType, place: Place, condition: Option<VReg>, bits: i32) -> VReg {
+    fn load_general(
+        &mut self,
+        mem: DType,
+        place: Place,
+        condition: Option<VReg>,
+        bits: i32,
+    ) -> VReg {
         let place = match condition {
             Some(condition) => self.if_bits(condition, bits, place),
             None => place,
@@ -156,11 +187,16 @@ impl Selector<'_> {
     /// Consecutive elements.
     fn load_contiguous(&mut self, kind: Kind, mem: DType, place: Place, mask: Option<VReg>) -> Val {
         if mem.size() >= 4 {
+            // Masks are per element.
+            let code = match mem.size() {
+                8 => EVEX_Vmovupd_zmm_k1z_zmmm512,
+                _ => EVEX_Vmovups_zmm_k1z_zmmm512,
+            };
             let parts: SmallVec<[VReg; 2]> = (0..kind.parts())
                 .map(|i| {
                     let mask = mask.map(|mask| self.mask_part(mask, i));
                     let place = place.plus(64 * i as i32);
-                    self.load_masked(EVEX_Vmovups_zmm_k1z_zmmm512, View::Z, place, mask)
+                    self.load_masked(code, View::Z, place, mask)
                 })
                 .collect();
             return Val::from_parts(&parts);
@@ -200,7 +236,10 @@ impl Selector<'_> {
             8 => EVEX_Vbroadcastsd_zmm_k1z_xmmm64,
             4 => EVEX_Vbroadcastss_zmm_k1z_xmmm32,
             _ => {
-                let all = Kind { class: Class::Mask, full: true };
+                let all = Kind {
+                    class: Class::Mask,
+                    full: true,
+                };
                 let condition = mask.map(|mask| self.mask_bits(mask, all));
                 let bits = self.load_general(mem, place, condition, 0xffff);
                 let result = self.vector();
@@ -260,7 +299,8 @@ impl Selector<'_> {
         };
         let last = step.checked_mul(i64::from(LANES))?;
         i32::try_from(last).ok()?;
-        let bytes = std::array::from_fn(|i| (step as i32).wrapping_mul(i as i32 / 4).to_le_bytes()[i % 4]);
+        let bytes =
+            std::array::from_fn(|i| (step as i32).wrapping_mul(i as i32 / 4).to_le_bytes()[i % 4]);
         let place = self.vector_const(bytes);
         Some(self.load_masked(EVEX_Vmovups_zmm_k1z_zmmm512, View::Z, place, None))
     }
@@ -276,9 +316,16 @@ impl Selector<'_> {
         }
     }
 
-    fn gather(&mut self, raw: Kind, mem: DType, place: Place, lanes: &Lanes, mask: Option<VReg>) -> Val {
+    fn gather(
+        &mut self,
+        raw: Kind,
+        mem: DType,
+        place: Place,
+        lanes: &Lanes,
+        mask: Option<VReg>,
+    ) -> Val {
         let place = self.plain(place);
-        let mut one = |s: &mut Self, code, view, distances, scale, part| {
+        let one = |s: &mut Self, code, view, distances, scale, part| {
             let (zero, result) = (s.splat_const(raw.class, 0), s.vector());
             let (mask, rest) = (s.consumable(mask, part), s.mask());
             let inst = Inst::new(code).update(result, zero, view);
@@ -319,7 +366,14 @@ impl Selector<'_> {
     }
 
     /// The place of lane `lane`, where `before` is that of the lane before it.
-    fn lane_place(&mut self, base: Place, before: Place, lanes: &Lanes, lane: i32, mem: DType) -> Place {
+    fn lane_place(
+        &mut self,
+        base: Place,
+        before: Place,
+        lanes: &Lanes,
+        lane: i32,
+        mem: DType,
+    ) -> Place {
         match *lanes {
             Lanes::Index(_) => {
                 let index = self.general();
@@ -352,7 +406,10 @@ impl Selector<'_> {
     /// Narrow elements one by one.
     fn load_lanes(&mut self, mem: DType, place: Place, lanes: &Lanes, mask: Option<VReg>) -> Val {
         let base = self.lane_places(place, lanes);
-        let all = Kind { class: Class::Mask, full: true };
+        let all = Kind {
+            class: Class::Mask,
+            full: true,
+        };
         let condition = mask.map(|mask| self.mask_bits(mask, all));
         let mut at = base;
         for lane in 0..LANES as i32 {
@@ -449,7 +506,10 @@ impl Selector<'_> {
         };
         let place = self.place(address)?;
         match access {
-            _ if !kind.full => self.store_one(mem, place, raw.first(), mask),
+            _ if !kind.full => {
+                let place = self.first_place(place, access, mem)?;
+                self.store_one(mem, place, raw.first(), mask);
+            }
             MemAccess::Contiguous => self.store_contiguous(mem, place, raw, mask),
             MemAccess::Strided(_) | MemAccess::Indexed(_) | MemAccess::Broadcast => {
                 let lanes = self.lanes_of(access, mem)?;
@@ -471,7 +531,10 @@ impl Selector<'_> {
                 let bits = self.general();
                 let move_ = Inst::new(EVEX_Vmovd_rm32_xmm).def(bits, View::R32);
                 self.push(move_.read(value, View::X));
-                let one = Kind { class: Class::Mask, full: false };
+                let one = Kind {
+                    class: Class::Mask,
+                    full: false,
+                };
                 let condition = mask.map(|mask| self.mask_bits(mask, one));
                 return self.store_general(mem, place, bits, condition, 1);
             }
@@ -479,7 +542,14 @@ impl Selector<'_> {
         self.store_masked(code, View::X, place, value, mask);
     }
 
-    fn store_masked(&mut self, code: Code, view: View, place: Place, value: VReg, mask: Option<VReg>) {
+    fn store_masked(
+        &mut self,
+        code: Code,
+        view: View,
+        place: Place,
+        value: VReg,
+        mask: Option<VReg>,
+    ) {
         let mut inst = Inst::new(code).memory(place).read(value, view);
         if let Some(mask) = mask {
             inst = inst.merging(mask);
@@ -488,7 +558,14 @@ impl Selector<'_> {
     }
 
     /// The low bits of a general register as a narrow element; see [`load_general`](Self::load_general).
-    fn store_general(&mut self, mem: DType, place: Place, bits: VReg, condition: Option<VReg>, set: i32) {
+    fn store_general(
+        &mut self,
+        mem: DType,
+        place: Place,
+        bits: VReg,
+        condition: Option<VReg>,
+        set: i32,
+    ) {
         let place = match condition {
             Some(condition) => self.if_bits(condition, set, place),
             None => place,
@@ -521,7 +598,7 @@ impl Selector<'_> {
     /// Lanes in order: of several at one place the last one stays.
     fn scatter(&mut self, mem: DType, place: Place, lanes: &Lanes, raw: Val, mask: Option<VReg>) {
         let place = self.plain(place);
-        let mut one = |s: &mut Self, code, view, distances, scale, value, part| {
+        let one = |s: &mut Self, code, view, distances, scale, value, part| {
             let (mask, rest) = (s.consumable(mask, part), s.mask());
             let inst = Inst::new(code).lanes_memory(place, distances, scale);
             s.push(inst.read(value, view).consuming(mask, rest));
@@ -529,31 +606,73 @@ impl Selector<'_> {
         if mem.size() == 4
             && let Some(distances) = self.short_distances(lanes)
         {
-            return one(self, EVEX_Vscatterdps_vm32z_k1_zmm, View::Z, distances, 1, raw.first(), 0);
+            return one(
+                self,
+                EVEX_Vscatterdps_vm32z_k1_zmm,
+                View::Z,
+                distances,
+                1,
+                raw.first(),
+                0,
+            );
         }
         let (distances, scale) = self.distances(lanes, mem);
         for i in 0..2 {
             let at = distances.parts()[i];
             match (mem.size(), i) {
-                (8, _) => one(self, EVEX_Vscatterqpd_vm64z_k1_zmm, View::Z, at, scale, raw.parts()[i], i),
-                (_, 0) => one(self, EVEX_Vscatterqps_vm64z_k1_ymm, View::Y, at, scale, raw.first(), i),
+                (8, _) => one(
+                    self,
+                    EVEX_Vscatterqpd_vm64z_k1_zmm,
+                    View::Z,
+                    at,
+                    scale,
+                    raw.parts()[i],
+                    i,
+                ),
+                (_, 0) => one(
+                    self,
+                    EVEX_Vscatterqps_vm64z_k1_ymm,
+                    View::Y,
+                    at,
+                    scale,
+                    raw.first(),
+                    i,
+                ),
                 (_, _) => {
                     let upper = self.upper_half(raw.first());
-                    one(self, EVEX_Vscatterqps_vm64z_k1_ymm, View::Y, at, scale, upper, i);
+                    one(
+                        self,
+                        EVEX_Vscatterqps_vm64z_k1_ymm,
+                        View::Y,
+                        at,
+                        scale,
+                        upper,
+                        i,
+                    );
                 }
             }
         }
     }
 
     /// Narrow elements one by one.
-    fn store_lanes(&mut self, mem: DType, place: Place, lanes: &Lanes, value: VReg, mask: Option<VReg>) {
+    fn store_lanes(
+        &mut self,
+        mem: DType,
+        place: Place,
+        lanes: &Lanes,
+        value: VReg,
+        mask: Option<VReg>,
+    ) {
         let base = self.lane_places(place, lanes);
         let kind = Kind {
             class: Class::I32,
             full: true,
         };
         self.spill(Val::One(value), kind, ELEMENTS);
-        let all = Kind { class: Class::Mask, full: true };
+        let all = Kind {
+            class: Class::Mask,
+            full: true,
+        };
         let condition = mask.map(|mask| self.mask_bits(mask, all));
         let mut at = base;
         for lane in 0..LANES as i32 {

@@ -9,8 +9,6 @@ mod machine;
 mod memory;
 mod ops;
 mod select;
-#[cfg(test)]
-mod tests;
 mod value;
 
 use crate::backend::{Caps, MachineCode, VectorBackend};

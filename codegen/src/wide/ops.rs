@@ -22,25 +22,82 @@ fn by_width(class: Class, narrow: Code, wide: Code) -> Code {
 /// The instruction for an operation on two vectors, if there is one that means exactly the same.
 fn binary_code(f: Bin, class: Class) -> Option<Code> {
     let (narrow, wide) = match (f, class.is_float()) {
-        (Bin::Add, true) => (EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er),
-        (Bin::Sub, true) => (EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er),
-        (Bin::Mul, true) => (EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er),
-        (Bin::Div, true) => (EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er),
-        (Bin::Max, true) => (EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae, EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae),
-        (Bin::Min, true) => (EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae, EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae),
-        (Bin::And, _) => (EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Or, _) => (EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, EVEX_Vporq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Xor, _) => (EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Add, false) => (EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Sub, false) => (EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Mul, false) => (EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Max, false) => (EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Min, false) => (EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::MaxU, false) => (EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32, EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::MinU, false) => (EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32, EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::Shl, false) => (EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::ShrU, false) => (EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64),
-        (Bin::ShrS, false) => (EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64),
+        (Bin::Add, true) => (
+            EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er,
+        ),
+        (Bin::Sub, true) => (
+            EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er,
+        ),
+        (Bin::Mul, true) => (
+            EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er,
+        ),
+        (Bin::Div, true) => (
+            EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er,
+        ),
+        (Bin::Max, true) => (
+            EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
+            EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae,
+        ),
+        (Bin::Min, true) => (
+            EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
+            EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae,
+        ),
+        (Bin::And, _) => (
+            EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Or, _) => (
+            EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Xor, _) => (
+            EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Add, false) => (
+            EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Sub, false) => (
+            EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Mul, false) => (
+            EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Max, false) => (
+            EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Min, false) => (
+            EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::MaxU, false) => (
+            EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::MinU, false) => (
+            EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::Shl, false) => (
+            EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::ShrU, false) => (
+            EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64,
+        ),
+        (Bin::ShrS, false) => (
+            EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64,
+        ),
         (
             Bin::MaxNan
             | Bin::MinNan
@@ -60,6 +117,57 @@ fn binary_code(f: Bin, class: Class) -> Option<Code> {
     Some(by_width(class, narrow, wide))
 }
 
+/// Which operand of a multiply-add the result replaces. The last operand may be in memory.
+#[derive(Clone, Copy, Debug)]
+enum Fma {
+    /// A factor: `first * second + third`.
+    ProductPlus,
+    /// The addend: `second * third + first`.
+    SumPlus,
+    /// A factor: `first * third + second`.
+    FactorTimes,
+}
+
+impl Fma {
+    fn code(self, class: Class) -> Code {
+        let (narrow, wide) = match self {
+            Fma::ProductPlus => (
+                EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
+                EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
+            ),
+            Fma::SumPlus => (
+                EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
+                EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
+            ),
+            Fma::FactorTimes => (
+                EVEX_Vfmadd132ps_zmm_k1z_zmm_zmmm512b32_er,
+                EVEX_Vfmadd132pd_zmm_k1z_zmm_zmmm512b64_er,
+            ),
+        };
+        by_width(class, narrow, wide)
+    }
+}
+
+/// Operations whose operands can be exchanged without changing any bit of the result, NaNs aside.
+fn commutes(f: Bin) -> bool {
+    match f {
+        Bin::Add | Bin::Mul | Bin::And | Bin::Or | Bin::Xor | Bin::MaxU | Bin::MinU => true,
+        Bin::Sub
+        | Bin::MulHighU
+        | Bin::Div
+        | Bin::DivU
+        | Bin::Rem
+        | Bin::RemU
+        | Bin::Max
+        | Bin::Min
+        | Bin::MaxNan
+        | Bin::MinNan
+        | Bin::Shl
+        | Bin::ShrU
+        | Bin::ShrS => false,
+    }
+}
+
 /// How numbers are compared as floats, by the number in instructions: unordered, not less nor equal...
 pub(super) mod float_compare {
     pub const EQ: u8 = 0;
@@ -76,7 +184,10 @@ impl Selector<'_> {
         let class = kind.class;
         let sign = 1u64 << (class.bits() - 1);
         let code = |narrow, wide| by_width(class, narrow, wide);
-        let xor = code(EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64);
+        let xor = code(
+            EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
+        );
         let round = code(
             EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
             EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae,
@@ -90,26 +201,40 @@ impl Selector<'_> {
             }
             (Un::Neg, Class::F32 | Class::F64) => a.map(|x| self.binary_const(xor, x, class, sign)),
             (Un::Neg, Class::I32 | Class::I64) => {
-                let subtract = code(EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64);
+                let subtract = code(
+                    EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
+                    EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
+                );
                 a.map(|x| {
                     let zero = self.splat_const(class, 0);
                     self.binary_z(subtract, zero, x)
                 })
             }
             (Un::Abs, Class::F32 | Class::F64) => {
-                let and = code(EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64);
+                let and = code(
+                    EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+                    EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
+                );
                 a.map(|x| self.binary_const(and, x, class, sign - 1))
             }
             (Un::Abs, Class::I32 | Class::I64) => {
-                let abs = code(EVEX_Vpabsd_zmm_k1z_zmmm512b32, EVEX_Vpabsq_zmm_k1z_zmmm512b64);
+                let abs = code(
+                    EVEX_Vpabsd_zmm_k1z_zmmm512b32,
+                    EVEX_Vpabsq_zmm_k1z_zmmm512b64,
+                );
                 a.map(|x| self.unary_z(abs, x))
             }
-            (Un::Not, Class::I32 | Class::I64) => a.map(|x| self.binary_const(xor, x, class, u64::MAX)),
+            (Un::Not, Class::I32 | Class::I64) => {
+                a.map(|x| self.binary_const(xor, x, class, u64::MAX))
+            }
             (Un::Floor, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 9)),
             (Un::Round, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 8)),
             (Un::Trunc, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 11)),
             (Un::Sqrt, Class::F32 | Class::F64) => {
-                let sqrt = code(EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er);
+                let sqrt = code(
+                    EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
+                    EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er,
+                );
                 a.map(|x| self.unary_z(sqrt, x))
             }
             (Un::Wrap(narrow), Class::I32) => a.map(|x| self.wrap(narrow, x)),
@@ -152,13 +277,18 @@ impl Selector<'_> {
             };
             return Ok(Val::One(self.binary_k(code, a, b)));
         }
+        let swap = commutes(f) && self.known(a).is_some();
+        let (a, b) = if swap { (b, a) } else { (a, b) };
         if let (Some(code), Some(bits)) = (binary_code(f, kind.class), self.known(b)) {
             let a = self.reg(a)?;
             return Ok(a.map(|x| self.binary_const(code, x, kind.class, bits)));
         }
         let (a, b) = (self.reg(a)?, self.reg(b)?);
         if kind.class == Class::I64
-            && matches!(f, Bin::MulHighU | Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU)
+            && matches!(
+                f,
+                Bin::MulHighU | Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU
+            )
         {
             return Ok(self.lane_by_lane(kind, f, a, b));
         }
@@ -170,7 +300,13 @@ impl Selector<'_> {
     }
 
     /// An operation on two vectors that hold corresponding parts.
-    pub fn part_binary(&mut self, kind: Kind, f: Bin, x: VReg, y: VReg) -> Result<VReg, CodegenError> {
+    pub fn part_binary(
+        &mut self,
+        kind: Kind,
+        f: Bin,
+        x: VReg,
+        y: VReg,
+    ) -> Result<VReg, CodegenError> {
         let class = kind.class;
         if let Some(code) = binary_code(f, class) {
             return Ok(self.binary_z(code, x, y));
@@ -228,11 +364,34 @@ impl Selector<'_> {
             self.narrow(narrow, quotient)
         });
         let quotient = self.join_halves(halves[0], halves[1]);
-        if matches!(f, Bin::Div | Bin::DivU) {
-            return quotient;
-        }
-        let product = self.binary_z(EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, quotient, y);
-        self.binary_z(EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, x, product)
+        let result = match f {
+            Bin::Div | Bin::DivU => quotient,
+            _ => {
+                let product = self.binary_z(EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, quotient, y);
+                self.binary_z(EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, x, product)
+            }
+        };
+        self.unless_zero(false, y, result)
+    }
+
+    /// Division by zero gives zero: `result` where the divisor is another number.
+    fn unless_zero(&mut self, wide: bool, divisor: VReg, result: VReg) -> VReg {
+        let (test, move_) = match wide {
+            true => (
+                EVEX_Vptestmq_kr_k1_zmm_zmmm512b64,
+                EVEX_Vmovapd_zmm_k1z_zmmm512,
+            ),
+            false => (
+                EVEX_Vptestmd_kr_k1_zmm_zmmm512b32,
+                EVEX_Vmovaps_zmm_k1z_zmmm512,
+            ),
+        };
+        let (mask, safe) = (self.mask(), self.vector());
+        let inst = Inst::new(test).def(mask, View::K).read(divisor, View::Z);
+        self.push(inst.read(divisor, View::Z));
+        let inst = Inst::new(move_).def(safe, View::Z).read(result, View::Z);
+        self.push(inst.zeroing(mask));
+        safe
     }
 
     /// Operations on 64-bit integers for which there are scalar instructions only.
@@ -270,6 +429,16 @@ impl Selector<'_> {
             self.push(store.read(result, View::R64));
         }
         let result = self.unspill(kind, 0);
+        // What is left of a division by 1 is zero already.
+        let result = match f {
+            Bin::Div | Bin::DivU => {
+                let both = b.parts().iter().zip(result.parts());
+                let parts: SmallVec<[VReg; 2]> =
+                    both.map(|(&y, &q)| self.unless_zero(true, y, q)).collect();
+                Val::from_parts(&parts)
+            }
+            _ => result,
+        };
         match signed {
             true => self.by_minus_one(kind, f, [a, b], result),
             false => result,
@@ -291,7 +460,9 @@ impl Selector<'_> {
                 let is = self.compare_const(compare, b.parts()[i], Class::I64, u64::MAX, 0);
                 let zero = self.splat_const(Class::I64, 0);
                 let other = match f {
-                    Bin::Div => self.binary_z(EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64, zero, a.parts()[i]),
+                    Bin::Div => {
+                        self.binary_z(EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64, zero, a.parts()[i])
+                    }
                     _ => zero,
                 };
                 self.blend(true, is, other, result.parts()[i])
@@ -312,53 +483,46 @@ impl Selector<'_> {
         high
     }
 
-    /// `a * b + c`, rounded once.
+    /// `a * b + c`, rounded once. The result takes the place of an operand, best of one that is not needed any more,
+    /// and a constant can be the operand in memory.
     pub fn multiply_add(&mut self, kind: Kind, [a, b, c]: [Reg; 3]) -> Result<Val, CodegenError> {
-        // A constant can be the operand in memory; the first is where the result goes.
-        let (a, b) = if self.known(a).is_some() { (b, a) } else { (a, b) };
-        let class = kind.class;
-        let plus = by_width(
-            class,
-            EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
-        );
-        let onto = by_width(
-            class,
-            EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
-        );
-        let (known_b, known_c) = (self.known(b), self.known(c));
-        let x = self.reg(a)?;
-        let mut parts = SmallVec::<[VReg; 2]>::new();
-        match (known_b, known_c) {
-            (_, Some(bits)) => {
-                let y = self.reg(b)?;
-                for (&x, &y) in x.parts().iter().zip(y.parts()) {
-                    let (result, all) = (self.vector(), self.everywhere(class, bits));
-                    let inst = Inst::new(plus).update(result, x, View::Z).read(y, View::Z);
-                    self.push(inst.memory(all));
-                    parts.push(result);
-                }
-            }
-            (Some(bits), None) => {
-                let z = self.reg(c)?;
-                for (&x, &z) in x.parts().iter().zip(z.parts()) {
-                    let (result, all) = (self.vector(), self.everywhere(class, bits));
-                    let inst = Inst::new(onto).update(result, z, View::Z).read(x, View::Z);
-                    self.push(inst.memory(all));
-                    parts.push(result);
-                }
-            }
-            (None, None) => {
-                let (y, z) = (self.reg(b)?, self.reg(c)?);
-                for ((&x, &y), &z) in x.parts().iter().zip(y.parts()).zip(z.parts()) {
-                    let result = self.vector();
-                    let inst = Inst::new(onto).update(result, z, View::Z).read(x, View::Z);
-                    self.push(inst.read(y, View::Z));
-                    parts.push(result);
-                }
-            }
-        }
+        let swap = match (self.known(a), self.known(b)) {
+            (Some(_), None) => true,
+            (None, None) => self.dies(b) && !self.dies(a),
+            (_, Some(_)) => false,
+        };
+        let (a, b) = if swap { (b, a) } else { (a, b) };
+        let onto_sum = self.dies(c) || !self.dies(a);
+        let (form, [first, second, third]) = match (self.known(b), self.known(c)) {
+            // What is read for this instruction alone is not needed any more either.
+            (Some(_), Some(_)) => (Fma::ProductPlus, [b, a, c]),
+            (None, Some(_)) => (Fma::ProductPlus, [a, b, c]),
+            (_, None) if onto_sum => (Fma::SumPlus, [c, a, b]),
+            (Some(_), None) => (Fma::FactorTimes, [a, c, b]),
+            (None, None) => (Fma::ProductPlus, [a, b, c]),
+        };
+        let code = form.code(kind.class);
+        let known = self.known(third);
+        let (x, y) = (self.reg(first)?, self.reg(second)?);
+        let z = match known {
+            Some(_) => None,
+            None => Some(self.reg(third)?),
+        };
+        let parts: SmallVec<[VReg; 2]> = (0..kind.parts())
+            .map(|i| {
+                let result = self.vector();
+                let inst = Inst::new(code).update(result, x.parts()[i], View::Z);
+                let inst = inst.read(y.parts()[i], View::Z);
+                let inst = match (z, known) {
+                    (Some(z), _) => inst.read(z.parts()[i], View::Z),
+                    (None, bits) => {
+                        inst.memory(self.everywhere(kind.class, bits.unwrap_or_default()))
+                    }
+                };
+                self.push(inst);
+                result
+            })
+            .collect();
         Ok(Val::from_parts(&parts))
     }
 

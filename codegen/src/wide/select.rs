@@ -28,6 +28,7 @@ pub(super) struct Selector<'a> {
     f: &'a Function,
     block: Block,
     regs: Vec<Slot>,
+    uses: Uses,
     scalars: Scalars,
     vars: Vec<Option<Val>>,
     /// The parameters: buffers, sizes, bounds, status.
@@ -60,6 +61,70 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> CodegenError {
 }
 
 type Result<T> = std::result::Result<T, CodegenError>;
+
+/// Which registers are used but once, and that in the innermost loop around their definition.
+struct Uses {
+    last: Vec<bool>,
+    used: Vec<bool>,
+    /// Numbers of loops.
+    defined: Vec<u32>,
+    loops: u32,
+}
+
+impl Uses {
+    fn new(f: &Function) -> Uses {
+        let count = f.regs.len();
+        let mut uses = Uses {
+            last: vec![false; count],
+            used: vec![false; count],
+            defined: vec![0; count],
+            loops: 0,
+        };
+        uses.block(&f.body, 0);
+        uses
+    }
+
+    fn block(&mut self, body: &[Stmt], inside: u32) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let(r, op) => {
+                    self.defined[r.0 as usize] = inside;
+                    op.registers().for_each(|r| self.read(r, inside));
+                }
+                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, inside)),
+                Stmt::Set(_, r) => self.read(*r, inside),
+                Stmt::Store {
+                    access,
+                    value,
+                    mask,
+                    ..
+                } => {
+                    let place = access.register().into_iter().chain(*mask);
+                    place.chain([*value]).for_each(|r| self.read(r, inside));
+                }
+                Stmt::For { body, .. } => {
+                    self.loops += 1;
+                    self.block(body, self.loops);
+                }
+                Stmt::IfNonZero(_, body) => self.block(body, inside),
+                Stmt::IfAny(mask, body) => {
+                    self.read(*mask, inside);
+                    self.block(body, inside);
+                }
+                Stmt::Fault { mask, value, .. } => {
+                    self.read(*mask, inside);
+                    self.read(*value, inside);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, r: Reg, inside: u32) {
+        let n = r.0 as usize;
+        self.last[n] = !self.used[n] && self.defined[n] == inside;
+        self.used[n] = true;
+    }
+}
 
 /// Scalars: how each is computed, which are needed in registers, and where these are.
 struct Scalars {
@@ -111,8 +176,15 @@ impl Scalars {
         for stmt in body {
             match stmt {
                 Stmt::Let(_, Op::Splat(s) | Op::Ramp(s, _)) => self.need(*s),
-                Stmt::Let(_, Op::Load { address, access, .. })
-                | Stmt::Store { address, access, .. } => {
+                Stmt::Let(
+                    _,
+                    Op::Load {
+                        address, access, ..
+                    },
+                )
+                | Stmt::Store {
+                    address, access, ..
+                } => {
                     let folded = self.folded(*address);
                     self.need(folded.base);
                     folded.index.into_iter().for_each(|(s, _)| self.need(s));
@@ -120,9 +192,7 @@ impl Scalars {
                         self.need(*stride);
                     }
                 }
-                Stmt::For {
-                    from, to, body, ..
-                } => {
+                Stmt::For { from, to, body, .. } => {
                     self.need(*from);
                     self.need(*to);
                     self.uses(body);
@@ -185,7 +255,9 @@ impl Scalars {
                     return folded;
                 }
             };
-            let offset = i32::try_from(c).ok().and_then(|c| folded.offset.checked_add(c));
+            let offset = i32::try_from(c)
+                .ok()
+                .and_then(|c| folded.offset.checked_add(c));
             // Some room for what accesses add.
             let Some(offset) = offset.filter(|o| o.abs() < 1 << 30) else {
                 return folded;
@@ -216,6 +288,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
         f,
         block,
         regs: vec![Slot::Undefined; f.regs.len()],
+        uses: Uses::new(f),
         scalars: Scalars::new(f),
         vars: vec![None; f.vars.len()],
         args,
@@ -223,6 +296,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
     selector.statements(&f.body)?;
     let last = selector.block;
     selector.m.end(last, Flow::Return);
+    selector.m.finish();
     Ok((selector.m, selector.pool))
 }
 
@@ -269,6 +343,11 @@ impl Selector<'_> {
             Some(Slot::Const(bits)) => Some(*bits),
             Some(Slot::Undefined | Slot::Val(_)) | None => None,
         }
+    }
+
+    /// True if a register is used but once, and not by a loop inside of which it is not defined.
+    pub fn dies(&self, r: Reg) -> bool {
+        self.uses.last[r.0 as usize]
     }
 
     /// The value of a scalar that is a constant.
@@ -422,7 +501,9 @@ impl Selector<'_> {
                 }
             }
         }
-        let vars = (0..found.len() as u32).filter(|&v| found[v as usize]).map(VarId);
+        let vars = (0..found.len() as u32)
+            .filter(|&v| found[v as usize])
+            .map(VarId);
         vars.map(|var| Ok((var, self.get(var)?))).collect()
     }
 
@@ -452,7 +533,8 @@ impl Selector<'_> {
             .ok_or_else(|| malformed(format_args!("a loop steps by {step}")))?;
         let (first, limit) = (self.scalar(from)?, self.scalar(to)?);
         let vars = self.assigned(body)?;
-        let before: SmallVec<[VReg; 4]> = vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
+        let before: SmallVec<[VReg; 4]> =
+            vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
         let last = self.add_number(limit, -step);
         let [enter, inside, skip, again, leave, outside] = [(); 6].map(|()| self.m.block());
         let index = self.m.param(inside, RegClass::Int);
@@ -462,10 +544,11 @@ impl Selector<'_> {
         };
         self.compare(first, last);
         self.end(Flow::Branch(Condition::LessOrEqual, enter, skip));
-        self.begin(enter);
-        self.end(jump(inside, &with(first, &before)));
         self.begin(skip);
         self.end(jump(outside, &with(first, &before)));
+        self.begin(enter);
+        self.end(jump(inside, &with(first, &before)));
+        self.m.blocks[inside.index()].aligned = true;
         self.meet(inside, &vars);
         self.begin(inside);
         self.scalars.at[counter.0 as usize] = Some(index);
@@ -491,7 +574,8 @@ impl Selector<'_> {
         let flags = self.m.insts.pop();
         let vars = self.assigned(body)?;
         self.m.insts.extend(flags);
-        let before: SmallVec<[VReg; 4]> = vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
+        let before: SmallVec<[VReg; 4]> =
+            vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
         let [inside, skip, outside] = [(); 3].map(|()| self.m.block());
         self.end(Flow::Branch(Condition::NotZero, inside, skip));
         self.begin(skip);
@@ -533,8 +617,12 @@ impl Selector<'_> {
         let load = Inst::new(Code::Mov_r64_rm64).def(value, View::R64);
         self.push(load.memory(at));
         let status = |offset: usize| Place::at(self.args[3]).plus(offset as i32);
-        let [word, what, limit] =
-            [offset_of!(Status, fault), offset_of!(Status, value), offset_of!(Status, bound)].map(status);
+        let [word, what, limit] = [
+            offset_of!(Status, fault),
+            offset_of!(Status, value),
+            offset_of!(Status, bound),
+        ]
+        .map(status);
         let (clear, number) = (self.number(0), self.number(i64::from(fault) + 1));
         let before = self.general();
         let mut exchange = Inst::new(Code::Cmpxchg_rm64_r64);
@@ -743,10 +831,5 @@ impl Selector<'_> {
                 Ok(self.splat(kind, a))
             }
         }
-    }
-
-    /// The class of a register, for messages.
-    pub fn class(&self, r: Reg) -> Result<Class> {
-        Ok(self.kind(r)?.class)
     }
 }

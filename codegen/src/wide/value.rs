@@ -208,7 +208,13 @@ impl Selector<'_> {
             return Val::One(lane);
         }
         if kind.class == Class::Mask {
-            let bits = self.mask_bits(lane, Kind { full: false, ..kind });
+            let bits = self.mask_bits(
+                lane,
+                Kind {
+                    full: false,
+                    ..kind
+                },
+            );
             let zero = self.number(0);
             let all = self.general2(Code::Sub_r64_rm64, zero, bits);
             return Val::One(self.mask_from(all));

@@ -70,7 +70,7 @@ impl Selector<'_> {
             (Conv::FromUint, I64, F64) => {
                 a.map(|x| self.unary_z(EVEX_Vcvtuqq2pd_zmm_k1z_zmmm512b64_er, x))
             }
-            (Conv::ToInt, F32 | F64, I32 | I64) => self.to_int(to, from, a),
+            (Conv::ToInt, F32 | F64, I32 | I64) => self.truncate(to, from, a),
             (Conv::Int, I32, I64) => self.widen_all(to, EVEX_Vpmovsxdq_zmm_k1z_ymmm256, v),
             (Conv::Int, I64, I32) => self.narrow_all(EVEX_Vpmovqd_ymmm256_k1z_zmm, a),
             (Conv::Uint, I32, I64) => self.widen_all(to, EVEX_Vpmovzxdq_zmm_k1z_ymmm256, v),
@@ -110,7 +110,7 @@ impl Selector<'_> {
 
     /// Truncation that saturates. The instructions give the least integer for what does not fit and for
     /// NaN.
-    fn to_int(&mut self, to: Kind, from: Kind, a: Val) -> Val {
+    fn truncate(&mut self, to: Kind, from: Kind, a: Val) -> Val {
         let least = match (from.class, to.class) {
             (Class::F32, Class::I32) => {
                 Val::One(self.unary_z(EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, a.first()))
@@ -157,7 +157,7 @@ impl Selector<'_> {
     }
 
     /// f32 as f16 in the lower half.
-    pub fn to_f16(&mut self, v: VReg) -> VReg {
+    pub fn narrow_f16(&mut self, v: VReg) -> VReg {
         let result = self.vector();
         let inst = Inst::new(EVEX_Vcvtps2ph_ymmm256_k1z_zmm_imm8_sae).def(result, View::Y);
         self.push(inst.read(v, View::Z).imm8(0));
@@ -165,13 +165,13 @@ impl Selector<'_> {
     }
 
     /// f16 in the lower half as f32.
-    pub fn from_f16(&mut self, half: VReg) -> VReg {
+    pub fn widen_f16(&mut self, half: VReg) -> VReg {
         self.widen(EVEX_Vcvtph2ps_zmm_k1z_ymmm256_sae, half)
     }
 
     /// f32 rounded to bf16, in the lower halves of 32-bit lanes. (The instruction for this takes small numbers for
     /// zero.)
-    pub fn to_bf16(&mut self, v: VReg) -> VReg {
+    pub fn narrow_bf16(&mut self, v: VReg) -> VReg {
         let (class, down) = (Class::I32, EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8);
         let upper = self.unary_imm(down, v, 16);
         let odd = self.binary_const(EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, upper, class, 1);
@@ -189,7 +189,7 @@ impl Selector<'_> {
     }
 
     /// bf16 in the lower halves of 32-bit lanes as f32.
-    pub fn from_bf16(&mut self, half: VReg) -> VReg {
+    pub fn widen_bf16(&mut self, half: VReg) -> VReg {
         self.unary_imm(EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, half, 16)
     }
 }

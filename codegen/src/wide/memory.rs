@@ -207,7 +207,7 @@ impl Selector<'_> {
         };
         let v = self.load_masked(load, view, place, mask);
         if mem == DType::F16 {
-            return Val::One(self.from_f16(v));
+            return Val::One(self.widen_f16(v));
         }
         let widen = match (mem.size(), mem) {
             (1, DType::I8) => EVEX_Vpmovsxbd_zmm_k1z_xmmm128,
@@ -436,9 +436,9 @@ impl Selector<'_> {
             }
             DType::F16 => raw.map(|v| {
                 let half = self.narrow(EVEX_Vpmovdw_ymmm256_k1z_zmm, v);
-                self.from_f16(half)
+                self.widen_f16(half)
             }),
-            DType::BF16 => raw.map(|v| self.from_bf16(v)),
+            DType::BF16 => raw.map(|v| self.widen_bf16(v)),
             DType::U8
             | DType::U16
             | DType::U32
@@ -462,10 +462,10 @@ impl Selector<'_> {
                 self.convert(ints, kind, crate::vector::Conv::FromMask, value)?
             }
             DType::F16 => value.map(|v| {
-                let half = self.to_f16(v);
+                let half = self.narrow_f16(v);
                 self.widen(EVEX_Vpmovzxwd_zmm_k1z_ymmm256, half)
             }),
-            DType::BF16 => value.map(|v| self.to_bf16(v)),
+            DType::BF16 => value.map(|v| self.narrow_bf16(v)),
             DType::U8
             | DType::U16
             | DType::U32

@@ -239,12 +239,12 @@ impl Selector<'_> {
             }
             (Un::Wrap(narrow), Class::I32) => a.map(|x| self.wrap(narrow, x)),
             (Un::RoundF16, Class::F32) => a.map(|x| {
-                let half = self.to_f16(x);
-                self.from_f16(half)
+                let half = self.narrow_f16(x);
+                self.widen_f16(half)
             }),
             (Un::RoundBF16, Class::F32) => a.map(|x| {
-                let half = self.to_bf16(x);
-                self.from_bf16(half)
+                let half = self.narrow_bf16(x);
+                self.widen_bf16(half)
             }),
             _ => return Err(no_such(f, class)),
         })

@@ -4,7 +4,7 @@
 use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr, jump};
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
+use crate::vector::{Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
 use iced_x86::Code;
 use lazulite_runtime::Status;
 use regalloc2::{Block, Operand, RegClass, VReg};

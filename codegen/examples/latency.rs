@@ -1,7 +1,6 @@
 //! How long kernels take to compile, and how much code they become:
 //! `cargo run --release -p lazulite-codegen --example latency`.
 
-use lazulite_codegen::backend::VectorBackend;
 use lazulite_codegen::lower::{LowerOptions, lower};
 use lazulite_codegen::{CodegenError, CodegenOptions, Level, inspect};
 use lazulite_ir::{Kernel, TextError, parse_kernel};

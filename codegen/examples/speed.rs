@@ -1,7 +1,8 @@
 //! How fast generated code runs, at every level that this processor has, in turns:
-//! `cargo run --release -p lazulite-codegen --example speed [NAME]`. With a name the kernels of that program are
-//! shown as well.
+//! `cargo run --release -p lazulite-codegen --example speed [NAME [VECTORS]]`. With a name the kernels of that program are
+//! shown as well; a number of vectors takes the place of the one that is chosen for an iteration.
 
+use lazulite_codegen::lower::LowerOptions;
 use lazulite_codegen::{CodegenOptions, Level, compile, inspect};
 use lazulite_ir::{Plan, parse_graph};
 use lazulite_passes::{Options, compile_to_plan};
@@ -10,10 +11,10 @@ use std::error::Error;
 use std::time::Instant;
 
 /// Rounds in which the levels take turns.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 60;
 
-/// Seconds that one measurement takes at least.
-const LEAST: f64 = 0.03;
+/// Seconds that one measurement takes at least: less than the time for which other processes wait.
+const LEAST: f64 = 0.002;
 
 /// A graph in text form under construction, on one input of f32.
 struct Text {
@@ -47,6 +48,8 @@ impl Text {
     /// A number everywhere.
     fn number(&mut self, x: f32) -> String {
         let c = self.of(&format!("const {{value=f32({x:?})}}"), &[]);
+        let ones = vec![1; self.dims.len()];
+        let c = self.of(&format!("reshape {c} {{dims={ones:?}}}"), &ones);
         self.op(&format!("expand {c} {{dims={:?}}}", self.dims))
     }
 
@@ -166,13 +169,17 @@ fn seconds(program: &Program, input: &Buffer, pool: &Pool) -> Result<f64, Box<dy
 fn measure(name: &str, text: &str, show: bool) -> Result<(), Box<dyn Error>> {
     let graph = parse_graph(text)?;
     let plan: Plan = compile_to_plan(&graph, &Options::default())?;
-    let levels: Vec<Level> = [Level::Baseline, Level::Avx2, Level::Avx512]
+    let levels: Vec<Level> = [Level::Avx2, Level::Avx512]
         .into_iter()
         .filter(|l| l.is_available())
         .collect();
+    let copies = std::env::args().nth(2).and_then(|n| n.parse().ok());
     let options = |level| CodegenOptions {
         level,
-        ..CodegenOptions::default()
+        lower: LowerOptions {
+            copies,
+            ..LowerOptions::default()
+        },
     };
     if show {
         println!("{}", lazulite_ir::print_plan(&plan));

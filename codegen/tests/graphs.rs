@@ -65,6 +65,7 @@ const WAYS: [CodegenOptions; 4] = [
         lower: LowerOptions {
             scalar: false,
             copies: None,
+            exact: false,
         },
     },
     CodegenOptions {
@@ -72,6 +73,7 @@ const WAYS: [CodegenOptions; 4] = [
         lower: LowerOptions {
             scalar: false,
             copies: None,
+            exact: false,
         },
     },
     CodegenOptions {
@@ -79,6 +81,7 @@ const WAYS: [CodegenOptions; 4] = [
         lower: LowerOptions {
             scalar: false,
             copies: Some(1),
+            exact: true,
         },
     },
     CodegenOptions {
@@ -86,6 +89,7 @@ const WAYS: [CodegenOptions; 4] = [
         lower: LowerOptions {
             scalar: true,
             copies: None,
+            exact: false,
         },
     },
 ];

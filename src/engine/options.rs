@@ -2,6 +2,7 @@
 //! read here and nowhere else.
 
 use crate::error::{Error, ErrorKind, Result};
+use lazulite_codegen::lower::LowerOptions;
 use lazulite_codegen::{CodegenOptions, Level};
 use lazulite_passes::Numerics;
 use lazulite_runtime::Pool;
@@ -61,7 +62,10 @@ impl Options {
     pub(crate) fn codegen(&self) -> CodegenOptions {
         CodegenOptions {
             level: self.level,
-            ..CodegenOptions::default()
+            lower: LowerOptions {
+                exact: self.numerics == Numerics::Exact,
+                ..LowerOptions::default()
+            },
         }
     }
 }

@@ -6,7 +6,7 @@ use super::ops::register_bits;
 use super::{Lowerer, Result, Slot, random};
 use crate::CodegenError;
 use crate::vector::{Class, Conv, Reg};
-use lazulite_ir::{DType, Dim, IndexExpr, InstOp, Scalar, ValueId};
+use lazulite_ir::{Binary, DType, Dim, IndexExpr, InstOp, Scalar, ValueId};
 
 impl<'k> Lowerer<'k> {
     /// Writes one instruction for the present pack.
@@ -113,6 +113,22 @@ impl<'k> Lowerer<'k> {
                 let x = l.get(*x, copy, lanes)?;
                 l.unary(*f, dtype, x)
             }),
+            InstOp::Binary(Binary::Add, x, y)
+                if self.contract && matches!(dtype, DType::F32 | DType::F64) =>
+            {
+                let sum = self.analysis.product_sum(self.kernel, [*x, *y]);
+                self.each_copy(varies, |l, copy, lanes| match sum {
+                    Some(([a, b], rest)) => {
+                        let (a, b) = (l.get(a, copy, lanes)?, l.get(b, copy, lanes)?);
+                        let rest = l.get(rest, copy, lanes)?;
+                        Ok(l.b.fma(a, b, rest))
+                    }
+                    None => {
+                        let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                        l.binary(Binary::Add, dtype, x, y)
+                    }
+                })
+            }
             InstOp::Binary(f, x, y) => self.each_copy(varies, |l, copy, lanes| {
                 let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
                 l.binary(*f, dtype, x, y)

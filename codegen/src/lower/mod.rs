@@ -50,6 +50,8 @@ pub struct LowerOptions {
     pub scalar: bool,
     /// Vectors per iteration, instead of the cost rule's choice.
     pub copies: Option<u32>,
+    /// Round every product before it is added to something.
+    pub exact: bool,
 }
 
 /// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
@@ -68,10 +70,12 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let analysis = Analysis::new(kernel, lane_loop)?;
     let per_stage = |stage| match lane_loop {
         LaneLoop::None => 1,
-        LaneLoop::Outer(_) => options.copies.unwrap_or_else(|| analysis.copies(None)),
+        LaneLoop::Outer(_) => options
+            .copies
+            .unwrap_or_else(|| analysis.copies(None, caps)),
         LaneLoop::Inner => options
             .copies
-            .unwrap_or_else(|| analysis.copies(Some(stage))),
+            .unwrap_or_else(|| analysis.copies(Some(stage), caps)),
     };
     let copies = (0..kernel.stages.len()).map(per_stage).collect();
     let lowerer = Lowerer {
@@ -80,6 +84,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         analysis,
         lane_loop,
         caps: *caps,
+        contract: caps.fma && !options.exact,
         lanes,
         copies,
         pack: Pack::SCALAR,
@@ -154,6 +159,8 @@ struct Lowerer<'k> {
     analysis: Analysis,
     lane_loop: LaneLoop,
     caps: Caps,
+    /// A product and a sum may be rounded once.
+    contract: bool,
     /// Lanes of full registers.
     lanes: u32,
     /// Per stage, registers side by side in the lane loop; the same for all with [`LaneLoop::Outer`].

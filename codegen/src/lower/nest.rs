@@ -256,7 +256,7 @@ impl Lowerer<'_> {
                 _ => a.wide[copy],
             };
             let old = l.b.get(var);
-            let product = match (kind, dtype.is_float() && l.caps.fma) {
+            let product = match (kind, dtype.is_float() && l.contract) {
                 (Combine::Sum, true) => l.analysis.factors(l.kernel, value),
                 _ => None,
             };
@@ -267,7 +267,8 @@ impl Lowerer<'_> {
                 }
                 None => {
                     let value = l.get(value, copy, lanes)?;
-                    l.combine(kind, dtype, old, value)?
+                    // What has just been computed comes first: the check for NaN does not wait for the sum so far.
+                    l.combine(kind, dtype, value, old)?
                 }
             };
             let new = match l.within(lanes, None) {

@@ -106,6 +106,7 @@ pub(super) fn encode(
                 InstOrEdit::Inst(id) => {
                     let inst = &machine.insts[id.index()];
                     match &inst.flow {
+                        Flow::Next if inst.code == Code::INVALID => {}
                         Flow::Next => writer.inst(inst, output.inst_allocs(id))?,
                         Flow::Jump(to, _) => writer.jump(to_end[to.index()], next),
                         Flow::Branch(condition, yes, no) => {

@@ -87,7 +87,7 @@ pub(super) enum Flow {
 /// An instruction.
 #[derive(Clone, Debug)]
 pub(super) struct Inst {
-    /// Unused where control flows elsewhere.
+    /// Invalid for what only tells the allocator something, unused where control flows elsewhere.
     pub code: Code,
     pub args: SmallVec<[Arg; 4]>,
     pub operands: SmallVec<[Operand; 5]>,
@@ -135,6 +135,12 @@ impl Inst {
         let read = self.operand(Operand::reg_use(v));
         let n = self.operand(Operand::reg_reuse_def(result, read.into()));
         self.args.push(Arg::Reg(n, view));
+        self
+    }
+
+    /// The register of an operand once more.
+    pub fn again(mut self, operand: u8, view: View) -> Inst {
+        self.args.push(Arg::Reg(operand, view));
         self
     }
 

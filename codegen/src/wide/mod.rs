@@ -5,6 +5,7 @@
 
 mod convert;
 mod encode;
+mod facts;
 mod machine;
 mod memory;
 mod ops;

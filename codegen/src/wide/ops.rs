@@ -176,6 +176,7 @@ pub(super) mod float_compare {
     pub const LE: u8 = 18;
     pub const GE: u8 = 29;
     pub const UNORDERED: u8 = 3;
+    pub const ORDERED: u8 = 7;
 }
 
 impl Selector<'_> {
@@ -314,19 +315,31 @@ impl Selector<'_> {
         Ok(match (f, class) {
             (Bin::MaxNan | Bin::MinNan, Class::F32 | Class::F64) => {
                 let plain = if f == Bin::MaxNan { Bin::Max } else { Bin::Min };
-                let extreme = self.part_binary(kind, plain, x, y)?;
+                let code = binary_code(plain, class).ok_or_else(|| no_such(f, class))?;
                 let compare = by_width(
                     class,
                     EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae,
                     EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae,
                 );
-                let nan = self.compare_z(compare, x, x, float_compare::UNORDERED);
-                self.blend(kind.is_wide(), nan, x, extreme)
+                // The plain instruction gives the second operand if one is NaN; where it is the first, that stays.
+                let number = self.compare_z(compare, x, x, float_compare::ORDERED);
+                let result = self.vector();
+                let merge = self.merging_binary(code, result, x, y);
+                self.push(merge.merging(number));
+                result
             }
             (Bin::MulHighU, Class::I32) => self.multiply_high(x, y),
             (Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU, Class::I32) => self.divide_lanes(f, x, y),
             _ => return Err(no_such(f, class)),
         })
+    }
+
+    /// `code` with the register of its first operand for the result.
+    fn merging_binary(&mut self, code: Code, result: VReg, x: VReg, y: VReg) -> Inst {
+        Inst::new(code)
+            .update(result, x, View::Z)
+            .again(0, View::Z)
+            .read(y, View::Z)
     }
 
     /// Upper halves of products of 32 bits: of the even lanes, and of the odd ones moved down.

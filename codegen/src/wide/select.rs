@@ -1,10 +1,11 @@
 //! Instructions for a function's statements: control flow, scalars, variables and faults. Vector operations
 //! are in the sibling modules.
 
+use super::facts::{Constant, Constants, Scalars, Uses};
 use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr, jump};
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
+use crate::vector::{Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
 use iced_x86::Code;
 use lazulite_runtime::Status;
 use regalloc2::{Block, Operand, RegClass, VReg};
@@ -30,6 +31,9 @@ pub(super) struct Selector<'a> {
     regs: Vec<Slot>,
     uses: Uses,
     scalars: Scalars,
+    constants: Constants<'a>,
+    /// Constants in registers in the present loop.
+    kept: FxHashMap<Constant, VReg>,
     vars: Vec<Option<Val>>,
     /// The parameters: buffers, sizes, bounds, status.
     args: [VReg; 4],
@@ -62,219 +66,13 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> CodegenError {
 
 type Result<T> = std::result::Result<T, CodegenError>;
 
-/// Which registers are used but once, and that in the innermost loop around their definition.
-struct Uses {
-    last: Vec<bool>,
-    used: Vec<bool>,
-    /// Numbers of loops.
-    defined: Vec<u32>,
-    loops: u32,
-}
-
-impl Uses {
-    fn new(f: &Function) -> Uses {
-        let count = f.regs.len();
-        let mut uses = Uses {
-            last: vec![false; count],
-            used: vec![false; count],
-            defined: vec![0; count],
-            loops: 0,
-        };
-        uses.block(&f.body, 0);
-        uses
-    }
-
-    fn block(&mut self, body: &[Stmt], inside: u32) {
-        for stmt in body {
-            match stmt {
-                Stmt::Let(r, op) => {
-                    self.defined[r.0 as usize] = inside;
-                    op.registers().for_each(|r| self.read(r, inside));
-                }
-                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, inside)),
-                Stmt::Set(_, r) => self.read(*r, inside),
-                Stmt::Store {
-                    access,
-                    value,
-                    mask,
-                    ..
-                } => {
-                    let place = access.register().into_iter().chain(*mask);
-                    place.chain([*value]).for_each(|r| self.read(r, inside));
-                }
-                Stmt::For { body, .. } => {
-                    self.loops += 1;
-                    self.block(body, self.loops);
-                }
-                Stmt::IfNonZero(_, body) => self.block(body, inside),
-                Stmt::IfAny(mask, body) => {
-                    self.read(*mask, inside);
-                    self.block(body, inside);
-                }
-                Stmt::Fault { mask, value, .. } => {
-                    self.read(*mask, inside);
-                    self.read(*value, inside);
-                }
-            }
-        }
-    }
-
-    fn read(&mut self, r: Reg, inside: u32) {
-        let n = r.0 as usize;
-        self.last[n] = !self.used[n] && self.defined[n] == inside;
-        self.used[n] = true;
-    }
-}
-
-/// Scalars: how each is computed, which are needed in registers, and where these are.
-struct Scalars {
-    ops: Vec<Option<ScalarOp>>,
-    needed: Vec<bool>,
-    at: Vec<Option<VReg>>,
-}
-
-/// An address as machines have it: base, index times scale, offset.
-struct Folded {
-    base: Scalar,
-    index: Option<(Scalar, u32)>,
-    offset: i32,
-}
-
-impl Scalars {
-    fn new(f: &Function) -> Scalars {
-        let count = f.scalars as usize;
-        let mut scalars = Scalars {
-            ops: vec![None; count],
-            needed: vec![false; count],
-            at: vec![None; count],
-        };
-        scalars.define(&f.body);
-        scalars.uses(&f.body);
-        // Operands are numbered before what is computed from them.
-        for s in (0..count).rev() {
-            if let (true, Some(op)) = (scalars.needed[s], scalars.ops[s]) {
-                let operands = op.operands();
-                operands.into_iter().flatten().for_each(|s| scalars.need(s));
-            }
-        }
-        scalars
-    }
-
-    fn define(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                Stmt::Scalar(s, op) => self.ops[s.0 as usize] = Some(*op),
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    self.define(body);
-                }
-                Stmt::Let(..) | Stmt::Set(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
-            }
-        }
-    }
-
-    fn uses(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                Stmt::Let(_, Op::Splat(s) | Op::Ramp(s, _)) => self.need(*s),
-                Stmt::Let(
-                    _,
-                    Op::Load {
-                        address, access, ..
-                    },
-                )
-                | Stmt::Store {
-                    address, access, ..
-                } => {
-                    let folded = self.folded(*address);
-                    self.need(folded.base);
-                    folded.index.into_iter().for_each(|(s, _)| self.need(s));
-                    if let MemAccess::Strided(stride) = access {
-                        self.need(*stride);
-                    }
-                }
-                Stmt::For { from, to, body, .. } => {
-                    self.need(*from);
-                    self.need(*to);
-                    self.uses(body);
-                }
-                Stmt::IfNonZero(s, body) => {
-                    self.need(*s);
-                    self.uses(body);
-                }
-                Stmt::IfAny(_, body) => self.uses(body),
-                Stmt::Fault { bound, .. } => self.need(*bound),
-                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Set(..) => {}
-            }
-        }
-    }
-
-    fn need(&mut self, s: Scalar) {
-        self.needed[s.0 as usize] = true;
-    }
-
-    fn op(&self, s: Scalar) -> Option<ScalarOp> {
-        self.ops.get(s.0 as usize).copied().flatten()
-    }
-
-    fn constant(&self, s: Scalar) -> Option<i64> {
-        match self.op(s) {
-            Some(ScalarOp::Const(c)) => Some(c),
-            _ => None,
-        }
-    }
-
-    /// `x * scale` with a scale that addresses have.
-    fn scaled(&self, s: Scalar) -> (Scalar, u32) {
-        let Some(ScalarOp::Mul(x, y)) = self.op(s) else {
-            return (s, 1);
-        };
-        for (x, scale) in [(x, self.constant(y)), (y, self.constant(x))] {
-            if let Some(scale @ (1 | 2 | 4 | 8)) = scale {
-                return (x, scale as u32);
-            }
-        }
-        (s, 1)
-    }
-
-    fn folded(&self, s: Scalar) -> Folded {
-        let mut folded = Folded {
-            base: s,
-            index: None,
-            offset: 0,
-        };
-        // Constants on top, then one sum.
-        while let Some(ScalarOp::Add(x, y)) = self.op(folded.base) {
-            let (rest, c) = match (self.constant(x), self.constant(y)) {
-                (_, Some(c)) => (x, c),
-                (Some(c), _) => (y, c),
-                (None, None) => {
-                    let (a, b) = (self.scaled(x), self.scaled(y));
-                    let (base, index) = if a.1 > 1 { (y, a) } else { (x, b) };
-                    folded.base = base;
-                    folded.index = Some(index);
-                    return folded;
-                }
-            };
-            let offset = i32::try_from(c)
-                .ok()
-                .and_then(|c| folded.offset.checked_add(c));
-            // Some room for what accesses add.
-            let Some(offset) = offset.filter(|o| o.abs() < 1 << 30) else {
-                return folded;
-            };
-            (folded.base, folded.offset) = (rest, offset);
-        }
-        folded
-    }
-}
-
 /// Chooses instructions for `f`.
 pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
     let mut m = Machine::default();
     let block = m.block();
     m.begin(block);
     let args = [(); 4].map(|()| m.vreg(RegClass::Int));
-    let mut entry = Inst::new(Code::Nopd);
+    let mut entry = Inst::new(Code::INVALID);
     for (v, r) in args.iter().zip([gpr::RDI, gpr::RSI, gpr::RDX, gpr::RCX]) {
         entry.operand(Operand::reg_fixed_def(*v, r));
     }
@@ -290,6 +88,8 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
         regs: vec![Slot::Undefined; f.regs.len()],
         uses: Uses::new(f),
         scalars: Scalars::new(f),
+        constants: Constants::new(f),
+        kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
         args,
     };
@@ -337,12 +137,18 @@ impl Selector<'_> {
         }
     }
 
-    /// The bits of a register that is a constant.
+    /// The bits of a register that is a constant to be read from the pool.
     pub fn known(&self, r: Reg) -> Option<u64> {
+        let class = self.kind(r).ok()?.class;
         match self.regs.get(r.0 as usize) {
-            Some(Slot::Const(bits)) => Some(*bits),
-            Some(Slot::Undefined | Slot::Val(_)) | None => None,
+            Some(Slot::Const(bits)) if self.kept(class, *bits).is_none() => Some(*bits),
+            Some(Slot::Undefined | Slot::Const(_) | Slot::Val(_)) | None => None,
         }
+    }
+
+    /// The register in which the present loop has a constant.
+    pub fn kept(&self, class: Class, bits: u64) -> Option<VReg> {
+        self.kept.get(&(class.bits(), bits)).copied()
     }
 
     /// True if a register is used but once, and not by a loop inside of which it is not defined.
@@ -547,12 +353,14 @@ impl Selector<'_> {
         self.begin(skip);
         self.end(jump(outside, &with(first, &before)));
         self.begin(enter);
+        let kept = self.keep_constants(body);
         self.end(jump(inside, &with(first, &before)));
         self.m.blocks[inside.index()].aligned = true;
         self.meet(inside, &vars);
         self.begin(inside);
         self.scalars.at[counter.0 as usize] = Some(index);
         self.statements(body)?;
+        self.kept = kept;
         let next = self.add_number(index, step);
         let values = with(next, &self.arguments(&vars));
         self.compare(next, last);
@@ -565,6 +373,17 @@ impl Selector<'_> {
         self.begin(outside);
         self.scalars.at[after.0 as usize] = Some(end);
         Ok(())
+    }
+
+    /// Brings constants into registers for a loop; those kept so far.
+    fn keep_constants(&mut self, body: &[Stmt]) -> FxHashMap<Constant, VReg> {
+        let before = self.kept.clone();
+        for (bits, lane) in self.constants.of_loop(body) {
+            let class = if bits == 64 { Class::I64 } else { Class::I32 };
+            let v = self.splat_const(class, lane);
+            self.kept.insert((bits, lane), v);
+        }
+        before
     }
 
     /// Runs the body if the flags say not zero.

@@ -115,10 +115,18 @@ impl Selector<'_> {
     /// The same with a constant in all lanes as second operand.
     pub fn binary_const(&mut self, code: Code, x: VReg, class: Class, bits: u64) -> VReg {
         let result = self.vector();
-        let all = self.everywhere(class, bits);
         let inst = Inst::new(code).def(result, View::Z).read(x, View::Z);
-        self.push(inst.memory(all));
+        let inst = self.read_const(inst, class, bits);
+        self.push(inst);
         result
+    }
+
+    /// An instruction that reads a constant from a register, if it is in one, or from the pool.
+    fn read_const(&mut self, inst: Inst, class: Class, bits: u64) -> Inst {
+        match self.kept(class, bits) {
+            Some(v) => inst.read(v, View::Z),
+            None => inst.memory(self.everywhere(class, bits)),
+        }
     }
 
     /// A constant of the pool for all lanes.
@@ -150,9 +158,9 @@ impl Selector<'_> {
     /// The same with a constant in all lanes as second operand.
     pub fn compare_const(&mut self, code: Code, x: VReg, class: Class, bits: u64, imm: u8) -> VReg {
         let result = self.mask();
-        let all = self.everywhere(class, bits);
         let inst = Inst::new(code).def(result, View::K).read(x, View::Z);
-        self.push(inst.memory(all).imm8(imm));
+        let inst = self.read_const(inst, class, bits);
+        self.push(inst.imm8(imm));
         result
     }
 
@@ -183,6 +191,9 @@ impl Selector<'_> {
 
     /// A vector of equal lanes.
     pub fn splat_const(&mut self, class: Class, bits: u64) -> VReg {
+        if let Some(v) = self.kept(class, bits) {
+            return v;
+        }
         let result = self.vector();
         let code = match class.bits() {
             64 => Code::EVEX_Vbroadcastsd_zmm_k1z_xmmm64,

@@ -184,6 +184,7 @@ fn ways(kernel: &Kernel) -> Vec<(Kernel, Level, LowerOptions)> {
             let options = LowerOptions {
                 scalar: false,
                 copies,
+                exact: copies == Some(1),
             };
             ways.push((kernel, level, options));
         }

@@ -258,7 +258,9 @@ where
         for _ in 0..MAX_ATTEMPTS {
             if let Some(fitting) = self.find(&kind, call) {
                 return match &fitting.version.program {
-                    Way::Replayed(replay) => rebuilt(run(replay, &fitting, &inputs, &current.pool)?),
+                    Way::Replayed(replay) => {
+                        rebuilt(run(replay, &fitting, &inputs, &current.pool)?)
+                    }
                     Way::Recorded => self.record_and_realize(inputs),
                 };
             }

@@ -214,6 +214,10 @@ pub(crate) fn compile_kernels(
     threads: usize,
     purpose: Purpose,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
+    let options = CodegenOptions {
+        level: options.level.resolved(),
+        ..options
+    };
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)

@@ -2,6 +2,8 @@
 //! read here and nowhere else.
 
 use crate::error::{Error, ErrorKind, Result};
+use lazulite_codegen::lower::LowerOptions;
+use lazulite_codegen::{CodegenOptions, Level};
 use lazulite_passes::Numerics;
 use lazulite_runtime::Pool;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -19,6 +21,9 @@ pub struct Options {
     pub egraph: bool,
     /// Freedom in rounding (`LAZULITE_NUMERICS=exact`, `order`, `algebra` or `approx`; `order` by default).
     pub numerics: Numerics,
+    /// Instructions that compiled code uses (`LAZULITE_LEVEL=baseline`, `avx2`, `avx512` or `native`; `native`, all
+    /// that this processor has, by default). Programs for a level that it has not are an error.
+    pub level: Level,
     /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
     /// of what is right.
     pub interpret: bool,
@@ -33,6 +38,8 @@ impl Options {
         };
         let numerics = std::env::var("LAZULITE_NUMERICS").ok();
         let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
+        let level = std::env::var("LAZULITE_LEVEL").ok();
+        let level = level.and_then(|v| Level::from_name(v.trim()));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
             threads: number("LAZULITE_THREADS")
@@ -41,13 +48,15 @@ impl Options {
             optimise: number("LAZULITE_OPTIMISE") != Some(0),
             egraph: number("LAZULITE_EGRAPH") != Some(0),
             numerics: numerics.unwrap_or_default(),
+            level: level.unwrap_or_default(),
             interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
         }
     }
 
     /// How programs are optimised: part of the plan cache's key.
     pub(super) fn optimisation(&self) -> u64 {
-        u64::from(self.optimise) | u64::from(self.egraph) << 1 | (self.numerics as u64) << 2
+        let passes = u64::from(self.optimise) | u64::from(self.egraph) << 1;
+        passes | (self.numerics as u64) << 2 | (self.level as u64) << 8
     }
 
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
@@ -58,8 +67,14 @@ impl Options {
         options
     }
 
-    pub(crate) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
-        lazulite_codegen::CodegenOptions::default()
+    pub(crate) fn codegen(&self) -> CodegenOptions {
+        CodegenOptions {
+            level: self.level,
+            lower: LowerOptions {
+                exact: self.numerics == Numerics::Exact,
+                ..LowerOptions::default()
+            },
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 
 use super::{LaneLoop, Result};
 use crate::CodegenError;
+use crate::backend::Caps;
 use crate::vector::Class;
 use lazulite_ir::{
-    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, ValueId, Var, price,
+    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId, Var,
+    price,
 };
 
 /// How f16 and bf16 values are held. Those that are merely moved keep their bits; conversion would
@@ -116,15 +118,20 @@ impl Analysis {
 
     /// How many vectors one iteration of the lane loop of a stage (of all of them, for `None`) should
     /// handle: enough to hide latencies and loop overhead in short bodies. In long ones the
-    /// processor overlaps iterations by itself, and each copy costs compile time.
-    pub fn copies(&self, stage: Option<usize>) -> u32 {
+    /// processor overlaps iterations by itself, and each copy costs compile time. Where there are many registers and
+    /// vectors are long more is gained.
+    pub fn copies(&self, stage: Option<usize>, caps: &Caps) -> u32 {
         let cost: u32 = match stage {
             Some(stage) => self.costs[stage],
             None => self.costs.iter().sum(),
         };
+        let (four, two) = match caps.registers {
+            0..32 => (16, 32),
+            _ => (64, 96),
+        };
         match cost {
-            0..=16 => 4,
-            17..=32 => 2,
+            _ if cost <= four => 4,
+            _ if cost <= two => 2,
             _ => 1,
         }
     }
@@ -143,6 +150,26 @@ impl Analysis {
             InstOp::Binary(Binary::Mul, a, b) => Some((a, b)),
             _ => None,
         }
+    }
+
+    /// A sum as a product and what is added to it. The rule looks at the definitions only, so that every kernel that
+    /// computes the sum from the same values rounds it alike; of two products neither is preferred.
+    pub fn product_sum(
+        &self,
+        kernel: &Kernel,
+        [x, y]: [ValueId; 2],
+    ) -> Option<([ValueId; 2], ValueId)> {
+        let is_product = |v| match self.definition(kernel, v) {
+            Some(InstOp::Unary(Unary::Neg, v)) => self.factors(kernel, *v).is_some(),
+            _ => self.factors(kernel, v).is_some(),
+        };
+        let (product, rest) = match (is_product(x), is_product(y)) {
+            (true, false) => (x, y),
+            (false, true) => (y, x),
+            (true, true) | (false, false) => return None,
+        };
+        let (a, b) = self.factors(kernel, product)?;
+        Some(([a, b], rest))
     }
 
     fn definition<'k>(&self, kernel: &'k Kernel, v: ValueId) -> Option<&'k InstOp> {

@@ -99,20 +99,24 @@ pub(super) fn exp_normal(b: &mut Builder, x: Reg) -> Reg {
     b.mul(twice, power)
 }
 
-/// `e^x - 1`.
-pub(super) fn expm1(b: &mut Builder, x: Reg) -> Reg {
-    let (low, high) = table(b, x, (-20.0, 89.0), (-40.0, 710.0));
-    let clamped = clamp(b, x, low, high);
-    let (shifted, r) = reduce(b, clamped);
-    let coefficients = table(b, x, F32, F64);
-    let tail = poly(b, r, coefficients);
+/// `(e^x - 1) / 2` for arguments for which `2^n` is a normal number.
+pub(super) fn half_expm1_normal(b: &mut Builder, x: Reg) -> Reg {
+    let (shifted, r) = reduce(b, x);
+    let tail = poly(b, r, table(b, r, F32, F64));
     let square = b.mul(r, r);
     let reduced = b.fma(square, tail, r);
     // Half the result, since 2^n alone may overflow.
     let power = half_power(b, shifted);
     let half = b.float_like(x, 0.5);
     let offset = b.sub(power, half);
-    let y = b.fma(reduced, power, offset);
+    b.fma(reduced, power, offset)
+}
+
+/// `e^x - 1`.
+pub(super) fn expm1(b: &mut Builder, x: Reg) -> Reg {
+    let (low, high) = table(b, x, (-20.0, 89.0), (-40.0, 710.0));
+    let clamped = clamp(b, x, low, high);
+    let y = half_expm1_normal(b, clamped);
     let y = b.add(y, y);
     // Keeps the sign of zero and the last bit of denormals.
     let size = b.abs(x);

@@ -1,6 +1,8 @@
 //! Every operation and conversion on values at which it is delicate.
 
-use super::{CLASSES, backends, bytes, check_lanewise, edges, execute, lanewise, padded, pairs};
+use super::{
+    CLASSES, WIDTHS, backends_of, bytes, check_lanewise, edges, execute, lanewise, padded, pairs,
+};
 use crate::vector::eval;
 use crate::vector::{Bin, Class, Cmp, Conv, Narrow, Un};
 
@@ -92,11 +94,15 @@ fn division_by_zero_does_not_trap() {
         (Class::I32, Bin::RemU),
         (Class::I64, Bin::DivU),
     ] {
-        let f = lanewise(4, &[class; 2], class, 4, |b, r| b.binary(op, r[0], r[1]));
-        let buffer = |v: u64| bytes(class, &[v; 4]);
-        for backend in backends() {
-            let (out, _) = execute(&backend, &f, &[buffer(5), buffer(0), buffer(9)], &[], &[]);
-            assert_eq!(out[2], buffer(0), "{op:?}");
+        for full in WIDTHS {
+            let f = lanewise(full, full, &[class; 2], class, 16, |b, r| {
+                b.binary(op, r[0], r[1])
+            });
+            let buffer = |v: u64| bytes(class, &[v; 16]);
+            for backend in backends_of(&f) {
+                let (out, _) = execute(&*backend, &f, &[buffer(5), buffer(0), buffer(9)], &[], &[]);
+                assert_eq!(out[2], buffer(0), "{op:?}");
+            }
         }
     }
 }
@@ -278,7 +284,7 @@ fn ramps_and_scalars() {
                 &format!("ramp {class:?} {from} {step}"),
                 &[class],
                 class,
-                &[vec![1, 2, 3, 4]],
+                &[(1..17).collect()],
                 |b, r| {
                     let lanes = b.shape(r[0]).1;
                     let start = b.size(0);

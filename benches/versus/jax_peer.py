@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+#: Whether memory of the first call counts.
+FIRST_CALL_COUNTS = True
+
 
 class F:
     """Operations."""

@@ -40,7 +40,8 @@ class Graph:
 
     def constant(self, array):
         name = self.fresh()
-        self.constants[name] = np.ascontiguousarray(array)
+        # Unlike ascontiguousarray this leaves numbers without axes.
+        self.constants[name] = np.array(array, order="C", copy=None)
         return Value(self, name)
 
     def value(self, x):
@@ -51,6 +52,9 @@ class Graph:
         name = self.fresh()
         self.nodes.append(helper.make_node(op, names, [name], **attributes))
         return Value(self, name)
+
+#: What writing the model takes is not what running it takes.
+FIRST_CALL_COUNTS = False
 
 
 class F:

@@ -3,6 +3,9 @@
 import torch
 import torch.nn.functional as f
 
+#: Whether memory of the first call counts.
+FIRST_CALL_COUNTS = True
+
 
 class F:
     """Operations."""

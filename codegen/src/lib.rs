@@ -8,6 +8,7 @@ pub mod backend;
 mod cache;
 mod canonical;
 mod cranelift;
+pub mod cuda;
 mod disassemble;
 mod error;
 mod foreign;

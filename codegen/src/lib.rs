@@ -10,6 +10,7 @@ mod canonical;
 mod cranelift;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod differential;
+pub mod cuda;
 mod disassemble;
 mod error;
 mod foreign;

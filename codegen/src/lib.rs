@@ -8,9 +8,9 @@ pub mod backend;
 mod cache;
 mod canonical;
 mod cranelift;
+pub mod cuda;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod differential;
-pub mod cuda;
 mod disassemble;
 mod error;
 mod foreign;

@@ -41,7 +41,7 @@ pub(super) fn function(
     let kernel = kernel_of(operands, result, op);
     let options = LowerOptions {
         scalar: true,
-        copies: None,
+        ..LowerOptions::default()
     };
     let lowered = lower(&kernel, &CAPS, options)?;
     let mut writer = Writer {

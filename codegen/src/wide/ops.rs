@@ -98,6 +98,10 @@ fn binary_code(f: Bin, class: Class) -> Option<Code> {
             EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32,
             EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64,
         ),
+        (Bin::Scale, true) => (
+            EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er,
+            EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er,
+        ),
         (
             Bin::MaxNan
             | Bin::MinNan
@@ -110,7 +114,8 @@ fn binary_code(f: Bin, class: Class) -> Option<Code> {
             | Bin::MinU
             | Bin::Shl
             | Bin::ShrU
-            | Bin::ShrS,
+            | Bin::ShrS
+            | Bin::Scale,
             _,
         ) => return None,
     };
@@ -164,7 +169,8 @@ fn commutes(f: Bin) -> bool {
         | Bin::MinNan
         | Bin::Shl
         | Bin::ShrU
-        | Bin::ShrS => false,
+        | Bin::ShrS
+        | Bin::Scale => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Instructions for a function's statements: control flow, scalars, variables and faults. Vector operations
 //! are in the sibling modules.
 
-use super::facts::{Constant, Constants, Scalars, Uses};
+use super::facts::{Constant, Constants, Scalars, Uses, Variables};
 use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr, jump};
 use super::value::{Kind, Val};
 use crate::CodegenError;
@@ -32,6 +32,7 @@ pub(super) struct Selector<'a> {
     uses: Uses,
     scalars: Scalars,
     constants: Constants<'a>,
+    variables: Variables,
     /// Constants in registers in the present loop.
     kept: FxHashMap<Constant, VReg>,
     vars: Vec<Option<Val>>,
@@ -89,6 +90,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
         uses: Uses::new(f),
         scalars: Scalars::new(f),
         constants: Constants::new(f),
+        variables: Variables::new(f),
         kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
         args,
@@ -292,25 +294,12 @@ impl Selector<'_> {
         Ok(self.constant(kind, 0))
     }
 
-    /// The variables that a body sets, with the values they have before.
-    fn assigned(&mut self, body: &[Stmt]) -> Result<Vec<(VarId, Val)>> {
-        let mut found = vec![false; self.vars.len()];
-        let mut bodies = vec![body];
-        while let Some(body) = bodies.pop() {
-            for stmt in body {
-                match stmt {
-                    Stmt::Set(var, _) => found[var.0 as usize] = true,
-                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                        bodies.push(body);
-                    }
-                    Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
-                }
-            }
-        }
-        let vars = (0..found.len() as u32)
-            .filter(|&v| found[v as usize])
-            .map(VarId);
-        vars.map(|var| Ok((var, self.get(var)?))).collect()
+    /// The variables that carry values out of a body or around it, with the values they have before.
+    fn carried(&mut self, body: &[Stmt]) -> Result<Vec<(VarId, Val)>> {
+        let vars = self.variables.carried(body);
+        { vars.into_iter() }
+            .map(|var| Ok((var, self.get(var)?)))
+            .collect()
     }
 
     /// Gives the variables new values, as parameters of a block.
@@ -338,7 +327,7 @@ impl Selector<'_> {
         let step = { i32::try_from(step).ok().filter(|s| *s > 0) }
             .ok_or_else(|| malformed(format_args!("a loop steps by {step}")))?;
         let (first, limit) = (self.scalar(from)?, self.scalar(to)?);
-        let vars = self.assigned(body)?;
+        let vars = self.carried(body)?;
         let before: SmallVec<[VReg; 4]> =
             vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
         let last = self.add_number(limit, -step);
@@ -391,7 +380,7 @@ impl Selector<'_> {
         // What variables hold before is computed in front of the branch: moves leave the flags alone, but
         // constants need not.
         let flags = self.m.insts.pop();
-        let vars = self.assigned(body)?;
+        let vars = self.carried(body)?;
         self.m.insts.extend(flags);
         let before: SmallVec<[VReg; 4]> =
             vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();

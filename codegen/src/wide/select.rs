@@ -524,27 +524,33 @@ impl Selector<'_> {
             n.filter(|n| *n > 0 && n.count_ones() == 1)
                 .map(|n| n.trailing_zeros() as u8)
         };
-        let (power_a, power_b) = (power(self.known_scalar(a)), power(self.known_scalar(b)));
-        let (x, y) = (self.scalar(a)?, self.scalar(b)?);
-        Ok(match (op, power_a, power_b) {
-            (ScalarOp::Add(..), _, _) => self.general2(Code::Add_r64_rm64, x, y),
-            (ScalarOp::Sub(..), _, _) => self.general2(Code::Sub_r64_rm64, x, y),
-            (ScalarOp::Mul(..), _, Some(n)) => self.shift_general(Code::Shl_rm64_imm8, x, n),
-            (ScalarOp::Mul(..), Some(n), _) => self.shift_general(Code::Shl_rm64_imm8, y, n),
-            (ScalarOp::FloorDiv(..), _, Some(n)) => self.shift_general(Code::Sar_rm64_imm8, x, n),
+        let shift = match (op, power(self.known_scalar(a)), power(self.known_scalar(b))) {
+            (ScalarOp::Mul(..), _, Some(n)) => Some((Code::Shl_rm64_imm8, a, n)),
+            (ScalarOp::Mul(..), Some(n), None) => Some((Code::Shl_rm64_imm8, b, n)),
+            (ScalarOp::FloorDiv(..), _, Some(n)) => Some((Code::Sar_rm64_imm8, a, n)),
             (ScalarOp::Mod(..), _, Some(n)) => {
-                let bits = self.number((1i64 << n) - 1);
-                self.general2(Code::And_r64_rm64, x, bits)
+                let (x, bits) = (self.scalar(a)?, self.number((1i64 << n) - 1));
+                return Ok(self.general2(Code::And_r64_rm64, x, bits));
             }
-            (ScalarOp::FloorDiv(..), _, None) => self.floor_div(x, y)[0],
-            (ScalarOp::Mod(..), _, None) => self.floor_div(x, y)[1],
-            (ScalarOp::Min(..), _, _) => self.if_less(x, y, [x, y]),
-            (ScalarOp::Max(..), _, _) => self.if_less(x, y, [y, x]),
-            (ScalarOp::Less(..), _, _) => {
+            _ => None,
+        };
+        if let Some((code, x, n)) = shift {
+            let x = self.scalar(x)?;
+            return Ok(self.shift_general(code, x, n));
+        }
+        let (x, y) = (self.scalar(a)?, self.scalar(b)?);
+        Ok(match op {
+            ScalarOp::Add(..) => self.general2(Code::Add_r64_rm64, x, y),
+            ScalarOp::Sub(..) => self.general2(Code::Sub_r64_rm64, x, y),
+            ScalarOp::FloorDiv(..) => self.floor_div(x, y)[0],
+            ScalarOp::Mod(..) => self.floor_div(x, y)[1],
+            ScalarOp::Min(..) => self.if_less(x, y, [x, y]),
+            ScalarOp::Max(..) => self.if_less(x, y, [y, x]),
+            ScalarOp::Less(..) => {
                 let (one, zero) = (self.number(1), self.number(0));
                 self.if_less(x, y, [one, zero])
             }
-            (_, _, _) => self.general2(Code::Imul_r64_rm64, x, y),
+            _ => self.general2(Code::Imul_r64_rm64, x, y),
         })
     }
 

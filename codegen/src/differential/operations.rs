@@ -85,6 +85,41 @@ fn binary_operations() {
     }
 }
 
+/// Powers of two at which the result is normal, rounded as a denormal number, zero or infinite.
+#[test]
+fn scaling_rounds_once() {
+    for class in [Class::F32, Class::F64] {
+        let (most, step) = match class {
+            Class::F32 => (240, 1),
+            _ => (2000, 7),
+        };
+        let mut columns = [Vec::new(), Vec::new()];
+        let mut state = 1u64;
+        for n in (-most..=most).step_by(step) {
+            for size in [0.25, 1.0, 1.5, 4.0, f64::NAN, -2.0] {
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let a = size * (1.0 - (state >> 40) as f64 * 2f64.powi(-26));
+                let bits = |x: f64| match class {
+                    Class::F32 => u64::from((x as f32).to_bits()),
+                    _ => x.to_bits(),
+                };
+                columns[0].push(bits(a));
+                columns[1].push(bits(f64::from(n)));
+            }
+        }
+        let columns = columns.map(|c| padded(&c));
+        check_lanewise(
+            &format!("scale {class:?}"),
+            &[class; 2],
+            class,
+            &columns,
+            |b, r| b.scale(r[0], r[1]),
+        );
+    }
+}
+
 /// Division by zero is forbidden, but must not kill the process.
 #[test]
 fn division_by_zero_does_not_trap() {

@@ -6,9 +6,12 @@ use crate::CodegenError;
 use crate::backend::Caps;
 use crate::vector::Class;
 use lazulite_ir::{
-    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId, Var,
-    price,
+    Access, Binary, DType, Dim, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId,
+    Var, price,
 };
+
+/// Pieces into which a loop along columns should remain divisible.
+const PIECES: i64 = 8;
 
 /// How f16 and bf16 values are held. Those that are merely moved keep their bits; conversion would
 /// quiet signalling NaNs and cost time.
@@ -134,6 +137,23 @@ impl Analysis {
             _ if cost <= two => 2,
             _ => 1,
         }
+    }
+
+    /// The same for the last outer range: cheap reductions of columns take many at once, so that they find several lines
+    /// of cache in each row, as long as pieces of work are left for all threads.
+    pub fn outer_copies(&self, kernel: &Kernel, caps: &Caps) -> u32 {
+        let usual = self.copies(None, caps);
+        let reduces = kernel.stages.iter().any(|s| !s.ranges.is_empty());
+        let extent = kernel.outer.last().and_then(Dim::as_const);
+        let (true, true, Some(extent)) = (reduces, self.costs.iter().sum::<u32>() <= 8, extent)
+        else {
+            return usual;
+        };
+        let mut copies = (caps.registers / 2).max(usual);
+        while copies > usual && extent < i64::from(copies * caps.lanes()) * PIECES {
+            copies /= 2;
+        }
+        copies.max(usual)
     }
 
     /// The index expression that a value is, if it is one.

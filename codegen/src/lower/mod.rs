@@ -71,9 +71,9 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let analysis = Analysis::new(kernel, lane_loop)?;
     let per_stage = |stage| match lane_loop {
         LaneLoop::None => 1,
-        LaneLoop::Outer(_) => options
-            .copies
-            .unwrap_or_else(|| analysis.copies(None, caps)),
+        LaneLoop::Outer(_) => {
+            { options.copies }.unwrap_or_else(|| analysis.outer_copies(kernel, caps))
+        }
         LaneLoop::Inner => options
             .copies
             .unwrap_or_else(|| analysis.copies(Some(stage), caps)),

@@ -322,6 +322,9 @@ pub enum Bin {
     ShrU,
     /// Arithmetic right shift; counts at or over the lane width act as width - 1.
     ShrS,
+    /// `a` times 2 to the power `b`, rounded once (floats). `a` is NaN or of a size between 1/4 and 4, `b` is an
+    /// integer between -240 and 240 for F32, -2000 and 2000 for F64.
+    Scale,
 }
 
 /// Comparisons.

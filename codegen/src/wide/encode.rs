@@ -1,7 +1,7 @@
 //! Registers for a function's values, and its bytes.
 
 use super::machine::{
-    Arg, Base, Condition, Flow, Inst, Machine, SCRATCH_MASK, SCRATCH_VECTOR, View, gpr,
+    Arg, Base, Condition, Flow, Inst, Machine, Memory, SCRATCH_MASK, SCRATCH_VECTOR, View, gpr,
 };
 use crate::CodegenError;
 use crate::backend::PoolReference;
@@ -259,11 +259,6 @@ impl Writer {
     }
 
     fn inst(&mut self, inst: &Inst, allocs: &[Allocation]) -> Result<(), CodegenError> {
-        let place = |n: u8| {
-            allocs[n as usize]
-                .as_reg()
-                .ok_or_else(|| failed("an operand is in no register"))
-        };
         let mut i = Instruction::default();
         i.set_code(inst.code);
         let mut pool = None;
@@ -271,7 +266,7 @@ impl Writer {
             match *arg {
                 Arg::Reg(operand, view) => {
                     i.set_op_kind(n, OpKind::Register);
-                    i.set_op_register(n, register(place(operand)?, view));
+                    i.set_op_register(n, register(place(allocs, operand)?, view));
                 }
                 Arg::Imm8(value) => {
                     i.set_op_kind(n, OpKind::Immediate8);
@@ -285,36 +280,17 @@ impl Writer {
                     i.set_op_kind(n, OpKind::Immediate64);
                     i.set_immediate64(value as u64);
                 }
-                Arg::Memory {
-                    base,
-                    index,
-                    offset,
-                    broadcast,
-                } => {
+                Arg::Memory(memory) => {
                     i.set_op_kind(n, OpKind::Memory);
-                    i.set_is_broadcast(broadcast);
-                    i.set_memory_displ_size(1);
-                    i.set_memory_displacement64(i64::from(offset) as u64);
-                    let base = match base {
-                        Base::Operand(operand) => register(place(operand)?, View::R64),
-                        Base::Frame => Register::RSP,
-                        Base::Pool => {
-                            pool = Some(offset);
-                            // A place nearby; the distance is filled in later.
-                            i.set_memory_displacement64(self.at as u64);
-                            Register::RIP
-                        }
-                    };
-                    i.set_memory_base(base);
-                    if let Some((operand, view, scale)) = index {
-                        i.set_memory_index(register(place(operand)?, view));
-                        i.set_memory_index_scale(scale);
+                    self.memory(&mut i, memory, allocs)?;
+                    if memory.base == Base::Pool {
+                        pool = Some(memory.offset);
                     }
                 }
             }
         }
         if let Some((operand, zeroing)) = inst.mask {
-            i.set_op_mask(register(place(operand)?, View::K));
+            i.set_op_mask(register(place(allocs, operand)?, View::K));
             i.set_zeroing_masking(zeroing);
         }
         i.set_has_lock_prefix(inst.lock);
@@ -326,6 +302,33 @@ impl Writer {
                 offset: u32::try_from(at).map_err(failed)?,
                 addend: i64::from(offset) - (self.at - at) as i64,
             });
+        }
+        Ok(())
+    }
+
+    /// The memory that an instruction accesses.
+    fn memory(
+        &self,
+        i: &mut Instruction,
+        memory: Memory,
+        allocs: &[Allocation],
+    ) -> Result<(), CodegenError> {
+        i.set_is_broadcast(memory.broadcast);
+        i.set_memory_displ_size(1);
+        i.set_memory_displacement64(i64::from(memory.offset) as u64);
+        let base = match memory.base {
+            Base::Operand(operand) => register(place(allocs, operand)?, View::R64),
+            Base::Frame => Register::RSP,
+            Base::Pool => {
+                // A place nearby; the distance is filled in later.
+                i.set_memory_displacement64(self.at as u64);
+                Register::RIP
+            }
+        };
+        i.set_memory_base(base);
+        if let Some((operand, view, scale)) = memory.index {
+            i.set_memory_index(register(place(allocs, operand)?, view));
+            i.set_memory_index_scale(scale);
         }
         Ok(())
     }
@@ -379,6 +382,13 @@ impl Writer {
         }
         self.encode(&i)
     }
+}
+
+/// The register of an operand.
+fn place(allocs: &[Allocation], operand: u8) -> Result<PReg, CodegenError> {
+    { allocs.get(usize::from(operand)) }
+        .and_then(|a| a.as_reg())
+        .ok_or_else(|| failed("an operand is in no register"))
 }
 
 /// A register's name.

@@ -2,7 +2,7 @@
 //! scalars are computed, and which constants a loop should keep in registers.
 
 use super::value::Kind;
-use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un};
+use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId};
 use regalloc2::VReg;
 use rustc_hash::FxHashMap;
 
@@ -209,6 +209,102 @@ impl Scalars {
             (folded.base, folded.offset) = (rest, offset);
         }
         folded
+    }
+}
+
+/// Where variables are read and written.
+pub(super) struct Variables {
+    /// How often, in all of the function.
+    total: Vec<u32>,
+    /// Those that live in one body.
+    local: Vec<bool>,
+}
+
+/// The same in one body.
+struct Accesses {
+    count: Vec<u32>,
+    /// Those that are written.
+    set: Vec<bool>,
+    /// Those that are written before anything else is done with them, whatever happens.
+    fresh: Vec<bool>,
+}
+
+impl Accesses {
+    fn new(vars: usize) -> Accesses {
+        Accesses {
+            count: vec![0; vars],
+            set: vec![false; vars],
+            fresh: vec![false; vars],
+        }
+    }
+
+    fn block(&mut self, body: &[Stmt], always: bool) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let(_, Op::Get(var)) => self.count[var.0 as usize] += 1,
+                Stmt::Set(var, _) => {
+                    let var = var.0 as usize;
+                    self.fresh[var] |= always && self.count[var] == 0;
+                    self.set[var] = true;
+                    self.count[var] += 1;
+                }
+                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                    self.block(body, false);
+                }
+                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
+            }
+        }
+    }
+}
+
+impl Variables {
+    pub fn new(f: &Function) -> Variables {
+        let mut all = Accesses::new(f.vars.len());
+        all.block(&f.body, true);
+        let mut variables = Variables {
+            total: all.count,
+            local: vec![false; f.vars.len()],
+        };
+        let mut bodies = vec![&f.body[..]];
+        while let Some(body) = bodies.pop() {
+            for stmt in body {
+                match stmt {
+                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                        variables.mark_local(body);
+                        bodies.push(body);
+                    }
+                    Stmt::Let(..)
+                    | Stmt::Scalar(..)
+                    | Stmt::Set(..)
+                    | Stmt::Store { .. }
+                    | Stmt::Fault { .. } => {}
+                }
+            }
+        }
+        variables
+    }
+
+    fn mark_local(&mut self, body: &[Stmt]) {
+        let inside = self.accesses(body);
+        for (v, local) in self.local.iter_mut().enumerate() {
+            *local |= inside.fresh[v] && inside.count[v] == self.total[v];
+        }
+    }
+
+    fn accesses(&self, body: &[Stmt]) -> Accesses {
+        let mut inside = Accesses::new(self.total.len());
+        inside.block(body, true);
+        inside
+    }
+
+    /// The variables that carry values out of a body or from one run of it to the next: all that it writes, except for
+    /// those that nothing outside of it touches and that are written afresh in it, or in a body inside.
+    pub fn carried(&self, body: &[Stmt]) -> Vec<VarId> {
+        let inside = self.accesses(body);
+        (0..self.total.len())
+            .filter(|&v| inside.set[v] && !(self.local[v] && inside.count[v] == self.total[v]))
+            .map(|v| VarId(v as u32))
+            .collect()
     }
 }
 

@@ -40,20 +40,23 @@ pub(super) enum Base {
     Frame,
 }
 
+/// Memory that an instruction accesses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Memory {
+    pub base: Base,
+    /// Operand, view, scale.
+    pub index: Option<(u8, View, u32)>,
+    pub offset: i32,
+    /// One element is repeated in all lanes.
+    pub broadcast: bool,
+}
+
 /// An argument of an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Arg {
     /// The register of an operand.
     Reg(u8, View),
-    /// Memory.
-    Memory {
-        base: Base,
-        /// Operand, view, scale.
-        index: Option<(u8, View, u32)>,
-        offset: i32,
-        /// One element is repeated in all lanes.
-        broadcast: bool,
-    },
+    Memory(Memory),
     /// A number of 8 bits.
     Imm8(u8),
     /// A number of 32 bits, extended to 64.
@@ -179,12 +182,12 @@ impl Inst {
         let index = place
             .index
             .map(|(v, scale)| (self.operand(Operand::reg_use(v)), View::R64, scale));
-        self.args.push(Arg::Memory {
+        self.args.push(Arg::Memory(Memory {
             base,
             index,
             offset: place.offset,
             broadcast: place.broadcast,
-        });
+        }));
         self
     }
 
@@ -192,8 +195,8 @@ impl Inst {
     pub fn lanes_memory(mut self, place: Place, lanes: VReg, scale: u32) -> Inst {
         self = self.memory(place);
         let n = self.operand(Operand::reg_use_at_end(lanes));
-        if let Some(Arg::Memory { index, .. }) = self.args.last_mut() {
-            *index = Some((n, View::Z, scale));
+        if let Some(Arg::Memory(memory)) = self.args.last_mut() {
+            memory.index = Some((n, View::Z, scale));
         }
         self
     }

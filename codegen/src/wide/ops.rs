@@ -19,101 +19,137 @@ fn by_width(class: Class, narrow: Code, wide: Code) -> Code {
     if class.bits() == 64 { wide } else { narrow }
 }
 
+/// Operations on two vectors of floats for which there are instructions that mean exactly the same: for lanes of 32 bits, of
+/// 64.
+const FLOAT_BINARY: &[(Bin, Code, Code)] = &[
+    (
+        Bin::Add,
+        EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er,
+    ),
+    (
+        Bin::Sub,
+        EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er,
+    ),
+    (
+        Bin::Mul,
+        EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er,
+    ),
+    (
+        Bin::Div,
+        EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er,
+    ),
+    (
+        Bin::Max,
+        EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
+        EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae,
+    ),
+    (
+        Bin::Min,
+        EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
+        EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae,
+    ),
+    (
+        Bin::And,
+        EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Or,
+        EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Xor,
+        EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Scale,
+        EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er,
+        EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er,
+    ),
+];
+
+/// The same for integers.
+const INT_BINARY: &[(Bin, Code, Code)] = &[
+    (
+        Bin::And,
+        EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Or,
+        EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Xor,
+        EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Add,
+        EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Sub,
+        EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Mul,
+        EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Max,
+        EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Min,
+        EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::MaxU,
+        EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::MinU,
+        EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::Shl,
+        EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::ShrU,
+        EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64,
+    ),
+    (
+        Bin::ShrS,
+        EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32,
+        EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64,
+    ),
+];
+
 /// The instruction for an operation on two vectors, if there is one that means exactly the same.
 fn binary_code(f: Bin, class: Class) -> Option<Code> {
-    let (narrow, wide) = match (f, class.is_float()) {
-        (Bin::Add, true) => (
-            EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er,
-        ),
-        (Bin::Sub, true) => (
-            EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er,
-        ),
-        (Bin::Mul, true) => (
-            EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er,
-        ),
-        (Bin::Div, true) => (
-            EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
-            EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er,
-        ),
-        (Bin::Max, true) => (
-            EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
-            EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae,
-        ),
-        (Bin::Min, true) => (
-            EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
-            EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae,
-        ),
-        (Bin::And, _) => (
-            EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Or, _) => (
-            EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Xor, _) => (
-            EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Add, false) => (
-            EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Sub, false) => (
-            EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Mul, false) => (
-            EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Max, false) => (
-            EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Min, false) => (
-            EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::MaxU, false) => (
-            EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::MinU, false) => (
-            EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::Shl, false) => (
-            EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::ShrU, false) => (
-            EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (Bin::ShrS, false) => (
-            EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64,
-        ),
-        (
-            Bin::MaxNan
-            | Bin::MinNan
-            | Bin::MulHighU
-            | Bin::Div
-            | Bin::DivU
-            | Bin::Rem
-            | Bin::RemU
-            | Bin::MaxU
-            | Bin::MinU
-            | Bin::Shl
-            | Bin::ShrU
-            | Bin::ShrS,
-            _,
-        ) => return None,
+    let table = match class.is_float() {
+        true => FLOAT_BINARY,
+        false => INT_BINARY,
     };
+    let &(_, narrow, wide) = table.iter().find(|entry| entry.0 == f)?;
     Some(by_width(class, narrow, wide))
 }
 
@@ -164,7 +200,8 @@ fn commutes(f: Bin) -> bool {
         | Bin::MinNan
         | Bin::Shl
         | Bin::ShrU
-        | Bin::ShrS => false,
+        | Bin::ShrS
+        | Bin::Scale => false,
     }
 }
 
@@ -189,56 +226,58 @@ impl Selector<'_> {
             EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
             EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
         );
-        let round = code(
+        let and = code(
+            EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
+        );
+        let subtract = code(
+            EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
+            EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
+        );
+        let abs = code(
+            EVEX_Vpabsd_zmm_k1z_zmmm512b32,
+            EVEX_Vpabsq_zmm_k1z_zmmm512b64,
+        );
+        match (f, class) {
+            (Un::Not, Class::Mask) => Ok(Val::One(self.not_k(a.first()))),
+            (Un::Neg, Class::F32 | Class::F64) => {
+                Ok(a.map(|x| self.binary_const(xor, x, class, sign)))
+            }
+            (Un::Neg, Class::I32 | Class::I64) => Ok(a.map(|x| {
+                let zero = self.splat_const(class, 0);
+                self.binary_z(subtract, zero, x)
+            })),
+            (Un::Abs, Class::F32 | Class::F64) => {
+                Ok(a.map(|x| self.binary_const(and, x, class, sign - 1)))
+            }
+            (Un::Abs, Class::I32 | Class::I64) => Ok(a.map(|x| self.unary_z(abs, x))),
+            (Un::Not, Class::I32 | Class::I64) => {
+                Ok(a.map(|x| self.binary_const(xor, x, class, u64::MAX)))
+            }
+            (Un::Wrap(narrow), Class::I32) => Ok(a.map(|x| self.wrap(narrow, x))),
+            (_, Class::F32 | Class::F64) => self.unary_float(kind, f, a),
+            (_, Class::I32 | Class::I64 | Class::Mask) => Err(no_such(f, class)),
+        }
+    }
+
+    /// The rest of them, on floats.
+    fn unary_float(&mut self, kind: Kind, f: Un, a: Val) -> Result<Val, CodegenError> {
+        let class = kind.class;
+        let round = by_width(
+            class,
             EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
             EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae,
         );
+        let sqrt = by_width(
+            class,
+            EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
+            EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er,
+        );
         Ok(match (f, class) {
-            (Un::Not, Class::Mask) => {
-                let result = self.mask();
-                let inst = Inst::new(VEX_Knotw_kr_kr).def(result, View::K);
-                self.push(inst.read(a.first(), View::K));
-                Val::One(result)
-            }
-            (Un::Neg, Class::F32 | Class::F64) => a.map(|x| self.binary_const(xor, x, class, sign)),
-            (Un::Neg, Class::I32 | Class::I64) => {
-                let subtract = code(
-                    EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
-                    EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
-                );
-                a.map(|x| {
-                    let zero = self.splat_const(class, 0);
-                    self.binary_z(subtract, zero, x)
-                })
-            }
-            (Un::Abs, Class::F32 | Class::F64) => {
-                let and = code(
-                    EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-                    EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
-                );
-                a.map(|x| self.binary_const(and, x, class, sign - 1))
-            }
-            (Un::Abs, Class::I32 | Class::I64) => {
-                let abs = code(
-                    EVEX_Vpabsd_zmm_k1z_zmmm512b32,
-                    EVEX_Vpabsq_zmm_k1z_zmmm512b64,
-                );
-                a.map(|x| self.unary_z(abs, x))
-            }
-            (Un::Not, Class::I32 | Class::I64) => {
-                a.map(|x| self.binary_const(xor, x, class, u64::MAX))
-            }
-            (Un::Floor, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 9)),
-            (Un::Round, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 8)),
-            (Un::Trunc, Class::F32 | Class::F64) => a.map(|x| self.unary_imm(round, x, 11)),
-            (Un::Sqrt, Class::F32 | Class::F64) => {
-                let sqrt = code(
-                    EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
-                    EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er,
-                );
-                a.map(|x| self.unary_z(sqrt, x))
-            }
-            (Un::Wrap(narrow), Class::I32) => a.map(|x| self.wrap(narrow, x)),
+            (Un::Floor, _) => a.map(|x| self.unary_imm(round, x, 9)),
+            (Un::Round, _) => a.map(|x| self.unary_imm(round, x, 8)),
+            (Un::Trunc, _) => a.map(|x| self.unary_imm(round, x, 11)),
+            (Un::Sqrt, _) => a.map(|x| self.unary_z(sqrt, x)),
             (Un::RoundF16, Class::F32) => a.map(|x| {
                 let half = self.narrow_f16(x);
                 self.widen_f16(half)
@@ -249,6 +288,13 @@ impl Selector<'_> {
             }),
             _ => return Err(no_such(f, class)),
         })
+    }
+
+    fn not_k(&mut self, x: VReg) -> VReg {
+        let result = self.mask();
+        let inst = Inst::new(VEX_Knotw_kr_kr).def(result, View::K);
+        self.push(inst.read(x, View::K));
+        result
     }
 
     fn wrap(&mut self, narrow: Narrow, x: VReg) -> VReg {

@@ -1,7 +1,7 @@
 //! Instructions for a function's statements: control flow, scalars, variables and faults. Vector operations
 //! are in the sibling modules.
 
-use super::facts::{Constant, Constants, Scalars, Uses};
+use super::facts::{Constant, Constants, Scalars, Uses, Variables};
 use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr, jump};
 use super::value::{Kind, Val};
 use crate::CodegenError;
@@ -32,6 +32,7 @@ pub(super) struct Selector<'a> {
     uses: Uses,
     scalars: Scalars,
     constants: Constants<'a>,
+    variables: Variables,
     /// Constants in registers in the present loop.
     kept: FxHashMap<Constant, VReg>,
     vars: Vec<Option<Val>>,
@@ -89,6 +90,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
         uses: Uses::new(f),
         scalars: Scalars::new(f),
         constants: Constants::new(f),
+        variables: Variables::new(f),
         kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
         args,
@@ -292,25 +294,12 @@ impl Selector<'_> {
         Ok(self.constant(kind, 0))
     }
 
-    /// The variables that a body sets, with the values they have before.
-    fn assigned(&mut self, body: &[Stmt]) -> Result<Vec<(VarId, Val)>> {
-        let mut found = vec![false; self.vars.len()];
-        let mut bodies = vec![body];
-        while let Some(body) = bodies.pop() {
-            for stmt in body {
-                match stmt {
-                    Stmt::Set(var, _) => found[var.0 as usize] = true,
-                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                        bodies.push(body);
-                    }
-                    Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
-                }
-            }
-        }
-        let vars = (0..found.len() as u32)
-            .filter(|&v| found[v as usize])
-            .map(VarId);
-        vars.map(|var| Ok((var, self.get(var)?))).collect()
+    /// The variables that carry values out of a body or around it, with the values they have before.
+    fn carried(&mut self, body: &[Stmt]) -> Result<Vec<(VarId, Val)>> {
+        let vars = self.variables.carried(body);
+        { vars.into_iter() }
+            .map(|var| Ok((var, self.get(var)?)))
+            .collect()
     }
 
     /// Gives the variables new values, as parameters of a block.
@@ -338,7 +327,7 @@ impl Selector<'_> {
         let step = { i32::try_from(step).ok().filter(|s| *s > 0) }
             .ok_or_else(|| malformed(format_args!("a loop steps by {step}")))?;
         let (first, limit) = (self.scalar(from)?, self.scalar(to)?);
-        let vars = self.assigned(body)?;
+        let vars = self.carried(body)?;
         let before: SmallVec<[VReg; 4]> =
             vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
         let last = self.add_number(limit, -step);
@@ -391,7 +380,7 @@ impl Selector<'_> {
         // What variables hold before is computed in front of the branch: moves leave the flags alone, but
         // constants need not.
         let flags = self.m.insts.pop();
-        let vars = self.assigned(body)?;
+        let vars = self.carried(body)?;
         self.m.insts.extend(flags);
         let before: SmallVec<[VReg; 4]> =
             vars.iter().flat_map(|(_, v)| v.parts().to_vec()).collect();
@@ -535,27 +524,33 @@ impl Selector<'_> {
             n.filter(|n| *n > 0 && n.count_ones() == 1)
                 .map(|n| n.trailing_zeros() as u8)
         };
-        let (power_a, power_b) = (power(self.known_scalar(a)), power(self.known_scalar(b)));
-        let (x, y) = (self.scalar(a)?, self.scalar(b)?);
-        Ok(match (op, power_a, power_b) {
-            (ScalarOp::Add(..), _, _) => self.general2(Code::Add_r64_rm64, x, y),
-            (ScalarOp::Sub(..), _, _) => self.general2(Code::Sub_r64_rm64, x, y),
-            (ScalarOp::Mul(..), _, Some(n)) => self.shift_general(Code::Shl_rm64_imm8, x, n),
-            (ScalarOp::Mul(..), Some(n), _) => self.shift_general(Code::Shl_rm64_imm8, y, n),
-            (ScalarOp::FloorDiv(..), _, Some(n)) => self.shift_general(Code::Sar_rm64_imm8, x, n),
+        let shift = match (op, power(self.known_scalar(a)), power(self.known_scalar(b))) {
+            (ScalarOp::Mul(..), _, Some(n)) => Some((Code::Shl_rm64_imm8, a, n)),
+            (ScalarOp::Mul(..), Some(n), None) => Some((Code::Shl_rm64_imm8, b, n)),
+            (ScalarOp::FloorDiv(..), _, Some(n)) => Some((Code::Sar_rm64_imm8, a, n)),
             (ScalarOp::Mod(..), _, Some(n)) => {
-                let bits = self.number((1i64 << n) - 1);
-                self.general2(Code::And_r64_rm64, x, bits)
+                let (x, bits) = (self.scalar(a)?, self.number((1i64 << n) - 1));
+                return Ok(self.general2(Code::And_r64_rm64, x, bits));
             }
-            (ScalarOp::FloorDiv(..), _, None) => self.floor_div(x, y)[0],
-            (ScalarOp::Mod(..), _, None) => self.floor_div(x, y)[1],
-            (ScalarOp::Min(..), _, _) => self.if_less(x, y, [x, y]),
-            (ScalarOp::Max(..), _, _) => self.if_less(x, y, [y, x]),
-            (ScalarOp::Less(..), _, _) => {
+            _ => None,
+        };
+        if let Some((code, x, n)) = shift {
+            let x = self.scalar(x)?;
+            return Ok(self.shift_general(code, x, n));
+        }
+        let (x, y) = (self.scalar(a)?, self.scalar(b)?);
+        Ok(match op {
+            ScalarOp::Add(..) => self.general2(Code::Add_r64_rm64, x, y),
+            ScalarOp::Sub(..) => self.general2(Code::Sub_r64_rm64, x, y),
+            ScalarOp::FloorDiv(..) => self.floor_div(x, y)[0],
+            ScalarOp::Mod(..) => self.floor_div(x, y)[1],
+            ScalarOp::Min(..) => self.if_less(x, y, [x, y]),
+            ScalarOp::Max(..) => self.if_less(x, y, [y, x]),
+            ScalarOp::Less(..) => {
                 let (one, zero) = (self.number(1), self.number(0));
                 self.if_less(x, y, [one, zero])
             }
-            (_, _, _) => self.general2(Code::Imul_r64_rm64, x, y),
+            _ => self.general2(Code::Imul_r64_rm64, x, y),
         })
     }
 

@@ -27,6 +27,13 @@ pub struct Options {
     /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
     /// of what is right.
     pub interpret: bool,
+    /// The CUDA driver's library (`LAZULITE_CUDA_DRIVER`); without a path it is looked for where the system does.
+    pub cuda_driver: Option<String>,
+    /// NVRTC, the CUDA compiler's library (`LAZULITE_NVRTC`), as above.
+    pub cuda_compiler: Option<String>,
+    /// The folder for kernels compiled for GPUs (`LAZULITE_CUDA_CACHE`; by default one in the user's cache). Without
+    /// one they are compiled in every process.
+    pub cuda_cache: Option<String>,
 }
 
 impl Options {
@@ -36,7 +43,12 @@ impl Options {
                 .ok()
                 .and_then(|v| v.trim().parse::<usize>().ok())
         };
-        let numerics = std::env::var("LAZULITE_NUMERICS").ok();
+        let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let user_cache = || {
+            let own = text("XDG_CACHE_HOME").or_else(|| Some(text("HOME")? + "/.cache"));
+            own.map(|folder| folder + "/lazulite/cuda")
+        };
+        let numerics = text("LAZULITE_NUMERICS");
         let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
         let level = std::env::var("LAZULITE_LEVEL").ok();
         let level = level.and_then(|v| Level::from_name(v.trim()));
@@ -50,6 +62,9 @@ impl Options {
             numerics: numerics.unwrap_or_default(),
             level: level.unwrap_or_default(),
             interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
+            cuda_driver: text("LAZULITE_CUDA_DRIVER"),
+            cuda_compiler: text("LAZULITE_NVRTC"),
+            cuda_cache: text("LAZULITE_CUDA_CACHE").or_else(user_cache),
         }
     }
 

@@ -21,10 +21,10 @@ use lazulite_stub::Variant;
 use std::path::Path;
 
 /// A program before its kernels are compiled, with the weights as it wants them.
-struct Parts {
-    plan: Plan,
-    interface: Interface,
-    weights: Vec<Buffer>,
+pub(crate) struct Parts {
+    pub(crate) plan: Plan,
+    pub(crate) interface: Interface,
+    pub(crate) weights: Vec<Buffer>,
 }
 
 pub(super) fn unsupported(error: impl std::fmt::Display) -> Error {
@@ -177,7 +177,7 @@ impl Exported {
     }
 
     /// The program; what depends on weights alone is computed now.
-    fn parts(&self) -> Result<Parts> {
+    pub(crate) fn parts(&self) -> Result<Parts> {
         let options = engine::options().passes();
         let advance = |from, after, until| match run(from, after, until, &options, &mut |_, _| {}) {
             Ok(Artifact::Plan(plan)) => Ok(plan),

@@ -3,7 +3,7 @@
 
 use super::emit::{Emitter, Result};
 use super::index::variable_type;
-use super::shape::{Locals, Shape, Team};
+use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
 use super::{CudaKernel, Launch, ctype, emit};
 use crate::CodegenError;
 use lazulite_ir::{ContractStep, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, PANEL, Ranges, Var};
@@ -115,6 +115,7 @@ fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Resu
         locals: Locals::Private,
         pack: 1,
         blocks: all.minimum(&Dim::constant(MOST_BLOCKS)),
+        resident: FEW_RESIDENT,
     };
     let mut emitter = Emitter::new(e.kernel, shape);
     emitter.given = e.product.to_vec();

@@ -75,7 +75,11 @@ impl<'k> Emitter<'k> {
                 parameters.len()
             )));
         }
-        let head = format!("LZ_KERNEL({THREADS}) {name}({})", parameters.join(", "));
+        let head = format!(
+            "LZ_KERNEL({THREADS}, {}) {name}({})",
+            self.shape.resident,
+            parameters.join(", ")
+        );
         Ok(CudaKernel {
             text: format!("{head} {{\n{}}}\n", self.text),
             functions: self.functions,

@@ -8,17 +8,25 @@
 //! Text is all that is made here: no CUDA needs to be present. A compiler for the text may be NVRTC, or any C++
 //! compiler for which `LZ_MACHINE` and the first section of [`PRELUDE`] are given otherwise.
 
+#[cfg(feature = "cuda")]
+mod compiler;
 mod contract;
 mod ctype;
 mod emit;
 mod index;
 mod inst;
 mod nest;
+#[cfg(feature = "cuda")]
+mod nvrtc;
 mod program;
 mod scalar;
 mod shape;
 
+#[cfg(feature = "cuda")]
+pub use compiler::CudaCompiler;
 pub use contract::{Epilogue, emit_contract};
+#[cfg(feature = "cuda")]
+pub use nvrtc::{Compiled, Nvrtc};
 pub use program::{CudaProgram, program};
 
 use crate::CodegenError;

@@ -23,7 +23,9 @@ struct Status {
 
 #ifndef LZ_MACHINE
 #define LZ_FUNCTION static __device__ __forceinline__
-#define LZ_KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// With a word on how many blocks are to share a multiprocessor, the assembler knows how many registers there are. Without
+// it, it aims at all threads that there may be and spills for it.
+#define LZ_KERNEL(threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks)
 #define LZ_TABLE static __device__ const
 #define LZ_SHARED __shared__
 #define LZ_ALL 0xffffffffu

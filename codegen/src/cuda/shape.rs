@@ -5,7 +5,7 @@
 //! stages run on its first thread. Teams take outer points in turn, so any number of blocks will do.
 
 use super::emit::Result;
-use lazulite_ir::{Access, BufferRef, Dim, IndexExpr, InstOp, Kernel, Lanes, Stage, Var};
+use lazulite_ir::{Access, BufferRef, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, Stage, Var};
 
 /// Threads of a block.
 pub(super) const THREADS: u32 = 256;
@@ -72,7 +72,13 @@ pub(super) struct Shape {
     pub pack: u32,
     /// Blocks to launch.
     pub blocks: Dim,
+    /// Blocks that are to share a multiprocessor.
+    pub resident: u32,
 }
+
+/// Blocks on a multiprocessor that leave 64 registers to a thread, and 128, for functions of f64.
+pub(super) const MANY_RESIDENT: u32 = 4;
+pub(super) const FEW_RESIDENT: u32 = 2;
 
 impl Shape {
     pub fn new(kernel: &Kernel) -> Result<Shape> {
@@ -101,6 +107,10 @@ impl Shape {
             locals,
             pack,
             blocks,
+            resident: match kernel.values.contains(&DType::F64) {
+                true => FEW_RESIDENT,
+                false => MANY_RESIDENT,
+            },
         })
     }
 }

@@ -67,3 +67,38 @@ pub fn subjects(count: usize) -> Vec<(Subject, CudaProgram)> {
     }
     found
 }
+
+/// The text of a filetest's graph.
+#[cfg(feature = "cuda")]
+pub fn filetest(name: &str) -> String {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/filetests");
+    let text = std::fs::read_to_string(format!("{root}/{name}.lzt")).unwrap();
+    text.split("----").next().unwrap().to_owned()
+}
+
+/// The graphs of all filetests that can be scheduled.
+#[cfg(feature = "cuda")]
+pub fn filetests() -> Vec<CudaProgram> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/filetests");
+    let mut texts = Vec::new();
+    for folder in std::fs::read_dir(root).unwrap() {
+        let folder = folder.unwrap().path();
+        for file in std::fs::read_dir(folder).unwrap() {
+            texts.push(std::fs::read_to_string(file.unwrap().path()).unwrap());
+        }
+    }
+    texts.sort();
+    let mut found = Vec::new();
+    for text in &texts {
+        let text = text.split("----").next().unwrap_or_default();
+        // Many are about what cannot be parsed or scheduled.
+        let Ok(graph) = lazulite_ir::parse_graph(text) else {
+            continue;
+        };
+        let Ok(plan) = compile_to_plan(&graph, &Options::default()) else {
+            continue;
+        };
+        found.push(cuda::program(&plan, &format!("f{}_", found.len())).unwrap());
+    }
+    found
+}

@@ -130,6 +130,13 @@ fn case(text: &str, sizes: &[(&str, i64)]) -> Case {
     }
 }
 
+/// A graph with inputs for these sizes, and its plan.
+pub fn subject(text: &str, sizes: &[(&str, i64)]) -> Subject {
+    let case = case(text, sizes);
+    let plan = plan(&case.graph, true).unwrap();
+    Subject { case, plan }
+}
+
 /// All of them, with the prefix of their kernels.
 pub fn subjects() -> Vec<(Subject, CudaProgram)> {
     let n = |n| vec![("n", n)];
@@ -161,11 +168,11 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (pointwise("u8", "n", "neg"), n(2049)),
         (pointwise("i64", "77", "abs"), n(0)),
     ];
-    let subject = |(number, graph): (usize, &(String, Vec<(&str, i64)>))| {
-        let case = case(&graph.0, &graph.1);
-        let plan = plan(&case.graph, true).unwrap();
-        let program = cuda::program(&plan, &format!("s{number}_")).unwrap();
-        (Subject { case, plan }, program)
-    };
-    all.iter().enumerate().map(subject).collect()
+    let mut subjects = Vec::new();
+    for (number, (text, sizes)) in all.iter().enumerate() {
+        let subject = subject(text, sizes);
+        let program = cuda::program(&subject.plan, &format!("s{number}_")).unwrap();
+        subjects.push((subject, program));
+    }
+    subjects
 }

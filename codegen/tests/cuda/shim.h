@@ -12,7 +12,9 @@
 
 #define LZ_MACHINE
 #define LZ_FUNCTION static inline
-#define LZ_KERNEL(threads) static void
+#ifndef LZ_KERNEL
+#define LZ_KERNEL(threads, blocks) static void
+#endif
 #define LZ_TABLE static const
 #define LZ_SHARED static
 

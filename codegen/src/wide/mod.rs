@@ -6,6 +6,7 @@
 mod convert;
 mod encode;
 mod facts;
+mod interleave;
 mod machine;
 mod memory;
 mod ops;
@@ -49,7 +50,9 @@ impl VectorBackend for WideBackend {
             )));
         }
         vector::verify(f).map_err(|e| CodegenError::Malformed(e.to_string()))?;
-        let (machine, pool) = select::select(f)?;
+        let mut f = f.clone();
+        interleave::interleave(&mut f);
+        let (machine, pool) = select::select(&f)?;
         let output = encode::allocate(&machine)?;
         let (code, references) = encode::encode(&machine, &output)?;
         Ok(MachineCode {

@@ -1,7 +1,8 @@
 //! The wide backend: vector IR to AVX-512, with 32 registers of 512 bits and masks.
 //!
-//! [`select`] chooses instructions over virtual registers, regalloc2 finds places for these, [`encode`] writes
-//! the bytes. A register of vector IR is one or two machine registers ([`value`]).
+//! [`interleave`] orders the steps of loops, [`select`] chooses instructions over virtual registers with what [`facts`]
+//! knows of the function, regalloc2 finds places for these, [`encode`] writes the bytes. A register of vector IR is
+//! one or two machine registers ([`value`]). Stores that are to bypass the caches are ordinary ones.
 
 mod convert;
 mod encode;

@@ -73,7 +73,7 @@ impl Text {
     }
 }
 
-/// tanh-GELU of 1.5x + 0.25.
+/// tanh-GELU of 1.5x + 0.25, by the sigmoid.
 fn gelu(n: usize) -> String {
     let mut t = Text::new(&[n]);
     let x = t.with("mul", "%0", 1.5);
@@ -82,11 +82,12 @@ fn gelu(n: usize) -> String {
     let cube = t.op(&format!("mul {square}, {x}"));
     let cube = t.with("mul", &cube, 0.044715);
     let inner = t.op(&format!("add {x}, {cube}"));
-    let inner = t.with("mul", &inner, 0.797_884_6);
-    let tanh = t.op(&format!("tanh {inner}"));
-    let factor = t.with("add", &tanh, 1.0);
-    let half = t.with("mul", &x, 0.5);
-    let result = t.op(&format!("mul {half}, {factor}"));
+    let negative = t.with("mul", &inner, -2.0 * 0.797_884_6);
+    let e = t.op(&format!("exp {negative}"));
+    let divisor = t.with("add", &e, 1.0);
+    let one = t.number(1.0);
+    let sigmoid = t.op(&format!("div {one}, {divisor}"));
+    let result = t.op(&format!("mul {x}, {sigmoid}"));
     t.finish(&result)
 }
 

@@ -236,13 +236,15 @@ impl Tensor {
         })
     }
 
-    /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent.
+    /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent:
+    /// `x/2 * (1 + tanh u)`, which is `x * sigmoid(2u)`, with `u = sqrt(2/pi) * (x + 0.044715 x^3)`.
     #[track_caller]
     pub fn gelu_tanh(&self) -> Tensor {
         composite("gelu_tanh", &[], Derivative::Definition, &[self], || {
-            let factor = (2.0 / std::f64::consts::PI).sqrt();
-            let inner = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
-            self.mul(0.5).mul(inner.tanh().add(1))
+            // By the sigmoid: it is cheaper, and exact where 1 and the tangent would cancel.
+            let factor = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+            let twice = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
+            self.mul(twice.sigmoid())
         })
     }
 

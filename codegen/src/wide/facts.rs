@@ -1,6 +1,7 @@
 //! What is known of a function before instructions are chosen: which registers are used only once, how
 //! scalars are computed, and which constants a loop should keep in registers.
 
+use super::ops::commutes;
 use super::value::Kind;
 use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId};
 use regalloc2::VReg;
@@ -410,6 +411,12 @@ impl Scan<'_> {
             match stmt {
                 Stmt::Let(r, op) => {
                     op.registers().for_each(|r| self.read(r, always));
+                    if let Op::Binary(f, first, _) = *op
+                        && !commutes(f)
+                    {
+                        // The first operand is never in memory: without a register it costs an instruction.
+                        self.read(first, always);
+                    }
                     if let (Some(constant), true) = (self.implied(op), always) {
                         *self.used.entry(constant).or_default() += 1;
                     }

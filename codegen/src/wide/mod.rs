@@ -1,11 +1,13 @@
 //! The wide backend: vector IR to AVX-512, with 32 registers of 512 bits and masks.
 //!
-//! [`select`] chooses instructions over virtual registers, regalloc2 finds places for these, [`encode`] writes
-//! the bytes. A register of vector IR is one or two machine registers ([`value`]).
+//! [`interleave`] orders the steps of loops, [`select`] chooses instructions over virtual registers with what [`facts`]
+//! knows of the function, regalloc2 finds places for these, [`encode`] writes the bytes. A register of vector IR is
+//! one or two machine registers ([`value`]). Stores that are to bypass the caches are ordinary ones.
 
 mod convert;
 mod encode;
 mod facts;
+mod interleave;
 mod machine;
 mod memory;
 mod ops;
@@ -49,7 +51,9 @@ impl VectorBackend for WideBackend {
             )));
         }
         vector::verify(f).map_err(|e| CodegenError::Malformed(e.to_string()))?;
-        let (machine, pool) = select::select(f)?;
+        let mut f = f.clone();
+        interleave::interleave(&mut f);
+        let (machine, pool) = select::select(&f)?;
         let output = encode::allocate(&machine)?;
         let (code, references) = encode::encode(&machine, &output)?;
         Ok(MachineCode {

@@ -185,7 +185,7 @@ impl Fma {
 }
 
 /// Operations whose operands can be exchanged without changing any bit of the result, NaNs aside.
-fn commutes(f: Bin) -> bool {
+pub(super) fn commutes(f: Bin) -> bool {
     match f {
         Bin::Add | Bin::Mul | Bin::And | Bin::Or | Bin::Xor | Bin::MaxU | Bin::MinU => true,
         Bin::Sub

@@ -351,3 +351,50 @@ fn dropout_in_attention_is_no_reason_to_lose_the_place() {
     let error = x.scaled_dot_product_attention(&x, &x, &options).check();
     assert_eq!(error.unwrap_err().place().unwrap().file(), file!());
 }
+
+#[test]
+fn few_of_many_are_those_that_sorting_gives() {
+    let wild = [
+        f32::NAN,
+        -0.0,
+        0.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        -1.5,
+        1e-40,
+        f32::NAN,
+    ];
+    let spread = Tensor::randn([3, 1200]).mul(4.0).round();
+    let wild = floats(&wild).expand([3, 8]);
+    let floats = Tensor::cat(&[&wild, &spread, &wild], 1);
+    let of = |dtype| floats.nan_to_num(0.0, Some(9.0), Some(-9.0)).cast(dtype);
+    let bools = floats.gt(0);
+    let all = [
+        of(DType::I8),
+        of(DType::I32),
+        floats.cast(DType::F16),
+        bools,
+        floats.clone(),
+    ];
+    for x in &all {
+        for (axis, x) in [(1, x.clone()), (0, x.t())] {
+            for largest in [false, true] {
+                let (values, places) = x.topk(9, axis, largest);
+                let (sorted, order) = x.sort(axis, largest);
+                let first = |t: &Tensor| t.narrow(axis, 0, 9);
+                assert!(places.equal(&first(&order)).unwrap(), "{places} {order}");
+                let bits = |t: &Tensor| format!("{:?}", numbers(t));
+                assert_eq!(bits(&values), bits(&first(&sorted)));
+            }
+        }
+    }
+    let x = Tensor::arange(0, 2000, 1).cast(DType::F32).with_grad();
+    let slope = grad(&[&x.topk(3, 0, true).0.square().sum(..)], &[&x])
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        numbers(&slope.narrow(0, 1996, 4)),
+        [0.0, 3994.0, 3996.0, 3998.0]
+    );
+    refused(&x.topk(2001, 0, true).0, ErrorKind::Shape, "topk");
+}

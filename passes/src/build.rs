@@ -154,6 +154,15 @@ impl Builder {
         }
     }
 
+    /// A graph to be continued.
+    pub fn upon(pass: &'static str, graph: Graph) -> Builder {
+        Builder {
+            pass,
+            graph,
+            origin: Origin::default(),
+        }
+    }
+
     /// An empty graph with the parameters of `old`.
     pub fn with_inputs_of(pass: &'static str, old: &Graph) -> Builder {
         let mut builder = Builder::new(pass);

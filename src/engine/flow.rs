@@ -169,7 +169,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Appends a reverse sweep. The graph is rebuilt on the way, so all nodes get new names.
+    /// Appends a reverse sweep. The graph may be rebuilt on the way, and then all nodes get new names.
     pub(super) fn gradient(
         &mut self,
         listed: &TraceNode,
@@ -193,11 +193,29 @@ impl Builder<'_> {
         let wrt: Vec<NodeId> = { parts.wrt.iter() }
             .map(|&position| self.ids[position as usize])
             .collect();
-        let extended = autodiff::extend(&self.graph, &ends, &wrt, &FacadeRules)
+        let graph = std::mem::take(&mut self.graph);
+        let extended = autodiff::extend(graph, &ends, &wrt, &FacadeRules)
             .map_err(|e| BuildError::Told(gradient_error(&e)))?;
         self.graph = extended.graph;
+        if let Some(values) = &extended.values {
+            self.rename(values);
+        }
+        let mut gradients = extended.gradients;
+        for (gradient, &position) in gradients.iter_mut().zip(&parts.wrt) {
+            // What was recorded leads there, but only by derivatives that are zero everywhere, as
+            // from the gradient of a linear function to its argument.
+            if gradient.is_none() {
+                let ty = self.graph.tensor_type(self.ids[position as usize]).clone();
+                *gradient = Some(zeros(&mut self.graph, &ty)?);
+            }
+        }
+        Ok(gradients)
+    }
+
+    /// Calls all nodes what they have become.
+    fn rename(&mut self, values: &[NodeId]) {
         let rename = |id: &mut NodeId| {
-            if let Some(new) = extended.values.get(id.index()) {
+            if let Some(new) = values.get(id.index()) {
                 *id = *new;
             }
         };
@@ -211,16 +229,6 @@ impl Builder<'_> {
             rename(computed);
             rename(value);
         }
-        let mut gradients = extended.gradients;
-        for (gradient, &position) in gradients.iter_mut().zip(&parts.wrt) {
-            // What was recorded leads there, but only by derivatives that are zero everywhere, as
-            // from the gradient of a linear function to its argument.
-            if gradient.is_none() {
-                let ty = self.graph.tensor_type(self.ids[position as usize]).clone();
-                *gradient = Some(zeros(&mut self.graph, &ty)?);
-            }
-        }
-        Ok(gradients)
     }
 
     /// Keeps the results of a node with several; the node itself is the first of them.

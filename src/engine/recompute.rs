@@ -31,7 +31,7 @@ pub(super) fn pullback(body: &Arc<Graph>, operands: &[TensorType], results: &[Te
     let smooth = |ty: &&TensorType| ty.dtype.is_inexact();
     let cotangents = results.iter().filter(smooth);
     let cotangents: Vec<NodeId> = cotangents.map(|ty| graph.input(ty.clone())).collect();
-    let mut sweep = || -> Result<autodiff::Extended, String> {
+    let sweep = || -> Result<autodiff::Extended, String> {
         let told = |e: TypeError| e.to_string();
         let mut apart = Vec::with_capacity(given.len());
         for &operand in &given {
@@ -56,7 +56,7 @@ pub(super) fn pullback(body: &Arc<Graph>, operands: &[TensorType], results: &[Te
         }
         let wrt = apart.iter().zip(operands).filter(|(_, ty)| smooth(ty));
         let wrt: Vec<NodeId> = wrt.map(|(&id, _)| id).collect();
-        autodiff::extend(&graph, &ends, &wrt, &FacadeRules).map_err(|e| e.to_string())
+        autodiff::extend(graph, &ends, &wrt, &FacadeRules).map_err(|e| e.to_string())
     };
     let autodiff::Extended {
         mut graph,

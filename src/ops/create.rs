@@ -39,6 +39,25 @@ impl Tensor {
         }
     }
 
+    /// As [`Tensor::zeros`]. PyTorch leaves open what such a tensor holds; here all tensors hold something, and zeros
+    /// cost nothing.
+    #[track_caller]
+    pub fn empty(dims: impl IntoDims) -> Tensor {
+        Tensor::full_of(dims, 0, DType::F32).named("empty", &[])
+    }
+
+    /// As [`Tensor::empty`], with an element type.
+    #[track_caller]
+    pub fn empty_of(dims: impl IntoDims, dtype: DType) -> Tensor {
+        Tensor::full_of(dims, 0, dtype).named("empty", &[])
+    }
+
+    /// As [`Tensor::empty`], with this tensor's type and sizes.
+    #[track_caller]
+    pub fn empty_like(&self) -> Tensor {
+        self.full_like(0).named("empty_like", &[self])
+    }
+
     /// Zeros of a type.
     #[track_caller]
     pub(crate) fn zeros_of(ty: &TensorType) -> Tensor {

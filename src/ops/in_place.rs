@@ -3,7 +3,8 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
-use crate::tensor::{Argument, Number, Tensor};
+use crate::ops::attempt;
+use crate::tensor::{Argument, IntoDims, Number, Tensor};
 use lazulite_ir::DType;
 
 macro_rules! in_place {
@@ -35,6 +36,25 @@ impl Tensor {
     #[track_caller]
     pub fn fill_(&mut self, value: impl Into<Number>) -> &mut Tensor {
         *self = self.full_like(value).named("fill_", &[self]);
+        self
+    }
+
+    /// Takes on other sizes: as many of the first elements as there is room for stay, zeros follow.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let mut x = Tensor::iota(4);
+    /// assert_eq!(x.resize_([2, 3]).to_vec::<i64>()?, [0, 1, 2, 3, 0, 0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn resize_(&mut self, dims: impl IntoDims) -> &mut Tensor {
+        *self = attempt(|| {
+            let dims = Tensor::empty_of(dims, self.dtype()?).known_dims()?;
+            let (own, wanted) = (self.numel()? as i64, dims.iter().product::<usize>() as i64);
+            let flat = self.ravel().pad([(0, wanted - own)], 0);
+            Ok(flat.reshape(&dims))
+        });
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::checks::{COUNT, all, holds, moments, numbers, rejected, share};
 use super::{Checked, Random, text};
-use lazulite::{AttentionOptions, DType, Tensor, grad, manual_seed};
+use lazulite::{AttentionOptions, DType, HeadWeights, Tensor, grad, manual_seed};
 
 const FLOATS: &[DType] = &[DType::F32, DType::F64, DType::F16, DType::BF16];
 const SINGLE: &[DType] = &[DType::F32];
@@ -359,7 +359,133 @@ pub(super) const ALL: &[Random] = &[
             )
         })],
     },
+    Random {
+        name: "nn.functional.multi_head_attention_forward",
+        draw: |dims, dtype| heads(dims, dtype, 0.5),
+        types: SINGLE,
+        checks: &[("mean", || {
+            let plain = numbers(&heads(&[3, 1, 4], DType::F32, 0.0))?;
+            let mean = numbers(&heads(&[3, 4000, 4], DType::F32, 0.3).mean(1))?;
+            let far = mean.iter().zip(&plain).any(|(a, b)| (a - b).abs() > 0.1);
+            let otherwise = "the mean of many draws is not the result without dropout";
+            holds(!far, otherwise)
+        })],
+    },
+    Random {
+        name: "svd_lowrank",
+        draw: |dims, dtype| of(0.0, dims, dtype),
+        types: &[],
+        checks: &[("factors", || {
+            manual_seed(9);
+            let x = Tensor::randn([2, 30, 4]).matmul(&Tensor::randn([2, 4, 20]));
+            factors(&x, x.svd_lowrank(6, 2, None), 6)
+        })],
+    },
+    Random {
+        name: "pca_lowrank",
+        draw: |dims, dtype| of(0.0, dims, dtype),
+        types: &[],
+        checks: &[
+            ("factors", || {
+                manual_seed(10);
+                let x = Tensor::randn([30, 4]).matmul(&Tensor::randn([4, 20]));
+                factors(&x, x.pca_lowrank(6, false, 2), 6)
+            }),
+            ("centred", || {
+                manual_seed(11);
+                let x = Tensor::randn([30, 4])
+                    .matmul(&Tensor::randn([4, 20]))
+                    .add(3.0);
+                factors(&x.sub(x.mean(0)), x.pca_lowrank(6, true, 2), 6)
+            }),
+        ],
+    },
+    Random {
+        name: "empty",
+        draw: |dims, dtype| of(0.0, dims, dtype),
+        types: &[],
+        checks: &[("sizes", || {
+            let like = Tensor::empty_of([4, 0, 5], DType::U8).empty_like();
+            shaped(&Tensor::empty([4, 6]), &[4, 6], DType::F32)?;
+            shaped(&like, &[4, 0, 5], DType::U8)
+        })],
+    },
+    Random {
+        name: "empty_strided",
+        draw: |dims, dtype| of(0.0, dims, dtype),
+        types: &[],
+        // Tensors have no strides.
+        checks: &[("sizes", || {
+            shaped(&Tensor::empty_of([4, 6], DType::C64), &[4, 6], DType::C64)
+        })],
+    },
+    Random {
+        name: "resize_",
+        draw: |dims, dtype| of(0.0, dims, dtype),
+        types: &[],
+        checks: &[("elements", || {
+            for dims in [&[2, 2][..], &[3, 4], &[0, 7], &[]] {
+                let mut x = Tensor::arange(1, 7, 1);
+                x.resize_(dims);
+                shaped(&x, dims, DType::I64)?;
+                let kept = numbers(&x)?.into_iter().zip(1..7);
+                let same = kept
+                    .into_iter()
+                    .all(|(found, number)| found == f64::from(number));
+                holds(same, "leading elements changed")?;
+            }
+            Ok(())
+        })],
+    },
 ];
+
+/// Sizes and type.
+fn shaped(x: &Tensor, dims: &[usize], dtype: DType) -> Checked {
+    let found = (x.dims().map_err(text)?, x.dtype().map_err(text)?);
+    let otherwise = format!("{found:?} instead of {dims:?} of {dtype}");
+    holds(found == (dims.to_vec(), dtype), &otherwise)
+}
+
+/// Two factors of so many orthonormal columns, between which scales stand that make the matrix again.
+fn factors(x: &Tensor, (u, s, v): (Tensor, Tensor, Tensor), count: usize) -> Checked {
+    let small = |x: Tensor| -> Result<bool, String> { Ok(numbers(&x.abs().amax(..))?[0] < 1e-3) };
+    for vectors in [&u, &v] {
+        let unit = vectors.mt().matmul(vectors).sub(Tensor::eye(count));
+        holds(small(unit)?, "columns are not orthonormal")?;
+    }
+    let again = u.mul(s.unsqueeze(-2)).matmul(&v.mt());
+    holds(
+        small(again.sub(x))?,
+        "the factors are those of another matrix",
+    )
+}
+
+/// Attention of two heads of the same rows in every batch; sizes are rows, batch, features or are made such.
+fn heads(dims: &[usize], dtype: DType, dropout: f64) -> Tensor {
+    let (rows, features) = (dims[0], dims[dims.len() - 1]);
+    // Two heads need an even number of features; a row more does no harm.
+    let even = features + features % 2;
+    let count = (rows * even) as i64;
+    let x = Tensor::arange(0, count, 1)
+        .reshape([rows, 1, even])
+        .cast(dtype);
+    let x = x.div((count + 1) as f64).expand([rows, dims[1], even]);
+    let same = Tensor::eye(even).cast(dtype);
+    let weights = HeadWeights {
+        heads: 2,
+        projections: [same.clone(), same.clone(), same.clone()],
+        projection_bias: None,
+        extra: None,
+        add_zero: false,
+        output: (same, None),
+        mask: None,
+        key_padding: None,
+        dropout,
+    };
+    x.multi_head_attention(&x, &x, &weights)
+        .0
+        .narrow(-1, 0, features)
+}
 
 /// Attention of the same rows in every batch.
 fn attention(dims: &[usize], dtype: DType, dropout: f64) -> Tensor {

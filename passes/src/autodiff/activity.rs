@@ -1,6 +1,7 @@
 //! Which nodes depend on which, as far as derivatives go.
 
 use lazulite_ir::{Graph, NodeId, TensorType, Type};
+use rustc_hash::FxHashSet;
 
 /// True for types whose elements have derivatives.
 pub(super) fn differentiable(ty: &TensorType) -> bool {
@@ -11,16 +12,31 @@ pub(super) fn differentiable(ty: &TensorType) -> bool {
 /// marked as a whole, and operations that hold graphs are not looked into: more may be marked than
 /// has a derivative, never less.
 pub(super) fn dependants(graph: &Graph, from: impl IntoIterator<Item = NodeId>) -> Vec<bool> {
+    dependants_up_to(graph, from, &FxHashSet::default())
+}
+
+/// As [`dependants`]; nothing is marked because of the nodes in `border`.
+pub(super) fn dependants_up_to(
+    graph: &Graph,
+    from: impl IntoIterator<Item = NodeId>,
+    border: &FxHashSet<NodeId>,
+) -> Vec<bool> {
     let mut marked = vec![false; graph.nodes().len()];
+    let mut first = graph.nodes().len();
     for id in from {
         marked[id.index()] = true;
+        first = first.min(id.index());
     }
-    for (i, node) in graph.nodes().iter().enumerate() {
+    let leads = |marked: &[bool], x: &NodeId| marked[x.index()] && !border.contains(x);
+    for (i, node) in graph.nodes().iter().enumerate().skip(first) {
+        if !node.inputs.iter().any(|x| leads(&marked, x)) {
+            continue;
+        }
         let carries = match &node.ty {
             Type::Tensor(ty) => differentiable(ty),
             Type::Tuple(types) => types.iter().any(differentiable),
         };
-        marked[i] |= carries && node.inputs.iter().any(|x| marked[x.index()]);
+        marked[i] |= carries;
     }
     marked
 }

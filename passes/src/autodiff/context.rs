@@ -51,6 +51,15 @@ impl<'s, 'r> Cx<'s, 'r> {
         }
     }
 
+    /// To continue a graph.
+    pub fn upon(shared: &'s mut Shared<'r>, graph: Graph) -> Cx<'s, 'r> {
+        Cx {
+            builder: Builder::upon(PASS, graph),
+            shared,
+            depth: 0,
+        }
+    }
+
     /// For a graph inside this one.
     pub fn inner(&mut self) -> Result<Cx<'_, 'r>> {
         if self.depth == DEEPEST {

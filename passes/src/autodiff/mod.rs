@@ -89,23 +89,78 @@ pub struct End {
 pub struct Extended {
     /// The graph, without results. Its parameters are those of the old one.
     pub graph: Graph,
-    /// What the nodes of the old graph have become.
-    pub values: Vec<NodeId>,
+    /// What the nodes of the old graph have become; none if all are what they were.
+    pub values: Option<Vec<NodeId>>,
     /// The gradients of the wanted nodes; `None` as in [`Vjp::gradients`].
     pub gradients: Vec<Option<NodeId>>,
 }
 
 /// Reverse mode as a step in building a graph: everything that stands, and behind it the gradients of
 /// the `ends` with respect to the nodes `wrt`.
-pub fn extend(graph: &Graph, ends: &[End], wrt: &[NodeId], rules: &dyn Rules) -> Result<Extended> {
-    let all = graph.ids().collect();
-    let (graph, values, gradients) = reverse_mode(graph, ends, wrt, rules, all)?;
-    let values = values.into_iter().map(|v| v.unwrap_or(NodeId(u32::MAX)));
+///
+/// Where nothing that stands has to change, the graph is continued as it is: many gradients in one program, each for
+/// itself, do not copy the program each time.
+pub fn extend(graph: Graph, ends: &[End], wrt: &[NodeId], rules: &dyn Rules) -> Result<Extended> {
+    check(&graph, ends, wrt)?;
+    let border = ends.iter().filter(|e| e.replaces).map(|e| e.node).collect();
+    let targets: Vec<NodeId> = ends.iter().map(|e| e.node).collect();
+    let Some(tape) = Tape::of(&graph, wrt, &targets, &border) else {
+        let all = graph.ids().collect();
+        let (graph, values, gradients) = reverse_mode(&graph, ends, wrt, rules, all)?;
+        let values = values.into_iter().map(|v| v.unwrap_or(NodeId(u32::MAX)));
+        return Ok(Extended {
+            graph,
+            values: Some(values.collect()),
+            gradients,
+        });
+    };
+    let mut shared = Shared::new(rules, "gradient");
+    let mut cx = Cx::upon(&mut shared, graph);
+    let gradients = swept(&mut cx, &tape, ends, wrt)?;
     Ok(Extended {
-        graph,
-        values: values.collect(),
+        graph: cx.builder.finish([], &Graph::new()),
+        values: None,
         gradients,
     })
+}
+
+fn check(graph: &Graph, ends: &[End], wrt: &[NodeId]) -> Result<()> {
+    for &id in wrt {
+        check_differentiable(graph, id)?;
+    }
+    for end in ends {
+        let ty = check_differentiable(graph, end.node)?;
+        check_seed(graph, end.cotangent, ty)?;
+    }
+    Ok(())
+}
+
+/// The gradients of the nodes `wrt`.
+fn swept(
+    cx: &mut Cx<'_, '_>,
+    tape: &Tape<'_>,
+    ends: &[End],
+    wrt: &[NodeId],
+) -> Result<Vec<Option<NodeId>>> {
+    let mut seeds = Vec::with_capacity(ends.len());
+    for end in ends {
+        let source = tape.graph(cx).source(end.node).cloned();
+        cx.at_derivative_of(source.as_ref());
+        let cotangent = match end.cotangent {
+            Some(node) => tape.value(node)?,
+            None => {
+                let ty = tape.graph(cx).tensor_type(end.node).clone();
+                ones(cx, &ty)?
+            }
+        };
+        seeds.push(reverse::Seeded {
+            node: end.node,
+            cotangent,
+            replaces: end.replaces,
+        });
+    }
+    let found = reverse::sweep(cx, tape, &seeds)?;
+    Ok(wrt.iter().map(|id| found[id.index()]).collect())
 }
 
 /// The continued graph, what `kept` and all it depends on have become, and the gradients.
@@ -118,34 +173,14 @@ fn reverse_mode(
     rules: &dyn Rules,
     kept: Vec<NodeId>,
 ) -> Result<Reversed> {
-    for &id in wrt {
-        check_differentiable(graph, id)?;
-    }
-    for end in ends {
-        let ty = check_differentiable(graph, end.node)?;
-        check_seed(graph, end.cotangent, ty)?;
-    }
+    check(graph, ends, wrt)?;
     let mut shared = Shared::new(rules, "gradient");
     let mut cx = Cx::new(&mut shared);
     let inputs = cx.inputs_of(graph);
     let targets: Vec<NodeId> = ends.iter().map(|e| e.node).collect();
     let tape = Tape::record(&mut cx, graph, &inputs, wrt, &targets, kept)?;
-    let mut seeds = Vec::with_capacity(ends.len());
-    for end in ends {
-        cx.at_derivative_of(graph.source(end.node));
-        let cotangent = match end.cotangent {
-            Some(node) => tape.value(node)?,
-            None => ones(&mut cx, graph.tensor_type(end.node))?,
-        };
-        seeds.push(reverse::Seeded {
-            node: end.node,
-            cotangent,
-            replaces: end.replaces,
-        });
-    }
-    let found = reverse::sweep(&mut cx, &tape, &seeds)?;
-    let gradients = wrt.iter().map(|id| found[id.index()]).collect();
-    let values = tape.into_values();
+    let gradients = swept(&mut cx, &tape, ends, wrt)?;
+    let values = tape.into_values().unwrap_or_default();
     Ok((cx.builder.finish([], graph), values, gradients))
 }
 

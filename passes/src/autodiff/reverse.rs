@@ -23,8 +23,7 @@ pub(super) fn sweep(
     tape: &Tape<'_>,
     seeds: &[Seeded],
 ) -> Result<Vec<Option<NodeId>>> {
-    let graph = tape.graph;
-    let mut found: Vec<Option<NodeId>> = vec![None; graph.nodes().len()];
+    let mut found: Vec<Option<NodeId>> = vec![None; tape.active.len()];
     // Per tuple, by result.
     let mut tuples: FxHashMap<NodeId, Vec<Option<NodeId>>> = FxHashMap::default();
     let mut replaced: FxHashMap<NodeId, NodeId> = FxHashMap::default();
@@ -35,24 +34,29 @@ pub(super) fn sweep(
             add(cx, &mut found[seed.node.index()], seed.cotangent)?;
         }
     }
-    for id in graph.ids().rev() {
-        let node = graph.node(id);
+    for id in (0..found.len() as u32).rev().map(NodeId) {
         if let Some(&cotangent) = replaced.get(&id) {
             found[id.index()] = Some(cotangent);
         }
-        let wanted: Vec<bool> = node.inputs.iter().map(|x| tape.active[x.index()]).collect();
-        if !tape.active[id.index()] || !wanted.contains(&true) {
+        if !tape.active[id.index()] {
             continue;
         }
-        cx.at_derivative_of(graph.source(id));
+        // The graph may be the one that grows below.
+        let node = tape.graph(cx).node(id).clone();
+        let wanted: Vec<bool> = node.inputs.iter().map(|x| tape.active[x.index()]).collect();
+        if !wanted.contains(&true) {
+            continue;
+        }
+        let source = tape.graph(cx).source(id).cloned();
+        cx.at_derivative_of(source.as_ref());
         if let Op::Get { index } = node.op {
             let tuple = node.inputs[0];
             if let Some(g) = found[id.index()] {
-                let Type::Tuple(results) = &graph.node(tuple).ty else {
+                let Type::Tuple(results) = &tape.graph(cx).node(tuple).ty else {
                     continue;
                 };
-                let slots = tuples.entry(tuple);
-                let slots = slots.or_insert_with(|| vec![None; results.len()]);
+                let count = results.len();
+                let slots = tuples.entry(tuple).or_insert_with(|| vec![None; count]);
                 add(cx, &mut slots[index as usize], g)?;
             }
             continue;

@@ -168,7 +168,8 @@ impl Tensor {
         })
     }
 
-    /// A random permutation of the integers from 0 up to `n`, i64.
+    /// A random permutation of the integers from 0 up to `n`, i64: the order of as many random numbers, so that it is the
+    /// same at any number of threads and can be captured. (A million take a sort, some 100 ms.)
     #[track_caller]
     pub fn randperm(n: impl Into<Dim>) -> Tensor {
         bits(&[n.into()], DType::U64).argsort(0, false)

@@ -244,6 +244,13 @@ impl Node {
         }
     }
 
+    /// A node like this one whose value is still to be entered.
+    pub fn vacant(&self) -> Node {
+        let state = State::Lazy(Operands::new());
+        let (ty, trail) = ((*self.ty).clone(), self.trail.clone());
+        Node::new(Recorded::Leaf, ty, self.place, trail, self.traits, state)
+    }
+
     /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there
     /// is none. The node must not be reachable for anyone who might read it.
     pub fn give_up(&self) -> bool {

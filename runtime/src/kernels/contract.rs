@@ -24,7 +24,7 @@ const PACKED_LEAST: usize = 96;
 const PACKED_TILES: usize = 8;
 /// Rows up to which a right operand whose columns lie beside each other is read where it lies, and elements between its
 /// rows up to which any number of rows does: further apart they compete for the same places in cache.
-const IN_PLACE_ROWS: usize = 12;
+const IN_PLACE_ROWS: usize = 36;
 const NEAR: isize = 256;
 /// Rows up to which it is read along memory, of any operand and of one that no cache holds, of so many elements. Then
 /// the panels of a tile, and how many tiles are wanted: that many sums stay in the first level cache.

@@ -73,6 +73,33 @@ impl TensorCell {
         content.current = tensor;
     }
 
+    /// If nobody holds `node` but the cell, which holds it as its content, and `others` more handles: a node for the
+    /// cell's next value in its place. Whoever reads the cell meanwhile waits until that is entered, which must
+    /// happen soon and in any case.
+    pub(crate) fn vacate(&self, node: &Arc<Node>, others: usize) -> Option<Arc<Node>> {
+        let mut content = lock(&self.shared);
+        let is_node = |t: &Tensor| t.node().is_ok_and(|n| Arc::ptr_eq(n, node));
+        let settled = usize::from(is_node(&content.settled));
+        let private = Arc::strong_count(node) == 1 + settled + others;
+        if !is_node(&content.current) || !private || !node.operands().is_empty() {
+            return None;
+        }
+        let next = Arc::new(node.vacant());
+        let tensor = Tensor(Ok(next.clone()));
+        content.settled = tensor.clone();
+        content.current = tensor;
+        Some(next)
+    }
+
+    /// Gives the cell a known value that was computed for it, which needs a gradient if the one before did.
+    pub(crate) fn settle(&self, tensor: Tensor) {
+        let trained = lock(&self.shared).current.requires_grad();
+        self.replace(match trained {
+            true => tensor.with_grad(),
+            false => tensor,
+        });
+    }
+
     /// Where the cell lies: the same for its handles, and for no other cell's.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()

@@ -3,25 +3,31 @@
 //! The first call records the function with parameters in place of its inputs and compiles the
 //! result for those sizes; calls with other sizes record it again with unknown sizes, as the
 //! [`Versions`] of a structure always come about. Random streams and cells used inside are inputs of the
-//! program, and cells written inside are results of it.
+//! program, and cells written inside are results of it. Work on what stays the same from call to call is
+//! done apart ([`prepared`]).
 //!
 //! A replayed result knows nothing of how it came about. So a function through whose results gradients flow
 //! is recorded at each call instead, unless gradients are off.
 
+mod prepared;
 mod state;
 
 pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captured_cell};
 
 use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
-use crate::engine::{self, Call, Found, Options, Pattern, Trace, Versions, literal_buffer, trace};
+use crate::engine::{
+    self, Call, Found, History, Options, Pattern, Trace, Versions, literal_buffer, trace,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
+use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::{Buffer, Input, Pool, Program};
+use prepared::Preparation;
 use smallvec::SmallVec;
 use state::CaptureState;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -201,23 +207,30 @@ where
 /// inputs, in order.
 struct Replay {
     program: Program,
+    /// Work on constants and on cells that the function only reads.
+    preparation: Option<Preparation>,
     /// Where the program's parameters come from.
     sources: Vec<Source>,
     generators: Vec<(Generator, u64)>,
     /// Cells read, with the type they had, and cells written.
     cells: Vec<(TensorCell, TensorType)>,
     written: Vec<TensorCell>,
+    /// For each cell read, which of those written it is, if its value may be overwritten in place.
+    rewritten: Vec<Option<usize>>,
     /// Types of the results, then of the values written to cells.
     outputs: Vec<TensorType>,
 }
 
 /// Where a parameter of the program comes from.
+#[derive(Clone)]
 pub(crate) enum Source {
     Argument(usize),
     Constant(Buffer),
     Seed(usize),
     Stream(usize),
     Cell(usize),
+    /// Result of the preparation.
+    Prepared(usize),
 }
 
 impl<F, O, const N: usize> Compiled<F, N>
@@ -413,7 +426,7 @@ where
             Ok(match source {
                 Source::Argument(n) => Some(value_of(inputs[*n])?),
                 Source::Constant(value) => Some(value.clone()),
-                Source::Seed(_) | Source::Stream(_) | Source::Cell(_) => None,
+                Source::Seed(_) | Source::Stream(_) | Source::Cell(_) | Source::Prepared(_) => None,
             })
         };
         let constant = |source: &Source| matches!(source, Source::Constant(_));
@@ -578,16 +591,51 @@ impl Replay {
             outputs,
             state,
         } = captured;
-        let written = state.written.iter().map(|(cell, _)| cell.clone());
+        let written: Vec<TensorCell> = state.written.iter().map(|(cell, _)| cell.clone()).collect();
+        let cells = state.cells_read();
+        let rewritten = cells
+            .iter()
+            .map(|(cell, _)| written.iter().position(|w| w.is(cell)));
+        let mut rewritten: Vec<Option<usize>> = rewritten.collect();
+        let steady = |source: &Source| match source {
+            Source::Constant(_) => true,
+            Source::Cell(i) => rewritten[*i].is_none(),
+            Source::Argument(_) | Source::Seed(_) | Source::Stream(_) | Source::Prepared(_) => {
+                false
+            }
+        };
+        let constant: Vec<bool> = sources.iter().map(steady).collect();
+        let parts = engine::compile_in_parts(&graph, symbols, &constant, options)?;
+        if parts.main.calls_host() {
+            // Users' functions may read any cell while the program runs.
+            rewritten.fill(None);
+        }
+        let own = |n: &u32| sources[*n as usize].clone();
+        let preparation = { parts.prepare }
+            .map(|(program, inputs)| Preparation::new(program, inputs.iter().map(own).collect()));
+        let sources = parts.sources.iter().map(|source| match source {
+            Hoisted::Parameter(n) => own(n),
+            Hoisted::Prepared(n) => Source::Prepared(*n as usize),
+        });
         let replay = Replay {
-            program: engine::compile_graph(&graph, symbols, options)?,
-            sources,
+            program: parts.main,
+            preparation,
+            sources: sources.collect(),
             generators: state.generators(),
-            cells: state.cells_read(),
-            written: written.collect(),
+            cells,
+            written,
+            rewritten,
             outputs,
         };
         Ok((replay, graph.guards().to_vec()))
+    }
+
+    /// Types of the results, then of the values written to cells, for the sizes of a call.
+    fn types(&self, fitting: &Fitting) -> Result<Vec<TensorType>> {
+        let known = fitting.version.domain.assignment(&fitting.values);
+        let each = self.outputs.iter().map(|ty| known.tensor_type(ty));
+        let all: Option<Vec<TensorType>> = each.collect();
+        all.ok_or_else(|| internal("compile", "a result has an unknown size"))
     }
 
     /// What the cells hold now, if it has the types that the program reads.
@@ -616,6 +664,10 @@ fn run(
         .iter()
         .map(|(generator, draws)| generator.take_streams(*draws))
         .collect();
+    let prepared = match &replay.preparation {
+        Some(preparation) => preparation.results(&fitting.accepted, pool)?,
+        None => engine::Buffers::new(),
+    };
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     for source in &replay.sources {
         inputs.push(Input::keep(match source {
@@ -624,26 +676,84 @@ fn run(
             Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
             Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
+            Source::Prepared(i) => prepared[*i].clone(),
         }));
     }
-    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values, pool) {
-        Ok(buffers) => buffers,
-        // What knows no place inside the function belongs to the call.
-        Err(e) if e.location().is_none() => return Err(e.at(Place::here())),
-        Err(e) => return Err(e),
+    let types = replay.types(fitting)?;
+    let mut vacated = lend_cells(replay, fitting, &types, &mut inputs);
+    let outcome = engine::execute(&replay.program, &mut inputs, &fitting.values, pool);
+    let mut buffers = match outcome {
+        Ok(buffers) => buffers.into_iter(),
+        Err(e) => {
+            // A failed run leaves its inputs as they were.
+            for Vacated { next, input, .. } in vacated {
+                let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
+                next.finish(value, History::Kept);
+            }
+            // What knows no place inside the function belongs to the call.
+            return Err(match e.location() {
+                None => e.at(Place::here()),
+                Some(_) => e,
+            });
+        }
     };
-    let known = fitting.version.domain.assignment(&fitting.values);
-    let mut tensors = Vec::with_capacity(buffers.len());
-    for (ty, buffer) in replay.outputs.iter().zip(buffers) {
-        let ty = known.tensor_type(ty);
-        let ty = ty.ok_or_else(|| internal("compile", "a result has an unknown size"))?;
-        tensors.push(Tensor::leaf(ty, buffer));
-    }
-    let results = tensors.len() - replay.written.len();
-    for (cell, tensor) in replay.written.iter().zip(tensors.drain(results..)) {
-        cell.set(tensor)?;
+    let results = types.len() - replay.written.len();
+    let mut types = types.into_iter();
+    let own = types.by_ref().take(results).zip(buffers.by_ref());
+    let tensors = own.map(|(ty, buffer)| Tensor::leaf(ty, buffer)).collect();
+    for (number, (cell, (ty, buffer))) in replay.written.iter().zip(types.zip(buffers)).enumerate()
+    {
+        match vacated.iter().position(|v| v.output == number) {
+            Some(at) => vacated.swap_remove(at).next.finish(buffer, History::Kept),
+            None => cell.settle(Tensor::leaf(ty, buffer)),
+        }
     }
     Ok(tensors)
+}
+
+/// A cell whose value may be overwritten by its next one.
+struct Vacated {
+    /// What the cell holds meanwhile.
+    next: Arc<Node>,
+    /// Which input its value is.
+    input: usize,
+    /// Which of the values written its next one is.
+    output: usize,
+}
+
+/// Lends the values of cells that are about to be replaced and that nobody else holds.
+fn lend_cells(
+    replay: &Replay,
+    fitting: &Fitting,
+    types: &[TensorType],
+    inputs: &mut [Input],
+) -> SmallVec<[Vacated; 8]> {
+    let mut vacated = SmallVec::new();
+    let written = types.len() - replay.written.len();
+    for (input, source) in replay.sources.iter().enumerate() {
+        let &Source::Cell(i) = source else { continue };
+        let Some(output) = replay.rewritten[i] else {
+            continue;
+        };
+        let (cell, ty) = &replay.cells[i];
+        let Ok(node) = fitting.accepted[i].node() else {
+            continue;
+        };
+        if types[written + output] != *ty {
+            continue;
+        }
+        // The list of accepted values has one handle.
+        if let Some(next) = cell.vacate(node, 1) {
+            node.lend();
+            inputs[input].donate = true;
+            vacated.push(Vacated {
+                next,
+                input,
+                output,
+            });
+        }
+    }
+    vacated
 }
 
 /// The value of a realised tensor.

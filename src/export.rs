@@ -126,6 +126,10 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
             compile::Source::Seed(_) | compile::Source::Stream(_) => {
                 return Err(internal("export", "a random generator was not refused"));
             }
+            // What is recorded has not been cut in two.
+            compile::Source::Prepared(_) => {
+                return Err(internal("export", "a parameter was computed before"));
+            }
         };
         let number = weights.len() as u32;
         interface.sources.push(runtime::Source::Weight(number));
@@ -178,6 +182,18 @@ fn refuse_state(captured: &Captured) -> Result<()> {
 
 /// Closures live in this process only. The first one in the graph is named, with its line.
 fn refuse_closures(graph: &Graph) -> Result<()> {
+    let Some((name, source)) = first_closure(graph) else {
+        return Ok(());
+    };
+    let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
+    let message = format!("{name} is a closure of this process, which no file can hold");
+    Err(Error::new(ErrorKind::Unsupported, "export", message)
+        .located(place.unwrap_or_default())
+        .hint("express it in tensor operations"))
+}
+
+/// The name of the first closure that a graph calls, and where that was recorded.
+fn first_closure(graph: &Graph) -> Option<(&str, Option<&Arc<Source>>)> {
     let mut graphs: Vec<(&Graph, Option<&Arc<Source>>)> = vec![(graph, None)];
     let mut seen: FxHashSet<*const Graph> = FxHashSet::default();
     while let Some((graph, outer)) = graphs.pop() {
@@ -187,20 +203,14 @@ fn refuse_closures(graph: &Graph) -> Result<()> {
             for (_, region) in regions.filter(|(_, r)| seen.insert(Arc::as_ptr(r))) {
                 graphs.push((region, source));
             }
-            let Op::Custom { target, .. } = &node.op else {
-                continue;
-            };
-            if let Custom::Host(name, _) = target {
-                let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
-                let message =
-                    format!("{name} is a closure of this process, which no file can hold");
-                return Err(Error::new(ErrorKind::Unsupported, "export", message)
-                    .located(place.unwrap_or_default())
-                    .hint("express it in tensor operations"));
+            if let Op::Custom { target, .. } = &node.op
+                && let Custom::Host(name, _) = target
+            {
+                return Some((name, source));
             }
         }
     }
-    Ok(())
+    None
 }
 
 /// Files and command lines find inputs and results by name.

@@ -1,6 +1,7 @@
-//! Named measurements. `run` times a workload, as `benches/versus` does beside other frameworks. `core` prints the numbers that bind the core, `training` those of gradients and training steps,
-//! `egraph` what equality saturation gains and costs, `ship` those of executables, one a line: what was
-//! measured, the figure, the limit. Cold figures are taken in fresh processes.
+//! Named measurements. `run` times a workload, as `benches/versus` does beside other frameworks. The others print the
+//! numbers that bind parts of Lazulite, one a line (what was measured, the figure, the limit): `core` those of the core,
+//! `training` those of gradients and training steps, `egraph` what equality saturation gains and costs, `ship` those of
+//! executables. Cold figures are taken in fresh processes.
 
 mod cold;
 mod core;

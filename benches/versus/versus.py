@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import select
 import statistics
 import subprocess
 import sys
@@ -108,22 +109,22 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.complaints,
-            text=True,
             preexec_fn=on_cores(threads),
         )
         self.started = self.answer(limit)
 
     def answer(self, limit):
-        os.set_blocking(self.process.stdout.fileno(), False)
-        end, text = time.monotonic() + limit, ""
-        while not text.endswith("\n"):
-            text += self.process.stdout.read() or ""
-            if self.process.poll() is not None and not text.endswith("\n"):
-                raise RuntimeError(self.complaint())
-            if time.monotonic() > end:
+        end, text = time.monotonic() + limit, b""
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([self.process.stdout], [], [], max(end - time.monotonic(), 0))
+            if not ready:
                 self.close()
                 raise RuntimeError(f"took longer than {limit:.0f} s")
-            time.sleep(0.005)
+            part = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not part:
+                self.process.wait()
+                raise RuntimeError(self.complaint())
+            text += part
         # What libraries print comes before the answer.
         return json.loads(text.strip().splitlines()[-1])
 
@@ -133,7 +134,7 @@ class Peer:
         return lines[-1] if lines else f"ended with {self.process.returncode}"
 
     def measure(self, seconds):
-        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.write(f"{seconds}\n".encode())
         self.process.stdin.flush()
         return self.answer(60 + 20 * seconds)
 

@@ -6,7 +6,7 @@ use crate::cache::PlanKernel;
 use crate::canonical::original;
 use lazulite_ir::{
     Access, Atom, BufferId, ContractStep, Custom, DType, Dim, HostFn, Kernel, KernelCall, Lanes,
-    Place, Plan, PlanBuffer, Relation, Source, Step, Symbol, TensorType,
+    Place, Plan, PlanBuffer, Relation, RightLayout, Source, Step, Symbol, TensorType,
 };
 use lazulite_runtime as rt;
 use rustc_hash::FxHashMap;
@@ -422,7 +422,12 @@ impl Imager<'_> {
             lhs: c.lhs.0,
             lhs_strides: self.size_array(&c.lhs_strides)?,
             rhs: c.rhs.0,
-            rhs_batch: self.size(&c.rhs_batch)?,
+            rhs_layout: match &c.rhs_layout {
+                RightLayout::Panels { batch, .. } => rt::RightLayout::Panels(self.size(batch)?),
+                RightLayout::Strided(strides) => {
+                    rt::RightLayout::Strided(Box::new(self.size_array(strides)?))
+                }
+            },
             product: c.product.0,
             epilogue: c.epilogue.as_ref().map(|call| self.call(call)),
         })

@@ -48,7 +48,8 @@ pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicat
 pub use origin::{Origin, Source};
 pub use philox::{philox4x32, random_bits};
 pub use plan::{
-    BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, Step,
+    BufferId, ContractStep, FaultInfo, KernelCall, PANEL, Place, Plan, PlanBuffer, RightLayout,
+    Step,
 };
 pub use plan_eval::{EvalMode, eval_plan};
 pub use scalar::Scalar;

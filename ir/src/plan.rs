@@ -214,14 +214,39 @@ pub struct KernelCall {
     pub args: Vec<BufferId>,
 }
 
+/// How the right operand of a contraction lies in memory.
+#[derive(Clone, Debug)]
+pub enum RightLayout {
+    /// Packed in panels of [`PANEL`] columns: element (b, k, n) lies at
+    /// `b*batch + (n / PANEL)*PANEL*k_extent + k*PANEL + n % PANEL`, and lanes beyond `n` in the last panel hold
+    /// arbitrary values.
+    Panels {
+        /// Elements from one batch entry to the next (0 when shared by all).
+        batch: Dim,
+        /// Where the elements lie besides, if the panels are a copy of them: the buffer and the strides there.
+        /// Known between scheduling and the decision which of the two is read; nothing else looks at it.
+        copy_of: Option<Box<(BufferId, [Dim; 4])>>,
+    },
+    /// Addressed by strides: element offset of the first element, then strides along b, k, n.
+    Strided([Dim; 4]),
+}
+
+impl RightLayout {
+    /// The sizes that it depends on.
+    pub fn dims(&self) -> &[Dim] {
+        match self {
+            RightLayout::Panels { batch, .. } => std::slice::from_ref(batch),
+            RightLayout::Strided(strides) => strides,
+        }
+    }
+}
+
 /// Columns of a packed right operand's panels (the same for every element type).
 pub const PANEL: i64 = 64;
 
 /// `product[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n]`, then the epilogue on it.
 ///
-/// The left operand is addressed by strides. The right operand is packed in panels of [`PANEL`]
-/// columns: element (b, k, n) lies at `b*rhs_batch + (n / PANEL)*PANEL*k_extent + k*PANEL + n % PANEL`,
-/// and lanes beyond `n` in the last panel hold arbitrary values.
+/// The left operand is addressed by strides, the right one is laid out as [`RightLayout`] says.
 #[derive(Clone, Debug)]
 pub struct ContractStep {
     /// Element type of operands and products: f32, f64, i32 or i64.
@@ -232,10 +257,10 @@ pub struct ContractStep {
     pub lhs: BufferId,
     /// Element offset of its first element, then strides along b, m, k.
     pub lhs_strides: [Dim; 4],
-    /// Right operand, packed.
+    /// Right operand.
     pub rhs: BufferId,
-    /// Elements from one batch entry to the next (0 when shared by all).
-    pub rhs_batch: Dim,
+    /// How it lies there.
+    pub rhs_layout: RightLayout,
     /// Where the sums go, dense `[b, m, n]`.
     pub product: BufferId,
     /// A kernel over outer ranges `[b, m, n]` that reads the product (and other buffers), called

@@ -3,7 +3,8 @@
 
 use lazulite_ir::{
     Array, BufferId, ContractStep, Custom, DType, Dim, Environment, EvalError, EvalMode, FaultInfo,
-    KernelCall, PANEL, Place, Plan, PlanBuffer, Step, TensorType, eval_plan, parse_kernel,
+    KernelCall, PANEL, Place, Plan, PlanBuffer, RightLayout, Step, TensorType, eval_plan,
+    parse_kernel,
 };
 use std::sync::Arc;
 
@@ -201,7 +202,10 @@ fn contractions_read_panels_and_run_epilogues_per_tile() {
         lhs,
         lhs_strides: [0, depth * rows, 1, rows].map(Dim::constant),
         rhs,
-        rhs_batch: Dim::constant(batch),
+        rhs_layout: RightLayout::Panels {
+            batch: Dim::constant(batch),
+            copy_of: None,
+        },
         product,
         epilogue: Some(epilogue),
     }));

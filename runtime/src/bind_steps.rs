@@ -2,15 +2,15 @@
 
 use crate::bind::{Home, eval, eval_count, eval_signature, inconsistent};
 use crate::exec::{
-    Arg, BoundContract, BoundCustom, BoundLoop, BoundSort, BoundStep, BoundStepKind, BoundWhile,
-    Carry, CustomArg,
+    Arg, BoundContract, BoundCustom, BoundLoop, BoundRight, BoundSort, BoundStep, BoundStepKind,
+    BoundWhile, Carry, CustomArg,
 };
 use crate::kernels::contract::Tiling;
 use crate::kernels::sort::Place as SortPlace;
 use crate::partition::Partition;
 use crate::{
-    Contract, CustomTarget, Element, KernelCall, PANEL, Place, Program, RunError, Signature, Size,
-    Step,
+    Contract, CustomTarget, Element, KernelCall, PANEL, Place, Program, RightLayout, RunError,
+    Signature, Size, Step,
 };
 
 /// Cost of copying a byte and of a comparison while sorting, in nanoseconds times 1024.
@@ -213,43 +213,78 @@ impl<'a> StepBinder<'a> {
         self.holds(buffer, bytes, size)
     }
 
-    fn contract(&mut self, c: &Contract) -> Result<BoundContract, RunError> {
-        let dims = self.counts(&c.dims)?;
+    /// The values of an offset and strides.
+    fn strides(&self, sizes: &[Size; 4]) -> Result<[i64; 4], RunError> {
         let mut strides = [0i64; 4];
-        for (stride, size) in strides.iter_mut().zip(&c.lhs_strides) {
+        for (stride, size) in strides.iter_mut().zip(sizes) {
             *stride = eval(size, self.sizes, || self.name())?;
         }
-        let rhs_batch = self.count(&c.rhs_batch)?;
+        Ok(strides)
+    }
+
+    /// The elements at an offset and strides, as many along each, are in a buffer.
+    fn has_strided(
+        &self,
+        (which, buffer): (&str, u32),
+        strides: [i64; 4],
+        extents: [i128; 3],
+        element: Element,
+    ) -> Result<(), RunError> {
+        let (low, high) = strided_range(strides, extents);
+        if low < 0 {
+            let name = self.name();
+            return Err(inconsistent(format!(
+                "{name} reads before the {which} operand"
+            )));
+        }
+        self.has_elements(buffer, high.saturating_add(1), element)
+    }
+
+    fn contract(&mut self, c: &Contract) -> Result<BoundContract, RunError> {
+        let dims = self.counts(&c.dims)?;
+        let strides = self.strides(&c.lhs_strides)?;
         let [b, m, n, k] = dims.map(|d| d as i128);
         let empty = dims[..3].contains(&0);
         if !empty {
             self.has_elements(c.product, b.saturating_mul(m).saturating_mul(n), c.element)?;
         }
         if !empty && k > 0 {
-            let (low, high) = strided_range(strides, [b, m, k]);
-            if low < 0 {
-                let name = self.name();
-                return Err(inconsistent(format!(
-                    "{name} reads before the left operand"
-                )));
-            }
-            self.has_elements(c.lhs, high.saturating_add(1), c.element)?;
-            let panels = (n + PANEL as i128 - 1) / PANEL as i128;
-            let batches = (b - 1).saturating_mul(rhs_batch as i128);
-            let last = panels.saturating_mul(PANEL as i128).saturating_mul(k);
-            self.has_elements(c.rhs, batches.saturating_add(last), c.element)?;
+            self.has_strided(("left", c.lhs), strides, [b, m, k], c.element)?;
         }
+        let (rhs_layout, steps) = match &c.rhs_layout {
+            RightLayout::Panels(batch) => {
+                let batch = self.count(batch)?;
+                let panels = (n + PANEL as i128 - 1) / PANEL as i128;
+                let last = panels.saturating_mul(PANEL as i128).saturating_mul(k);
+                let batches = (b - 1).saturating_mul(batch as i128);
+                if !empty && k > 0 {
+                    self.has_elements(c.rhs, batches.saturating_add(last), c.element)?;
+                }
+                (BoundRight::Panels(batch), None)
+            }
+            RightLayout::Strided(strides) => {
+                let strides = self.strides(strides)?;
+                if !empty && k > 0 {
+                    self.has_strided(("right", c.rhs), strides, [b, k, n], c.element)?;
+                }
+                let [offset, strides @ ..] = strides.map(|s| s as isize);
+                (
+                    BoundRight::Strided(offset, strides),
+                    Some([strides[1], strides[2]]),
+                )
+            }
+        };
         let [offset, lhs_strides @ ..] = strides.map(|s| s as isize);
         Ok(BoundContract {
             element: c.element,
             // One form for all empty products, whose other extents may be absurd.
-            tiling: Tiling::new(if empty { [0; 4] } else { dims }),
+            tiling: Tiling::new(if empty { [0; 4] } else { dims }, steps),
             dims: if empty { [0; 4] } else { dims },
             lhs: self.arg(c.lhs),
             offset,
             lhs_strides,
             rhs: self.arg(c.rhs),
-            rhs_batch,
+            rhs_layout,
             product: self.arg(c.product),
             epilogue: c.epilogue.as_ref().map(|call| self.call(call)),
         })

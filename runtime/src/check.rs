@@ -315,7 +315,8 @@ impl Walk<'_> {
     }
 
     fn contract(&mut self, c: &Contract) -> Result<(), LoadError> {
-        let sizes = c.dims.iter().chain(&c.lhs_strides).chain([&c.rhs_batch]);
+        let sizes = c.dims.iter().chain(&c.lhs_strides);
+        let sizes = sizes.chain(c.rhs_layout.sizes());
         for size in sizes {
             self.size(size)?;
         }

@@ -8,7 +8,7 @@ use crate::bind::Binding;
 use crate::custom::{Foreign, guarded};
 use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
-use crate::kernels::contract::{Contraction, Tiling, compute_tile};
+use crate::kernels::contract::{Contraction, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
@@ -87,9 +87,18 @@ pub(crate) struct BoundContract {
     pub offset: isize,
     pub lhs_strides: [isize; 3],
     pub rhs: Arg,
-    pub rhs_batch: usize,
+    pub rhs_layout: BoundRight,
     pub product: Arg,
     pub epilogue: Option<(u32, Box<[Arg]>)>,
+}
+
+/// How the right operand of a product lies in memory; see [`crate::RightLayout`].
+#[derive(Clone, Copy)]
+pub(crate) enum BoundRight {
+    /// Elements between batch entries.
+    Panels(usize),
+    /// Offset and strides.
+    Strided(isize, [isize; 3]),
 }
 
 pub(crate) struct BoundSort {
@@ -387,13 +396,18 @@ impl Run<'_, '_> {
         // the pointer is only computed.
         let task = unsafe {
             let lhs = self.pointer(c.lhs).cast::<T>();
+            let rhs = self.pointer(c.rhs).cast::<T>().cast_const();
             TileTask {
                 contraction: Contraction {
                     dims: c.dims,
                     lhs: lhs.wrapping_offset(c.offset),
                     lhs_strides: c.lhs_strides,
-                    rhs: self.pointer(c.rhs).cast::<T>(),
-                    rhs_batch: c.rhs_batch,
+                    rhs: match c.rhs_layout {
+                        BoundRight::Panels(batch) => Right::Panels(rhs, batch),
+                        BoundRight::Strided(offset, strides) => {
+                            Right::Strided(rhs.wrapping_offset(offset), strides)
+                        }
+                    },
                     product: self.pointer(c.product).cast::<T>(),
                 },
                 tiling: c.tiling,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::Cell;
 
 /// Format version of [`Image`]; others are refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How deep step lists may be nested.
 pub const MAX_NESTING: u32 = 64;
@@ -390,10 +390,27 @@ pub struct KernelCall {
     pub args: Vec<u32>,
 }
 
-/// `product[b, m, n] = sum over k of lhs * rhs`, then the epilogue on each finished tile. The right
-/// operand is packed in panels of 64 columns: element (b, k, n) lies at
-/// `b*rhs_batch + (n/64)*64*K + k*64 + n%64`. Lanes behind `n` in the last panel exist and hold
-/// arbitrary values.
+/// How the right operand of a [`Contract`] lies in memory.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum RightLayout {
+    /// Packed in panels of 64 columns: element (b, k, n) lies at `b*batch + (n/64)*64*K + k*64 + n%64`, with these
+    /// elements from batch entry to batch entry. Lanes behind `n` in the last panel exist and hold arbitrary values.
+    Panels(Size),
+    /// Offset, then strides along b, k, n, in elements.
+    Strided(Box<[Size; 4]>),
+}
+
+impl RightLayout {
+    /// The sizes that it depends on.
+    pub fn sizes(&self) -> &[Size] {
+        match self {
+            RightLayout::Panels(batch) => std::slice::from_ref(batch),
+            RightLayout::Strided(strides) => &strides[..],
+        }
+    }
+}
+
+/// `product[b, m, n] = sum over k of lhs * rhs`, then the epilogue on each finished tile.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Contract {
     /// F32, F64, I32 or I64.
@@ -404,10 +421,10 @@ pub struct Contract {
     pub lhs: u32,
     /// Offset, then strides along b, m, k, in elements.
     pub lhs_strides: [Size; 4],
-    /// Packed right operand.
+    /// Right operand.
     pub rhs: u32,
-    /// Elements from batch entry to batch entry.
-    pub rhs_batch: Size,
+    /// How it lies there.
+    pub rhs_layout: RightLayout,
     /// Dense result.
     pub product: u32,
     /// Called with boxes of `[b, m, n]`, which must be its outer ranges; its lane multiple divides 64.

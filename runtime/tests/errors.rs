@@ -271,7 +271,7 @@ fn refused(change: impl FnOnce(&mut Image)) -> String {
 fn inconsistent_images_are_refused() {
     assert_eq!(
         refused(|i| i.version = 7),
-        "program of version 7, expected 1"
+        "program of version 7, expected 2"
     );
     assert_eq!(
         refused(|i| i.kernels.clear()),
@@ -337,7 +337,7 @@ fn products_must_not_overwrite_their_operands() {
             lhs: x,
             lhs_strides: [0, 0, 2, 1].map(constant),
             rhs: panel,
-            rhs_batch: constant(0),
+            rhs_layout: RightLayout::Panels(constant(0)),
             product,
             epilogue: Some(KernelCall {
                 kernel,
@@ -444,7 +444,7 @@ fn products_that_reach_outside_of_buffers_are_refused_when_bound() {
             lhs: 0,
             lhs_strides: strides.map(constant),
             rhs: 0,
-            rhs_batch: constant(0),
+            rhs_layout: RightLayout::Panels(constant(0)),
             product: 1,
             epilogue: None,
         });
@@ -461,6 +461,29 @@ fn products_that_reach_outside_of_buffers_are_refused_when_bound() {
     let error = product([i64::MAX, i64::MAX, i64::MAX, 0], [i64::MIN; 4]);
     assert!(error.contains("takes"), "{error}");
     let error = product([1, 1, 1, i64::MAX], [i64::MAX; 4]);
+    assert!(error.contains("takes"), "{error}");
+}
+
+#[test]
+fn right_operands_that_lie_outside_of_buffers_are_refused_when_bound() {
+    let product = |strides: [i64; 4]| {
+        let step = Step::Contract(Contract {
+            element: Element::F32,
+            dims: [1, 2, 2, 2].map(constant),
+            lhs: 0,
+            lhs_strides: [0; 4].map(constant),
+            rhs: 0,
+            rhs_layout: RightLayout::Strided(Box::new(strides.map(constant))),
+            product: 1,
+            epilogue: None,
+        });
+        stepping(step, Place::Arena)
+    };
+    let error = product([0, 0, -1, 1]);
+    assert_eq!(error, "step 0 reads before the right operand");
+    let error = product([0, 0, 4, 5]);
+    assert_eq!(error, "step 0 takes 40 bytes of buffer 0 of 32");
+    let error = product([i64::MAX; 4]);
     assert!(error.contains("takes"), "{error}");
 }
 

@@ -92,7 +92,7 @@ fn product(b: &mut Builder, x: u32, y: u32) {
         lhs: x,
         lhs_strides: [0, 0, 4, 1].map(constant),
         rhs: panel,
-        rhs_batch: constant(0),
+        rhs_layout: RightLayout::Panels(constant(0)),
         product: y,
         epilogue: Some(KernelCall {
             kernel,

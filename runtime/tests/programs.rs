@@ -366,7 +366,7 @@ fn product() -> Program {
         lhs,
         lhs_strides: [0, k * m, 1, m].map(|s| constant(s as i64)),
         rhs,
-        rhs_batch: constant(PANELS as i64),
+        rhs_layout: RightLayout::Panels(constant(PANELS as i64)),
         product,
         epilogue: Some(KernelCall {
             kernel,

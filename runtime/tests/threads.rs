@@ -29,7 +29,7 @@ fn program() -> Program {
         lhs: reversed,
         lhs_strides: [0, 0, 4, 1].map(constant),
         rhs: panel,
-        rhs_batch: constant(0),
+        rhs_layout: RightLayout::Panels(constant(0)),
         product,
         epilogue: None,
     }));

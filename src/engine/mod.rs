@@ -32,7 +32,9 @@ use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
-use lazulite_ir::{Graph, Symbol};
+use lazulite_ir::{Graph, Plan, Symbol};
+use lazulite_passes::memory::{Hoisted, hoist};
+use lazulite_passes::{Artifact, Stage, run as run_stages};
 use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -412,12 +414,62 @@ pub(crate) fn compile_graph(
     symbols: &[Symbol],
     options: &Options,
 ) -> Result<Program> {
-    let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes())
-        .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
+    let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes()).map_err(refused)?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
-    lazulite_codegen::compile(&plan, &options.codegen(), options.threads)
-        .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))
+    compile_plan(&plan, options)
+}
+
+fn compile_plan(plan: &Plan, options: &Options) -> Result<Program> {
+    lazulite_codegen::compile(plan, &options.codegen(), options.threads).map_err(refused)
+}
+
+fn refused(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Unsupported, "compile", error.to_string())
+}
+
+/// A program in two parts.
+pub(crate) struct Parts {
+    /// What is done once, and which parameters it has. Nothing if there is nothing to do.
+    pub prepare: Option<(Program, Vec<u32>)>,
+    /// What is done at every call.
+    pub main: Program,
+    /// Where its parameters come from.
+    pub sources: Vec<Hoisted>,
+}
+
+/// As [`compile_graph`], with the work that depends on `constant` parameters alone apart.
+pub(crate) fn compile_in_parts(
+    graph: &Graph,
+    symbols: &[Symbol],
+    constant: &[bool],
+    options: &Options,
+) -> Result<Parts> {
+    let passes = options.passes();
+    let advance = |from, after, until| {
+        let ran = run_stages(from, after, until, &passes, &mut |_, _| {});
+        match ran.map_err(refused)? {
+            Artifact::Plan(plan) => Ok(plan),
+            Artifact::Graph(_) => Err(internal("compile", "scheduling gave no plan")),
+        }
+    };
+    let graph = Artifact::Graph(graph.clone());
+    let mut plan = advance(graph, Stage::Trace, Stage::Schedule)?;
+    plan.symbols = symbols.to_vec();
+    let split = hoist(&plan, constant).map_err(refused)?;
+    let compiled = |plan| {
+        let plan = advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory)?;
+        compile_plan(&plan, options)
+    };
+    let prepare = match split.prepare.outputs.is_empty() {
+        true => None,
+        false => Some((compiled(split.prepare)?, split.prepare_inputs)),
+    };
+    Ok(Parts {
+        prepare,
+        main: compiled(split.main)?,
+        sources: split.sources,
+    })
 }
 
 /// A program that has not been compiled.

@@ -146,8 +146,8 @@ pub(crate) enum State {
     Lazy(Operands),
     /// The value, dense and row-major, and what it was computed from where gradients may flow.
     Value(Buffer, Operands),
-    /// A thread computes something from the value and may overwrite it. If that succeeds nobody needs the
-    /// node any more; if it fails the value comes back.
+    /// A thread computes right now and will enter a value, or nobody has a way to the node when it is done.
+    /// What was lent is what it computes from and may overwrite; if that fails the value comes back.
     Lent,
 }
 
@@ -241,6 +241,19 @@ impl Node {
             State::Value(_, operands) | State::Lazy(operands) => operands.clone(),
             State::Lent => Operands::new(),
         }
+    }
+
+    /// A node like this one whose value will be entered soon.
+    pub fn vacant(&self) -> Node {
+        let (ty, trail) = (self.ty.clone(), self.trail.clone());
+        Node::new(
+            Recorded::Leaf,
+            ty,
+            self.place,
+            trail,
+            self.traits,
+            State::Lent,
+        )
     }
 
     /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there is none.

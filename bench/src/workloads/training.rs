@@ -1,4 +1,4 @@
-//! Steps of an optimiser: forward, gradients and update, recorded anew every time as training loops do.
+//! Steps of an optimiser: forward, gradients and update in one captured function.
 
 use super::models::Gpt;
 use super::{Entry, Workload, state};
@@ -8,6 +8,7 @@ use lazulite::nn::{
 use lazulite::optim::{AdamW, Optimizer, Sgd};
 use lazulite::prelude::*;
 use lazulite::realize_all;
+use std::cell::RefCell;
 
 /// These workloads.
 pub fn entries() -> Vec<Entry> {
@@ -103,7 +104,7 @@ fn labels(dims: impl lazulite::IntoDims, classes: i64) -> Tensor {
 /// Steps of a model that tells classes (along the last axis) of what it is given; each gives the loss.
 fn classify(
     model: impl Layer + 'static,
-    mut optimizer: impl Optimizer + 'static,
+    optimizer: impl Optimizer + 'static,
     x: Tensor,
     y: Tensor,
 ) -> Result<Workload> {
@@ -111,15 +112,17 @@ fn classify(
     given.extend([("x".to_string(), x.clone()), ("y".to_string(), y.clone())]);
     realize_all(&given.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>())?;
     let classes = y.flatten(0, -1).realize()?;
-    let step = move || {
-        let logits = model.forward(&x);
-        let logits = logits.flatten(0, -2);
+    let optimizer = RefCell::new(optimizer);
+    let step = compile(move |[x, classes]| {
+        let logits = model.forward(&x).flatten(0, -2);
         let loss = logits.cross_entropy(&classes);
-        optimizer.step(&loss)?;
-        Ok(vec![loss])
-    };
+        match optimizer.borrow_mut().step(&loss) {
+            Ok(_) => loss.detach(),
+            Err(e) => Tensor::error(e),
+        }
+    });
     Ok(Workload {
         given,
-        step: Box::new(step),
+        step: Box::new(move || Ok(vec![step.call([&x, &classes])?])),
     })
 }

@@ -6,7 +6,9 @@ use super::index::variable_type;
 use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
 use super::{CudaKernel, Launch, ctype, emit};
 use crate::CodegenError;
-use lazulite_ir::{ContractStep, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, PANEL, Ranges, Var};
+use lazulite_ir::{
+    ContractStep, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, PANEL, Ranges, RightLayout, Var,
+};
 
 /// Rows and columns of a tile; a panel of the packed operand is as wide.
 const TILE: i64 = PANEL;
@@ -174,11 +176,8 @@ impl Emitter<'_> {
         let [offset, along_b, along_m, along_k] = &step.lhs_strides;
         let (m, n, k) = (self.dim(m), self.dim(n), self.dim(k));
         let (offset, along_b) = (self.dim(offset), self.dim(along_b));
-        let (along_m, along_k, batch) = (
-            self.dim(along_m),
-            self.dim(along_k),
-            self.dim(&step.rhs_batch),
-        );
+        let (along_m, along_k) = (self.dim(along_m), self.dim(along_k));
+        let right = self.right_element(step, &k);
         self.open(format!("for (i64 at = 0; at < {k}; at += 16)"));
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
@@ -188,7 +187,9 @@ impl Emitter<'_> {
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
         self.line("const i64 s = at + i / 64u, c = i % 64u;");
-        self.line(format!("right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? rhs[entry * {batch} + column * {k} + s * 64 + c] : 0;"));
+        self.line(format!(
+            "right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? rhs[{right}] : 0;"
+        ));
         self.close();
         self.line("lz_block_barrier();");
         self.line("#pragma unroll");
@@ -207,6 +208,21 @@ impl Emitter<'_> {
         self.line("lz_block_barrier();");
         self.close();
         Ok(())
+    }
+
+    /// Where element `s`, `column + c` of the right operand's entry lies, which has `k` rows.
+    fn right_element(&mut self, step: &ContractStep, k: &str) -> String {
+        match &step.rhs_layout {
+            RightLayout::Panels { batch, .. } => {
+                let batch = self.dim(batch);
+                format!("entry * {batch} + column * {k} + s * {TILE} + c")
+            }
+            RightLayout::Strided(strides) => {
+                let [offset, along_b, along_k, along_n] =
+                    [0, 1, 2, 3].map(|i| self.dim(&strides[i]));
+                format!("{offset} + entry * {along_b} + s * {along_k} + (column + c) * {along_n}")
+            }
+        }
     }
 
     /// What becomes of one sum.

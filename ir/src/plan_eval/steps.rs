@@ -123,7 +123,10 @@ impl Run<'_> {
             *stride = eval_dim(dim, self.sizes)?;
         }
         let [offset, along_b, along_m, along_k] = strides;
-        let rhs_batch = eval_dim(&c.rhs_batch, self.sizes)?;
+        let layout = c.rhs_layout.dims().iter();
+        let layout: Vec<i64> = layout
+            .map(|d| eval_dim(d, self.sizes))
+            .collect::<Result<_, _>>()?;
         let [_, all_rows, all_columns, depth] = *dims;
         for m in rows.0..rows.1 {
             for n in columns.0..columns.1 {
@@ -131,7 +134,13 @@ impl Run<'_> {
                 let mut sum = Sum::new(c.dtype)?;
                 for k in 0..depth {
                     let left = [(1, offset), (b, along_b), (m, along_m), (k, along_k)];
-                    let right = [(b, rhs_batch), panel, (k, PANEL), (1, n % PANEL)];
+                    let right = match layout[..] {
+                        [offset, along_b, along_k, along_n] => {
+                            [(1, offset), (b, along_b), (k, along_k), (n, along_n)]
+                        }
+                        [batch] => [(b, batch), panel, (k, PANEL), (1, n % PANEL)],
+                        _ => return malformed("a right operand has other strides".into()),
+                    };
                     sum.add(lhs.get(dot(&left)?)?, rhs.get(dot(&right)?)?);
                 }
                 let row = dot(&[(b, all_rows), (1, m)])?;

@@ -4,7 +4,9 @@
 use super::graph::write_source;
 use super::kernel::write_kernel;
 use super::quote::write_quoted;
-use crate::{BufferId, ContractStep, KernelCall, Place, Plan, PlanBuffer, Step, TensorType};
+use crate::{
+    BufferId, ContractStep, KernelCall, Place, Plan, PlanBuffer, RightLayout, Step, TensorType,
+};
 use std::fmt::{self, Write};
 
 /// The text of a plan.
@@ -267,7 +269,13 @@ impl PlanWriter<'_> {
             step.dtype
         )?;
         write!(self.out, "{lhs} from {offset} by [{strides}] * ")?;
-        write!(self.out, "{rhs} by {} -> {}", step.rhs_batch, step.product)?;
+        match &step.rhs_layout {
+            RightLayout::Panels { batch, .. } => write!(self.out, "{rhs} by {batch}")?,
+            RightLayout::Strided([offset, strides @ ..]) => {
+                write!(self.out, "{rhs} from {offset} by [{}]", Commas(strides))?;
+            }
+        }
+        write!(self.out, " -> {}", step.product)?;
         if let Some(call) = &step.epilogue {
             write!(self.out, ", then {call}")?;
         }

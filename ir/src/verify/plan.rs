@@ -445,7 +445,10 @@ impl<'a> Checker<'a> {
         }
         let sizes = step.dims.iter().chain(&step.lhs_strides);
         sizes.for_each(|d| self.size_here(d));
-        self.size_here(&step.rhs_batch);
+        step.rhs_layout
+            .dims()
+            .iter()
+            .for_each(|d| self.size_here(d));
         for buffer in [step.lhs, step.rhs, step.product] {
             self.element(buffer, step.dtype, "takes part in a contraction");
         }

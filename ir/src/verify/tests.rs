@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     BufferId, ContractStep, Custom, DType, Dim, FaultInfo, Graph, Kernel, KernelCall, Op, Place,
-    Plan, PlanBuffer, Step, Symbol, TensorType, parse_graph, parse_kernel,
+    Plan, PlanBuffer, RightLayout, Step, Symbol, TensorType, parse_graph, parse_kernel,
 };
 
 fn messages(result: Result<(), Findings>) -> Vec<String> {
@@ -305,7 +305,10 @@ fn plan_steps() -> Vec<Step> {
         lhs: b(0),
         lhs_strides: [Dim::ZERO, n.clone(), Dim::ONE, Dim::ONE],
         rhs: b(2),
-        rhs_batch: Dim::ZERO,
+        rhs_layout: RightLayout::Panels {
+            batch: Dim::ZERO,
+            copy_of: None,
+        },
         product: b(3),
         epilogue: Some(call(0, [3, 6])),
     };

@@ -6,7 +6,7 @@
 //! other step writes. What grows much is left alone: it is cheaper to compute than to keep.
 
 use super::lifetimes::{accesses, buffers_of, visit};
-use super::viewed;
+use super::{unpack, viewed};
 use crate::PassError;
 use lazulite_ir::{Access, BufferId, Dim, Place, Plan, Step, TensorType};
 
@@ -80,6 +80,9 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
         main.buffers[i].place = Place::Input(main.inputs.len() as u32);
         main.inputs.push(ty);
     }
+    // What is still packed at every run need not be; what was packed before is.
+    unpack::read_in_place(&mut prepare);
+    unpack::read_in_place(&mut main);
     forget_kernels(&mut prepare);
     forget_kernels(&mut main);
     // Buffers of the other part may have sizes that only it knows, or parameters that it has not.
@@ -239,10 +242,8 @@ fn is_fixed(plan: &Plan, step: &Step) -> bool {
     let sizes = match step {
         Step::Kernel(call) => kernel(call),
         Step::Contract(c) => {
-            let dims = [&c.dims[..], &c.lhs_strides[..]];
-            dims.into_iter().all(known)
-                && c.rhs_batch.as_const().is_some()
-                && c.epilogue.as_ref().is_none_or(kernel)
+            let dims = [&c.dims[..], &c.lhs_strides[..], c.rhs_layout.dims()];
+            dims.into_iter().all(known) && c.epilogue.as_ref().is_none_or(kernel)
         }
         Step::Sort { dims, .. } => known(dims),
         Step::Copy { len, .. } => len.as_const().is_some(),
@@ -253,7 +254,7 @@ fn is_fixed(plan: &Plan, step: &Step) -> bool {
 }
 
 /// Drops kernels that no step calls.
-fn forget_kernels(plan: &mut Plan) {
+pub(super) fn forget_kernels(plan: &mut Plan) {
     let mut used = vec![false; plan.kernels.len()];
     visit(&plan.steps, &mut |_, step| {
         if let Some(call) = step.kernel_call() {

@@ -6,7 +6,7 @@
 //! it. A loop that touches memory which is also touched outside of it holds that memory during all
 //! its iterations. Results live to the end, which is the number behind the last step.
 //!
-//! Kernels that read an element only where they write one may write over it;
+//! Products read operands where they lie rather than packed copies made for them alone. Kernels that read an element only where they write one may write over it;
 //! then the two buffers become one when the first is dead by that. Offsets in the arena are not
 //! decided here: they depend on sizes, so the runtime assigns them when sizes are bound, and knows what
 //! a program needs before it runs.
@@ -16,6 +16,7 @@ mod donate;
 mod hoist;
 mod in_place;
 mod lifetimes;
+mod unpack;
 
 use crate::PassError;
 use alias::Storage;
@@ -28,6 +29,7 @@ use lifetimes::Lifetimes;
 pub fn memory(plan: &Plan) -> Result<Plan, PassError> {
     let mut plan = plan.clone();
     check(&plan)?;
+    unpack::read_in_place(&mut plan);
     remove_unused(&mut plan);
     let uses = Lifetimes::of(&plan);
     let mut storage = Storage::new(&plan, &uses);

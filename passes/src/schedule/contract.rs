@@ -7,7 +7,7 @@
 use super::ScheduleError;
 use super::faults::Faults;
 use super::group::Group;
-use super::lower::{Code, Fragment, Lowerer, Stored};
+use super::lower::{Code, Fragment, Lowerer, Read, Stored};
 use super::member::{Kind, Member, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
@@ -44,7 +44,7 @@ impl Contraction {
         };
         let (panels, right) = match &self.rhs {
             Rhs::Direct(tensor) => (Some(*tensor), None),
-            Rhs::Packed(pack) => (None, Some(&**pack)),
+            Rhs::Packed(pack, _) => (None, Some(&**pack)),
         };
         let packs = packed.into_iter().chain(right);
         let packed = packs.flat_map(|p| p.fragment.reads().map(|r| r.from));
@@ -66,8 +66,9 @@ pub(super) enum Lhs {
 pub(super) enum Rhs {
     /// In memory, where its layout happens to be that of panels.
     Direct(Stored),
-    /// Packed in panels.
-    Packed(Box<Pack>),
+    /// Packed in panels. If these are a copy of a tensor in memory, where its elements are: offset, then strides along
+    /// b, k, n.
+    Packed(Box<Pack>, Option<(Stored, [Dim; 4])>),
 }
 
 /// A kernel that computes an operand into the layout of the product.
@@ -213,15 +214,17 @@ fn group_stride(
     Ok(Some(stride.map_or(Dim::ZERO, |(s, _)| s)))
 }
 
-/// Offset and strides of the left operand at `index`, when it is addressed by strides.
-fn lhs_strides(
-    axes: &Axes,
+/// Offset of an operand with these groups of axes at `index`, and strides along the groups, when it is addressed by
+/// strides.
+fn strides_of(
+    dims: &Dims,
+    groups: [&[usize]; 3],
     coords: &[IndexExpr],
     index: &IndexExpr,
 ) -> Result<Option<[Dim; 4]>, DimOverflow> {
     let mut strides = [index.constant.clone(), Dim::ZERO, Dim::ZERO, Dim::ZERO];
-    for (slot, group) in strides[1..].iter_mut().zip(axes.lhs_groups()) {
-        match group_stride(index, coords, &axes.lhs, group)? {
+    for (slot, group) in strides[1..].iter_mut().zip(groups) {
+        match group_stride(index, coords, dims, group)? {
             Some(stride) => *slot = stride,
             None => return Ok(None),
         }
@@ -252,7 +255,7 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
         (dense, &coords, &axes.lhs),
     ] {
         let index = linearize(at, dims, ranges)?;
-        if lhs_strides(&axes, &coords, &index)?.is_some() {
+        if strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?.is_some() {
             return Ok(Some(node));
         }
     }
@@ -324,12 +327,10 @@ impl Source<'_> {
             inner: &space.dims,
         };
         if let (_, Code::Read(read)) = &fragment.values[fragment.root.0 as usize]
-            && read.guard.is_none()
+            && let Some(found) =
+                self.place_of(read, (&axes.lhs, axes.lhs_groups()), &coords, ranges)?
         {
-            let index = linearize(&read.coords, self.dims_of(read.from), ranges)?;
-            if let Some(strides) = lhs_strides(axes, &coords, &index)? {
-                return Ok(Lhs::Direct(read.from, strides));
-            }
+            return Ok(Lhs::Direct(found.0, found.1));
         }
         let vars: Vec<IndexExpr> = (0..space.dims.len() as u32)
             .map(|v| IndexExpr::var(Var::Inner(v)))
@@ -342,8 +343,44 @@ impl Source<'_> {
         }))
     }
 
-    fn dims_of(&self, tensor: Stored) -> &[Dim] {
-        stored_type(self.graph, tensor).1
+    /// Where what is read at the coordinates of an operand lies, when it is addressed by strides along the groups of
+    /// the operand's axes.
+    fn place_of(
+        &self,
+        read: &Read,
+        (dims, groups): (&Dims, [&[usize]; 3]),
+        coords: &[IndexExpr],
+        ranges: Ranges<'_>,
+    ) -> Result<Option<(Stored, [Dim; 4])>, DimOverflow> {
+        if read.guard.is_some() {
+            return Ok(None);
+        }
+        let index = linearize(&read.coords, stored_type(self.graph, read.from).1, ranges)?;
+        let strides = strides_of(dims, groups, coords, &index)?;
+        Ok(strides.map(|strides| (read.from, strides)))
+    }
+
+    /// Where the right operand lies, when that is in memory and addressed by strides along b, k, n.
+    fn rhs_place(
+        &mut self,
+        id: NodeId,
+        axes: &Axes,
+        batch: &[usize],
+        element: DType,
+    ) -> Result<Option<(Stored, [Dim; 4])>, ScheduleError> {
+        let groups = [batch, &axes.rhs_sum, &axes.columns];
+        let mut space = Space::default();
+        let coords = operand_space(&mut space, &axes.rhs, &groups);
+        let operand = self.graph.node(id).inputs[1];
+        let fragment = self.operand(operand, &space, coords.clone(), None, element)?;
+        let ranges = Ranges {
+            outer: &[],
+            inner: &space.dims,
+        };
+        let (_, Code::Read(read)) = &fragment.values[fragment.root.0 as usize] else {
+            return Ok(None);
+        };
+        Ok(self.place_of(read, (&axes.rhs, groups), &coords, ranges)?)
     }
 
     /// The right operand in panels, and its elements from batch entry to batch entry. A panel's lanes are
@@ -404,7 +441,10 @@ impl Source<'_> {
         let stride = if is_shared { Dim::ZERO } else { batch_len };
         let rhs = match pack.copied(self.graph)? {
             Some(tensor) => Rhs::Direct(tensor),
-            None => Rhs::Packed(Box::new(pack)),
+            None => {
+                let place = self.rhs_place(id, axes, batch, element)?;
+                Rhs::Packed(Box::new(pack), place)
+            }
         };
         Ok((rhs, stride))
     }

@@ -15,7 +15,7 @@ use super::scatter::Scattering;
 use super::tasks::{self, Task};
 use lazulite_ir::{
     Access, BufferId, ContractStep, DType, Dim, Graph, IndexExpr, InstOp, KernelCall, Lanes,
-    NodeId, Place, Ranges, Step, Var, linearize,
+    NodeId, Place, Ranges, RightLayout, Step, Var, linearize,
 };
 use rustc_hash::FxHashMap;
 
@@ -336,9 +336,13 @@ impl Emitter<'_, '_> {
                 (buffer, strides)
             }
         };
-        let rhs = match &c.rhs {
-            Rhs::Direct(tensor) => self.buffer_of(*tensor)?,
-            Rhs::Packed(pack) => self.packed(pack, c.element)?,
+        let (rhs, copy_of) = match &c.rhs {
+            Rhs::Direct(tensor) => (self.buffer_of(*tensor)?, None),
+            Rhs::Packed(pack, None) => (self.packed(pack, c.element)?, None),
+            Rhs::Packed(pack, Some((tensor, strides))) => {
+                let place = (self.buffer_of(*tensor)?, strides.clone());
+                (self.packed(pack, c.element)?, Some(Box::new(place)))
+            }
         };
         let own = Stored::of(c.node);
         let is_own_type = stored_type(self.graph, own).0 == c.element;
@@ -355,7 +359,10 @@ impl Emitter<'_, '_> {
             lhs,
             lhs_strides,
             rhs,
-            rhs_batch: c.rhs_batch.clone(),
+            rhs_layout: RightLayout::Panels {
+                batch: c.rhs_batch.clone(),
+                copy_of,
+            },
             product,
             epilogue,
         }));

@@ -28,6 +28,9 @@ pub struct Machine {
     pub small_product: i64,
     /// Rows or columns of a matrix product up to which it is not worth packing.
     pub thin_product: i64,
+    /// Elements of a right operand from which on a product with few rows is one nevertheless, if it can read the
+    /// operand along memory.
+    pub streamed_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
     /// Columns of a matrix product that are computed at once.
@@ -53,6 +56,7 @@ impl Default for Machine {
             repeat_cost: 80,
             small_product: 1 << 12,
             thin_product: 3,
+            streamed_product: 1 << 16,
             reduce_block: 1 << 13,
             product_lanes: 16,
             product_vector_cost: 2,

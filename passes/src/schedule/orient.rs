@@ -139,6 +139,17 @@ fn is_turned(
     Ok(cost(n, m, &left, !crossed) < cost(m, n, &right, crossed))
 }
 
+/// True when the product's right operand is a parameter, or a view of one, whose columns lie beside each other.
+pub(super) fn reads_along_columns(
+    graph: &Graph,
+    id: NodeId,
+    axes: &Axes,
+) -> Result<bool, DimOverflow> {
+    let groups: [&[usize]; 3] = [&axes.rhs_batch, &axes.columns, &axes.rhs_sum];
+    let packing = Packing::new(graph, graph.node(id).inputs[1], groups)?;
+    Ok(packing.is_parameter && !packing.is_crossed)
+}
+
 fn product(extents: [i64; 4]) -> i64 {
     extents.into_iter().fold(1, i64::saturating_mul)
 }
@@ -160,6 +171,8 @@ struct Packing {
     is_crossed: bool,
     /// It is the same for all batch entries.
     is_shared: bool,
+    /// It is a parameter, or a view of one.
+    is_parameter: bool,
 }
 
 impl Packing {
@@ -180,6 +193,7 @@ impl Packing {
         // Axes of size 1 have no variable.
         let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
         Ok(Packing {
+            is_parameter: matches!(graph.node(base).op, Op::Input { .. }),
             is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),
             is_shared: groups[0]
                 .iter()

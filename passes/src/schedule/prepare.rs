@@ -8,7 +8,7 @@
 
 use super::ScheduleError;
 use super::contract::Axes;
-use super::orient::{Orientation, turn};
+use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};
 use crate::build::{Builder, Emit, live_nodes};
 use lazulite_ir::{Binary, Combine, Dim, DimOverflow, Dims, Graph, NodeId, Op, scalar_ops};
@@ -82,9 +82,28 @@ fn is_small_product(
     options: &ScheduleOptions,
 ) -> Result<bool, ScheduleError> {
     match Axes::of(graph, id) {
-        Some(axes) => Ok(is_small(&axes.extents()?, &options.machine)?),
+        Some(axes) => {
+            let extents = axes.extents()?;
+            let streamed = is_streamed(graph, id, &axes, &extents, &options.machine)?;
+            Ok(!streamed && is_small(&extents, &options.machine)?)
+        }
         None => Ok(false),
     }
+}
+
+/// True when there are few rows and the right operand is a large parameter whose columns lie beside each other: the
+/// product reads it where it lies, once and along memory.
+fn is_streamed(
+    graph: &Graph,
+    id: NodeId,
+    axes: &Axes,
+    [_, m, n, k]: &[Dim; 4],
+    machine: &Machine,
+) -> Result<bool, DimOverflow> {
+    let size = |d: &Dim| d.as_const().unwrap_or(0);
+    let is_thin = |d: &Dim| size(d) <= machine.thin_product;
+    let is_large = size(n).saturating_mul(size(k)) >= machine.streamed_product;
+    Ok(is_thin(m) && !is_thin(n) && is_large && reads_along_columns(graph, id, axes)?)
 }
 
 /// The same of a product with extents b, m, n, k.

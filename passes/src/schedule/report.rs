@@ -265,7 +265,8 @@ type LaunchKey = (Option<u32>, Vec<BufferId>);
 fn launch_key(step: &Step) -> Option<LaunchKey> {
     match step {
         Step::Kernel(call) => Some((Some(call.kernel), call.args.clone())),
-        Step::Contract(c) => Some((None, vec![c.lhs, c.rhs, c.product])),
+        // Which right operand it reads may still change.
+        Step::Contract(c) => Some((None, vec![c.lhs, c.product])),
         Step::Sort { outputs, .. } => Some((None, outputs.clone())),
         Step::Custom { outputs, .. } => Some((None, outputs.iter().map(|(b, _)| *b).collect())),
         Step::Copy { .. } | Step::If { .. } | Step::Loop { .. } | Step::While { .. } => None,

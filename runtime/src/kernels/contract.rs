@@ -1,12 +1,15 @@
 //! Matrix products by tiles: `product[b, m, n] = sum over k of lhs[b, m, k] * rhs[b, k, n]` with a
-//! strided left operand and a right operand packed in panels, see [`crate::Contract`].
+//! strided left operand and a right operand that is packed in panels, or strided and packed part by part on the
+//! way, see [`crate::Contract`].
 //!
 //! The tiles of a shape, and the order of the sums in each, depend on nothing but the shape and the level: any
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
 use super::micro::{Block, Number};
+use super::pack::{Source, pack};
 use crate::PANEL;
+use core::mem::MaybeUninit;
 
 /// Products summed in registers before they go to memory: a panel of so many rows stays in the second
 /// level cache.
@@ -14,6 +17,22 @@ const DEPTH: usize = 256;
 /// Largest tile: rows (a multiple of all micro-kernels' rows) and panels.
 const ROWS: usize = 96;
 const PANELS: usize = 4;
+/// Rows of a tile for which a panel is packed, where there are so many, and that it is not cut below; tiles wanted
+/// then. Packing takes as long as a dozen or two of rows.
+const PACKED_ROWS: usize = 384;
+const PACKED_LEAST: usize = 96;
+const PACKED_TILES: usize = 8;
+/// Rows up to which a right operand whose columns lie beside each other is read where it lies, and elements between its
+/// rows up to which any number of rows does: further apart they compete for the same places in cache.
+const IN_PLACE_ROWS: usize = 36;
+const NEAR: isize = 256;
+/// Rows up to which it is read along memory, of any operand and of one that no cache holds, of so many elements. Then
+/// the panels of a tile, and how many tiles are wanted: that many sums stay in the first level cache.
+const THIN_ROWS: usize = 3;
+const STREAMED_ROWS: usize = 8;
+const STREAMED: usize = 1 << 22;
+const THIN_PANELS: usize = 16;
+const THIN_TILES: usize = 8;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -27,12 +46,19 @@ pub(crate) struct Contraction<T> {
     pub lhs: *const T,
     /// Its strides along b, m, k.
     pub lhs_strides: [isize; 3],
-    /// Packed right operand.
-    pub rhs: *const T,
-    /// Elements between its batch entries.
-    pub rhs_batch: usize,
+    /// Right operand.
+    pub rhs: Right<T>,
     /// Dense result.
     pub product: *mut T,
+}
+
+/// The right operand of a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Right<T> {
+    /// Packed in panels: the first element, and elements between batch entries.
+    Panels(*const T, usize),
+    /// Somewhere: the first element, and strides along b, k, n.
+    Strided(*const T, [isize; 3]),
 }
 
 /// A part of the product.
@@ -57,27 +83,32 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling of a shape.
-    pub(crate) fn new(dims: [usize; 4]) -> Tiling {
+    /// The tiling of a shape, for a right operand in panels (no strides) or with these strides along k and n.
+    pub(crate) fn new(dims: [usize; 4], strides: Option<[isize; 2]>) -> Tiling {
         let [b, m, n, k] = dims;
+        let (rows, panels, tiles, least) = match strides {
+            None => (ROWS, PANELS, TILES, 24),
+            Some([_, 1]) if is_thin(dims) => (ROWS, THIN_PANELS, THIN_TILES, 24),
+            Some(_) => (PACKED_ROWS, 1, PACKED_TILES, PACKED_LEAST),
+        };
         let mut tiling = Tiling {
             dims,
-            rows: ROWS.min(m.next_multiple_of(12).max(12)),
-            panels: PANELS,
+            rows: rows.min(m.next_multiple_of(12).max(12)),
+            panels,
             counts: [0; 2],
         };
         loop {
             tiling.counts = [m.div_ceil(tiling.rows), n.div_ceil(PANEL * tiling.panels)];
             let columns = tiling.panels * PANEL;
             let time = nanoseconds([1, tiling.rows.min(m), columns, k]);
-            let enough = b.saturating_mul(tiling.counts[0] * tiling.counts[1]) >= TILES;
+            let enough = b.saturating_mul(tiling.counts[0] * tiling.counts[1]) >= tiles;
             if enough || time < TILE_NS {
                 return tiling;
             }
             // Narrower before lower: a tile's rows are what a panel in cache is used for.
             if tiling.panels > 1 {
                 tiling.panels /= 2;
-            } else if tiling.rows >= 24 {
+            } else if tiling.rows >= least {
                 tiling.rows = (tiling.rows / 2).next_multiple_of(12);
             } else {
                 return tiling;
@@ -112,6 +143,11 @@ impl Tiling {
     }
 }
 
+/// Whether a right operand whose columns lie beside each other is read along memory.
+fn is_thin([_, m, n, k]: [usize; 4]) -> bool {
+    m <= THIN_ROWS || m <= STREAMED_ROWS && n.saturating_mul(k) >= STREAMED
+}
+
 /// A guess at the nanoseconds that a product of extents b, m, n, k takes one thread: the larger one of the
 /// times for the operations and for the memory, with elements of 4 bytes.
 pub fn nanoseconds(dims: [usize; 4]) -> f64 {
@@ -128,40 +164,136 @@ pub fn nanoseconds(dims: [usize; 4]) -> f64 {
 /// lies in the product, and is read and written by nobody else meanwhile.
 pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let [_, m, n, k] = c.dims;
-    let micro = T::micro(level);
-    // SAFETY: the tile lies in the product, and `k`-blocks in 0..k; the strided products of indices in
-    // their ranges are elements of the operands.
+    // SAFETY: the tile lies in the product.
     unsafe {
-        let lhs = c.lhs.offset(tile.batch as isize * c.lhs_strides[0]);
-        let rhs = c.rhs.add(tile.batch * c.rhs_batch);
         let product = c.product.add(tile.batch * m * n);
         if k == 0 {
             return clear(product, n, tile);
         }
-        for depth in (0..k).step_by(DEPTH) {
-            for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
-                let mut row = tile.rows.0;
-                while row < tile.rows.1 {
-                    // Even shares: 7 rows are 4 and 3, not 6 and 1.
-                    let left = tile.rows.1 - row;
-                    let rows = left.div_ceil(left.div_ceil(micro.rows));
-                    let at = row as isize * c.lhs_strides[1] + depth as isize * c.lhs_strides[2];
-                    (micro.run)(&Block {
-                        depth: DEPTH.min(k - depth),
-                        rows,
-                        columns: PANEL.min(tile.columns.1 - column),
-                        lhs: lhs.offset(at),
-                        lhs_row: c.lhs_strides[1],
-                        lhs_depth: c.lhs_strides[2],
-                        rhs: rhs.add(column * k + depth * PANEL),
-                        product: product.add(row * n + column),
-                        product_row: n,
-                        accumulate: depth > 0,
-                    });
-                    row += rows;
-                }
+        match c.rhs {
+            Right::Strided(first, [batch, row, 1]) if is_thin(c.dims) => {
+                let first = first
+                    .offset(tile.batch as isize * batch)
+                    .add(tile.columns.0);
+                let extent = (k, tile.columns.1 - tile.columns.0);
+                let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
+                let micro = T::micro(level);
+                in_even_rows(&block, micro.rows, micro.thin);
+            }
+            Right::Panels(..) | Right::Strided(..) => panel_tile(c, tile, level),
+        }
+    }
+}
+
+/// A tile panel by panel; strided operands are packed for it.
+///
+/// # Safety
+/// As for [`compute_tile`].
+unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
+    let micro = T::micro(level);
+    let k = c.dims[3];
+    let mut buffer = Panel::new();
+    let panel = buffer.0.as_mut_ptr().cast::<T>();
+    for depth in (0..k).step_by(DEPTH) {
+        for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
+            let columns = PANEL.min(tile.columns.1 - column);
+            let products = DEPTH.min(k - depth);
+            // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
+            unsafe {
+                let rhs = match c.rhs {
+                    Right::Panels(first, batch) => {
+                        let at = tile.batch * batch + column * k + depth * PANEL;
+                        (first.add(at), PANEL as isize)
+                    }
+                    Right::Strided(first, [batch, row, step]) => {
+                        let at = tile.batch as isize * batch + depth as isize * row;
+                        let first = first.offset(at + column as isize * step);
+                        let source = Source {
+                            first,
+                            row,
+                            column: step,
+                            depth: products,
+                            columns,
+                        };
+                        let rows = tile.rows.1 - tile.rows.0;
+                        let in_place = rows <= IN_PLACE_ROWS || (0..=NEAR).contains(&row);
+                        if step == 1 && columns == PANEL && in_place {
+                            (first, row)
+                        } else {
+                            pack(&source, &micro, panel);
+                            (panel.cast_const(), PANEL as isize)
+                        }
+                    }
+                };
+                let extent = (products, columns);
+                let block = c.block(tile, column, depth, extent, rhs);
+                in_even_rows(&block, micro.rows, micro.run);
             }
         }
+    }
+}
+
+impl<T> Contraction<T> {
+    /// All rows of a tile from a column and a product on: `extent` products and columns, with the right
+    /// operand and the elements between its rows.
+    ///
+    /// # Safety
+    /// Tile, column and product lie in the product and the operands.
+    unsafe fn block(
+        &self,
+        tile: Tile,
+        column: usize,
+        depth: usize,
+        extent: (usize, usize),
+        rhs: (*const T, isize),
+    ) -> Block<T> {
+        let [_, m, n, _] = self.dims;
+        let [batch, row, step] = self.lhs_strides;
+        let at = tile.batch as isize * batch + tile.rows.0 as isize * row + depth as isize * step;
+        // SAFETY: the caller's promise.
+        let (lhs, product) = unsafe {
+            let first = (tile.batch * m + tile.rows.0) * n + column;
+            (self.lhs.offset(at), self.product.add(first))
+        };
+        Block {
+            depth: extent.0,
+            rows: tile.rows.1 - tile.rows.0,
+            columns: extent.1,
+            lhs,
+            lhs_row: row,
+            lhs_depth: step,
+            rhs: rhs.0,
+            rhs_depth: rhs.1,
+            product,
+            product_row: n,
+            accumulate: depth > 0,
+        }
+    }
+}
+
+/// Runs a block of any number of rows by a kernel for `most` at a time, in even shares: 7 rows are 4 and 3, not 6
+/// and 1.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`].
+unsafe fn in_even_rows<T>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
+    let mut row = 0;
+    while row < block.rows {
+        let left = block.rows - row;
+        let rows = left.div_ceil(left.div_ceil(most));
+        // SAFETY: the rows are some of the block's.
+        unsafe { run(&block.part(row, rows)) };
+        row += rows;
+    }
+}
+
+/// Memory for a panel of any element type.
+#[repr(align(64))]
+struct Panel([MaybeUninit<u64>; DEPTH * PANEL]);
+
+impl Panel {
+    fn new() -> Panel {
+        Panel([MaybeUninit::uninit(); DEPTH * PANEL])
     }
 }
 
@@ -222,6 +354,19 @@ mod tests {
             value(if self.share_rhs { 0 } else { b * 77 } + k * 31 + n * 7 + 5)
         }
 
+        /// The right operand by rows, or by columns.
+        fn plain_right<T>(&self, of: impl Fn(i64) -> T, by_columns: bool) -> Vec<T> {
+            let [b, _, n, k] = self.dims;
+            let element = |i: usize| {
+                let (batch, rest) = (i / (n * k), i % (n * k));
+                match by_columns {
+                    true => of(self.right(batch, rest % k, rest / k)),
+                    false => of(self.right(batch, rest / n, rest % n)),
+                }
+            };
+            (0..b * n * k).map(element).collect()
+        }
+
         /// The right operand in panels.
         fn packed<T: Clone>(&self, of: impl Fn(i64) -> T) -> Vec<T> {
             let [b, _, n, k] = self.dims;
@@ -243,22 +388,53 @@ mod tests {
         let [b, m, n, k] = p.dims;
         let (strides, offset, len) = p.layout();
         let lhs: Vec<T> = (0..len).map(|i| of(value(i))).collect();
-        let rhs = p.packed(&of);
-        let mut product = vec![of(77); b * m * n];
-        let c = Contraction {
-            dims: p.dims,
-            lhs: lhs.as_ptr().wrapping_offset(offset),
-            lhs_strides: strides,
-            rhs: rhs.as_ptr(),
-            rhs_batch: if p.share_rhs { 0 } else { rhs.len() / b.max(1) },
-            product: product.as_mut_ptr(),
+        let packed = p.packed(&of);
+        let batch = if p.share_rhs {
+            0
+        } else {
+            packed.len() / b.max(1)
         };
-        let tiling = Tiling::new(p.dims);
-        for t in 0..tiling.tiles() {
-            // SAFETY: the operands are as the problem says; levels are available.
-            unsafe { compute_tile(&c, tiling.tile(t), level) };
+        let (rows, columns) = (p.plain_right(&of, false), p.plain_right(&of, true));
+        let batches = if p.share_rhs { 0 } else { (n * k) as isize };
+        let along_rows = [batches, n as isize, 1];
+        let along_columns = [batches, 1, k as isize];
+        for right in [
+            Right::Panels(packed.as_ptr(), batch),
+            Right::Strided(rows.as_ptr(), along_rows),
+            Right::Strided(columns.as_ptr(), along_columns),
+        ] {
+            let mut product = vec![of(77); b * m * n];
+            let c = Contraction {
+                dims: p.dims,
+                lhs: lhs.as_ptr().wrapping_offset(offset),
+                lhs_strides: strides,
+                rhs: right,
+                product: product.as_mut_ptr(),
+            };
+            let tiling = Tiling::new(
+                p.dims,
+                match right {
+                    Right::Panels(..) => None,
+                    Right::Strided(_, [_, row, column]) => Some([row, column]),
+                },
+            );
+            for t in 0..tiling.tiles() {
+                // SAFETY: the operands are as the problem says; levels are available.
+                unsafe { compute_tile(&c, tiling.tile(t), level) };
+            }
+            check_product(p, &product, level, &of);
         }
-        for (i, found) in product.into_iter().enumerate() {
+    }
+
+    fn check_product<T: Number + PartialEq + Debug>(
+        p: &Problem,
+        product: &[T],
+        level: Level,
+        of: impl Fn(i64) -> T,
+    ) {
+        let [_, m, n, k] = p.dims;
+        let (strides, offset, _) = p.layout();
+        for (i, found) in product.iter().enumerate() {
             let at = [i / (m * n), i / n % m, i % n];
             let left = |ik: usize| {
                 let place = [at[0], at[1], ik].into_iter().zip(strides);
@@ -266,7 +442,7 @@ mod tests {
                 value(index as usize)
             };
             let sum = (0..k).map(|ik| left(ik) * p.right(at[0], ik, at[2])).sum();
-            assert_eq!(found, of(sum), "{p:?} at {at:?}, {level:?}");
+            assert_eq!(*found, of(sum), "{p:?} at {at:?}, {level:?}");
         }
     }
 
@@ -328,7 +504,7 @@ mod tests {
             [1, 1, 4096, 4096],
             [40, 5, 5, 5],
         ] {
-            let tiling = Tiling::new(dims);
+            let tiling = Tiling::new(dims, None);
             let [b, m, n, _] = dims;
             let mut seen = vec![0; b * m * n];
             for t in 0..tiling.tiles() {

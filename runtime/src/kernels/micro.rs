@@ -2,6 +2,7 @@
 //! registers. One generic body, instantiated for vectors of every level.
 
 use super::Level;
+use super::pack::{Source, Square};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
@@ -12,7 +13,7 @@ pub(crate) struct Block<T> {
     pub depth: usize,
     /// Rows; at least 1 and at most [`Micro::rows`].
     pub rows: usize,
-    /// Columns of the panel that count; at least 1 and at most [`PANEL`].
+    /// Columns of the panel that count; at least 1 and at most [`PANEL`](crate::PANEL).
     pub columns: usize,
     /// First element of the first row.
     pub lhs: *const T,
@@ -20,14 +21,28 @@ pub(crate) struct Block<T> {
     pub lhs_row: isize,
     /// Elements from factor to factor.
     pub lhs_depth: isize,
-    /// The panel: `depth` times [`PANEL`] elements.
+    /// The panel: `depth` times [`PANEL`](crate::PANEL) elements.
     pub rhs: *const T,
+    /// Elements from one of its rows to the next.
+    pub rhs_depth: isize,
     /// First sum of the first row.
     pub product: *mut T,
     /// Elements from row to row.
     pub product_row: usize,
     /// Whether to add to what is there.
     pub accumulate: bool,
+}
+
+impl<T> Block<T> {
+    /// So many of its rows, from number `from` on.
+    pub fn part(&self, from: usize, rows: usize) -> Block<T> {
+        Block {
+            rows,
+            lhs: self.lhs.wrapping_offset(from as isize * self.lhs_row),
+            product: self.product.wrapping_add(from * self.product_row),
+            ..*self
+        }
+    }
 }
 
 /// A micro-kernel.
@@ -38,6 +53,18 @@ pub(crate) struct Micro<T> {
     /// The machine has the kernel's level; all elements that the block speaks of exist and are
     /// aligned; those of the product may be written and are read by nobody else.
     pub run: unsafe fn(&Block<T>),
+    /// As `run`, for any number of columns of a right operand whose columns lie beside each other.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub thin: unsafe fn(&Block<T>),
+    /// Packs rows whose elements lie beside each other.
+    ///
+    /// # Safety
+    /// As for packing in general.
+    pub pack: unsafe fn(&Source<T>, *mut T),
+    /// How squares of so many elements are transposed, where that is better than one by one.
+    pub square: Option<(usize, Square<T>)>,
 }
 
 /// Element types of products.
@@ -99,7 +126,8 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
             let mut panel = [V::zero(); VECTORS];
             for (v, p) in panel.iter_mut().enumerate() {
                 *p = V::load(rhs.add(v * V::LANES));
-                V::prefetch(rhs.wrapping_add(v * V::LANES + AHEAD * PANEL));
+                let ahead = AHEAD as isize * block.rhs_depth;
+                V::prefetch(rhs.wrapping_add(v * V::LANES).wrapping_offset(ahead));
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let factor = V::splat(*lhs.offset(r as isize * block.lhs_row));
@@ -109,7 +137,7 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
             }
             // Wrapping: the pointers behind the last element are not used.
             lhs = lhs.wrapping_offset(block.lhs_depth);
-            rhs = rhs.wrapping_add(PANEL);
+            rhs = rhs.wrapping_offset(block.rhs_depth);
         }
         for (r, sums) in sums.iter().enumerate() {
             let product = block.product.add((row + r) * block.product_row + column);
@@ -149,6 +177,98 @@ pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
         }
         column += vectors * V::LANES;
     }
+}
+
+/// Packs a source whose columns lie beside each other.
+///
+/// # Safety
+/// All elements that the source speaks of exist, and `to` is good for writing its depth times the panel's elements.
+#[inline(always)]
+pub(super) unsafe fn copy_rows<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+    for k in 0..source.depth {
+        // SAFETY: row `k` has so many elements, here and there; a vector behind the last one ends within the panel,
+        // whose width is a multiple of all vectors'.
+        unsafe {
+            let from = source.first.offset(k as isize * source.row);
+            let to = to.add(k * PANEL);
+            V::prefetch(from.wrapping_offset(AHEAD as isize * source.row));
+            for column in (0..source.columns).step_by(V::LANES) {
+                let n = (source.columns - column).min(V::LANES);
+                let vector = match n == V::LANES {
+                    true => V::load(from.add(column)),
+                    false => V::load_first(from.add(column), n),
+                };
+                vector.store_first(to.add(column), V::LANES);
+            }
+        }
+    }
+}
+
+/// Rows of a right operand that are taken at once where it lies.
+const STEP: usize = 4;
+
+/// `ROWS` rows times all columns of a right operand whose columns lie beside each other: it is read once, along memory,
+/// and the sums are read and written instead. The block may have any number of columns.
+///
+/// # Safety
+/// As for [`Micro::run`], with exactly `ROWS` rows.
+#[inline(always)]
+pub(super) unsafe fn thin<V: Vector, const ROWS: usize>(block: &Block<V::Element>) {
+    let mut done = 0;
+    while done < block.depth {
+        // SAFETY: rows of both operands from `done` on stay within the block.
+        unsafe {
+            let step = match block.depth - done {
+                1 => thin_step::<V, ROWS, 1>(block, done),
+                2 => thin_step::<V, ROWS, 2>(block, done),
+                3 => thin_step::<V, ROWS, 3>(block, done),
+                _ => thin_step::<V, ROWS, STEP>(block, done),
+            };
+            done += step;
+        }
+    }
+}
+
+/// # Safety
+/// As for [`thin`], with at least `DEPTH` products from `from` on.
+#[inline(always)]
+unsafe fn thin_step<V: Vector, const ROWS: usize, const DEPTH: usize>(
+    block: &Block<V::Element>,
+    from: usize,
+) -> usize {
+    // SAFETY: columns, rows and depth stay within the block.
+    unsafe {
+        let mut factors = [[V::zero(); DEPTH]; ROWS];
+        for (r, factors) in factors.iter_mut().enumerate() {
+            for (k, factor) in factors.iter_mut().enumerate() {
+                let at = r as isize * block.lhs_row + (from + k) as isize * block.lhs_depth;
+                *factor = V::splat(*block.lhs.offset(at));
+            }
+        }
+        let rhs = block.rhs.offset(from as isize * block.rhs_depth);
+        let fresh = from == 0 && !block.accumulate;
+        for column in (0..block.columns).step_by(V::LANES) {
+            let n = (block.columns - column).min(V::LANES);
+            let mut panel = [V::zero(); DEPTH];
+            for (k, p) in panel.iter_mut().enumerate() {
+                let at = rhs.offset(k as isize * block.rhs_depth).add(column);
+                *p = V::load_first(at, n);
+                V::prefetch(at.wrapping_offset(DEPTH as isize * block.rhs_depth));
+            }
+            for (r, factors) in factors.iter().enumerate() {
+                let to = block.product.add(r * block.product_row + column);
+                let mut sum = match fresh {
+                    true => V::zero(),
+                    false => V::load_first(to, n),
+                };
+                for (factor, p) in factors.iter().zip(panel) {
+                    sum = factor.multiply_add(p, sum);
+                }
+                sum.store_first(to, n);
+            }
+        }
+    }
+    DEPTH
 }
 
 /// An array as a vector, for every machine.
@@ -226,8 +346,28 @@ unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
     }
 }
 
+/// # Safety
+/// As for [`Micro::thin`], for any machine.
+unsafe fn portable_thin<T: Number, const N: usize>(block: &Block<T>) {
+    for r in 0..block.rows {
+        // SAFETY: row `r` is one of the block's.
+        unsafe { thin::<Lanes<T, N>, 1>(&block.part(r, 1)) };
+    }
+}
+
+/// # Safety
+/// As for [`Micro::pack`], for any machine.
+unsafe fn portable_pack<T: Number, const N: usize>(source: &Source<T>, to: *mut T) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_rows::<Lanes<T, N>>(source, to) }
+}
+
 macro_rules! number {
-    ($type:ty, $lanes:literal, $avx2:expr, $avx512:expr, $multiply_add:expr, $plus:expr) => {
+    (
+        $type:ty, $lanes:literal, [$avx2:expr, $avx2_thin:expr, $avx2_pack:expr],
+        [$avx512:expr, $avx512_thin:expr, $avx512_pack:expr],
+        $multiply_add:expr, $plus:expr
+    ) => {
         impl Number for $type {
             const ZERO: Self = 0 as $type;
 
@@ -245,6 +385,9 @@ macro_rules! number {
                 let portable = Micro {
                     rows: 4,
                     run: portable::<$type, $lanes>,
+                    thin: portable_thin::<$type, $lanes>,
+                    pack: portable_pack::<$type, $lanes>,
+                    square: None,
                 };
                 match level {
                     Level::Portable => portable,
@@ -252,11 +395,17 @@ macro_rules! number {
                     Level::Avx2 => Micro {
                         rows: 6,
                         run: $avx2,
+                        thin: $avx2_thin,
+                        pack: $avx2_pack,
+                        square: None,
                     },
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512 => Micro {
                         rows: 6,
                         run: $avx512,
+                        thin: $avx512_thin,
+                        pack: $avx512_pack,
+                        square: x86::square::<$type>(),
                     },
                     #[cfg(not(target_arch = "x86_64"))]
                     Level::Avx2 | Level::Avx512 => portable,
@@ -269,24 +418,48 @@ macro_rules! number {
 number!(
     f32,
     4,
-    x86::avx2::<x86::F32x8>,
-    x86::avx512::<x86::F32x16>,
+    [
+        x86::avx2::<x86::F32x8>,
+        x86::avx2_thin::<x86::F32x8>,
+        x86::avx2_pack::<x86::F32x8>
+    ],
+    [
+        x86::avx512::<x86::F32x16>,
+        x86::avx512_thin::<x86::F32x16>,
+        x86::avx512_pack::<x86::F32x16>
+    ],
     |a, b, c| a * b + c,
     |a, b| a + b
 );
 number!(
     f64,
     2,
-    x86::avx2::<x86::F64x4>,
-    x86::avx512::<x86::F64x8>,
+    [
+        x86::avx2::<x86::F64x4>,
+        x86::avx2_thin::<x86::F64x4>,
+        x86::avx2_pack::<x86::F64x4>
+    ],
+    [
+        x86::avx512::<x86::F64x8>,
+        x86::avx512_thin::<x86::F64x8>,
+        x86::avx512_pack::<x86::F64x8>
+    ],
     |a, b, c| a * b + c,
     |a, b| a + b
 );
 number!(
     i32,
     4,
-    x86::avx2::<x86::I32x8>,
-    x86::avx512::<x86::I32x16>,
+    [
+        x86::avx2::<x86::I32x8>,
+        x86::avx2_thin::<x86::I32x8>,
+        x86::avx2_pack::<x86::I32x8>
+    ],
+    [
+        x86::avx512::<x86::I32x16>,
+        x86::avx512_thin::<x86::I32x16>,
+        x86::avx512_pack::<x86::I32x16>
+    ],
     |a: i32, b, c| a.wrapping_mul(b).wrapping_add(c),
     i32::wrapping_add
 );
@@ -294,8 +467,16 @@ number!(
 number!(
     i64,
     2,
-    portable::<i64, 2>,
-    x86::avx512::<x86::I64x8>,
+    [
+        portable::<i64, 2>,
+        portable_thin::<i64, 2>,
+        portable_pack::<i64, 2>
+    ],
+    [
+        x86::avx512::<x86::I64x8>,
+        x86::avx512_thin::<x86::I64x8>,
+        x86::avx512_pack::<x86::I64x8>
+    ],
     |a: i64, b, c| a.wrapping_mul(b).wrapping_add(c),
     i64::wrapping_add
 );

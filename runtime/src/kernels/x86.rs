@@ -1,7 +1,9 @@
 //! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
 //! [`avx512`], which enable the instructions.
 
-use super::micro::{Block, Vector, rows};
+use super::micro::{Block, Number, Vector, copy_rows, rows, thin};
+use super::pack::{Source, Square};
+use crate::PANEL;
 use core::arch::x86_64::*;
 
 /// # Safety
@@ -34,6 +36,107 @@ pub(super) unsafe fn avx512<V: Vector>(block: &Block<V::Element>) {
             4 => rows::<V, 4, 4>(block, 0),
             5 => rows::<V, 5, 4>(block, 0),
             _ => rows::<V, 6, 4>(block, 0),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::thin`]; the machine has AVX2 and FMA, and `V` needs no more.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2_thin<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise.
+    unsafe { thin_rows::<V>(block) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::thin`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise.
+    unsafe { thin_rows::<V>(block) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::pack`]; the machine has AVX2, and `V` needs no more.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_rows::<V>(source, to) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::pack`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_rows::<V>(source, to) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::thin`].
+#[inline(always)]
+unsafe fn thin_rows<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match block.rows {
+            1 => thin::<V, 1>(block),
+            2 => thin::<V, 2>(block),
+            3 => thin::<V, 3>(block),
+            4 => thin::<V, 4>(block),
+            5 => thin::<V, 5>(block),
+            _ => thin::<V, 6>(block),
+        }
+    }
+}
+
+/// How squares of elements of 4 bytes are transposed.
+pub(super) fn square<T: Number>() -> Option<(usize, Square<T>)> {
+    (size_of::<T>() == 4).then_some((16, square_of_16::<T>))
+}
+
+/// # Safety
+/// As for [`Square`], with elements of 4 bytes; the machine has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+unsafe fn square_of_16<T>(from: *const T, stride: isize, to: *mut T) {
+    let load = |i: isize| {
+        // SAFETY: row `i` of 16 has 16 elements.
+        unsafe { _mm512_loadu_ps(from.offset(i * stride).cast()) }
+    };
+    // Columns of four rows at a time, in the four quarters of a register.
+    let mut quarters = [[_mm512_setzero_ps(); 4]; 4];
+    for (group, quarter) in (0..4).zip(&mut quarters) {
+        let row = |i: isize| load(4 * group + i);
+        let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+        let low = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+        let high = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+        let pairs = |x, y| (_mm512_castps_pd(x), _mm512_castps_pd(y));
+        let ((l, m), (h, i)) = (pairs(low.0, low.1), pairs(high.0, high.1));
+        *quarter = [
+            _mm512_castpd_ps(_mm512_unpacklo_pd(l, m)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(l, m)),
+            _mm512_castpd_ps(_mm512_unpacklo_pd(h, i)),
+            _mm512_castpd_ps(_mm512_unpackhi_pd(h, i)),
+        ];
+    }
+    let [a, b, c, d] = quarters;
+    for i in 0..4 {
+        let even = (
+            _mm512_shuffle_f32x4::<0x88>(a[i], b[i]),
+            _mm512_shuffle_f32x4::<0x88>(c[i], d[i]),
+        );
+        let odd = (
+            _mm512_shuffle_f32x4::<0xdd>(a[i], b[i]),
+            _mm512_shuffle_f32x4::<0xdd>(c[i], d[i]),
+        );
+        let columns = [
+            _mm512_shuffle_f32x4::<0x88>(even.0, even.1),
+            _mm512_shuffle_f32x4::<0x88>(odd.0, odd.1),
+            _mm512_shuffle_f32x4::<0xdd>(even.0, even.1),
+            _mm512_shuffle_f32x4::<0xdd>(odd.0, odd.1),
+        ];
+        for (quarter, column) in columns.into_iter().enumerate() {
+            // SAFETY: row `4 * quarter + i` of 16 has 16 elements.
+            unsafe { _mm512_storeu_ps(to.add((4 * quarter + i) * PANEL).cast(), column) };
         }
     }
 }

@@ -1,0 +1,83 @@
+//! The part of a captured function that depends on constants and on cells which it only reads: its results are
+//! kept, and computed again when one of the cells holds another tensor.
+
+use super::{Source, value_of};
+use crate::engine::{self, Buffers};
+use crate::error::Result;
+use crate::tensor::{Node, Tensor, internal};
+use lazulite_runtime::{Input, Pool, Program};
+use smallvec::SmallVec;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The part, and what it gave last.
+pub(super) struct Preparation {
+    program: Program,
+    /// Where its parameters come from: constants and cells.
+    sources: Vec<Source>,
+    last: Mutex<Option<Last>>,
+}
+
+/// Results, and what they were computed from.
+struct Last {
+    /// What the cells among the sources held. The handles keep no value from being overwritten in place:
+    /// another tensor stands for it then.
+    cells: SmallVec<[Weak<Node>; 4]>,
+    results: Buffers,
+}
+
+impl Preparation {
+    pub fn new(program: Program, sources: Vec<Source>) -> Preparation {
+        let last = Mutex::new(None);
+        Preparation {
+            program,
+            sources,
+            last,
+        }
+    }
+
+    /// The results for what the function's cells hold.
+    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Buffers> {
+        let read = self.cells(cells)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*last
+            && last
+                .cells
+                .iter()
+                .zip(&read)
+                .all(|(a, b)| a.as_ptr() == Arc::as_ptr(b))
+        {
+            return Ok(last.results.clone());
+        }
+        // What was made of other values is of no use, and may be large.
+        *last = None;
+        let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
+        for source in &self.sources {
+            inputs.push(Input::keep(match source {
+                Source::Constant(value) => value.clone(),
+                Source::Cell(i) => value_of(&cells[*i].realize()?)?,
+                Source::Argument(_) | Source::Seed(_) | Source::Stream(_) | Source::Prepared(_) => {
+                    return Err(internal("compile", "a constant depends on an input"));
+                }
+            }));
+        }
+        let results = engine::execute(&self.program, &mut inputs, &[], pool)?;
+        *last = Some(Last {
+            cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
+            results: results.clone(),
+        });
+        Ok(results)
+    }
+
+    /// What its own cells hold.
+    fn cells<'a>(&self, cells: &'a [Tensor]) -> Result<SmallVec<[&'a Arc<Node>; 4]>> {
+        let own = self.sources.iter().filter_map(|source| match source {
+            Source::Cell(i) => Some(cells[*i].node()),
+            Source::Argument(_)
+            | Source::Constant(_)
+            | Source::Seed(_)
+            | Source::Stream(_)
+            | Source::Prepared(_) => None,
+        });
+        own.collect()
+    }
+}

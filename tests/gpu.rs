@@ -1,6 +1,6 @@
 //! Exported functions on a GPU that is this processor: driver and compiler are made of the emulator by which generated
 //! kernels are tested (`codegen/tests/cuda`). What passes here is emulated, not tested on a GPU.
-#![cfg(feature = "cuda")]
+#![cfg(all(feature = "cuda", target_arch = "x86_64"))]
 
 use lazulite::gpu::{Gpu, check, device_count};
 use lazulite::prelude::*;

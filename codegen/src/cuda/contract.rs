@@ -4,7 +4,7 @@
 use super::emit::{Emitter, Result};
 use super::index::variable_type;
 use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
-use super::{CudaKernel, Launch, ctype, emit};
+use super::{CudaKernel, Launch, ctype, emit, verified};
 use crate::CodegenError;
 use lazulite_ir::{
     ContractStep, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, PANEL, Ranges, RightLayout, Var,
@@ -37,7 +37,10 @@ pub fn emit_contract(
     name: &str,
 ) -> Result<CudaKernel> {
     let fused = match epilogue {
-        Some(e) => takes_only_its_sum(step, e)?,
+        Some(e) => {
+            verified(e.kernel)?;
+            takes_only_its_sum(step, e)?
+        }
         None => true,
     };
     let nothing = nothing();

@@ -30,7 +30,7 @@ pub use nvrtc::{Compiled, Nvrtc};
 pub use program::{CudaProgram, program};
 
 use crate::CodegenError;
-use lazulite_ir::{Dim, Kernel};
+use lazulite_ir::{Dim, Kernel, verify_kernel};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -72,12 +72,18 @@ pub struct Launch {
     pub blocks: Dim,
 }
 
-/// Writes a kernel, which must have passed [`lazulite_ir::verify_kernel`], as the function `name`.
+/// Writes a kernel as the function `name`.
 ///
 /// # Errors
-/// When size arithmetic overflows, or the kernel breaks a rule after all.
+/// When size arithmetic overflows, or the kernel breaks a rule that its verifier checks.
 pub fn emit(kernel: &Kernel, name: &str) -> Result<CudaKernel, CodegenError> {
+    verified(kernel)?;
     emit::Emitter::new(kernel, shape::Shape::new(kernel)?).kernel(name)
+}
+
+/// What is written down relies on the rules that the verifier checks.
+fn verified(kernel: &Kernel) -> Result<(), CodegenError> {
+    verify_kernel(kernel).map_err(|e| CodegenError::Malformed(e.to_string()))
 }
 
 /// One text of several kernels, ready to be compiled.

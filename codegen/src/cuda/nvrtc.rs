@@ -35,6 +35,8 @@ pub struct Nvrtc {
     log: GetBytes,
     code_size: GetSize,
     code: GetBytes,
+    ptx_size: GetSize,
+    ptx: GetBytes,
     error: unsafe extern "C" fn(Code) -> *const c_char,
     version: (u32, u32),
     /// Hold the functions, and what the library looks for by itself.
@@ -46,6 +48,8 @@ pub struct Nvrtc {
 pub struct Compiled {
     /// Machine code: a CUBIN.
     pub code: Vec<u8>,
+    /// The same as PTX, for reading.
+    pub ptx: String,
     /// What the compiler said.
     pub log: String,
 }
@@ -72,6 +76,8 @@ impl Nvrtc {
                 log: library.function("nvrtcGetProgramLog")?,
                 code_size: library.function("nvrtcGetCUBINSize")?,
                 code: library.function("nvrtcGetCUBIN")?,
+                ptx_size: library.function("nvrtcGetPTXSize")?,
+                ptx: library.function("nvrtcGetPTX")?,
                 error: library.function("nvrtcGetErrorString")?,
                 version: (major as u32, minor as u32),
                 _libraries: (builtins, library),
@@ -125,16 +131,17 @@ impl Nvrtc {
         // SAFETY: the program exists, and there are as many options as stated.
         let code =
             unsafe { (self.compile)(run.program, pointers.len() as c_int, pointers.as_ptr()) };
-        let log = run.bytes((self.log_size, self.log), "nvrtcGetProgramLog")?;
-        let log = String::from_utf8_lossy(&log);
-        let log = log.trim_end_matches(['\0', '\n']).to_owned();
+        let log = run.text((self.log_size, self.log), "nvrtcGetProgramLog")?;
         const COMPILATION_FAILED: Code = 6;
         if code == COMPILATION_FAILED {
             return Err(CudaError::Compile { log });
         }
         self.check(code, "nvrtcCompileProgram")?;
-        let code = run.bytes((self.code_size, self.code), "nvrtcGetCUBIN")?;
-        Ok(Compiled { code, log })
+        Ok(Compiled {
+            code: run.bytes((self.code_size, self.code), "nvrtcGetCUBIN")?,
+            ptx: run.text((self.ptx_size, self.ptx), "nvrtcGetPTX")?,
+            log,
+        })
     }
 
     fn check(&self, code: Code, call: &'static str) -> Result<(), CudaError> {
@@ -185,6 +192,19 @@ impl Run<'_> {
                 .check(get(self.program, bytes.as_mut_ptr().cast()), call)?;
             Ok(bytes)
         }
+    }
+}
+
+impl Run<'_> {
+    /// A result that is text and ends with a zero byte.
+    fn text(
+        &self,
+        functions: (GetSize, GetBytes),
+        call: &'static str,
+    ) -> Result<String, CudaError> {
+        let bytes = self.bytes(functions, call)?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.trim_end_matches(['\0', '\n']).to_owned())
     }
 }
 

@@ -54,7 +54,7 @@ pub fn program(plan: &Plan, prefix: &str) -> Result<CudaProgram> {
         kernels,
         specs,
     };
-    plan.steps = contracts.steps(&sizes_of.steps)?;
+    plan.steps = contracts.steps(&sizes_of.steps, 0)?;
     let Contracts { kernels, specs, .. } = contracts;
     let (image, hosts) = image_of(&plan, specs)?;
     Ok(CudaProgram {
@@ -100,12 +100,17 @@ struct Contracts<'p> {
 }
 
 impl Contracts<'_> {
-    /// The steps of a list. Recursion ends: images bound the nesting, and this comes to an end with them.
-    fn steps(&mut self, steps: &[Step]) -> Result<Vec<Step>> {
-        steps.iter().map(|s| self.step(s)).collect()
+    /// The steps of a list, nested no deeper than in an image.
+    fn steps(&mut self, steps: &[Step], depth: u32) -> Result<Vec<Step>> {
+        if depth > rt::MAX_NESTING {
+            let message = format!("steps are nested deeper than {} levels", rt::MAX_NESTING);
+            return Err(CodegenError::Unsupported(message));
+        }
+        steps.iter().map(|s| self.step(s, depth + 1)).collect()
     }
 
-    fn step(&mut self, step: &Step) -> Result<Step> {
+    /// A step whose own lists are at `depth`.
+    fn step(&mut self, step: &Step, depth: u32) -> Result<Step> {
         Ok(match step {
             Step::Contract(c) => Step::Kernel(self.contract(c)?),
             Step::If {
@@ -114,8 +119,8 @@ impl Contracts<'_> {
                 other,
             } => Step::If {
                 condition: *condition,
-                then: self.steps(then)?,
-                other: self.steps(other)?,
+                then: self.steps(then, depth)?,
+                other: self.steps(other, depth)?,
             },
             Step::Loop {
                 loop_id,
@@ -128,7 +133,7 @@ impl Contracts<'_> {
                 trip: trip.clone(),
                 iteration: *iteration,
                 carries: carries.clone(),
-                body: self.steps(body)?,
+                body: self.steps(body, depth)?,
             },
             Step::While {
                 test,
@@ -136,10 +141,10 @@ impl Contracts<'_> {
                 carries,
                 body,
             } => Step::While {
-                test: self.steps(test)?,
+                test: self.steps(test, depth)?,
                 condition: *condition,
                 carries: carries.clone(),
-                body: self.steps(body)?,
+                body: self.steps(body, depth)?,
             },
             Step::Kernel(_) | Step::Sort { .. } | Step::Custom { .. } | Step::Copy { .. } => {
                 step.clone()

@@ -1,7 +1,7 @@
 //! Kernels through NVIDIA's own compiler, to machine code. No GPU is needed for that.
 
 use crate::{corpus, shapes};
-use lazulite_codegen::cuda::{CudaKernel, CudaProgram, Nvrtc, module};
+use lazulite_codegen::cuda::{self, CudaKernel, CudaProgram, Nvrtc, module};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -136,4 +136,16 @@ fn every_kernel_compiles_and_spills_nothing() {
             kernels.len()
         );
     }
+}
+
+#[test]
+fn neighbouring_elements_move_in_pieces_of_sixteen_bytes() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let text = "graph(%0: f32[n], %1: f32[n]) { %2 = mul %0, %1 : f32[n]  return %2 }";
+    let subject = shapes::subject(text, &[("n", 9)]);
+    let program = cuda::program(&subject.plan, "").unwrap();
+    let compiled = nvrtc.compile(&program.source(), 90, &[]).unwrap();
+    let loads = compiled.ptx.matches("ld.global.v4").count();
+    let stores = compiled.ptx.matches("st.global.v4").count();
+    assert_eq!((loads, stores), (2, 1), "{}", compiled.ptx);
 }

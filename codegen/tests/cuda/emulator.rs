@@ -47,10 +47,15 @@ impl Emulator {
             folder.join(format!("{name}.so")),
         );
         std::fs::write(&source, change(text(programs))).unwrap();
+        // Without the instruction each one is a call.
+        let fused = match std::is_x86_feature_detected!("fma") {
+            true => "-mfma",
+            false => "-mno-fma",
+        };
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "g++".into());
         let output = Command::new(&compiler)
             .args(["-std=c++17", "-O1", "-fPIC", "-shared", "-w"])
-            .args(["-ffp-contract=off", "-fno-strict-aliasing", "-mfma", "-I"])
+            .args(["-ffp-contract=off", "-fno-strict-aliasing", fused, "-I"])
             .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cuda"), "-o"])
             .args([&library, &source])
             .output();

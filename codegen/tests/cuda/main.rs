@@ -1,4 +1,6 @@
-//! CUDA kernels without a GPU: their text runs on this processor and equals the interpreter.
+//! CUDA kernels without a GPU: their text runs on this processor and equals the interpreter. (The emulator
+//! switches stacks by hand, for this processor only.)
+#![cfg(target_arch = "x86_64")]
 
 #[cfg(feature = "cuda")]
 mod compiled;

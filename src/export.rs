@@ -165,7 +165,7 @@ fn refuse_state(captured: &Captured) -> Result<()> {
     let error = |message: &str| Error::new(ErrorKind::Unsupported, "export", message);
     if let Some((_, value)) = captured.state.written.first() {
         let error = error("the function writes to a cell; an exported program has no state")
-            .hint("export the model for inference, where statistics are only read");
+            .hint("call `model.eval()` before: then statistics are only read");
         return Err(match value.node() {
             Ok(node) => error.at(node.place),
             Err(_) => error,
@@ -174,7 +174,7 @@ fn refuse_state(captured: &Captured) -> Result<()> {
     if !captured.state.generators().is_empty() {
         return Err(
             error("the function draws random numbers; an exported program has no state")
-                .hint("export the model for inference, or pass random tensors in"),
+                .hint("call `model.eval()` before, where dropout draws nothing, or pass random tensors in"),
         );
     }
     Ok(())
@@ -182,23 +182,6 @@ fn refuse_state(captured: &Captured) -> Result<()> {
 
 /// Closures live in this process only. The first one in the graph is named, with its line.
 fn refuse_closures(graph: &Graph) -> Result<()> {
-    let Some((name, source)) = first_closure(graph) else {
-        return Ok(());
-    };
-    let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
-    let message = format!("{name} is a closure of this process, which no file can hold");
-    Err(Error::new(ErrorKind::Unsupported, "export", message)
-        .located(place.unwrap_or_default())
-        .hint("express it in tensor operations"))
-}
-
-/// Whether a graph calls closures of this process.
-pub(crate) fn has_closures(graph: &Graph) -> bool {
-    first_closure(graph).is_some()
-}
-
-/// The name of the first closure that a graph calls, and where that was recorded.
-fn first_closure(graph: &Graph) -> Option<(&str, Option<&Arc<Source>>)> {
     let mut graphs: Vec<(&Graph, Option<&Arc<Source>>)> = vec![(graph, None)];
     let mut seen: FxHashSet<*const Graph> = FxHashSet::default();
     while let Some((graph, outer)) = graphs.pop() {
@@ -208,14 +191,20 @@ fn first_closure(graph: &Graph) -> Option<(&str, Option<&Arc<Source>>)> {
             for (_, region) in regions.filter(|(_, r)| seen.insert(Arc::as_ptr(r))) {
                 graphs.push((region, source));
             }
-            if let Op::Custom { target, .. } = &node.op
-                && let Custom::Host(name, _) = target
-            {
-                return Some((name, source));
+            let Op::Custom { target, .. } = &node.op else {
+                continue;
+            };
+            if let Custom::Host(name, _) = target {
+                let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
+                let message =
+                    format!("{name} is a closure of this process, which no file can hold");
+                return Err(Error::new(ErrorKind::Unsupported, "export", message)
+                    .located(place.unwrap_or_default())
+                    .hint("express it in tensor operations"));
             }
         }
     }
-    None
+    Ok(())
 }
 
 /// Files and command lines find inputs and results by name.

@@ -5,7 +5,7 @@ use super::{Source, value_of};
 use crate::engine::{self, Buffers};
 use crate::error::Result;
 use crate::tensor::{Node, Tensor, internal};
-use lazulite_runtime::{Input, Program};
+use lazulite_runtime::{Input, Pool, Program};
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -36,7 +36,7 @@ impl Preparation {
     }
 
     /// The results for what the function's cells hold.
-    pub fn results(&self, cells: &[Tensor]) -> Result<Buffers> {
+    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Buffers> {
         let read = self.cells(cells)?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
@@ -60,7 +60,7 @@ impl Preparation {
                 }
             }));
         }
-        let results = engine::execute(&self.program, &mut inputs, &[])?;
+        let results = engine::execute(&self.program, &mut inputs, &[], pool)?;
         *last = Some(Last {
             cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
             results: results.clone(),

@@ -47,7 +47,7 @@ fn both(length: usize, causal: bool) -> Result<Workload> {
         let seed = GradOptions::new().cotangents(&[&gradient]);
         let wanted = [&query, &key, &value];
         match grad_with(&[&result], &wanted, &seed) {
-            Ok(gradients) => { [Some(result)].into_iter().chain(gradients) }
+            Ok(gradients) => { [Some(result.detach())].into_iter().chain(gradients) }
                 .flatten()
                 .collect(),
             Err(e) => vec![Tensor::error(e)],

@@ -95,6 +95,13 @@ fn compiled<const N: usize, O: Outputs + 'static>(
     })
 }
 
+/// As [`state`], of a model that is not trained any more.
+fn frozen(model: &impl Module) -> Vec<(String, Tensor)> {
+    model.eval();
+    model.requires_grad_(false);
+    state(model)
+}
+
 /// Parameters and buffers of a model, as PyTorch calls them.
 fn state(model: &impl Module) -> Vec<(String, Tensor)> {
     model.state_dict().into_iter().collect()

@@ -1,6 +1,6 @@
 //! Whole models at their real sizes, with random weights.
 
-use super::{Entry, Workload, compiled, state};
+use super::{Entry, Workload, compiled, frozen};
 use lazulite::nn::{
     AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Embedding, Layer, LayerNorm, Linear, MaxPool2d, Module,
 };
@@ -178,7 +178,7 @@ impl Layer for Gpt {
 fn gpt2() -> Result<Workload> {
     let model = Gpt::small();
     let x = Tensor::randint(0, 50257, [1, 128]);
-    compiled([("x", x)], state(&model), move |[x]| model.forward(&x))
+    compiled([("x", x)], frozen(&model), move |[x]| model.forward(&x))
 }
 
 fn decode() -> Result<Workload> {
@@ -188,7 +188,7 @@ fn decode() -> Result<Workload> {
         ("place", Tensor::full_of([1, 1], 512, DType::I64)),
         ("caches", Tensor::randn([12, 2, 1, 12, 512, 64])),
     ];
-    compiled(inputs, state(&model), move |[token, place, caches]| {
+    compiled(inputs, frozen(&model), move |[token, place, caches]| {
         model.decode(&token, &place, &caches)
     })
 }
@@ -219,7 +219,7 @@ fn bert() -> Result<Workload> {
         ("x", Tensor::randint(0, 30522, [1, 128])),
         ("segments", Tensor::randint(0, 2, [1, 128])),
     ];
-    compiled(inputs, state(&model), move |[x, segments]| {
+    compiled(inputs, frozen(&model), move |[x, segments]| {
         let places = model.places.forward(&Tensor::iota(x.dim(1)));
         let x = model.tokens.forward(&x) + model.segments.forward(&segments) + places;
         let x = model.norm.forward(&x);
@@ -324,7 +324,6 @@ fn resnet50(batch: usize) -> Result<Workload> {
         blocks,
         head: Linear::new(2048, 1000),
     };
-    model.eval();
     let x = Tensor::randn([batch, 3, 224, 224]);
-    compiled([("x", x)], state(&model), move |[x]| model.forward(&x))
+    compiled([("x", x)], frozen(&model), move |[x]| model.forward(&x))
 }

@@ -9,7 +9,7 @@ mod dot;
 mod explain;
 mod file;
 mod html;
-mod json;
+pub(crate) mod json;
 mod kernel;
 mod layout;
 mod measure;

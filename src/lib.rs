@@ -44,6 +44,8 @@ mod engine;
 mod error;
 mod export;
 mod files;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 mod host;
 pub mod inspect;
 mod location;

@@ -21,7 +21,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     line("memory", memory())?;
     line("huge pages", huge_pages(&mut missing))?;
     line("executables", executables(&mut missing))?;
-    line("devices", "cpu (there is no CUDA backend yet)".into())?;
+    line("gpus", gpus())?;
     line("optimise", optimise())?;
     if missing.is_empty() {
         writeln!(out, "\nNothing is missing.")?;
@@ -32,6 +32,26 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
         writeln!(out, "  - {what}")?;
     }
     Ok(())
+}
+
+/// The GPUs that can be used, or why there are none. Most machines have none, so that is nothing missing.
+#[cfg(feature = "cuda")]
+fn gpus() -> String {
+    let count = match lazulite::gpu::device_count() {
+        Ok(count) => count,
+        Err(e) => return format!("none can be used: {e}"),
+    };
+    let describe = |number| match lazulite::gpu::Gpu::open(number) {
+        Ok(gpu) => format!("{} (sm_{})", gpu.name(), gpu.architecture()),
+        Err(e) => format!("number {number} cannot be used: {e}"),
+    };
+    let all: Vec<String> = (0..count).map(describe).collect();
+    format!("{}, for exported functions (docs/gpu.md)", all.join(", "))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpus() -> String {
+    "none can be used: this was built without the feature `cuda`".into()
 }
 
 /// What the processor calls itself.

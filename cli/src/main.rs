@@ -9,6 +9,8 @@ mod dump;
 mod explain;
 mod failure;
 mod files;
+#[cfg(feature = "cuda")]
+mod gpu_check;
 mod inspect;
 mod run;
 mod train;
@@ -45,6 +47,9 @@ enum Command {
     Build(build::Arguments),
     /// Say what this machine offers and how Lazulite uses it.
     Doctor,
+    /// Hold what a GPU gives against what this processor gives, and time it.
+    #[cfg(feature = "cuda")]
+    GpuCheck(gpu_check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -65,5 +70,7 @@ fn run(command: Command, screen: &mut impl std::io::Write) -> Result<(), Failure
         Command::Run(arguments) => run::run(screen, &arguments),
         Command::Build(arguments) => build::run(screen, &arguments),
         Command::Doctor => doctor::run(screen),
+        #[cfg(feature = "cuda")]
+        Command::GpuCheck(arguments) => gpu_check::run(screen, &arguments),
     }
 }

@@ -19,6 +19,9 @@ pub enum CodegenError {
     Memory(String),
     /// Size arithmetic overflows.
     Overflow(DimOverflow),
+    /// A GPU, its driver or its compiler failed.
+    #[cfg(feature = "cuda")]
+    Device(lazulite_runtime::cuda::DeviceError),
 }
 
 impl fmt::Display for CodegenError {
@@ -30,11 +33,20 @@ impl fmt::Display for CodegenError {
             CodegenError::Backend(what) => write!(f, "machine code generation failed: {what}"),
             CodegenError::Memory(what) => write!(f, "no memory for machine code: {what}"),
             CodegenError::Overflow(what) => what.fmt(f),
+            #[cfg(feature = "cuda")]
+            CodegenError::Device(what) => what.fmt(f),
         }
     }
 }
 
 impl std::error::Error for CodegenError {}
+
+#[cfg(feature = "cuda")]
+impl From<lazulite_runtime::cuda::DeviceError> for CodegenError {
+    fn from(error: lazulite_runtime::cuda::DeviceError) -> CodegenError {
+        CodegenError::Device(error)
+    }
+}
 
 impl From<DimOverflow> for CodegenError {
     fn from(error: DimOverflow) -> CodegenError {

@@ -20,7 +20,7 @@ pub(crate) struct Imager<'p> {
 }
 
 /// The translation of sizes over numbered symbols.
-struct Sizes<'p> {
+pub(crate) struct Sizes<'p> {
     symbols: FxHashMap<&'p Symbol, u32>,
 }
 
@@ -28,6 +28,17 @@ type Result<T> = std::result::Result<T, CodegenError>;
 
 /// The image of a plan whose kernels are compiled, and its host functions.
 pub(crate) fn image(plan: &Plan, kernels: &[PlanKernel]) -> Result<(rt::Image, Vec<Arc<HostFn>>)> {
+    let specs = plan.kernels.iter().zip(kernels).enumerate();
+    let sizes = Sizes::new(&plan.symbols);
+    let specs = specs.map(|(i, (kernel, code))| sizes.kernel(i, kernel, code));
+    image_of(plan, specs.collect::<Result<_>>()?)
+}
+
+/// The image of a plan whose kernels are described so, and its host functions.
+pub(crate) fn image_of(
+    plan: &Plan,
+    kernels: Vec<rt::KernelSpec>,
+) -> Result<(rt::Image, Vec<Arc<HostFn>>)> {
     let mut imager = Imager {
         plan,
         sizes: Sizes::new(&plan.symbols),
@@ -78,7 +89,7 @@ fn location(source: &Option<Arc<Source>>) -> String {
     }
 }
 
-fn access(access: Access) -> rt::Access {
+pub(crate) fn access(access: Access) -> rt::Access {
     match access {
         Access::Read => rt::Access::Read,
         Access::Write => rt::Access::Write,
@@ -87,7 +98,7 @@ fn access(access: Access) -> rt::Access {
 }
 
 /// A name that says what a kernel does, for profiles.
-fn kernel_name(kernel: &Kernel, number: usize) -> String {
+pub(crate) fn kernel_name(kernel: &Kernel, number: usize) -> String {
     let has = |f: fn(&lazulite_ir::InstOp) -> bool| {
         kernel
             .stages
@@ -113,14 +124,14 @@ fn pairs(carries: &[(BufferId, BufferId)]) -> Vec<(u32, u32)> {
 }
 
 impl<'p> Sizes<'p> {
-    fn new(symbols: &'p [Symbol]) -> Sizes<'p> {
+    pub fn new(symbols: &'p [Symbol]) -> Sizes<'p> {
         Sizes {
             symbols: symbols.iter().zip(0..).collect(),
         }
     }
 
     /// A size as postfix code.
-    fn size(&self, dim: &Dim) -> Result<rt::Size> {
+    pub fn size(&self, dim: &Dim) -> Result<rt::Size> {
         let mut ops = Vec::new();
         self.push_dim(dim, &mut ops)?;
         Ok(rt::Size(ops))
@@ -181,10 +192,35 @@ impl<'p> Sizes<'p> {
                 .collect::<Result<_>>()?,
         })
     }
+
+    /// The sizes of a list.
+    pub fn sizes(&self, dims: &[Dim]) -> Result<Vec<rt::Size>> {
+        dims.iter().map(|d| self.size(d)).collect()
+    }
+
+    fn kernel(
+        &self,
+        number: usize,
+        kernel: &Kernel,
+        compiled: &PlanKernel,
+    ) -> Result<rt::KernelSpec> {
+        let code = &compiled.code;
+        let own = |dim: &Dim| self.size(&original(dim, &compiled.symbols)?);
+        Ok(rt::KernelSpec {
+            name: kernel_name(kernel, number),
+            params: kernel.buffers.iter().map(|b| access(b.access)).collect(),
+            can_fault: code.can_fault,
+            outer: self.sizes(&kernel.outer)?,
+            sizes: code.sizes.iter().map(own).collect::<Result<_>>()?,
+            cost: own(&code.cost)?,
+            scratch: own(&code.scratch)?,
+            lane_multiple: code.lane_multiple,
+        })
+    }
 }
 
 impl Imager<'_> {
-    fn image(&mut self, kernels: &[PlanKernel]) -> Result<rt::Image> {
+    fn image(&mut self, kernels: Vec<rt::KernelSpec>) -> Result<rt::Image> {
         let plan = self.plan;
         let guard = |g: &lazulite_ir::Guard| {
             Ok(rt::SizeGuard {
@@ -203,7 +239,6 @@ impl Imager<'_> {
             location: location(&f.source),
         });
         let outputs = plan.outputs.iter();
-        let specs = plan.kernels.iter().zip(kernels).enumerate();
         Ok(rt::Image {
             version: rt::VERSION,
             symbols: plan.symbols.iter().map(|s| s.0.to_string()).collect(),
@@ -220,9 +255,7 @@ impl Imager<'_> {
                 .iter()
                 .map(|b| self.buffer(b))
                 .collect::<Result<_>>()?,
-            kernels: specs
-                .map(|(i, (kernel, code))| self.kernel(i, kernel, code))
-                .collect::<Result<_>>()?,
+            kernels,
             guards,
             faults: faults.collect(),
             donations: plan.donations.iter().map(|(p, b)| (*p, b.0)).collect(),
@@ -235,12 +268,8 @@ impl Imager<'_> {
         self.sizes.size(dim)
     }
 
-    fn sizes(&self, dims: &[Dim]) -> Result<Vec<rt::Size>> {
-        dims.iter().map(|d| self.size(d)).collect()
-    }
-
     fn size_array<const N: usize>(&self, dims: &[Dim; N]) -> Result<[rt::Size; N]> {
-        let sizes = self.sizes(dims)?;
+        let sizes = self.sizes.sizes(dims)?;
         sizes
             .try_into()
             .map_err(|_| CodegenError::Backend("as many sizes as dims".into()))
@@ -275,26 +304,6 @@ impl Imager<'_> {
             bytes: self.bytes(b.dtype, &b.len)?,
             place,
             live: b.live,
-        })
-    }
-
-    fn kernel(
-        &self,
-        number: usize,
-        kernel: &Kernel,
-        compiled: &PlanKernel,
-    ) -> Result<rt::KernelSpec> {
-        let code = &compiled.code;
-        let own = |dim: &Dim| self.size(&original(dim, &compiled.symbols)?);
-        Ok(rt::KernelSpec {
-            name: kernel_name(kernel, number),
-            params: kernel.buffers.iter().map(|b| access(b.access)).collect(),
-            can_fault: code.can_fault,
-            outer: self.sizes(&kernel.outer)?,
-            sizes: code.sizes.iter().map(own).collect::<Result<_>>()?,
-            cost: own(&code.cost)?,
-            scratch: own(&code.scratch)?,
-            lane_multiple: code.lane_multiple,
         })
     }
 

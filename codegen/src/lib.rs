@@ -8,6 +8,7 @@ pub mod backend;
 mod cache;
 mod canonical;
 mod cranelift;
+pub mod cuda;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod differential;
 mod disassemble;

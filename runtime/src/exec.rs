@@ -12,7 +12,7 @@ use crate::kernels::contract::{Contraction, Tiling, compute_tile};
 use crate::kernels::micro::Number;
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
-use crate::{Element, KernelFn, Pool, Program, RunError, Status};
+use crate::{Element, Fault, KernelFn, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -189,19 +189,7 @@ impl Run<'_, '_> {
 
     /// The recorded fault as an error.
     fn fault(&self) -> RunError {
-        let (number, value, bound) = self.status.fault().unwrap_or_default();
-        let known = usize::try_from(number).ok();
-        let known = known.and_then(|n| self.program.image.faults.get(n));
-        let (what, location) = match known {
-            Some(fault) => (fault.what.clone(), fault.location.clone()),
-            None => (format!("unknown fault {number}"), String::new()),
-        };
-        RunError::Fault {
-            what,
-            location,
-            value,
-            bound,
-        }
+        fault_error(&self.program.image.faults, &self.status)
     }
 
     /// # Safety (of this and all below)
@@ -429,14 +417,10 @@ impl Run<'_, '_> {
         let pointers = |(from, to, element): &(Arg, Arg, Element)| unsafe {
             (self.pointer(*from), self.pointer(*to), *element)
         };
-        let task = SortTask {
-            columns: s.columns.iter().map(pointers).collect(),
-            sort: s,
-            scratch: self.scratch,
-            scratch_bytes: self.binding.scratch_bytes,
-        };
-        let boxes = s.partition.boxes();
-        self.pool.for_each(boxes, &|b, p| task.run_box(b, p));
+        let columns = s.columns.iter().map(pointers).collect();
+        let scratch = (self.scratch, self.binding.scratch_bytes);
+        // SAFETY: the caller's promise.
+        unsafe { sort_columns(s, columns, scratch, self.pool) };
     }
 
     unsafe fn copy(&self, from: Arg, to: Arg, partition: &Partition) {
@@ -469,7 +453,7 @@ impl Run<'_, '_> {
             let view_mut = |&(at, n): &(*mut u8, usize)| std::slice::from_raw_parts_mut(at, n);
             let inputs: SmallVec<[&[u8]; 8]> = inputs.iter().map(view).collect();
             let outputs: SmallVec<[&mut [u8]; 4]> = outputs.iter().map(view_mut).collect();
-            self.foreign(c, &inputs, outputs)
+            call_foreign((self.program, self.pool), c, &inputs, outputs)
         };
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -483,43 +467,60 @@ impl Run<'_, '_> {
             }
         }
     }
+}
 
-    /// Calls a foreign function.
-    fn foreign(
-        &self,
-        c: &BoundCustom,
-        inputs: &[&[u8]],
-        mut outputs: SmallVec<[&mut [u8]; 4]>,
-    ) -> Result<(), String> {
-        match &self.program.foreign[c.function as usize] {
-            Foreign::Host(function) => {
-                let dims: SmallVec<[&[usize]; 8]> = c.inputs.iter().map(|a| &a.dims[..]).collect();
-                let result = guarded(|| function(inputs, &dims, &mut outputs));
-                for (bytes, arg) in outputs.iter_mut().zip(&c.outputs) {
-                    if arg.element == Element::Bool {
-                        bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
-                    }
+/// Calls a foreign function.
+pub(crate) fn call_foreign(
+    (program, pool): (&Program, &Pool),
+    c: &BoundCustom,
+    inputs: &[&[u8]],
+    mut outputs: SmallVec<[&mut [u8]; 4]>,
+) -> Result<(), String> {
+    match &program.foreign[c.function as usize] {
+        Foreign::Host(function) => {
+            let dims: SmallVec<[&[usize]; 8]> = c.inputs.iter().map(|a| &a.dims[..]).collect();
+            let result = guarded(|| function(inputs, &dims, &mut outputs));
+            for (bytes, arg) in outputs.iter_mut().zip(&c.outputs) {
+                if arg.element == Element::Bool {
+                    bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
                 }
-                result
             }
-            Foreign::Library(function) => {
-                let operands: SmallVec<[Operand<'_>; 8]> = std::iter::zip(&c.inputs, inputs)
-                    .map(|(arg, bytes)| Operand {
-                        element: arg.element,
-                        dims: &arg.dims,
-                        bytes,
-                    })
-                    .collect();
-                let mut results: SmallVec<[ResultMut<'_>; 4]> = std::iter::zip(&c.outputs, outputs)
-                    .map(|(arg, bytes)| ResultMut {
-                        element: arg.element,
-                        dims: &arg.dims,
-                        bytes,
-                    })
-                    .collect();
-                guarded(|| function.call(&operands, &mut results, self.pool))
-            }
+            result
         }
+        Foreign::Library(function) => {
+            let operands: SmallVec<[Operand<'_>; 8]> = std::iter::zip(&c.inputs, inputs)
+                .map(|(arg, bytes)| Operand {
+                    element: arg.element,
+                    dims: &arg.dims,
+                    bytes,
+                })
+                .collect();
+            let mut results: SmallVec<[ResultMut<'_>; 4]> = std::iter::zip(&c.outputs, outputs)
+                .map(|(arg, bytes)| ResultMut {
+                    element: arg.element,
+                    dims: &arg.dims,
+                    bytes,
+                })
+                .collect();
+            guarded(|| function.call(&operands, &mut results, pool))
+        }
+    }
+}
+
+/// The fault recorded in a status as an error.
+pub(crate) fn fault_error(faults: &[Fault], status: &Status) -> RunError {
+    let (number, value, bound) = status.fault().unwrap_or_default();
+    let known = usize::try_from(number).ok();
+    let known = known.and_then(|n| faults.get(n));
+    let (what, location) = match known {
+        Some(fault) => (fault.what.clone(), fault.location.clone()),
+        None => (format!("unknown fault {number}"), String::new()),
+    };
+    RunError::Fault {
+        what,
+        location,
+        value,
+        bound,
     }
 }
 
@@ -605,9 +606,31 @@ impl<T: Number> TileTask<'_, T> {
     }
 }
 
+/// Where a sort's columns are read and written; the keys come first.
+pub(crate) type Columns = SmallVec<[(*mut u8, *mut u8, Element); 4]>;
+
+/// Sorts, with scratch for every participant and its size for one.
+///
+/// # Safety
+/// The columns have as many elements as binding has checked, and the scratch is as binding wants it.
+pub(crate) unsafe fn sort_columns(
+    sort: &BoundSort,
+    columns: Columns,
+    (scratch, scratch_bytes): (*mut u8, usize),
+    pool: &Pool,
+) {
+    let task = SortTask {
+        columns,
+        sort,
+        scratch,
+        scratch_bytes,
+    };
+    pool.for_each(sort.partition.boxes(), &|b, p| task.run_box(b, p));
+}
+
 /// A sort's lanes.
 struct SortTask<'a> {
-    columns: SmallVec<[(*mut u8, *mut u8, Element); 4]>,
+    columns: Columns,
     sort: &'a BoundSort,
     scratch: *mut u8,
     scratch_bytes: usize,

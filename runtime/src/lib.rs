@@ -13,6 +13,8 @@ mod check;
 mod checksum;
 mod code;
 mod container;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod custom;
 mod encode;
 mod error;

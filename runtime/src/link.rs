@@ -67,10 +67,37 @@ impl Program {
         })
     }
 
+    /// A program whose kernels run elsewhere, by whoever holds it: it has no code of its own, and calling
+    /// its kernels here does nothing.
+    ///
+    /// # Errors
+    /// When the image is not consistent in itself.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn without_code(
+        image: Image,
+        hosts: Vec<Arc<HostFn>>,
+    ) -> Result<Program, LoadError> {
+        unsafe extern "C" fn nothing(
+            _: *const *mut u8,
+            _: *const i64,
+            _: *const i64,
+            _: *const crate::Status,
+        ) {
+        }
+        let code = vec![nothing as KernelFn; image.kernels.len()];
+        // SAFETY: code that does nothing touches nothing.
+        unsafe { Program::new(image, code, hosts, Arc::new(())) }
+    }
+
     /// The same program with hand-written kernels of at most this level.
     pub fn limited_to(mut self, level: Level) -> Program {
         self.level = level.min(Level::best());
         self
+    }
+
+    /// True if running it calls functions of the process around it, which may do anything.
+    pub fn calls_host(&self) -> bool {
+        self.foreign.iter().any(|f| matches!(f, Foreign::Host(_)))
     }
 
     /// The same program, whose code is known to take so many bytes.

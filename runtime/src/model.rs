@@ -2,7 +2,8 @@
 //! loaded model runs in the process that loaded it.
 
 use crate::{
-    Buffer, Element, Input, LoadError, Pool, Program, RunError, RunReport, Signature, Size, SizeOp,
+    Buffer, Element, Image, Input, LoadError, Pool, Program, RunError, RunReport, Signature, Size,
+    SizeOp,
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -65,6 +66,138 @@ impl Interface {
     pub fn describe(&self, ty: &Signature) -> String {
         let dims: Vec<String> = ty.dims.iter().map(|d| d.text(&self.symbols)).collect();
         format!("{}[{}]", ty.element.name(), dims.join(", "))
+    }
+
+    /// Results with their types, for these sizes.
+    pub(crate) fn results(
+        &self,
+        buffers: impl IntoIterator<Item = Buffer>,
+        sizes: &[i64],
+    ) -> Result<Arrays, RunError> {
+        let arrays = self.outputs.iter().zip(buffers).map(|(port, data)| {
+            let dims = port.ty.dims.iter().map(|d| {
+                let of = || format!("result {}", port.name);
+                crate::bind::eval_count(d, sizes, of)
+            });
+            Ok(Array {
+                element: port.ty.element,
+                dims: dims.collect::<Result<_, RunError>>()?,
+                data,
+            })
+        });
+        arrays.collect()
+    }
+
+    /// Whether the interface is that of a program with so many weights.
+    pub(crate) fn fits(&self, image: &Image, weights: usize) -> Result<(), String> {
+        if image.symbols != self.symbols {
+            return Err("its sizes are not the program's".into());
+        }
+        if image.inputs.len() != self.sources.len() {
+            let (expected, found) = (image.inputs.len(), self.sources.len());
+            return Err(format!("{expected} parameters come from {found} places"));
+        }
+        if weights != self.weights.len() {
+            let expected = self.weights.len();
+            return Err(format!("{weights} of {expected} weights are there"));
+        }
+        for (ty, source) in image.inputs.iter().zip(&self.sources) {
+            let (ports, n) = match source {
+                Source::Argument(n) => (&self.inputs, *n),
+                Source::Weight(n) => (&self.weights, *n),
+            };
+            if ports.get(n as usize).is_none_or(|port| port.ty != *ty) {
+                return Err(format!("{source:?} is not a parameter of its type"));
+            }
+        }
+        let results = image.outputs.iter().map(|(_, ty)| ty);
+        if !results.eq(self.outputs.iter().map(|port| &port.ty)) {
+            return Err("its results are not the program's".into());
+        }
+        Ok(())
+    }
+
+    /// The values of the unknown sizes: `given` ones, the others as the dims of arguments say. Where an
+    /// argument is `None` it is not looked at.
+    ///
+    /// # Errors
+    /// When an argument is not of its parameter's type, or a size is not determined.
+    pub fn sizes(
+        &self,
+        arguments: &[Option<&Array>],
+        given: &[(String, i64)],
+    ) -> Result<Vec<i64>, ArgumentError> {
+        let (symbols, inputs) = (&self.symbols, &self.inputs);
+        if arguments.len() != inputs.len() {
+            return Err(ArgumentError::Count(inputs.len(), arguments.len()));
+        }
+        let mut known: Vec<Option<i64>> = vec![None; symbols.len()];
+        for (name, value) in given {
+            let no_size = || ArgumentError::NoSize(name.clone(), symbols.clone());
+            let at = symbols.iter().position(|s| s == name).ok_or_else(no_size)?;
+            if *value < 0 {
+                return Err(ArgumentError::Negative(name.clone(), *value));
+            }
+            known[at] = Some(*value);
+        }
+        let pairs = || {
+            let pairs = inputs.iter().zip(arguments);
+            pairs.filter_map(|(port, argument)| Some((port, (*argument)?)))
+        };
+        for (port, argument) in pairs() {
+            for (dim, actual) in port.ty.dims.iter().zip(&argument.dims) {
+                // Dims of real buffers are far below the limit.
+                if let [SizeOp::Symbol(n)] = dim.0[..]
+                    && let Some(slot @ None) = known.get_mut(n as usize)
+                {
+                    *slot = Some(*actual as i64);
+                }
+            }
+        }
+        let sizes = symbols.iter().zip(known).map(|(name, value)| {
+            let unknown = || ArgumentError::Unknown(name.clone());
+            value.ok_or_else(unknown)
+        });
+        let sizes = sizes.collect::<Result<Vec<i64>, _>>()?;
+        for (port, argument) in pairs() {
+            self.check_argument(port, argument, &sizes)?;
+        }
+        Ok(sizes)
+    }
+
+    fn check_argument(
+        &self,
+        port: &Port,
+        argument: &Array,
+        sizes: &[i64],
+    ) -> Result<(), ArgumentError> {
+        let fits = |(dim, actual): (&Size, &usize)| {
+            let expected = dim.eval(sizes);
+            expected.is_ok_and(|e| usize::try_from(e) == Ok(*actual))
+        };
+        let same_rank = port.ty.dims.len() == argument.dims.len();
+        let mut dims = port.ty.dims.iter().zip(&argument.dims);
+        if port.ty.element == argument.element && same_rank && dims.all(fits) {
+            return Ok(());
+        }
+        let mut used: Vec<String> = Vec::new();
+        for (dim, (name, value)) in port.ty.dims.iter().flat_map(|dim| {
+            let bound = self.symbols.iter().zip(sizes);
+            bound.map(move |both| (dim, both))
+        }) {
+            if dim.text(&self.symbols) == *name {
+                used.push(format!("{name} = {value}"));
+            }
+        }
+        Err(ArgumentError::Type {
+            input: port.name.clone(),
+            expected: self.describe(&port.ty),
+            found: argument.describe(),
+            why: match same_rank && !used.is_empty() {
+                true => format!(" (where {})", used.join(", ")),
+                false => String::new(),
+            },
+        })
     }
 }
 
@@ -171,42 +304,13 @@ impl Model {
         program: Program,
         weights: Vec<Buffer>,
     ) -> Result<Model, LoadError> {
-        let model = Model {
+        let fits = interface.fits(program.image(), weights.len());
+        fits.map_err(LoadError::Interface)?;
+        Ok(Model {
             interface,
             program,
             weights,
-        };
-        model.check().map_err(LoadError::Interface)?;
-        Ok(model)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let (image, interface) = (self.program.image(), &self.interface);
-        if image.symbols != interface.symbols {
-            return Err("its sizes are not the program's".into());
-        }
-        if image.inputs.len() != interface.sources.len() {
-            let (expected, found) = (image.inputs.len(), interface.sources.len());
-            return Err(format!("{expected} parameters come from {found} places"));
-        }
-        if self.weights.len() != interface.weights.len() {
-            let (expected, found) = (interface.weights.len(), self.weights.len());
-            return Err(format!("{found} of {expected} weights are there"));
-        }
-        for (ty, source) in image.inputs.iter().zip(&interface.sources) {
-            let (ports, n) = match source {
-                Source::Argument(n) => (&interface.inputs, *n),
-                Source::Weight(n) => (&interface.weights, *n),
-            };
-            if ports.get(n as usize).is_none_or(|port| port.ty != *ty) {
-                return Err(format!("{source:?} is not a parameter of its type"));
-            }
-        }
-        let results = image.outputs.iter().map(|(_, ty)| ty);
-        if !results.eq(interface.outputs.iter().map(|port| &port.ty)) {
-            return Err("its results are not the program's".into());
-        }
-        Ok(())
+        })
     }
 
     /// What goes in and comes out.
@@ -224,89 +328,16 @@ impl Model {
         self.weights.iter().map(Buffer::len).sum()
     }
 
-    /// The values of the unknown sizes: `given` ones, the others as the dims of arguments say. Where an
-    /// argument is `None` it is not looked at.
+    /// The values of the unknown sizes: see [`Interface::sizes`].
     ///
     /// # Errors
-    /// When an argument is not of its parameter's type, or a size is not determined.
+    /// As for [`Interface::sizes`].
     pub fn sizes(
         &self,
         arguments: &[Option<&Array>],
         given: &[(String, i64)],
     ) -> Result<Vec<i64>, ArgumentError> {
-        let Interface {
-            symbols, inputs, ..
-        } = &self.interface;
-        if arguments.len() != inputs.len() {
-            return Err(ArgumentError::Count(inputs.len(), arguments.len()));
-        }
-        let mut known: Vec<Option<i64>> = vec![None; symbols.len()];
-        for (name, value) in given {
-            let no_size = || ArgumentError::NoSize(name.clone(), symbols.clone());
-            let at = symbols.iter().position(|s| s == name).ok_or_else(no_size)?;
-            if *value < 0 {
-                return Err(ArgumentError::Negative(name.clone(), *value));
-            }
-            known[at] = Some(*value);
-        }
-        let pairs = || {
-            let pairs = inputs.iter().zip(arguments);
-            pairs.filter_map(|(port, argument)| Some((port, (*argument)?)))
-        };
-        for (port, argument) in pairs() {
-            for (dim, actual) in port.ty.dims.iter().zip(&argument.dims) {
-                // Dims of real buffers are far below the limit.
-                if let [SizeOp::Symbol(n)] = dim.0[..]
-                    && let Some(slot @ None) = known.get_mut(n as usize)
-                {
-                    *slot = Some(*actual as i64);
-                }
-            }
-        }
-        let sizes = symbols.iter().zip(known).map(|(name, value)| {
-            let unknown = || ArgumentError::Unknown(name.clone());
-            value.ok_or_else(unknown)
-        });
-        let sizes = sizes.collect::<Result<Vec<i64>, _>>()?;
-        for (port, argument) in pairs() {
-            self.check_argument(port, argument, &sizes)?;
-        }
-        Ok(sizes)
-    }
-
-    fn check_argument(
-        &self,
-        port: &Port,
-        argument: &Array,
-        sizes: &[i64],
-    ) -> Result<(), ArgumentError> {
-        let fits = |(dim, actual): (&Size, &usize)| {
-            let expected = dim.eval(sizes);
-            expected.is_ok_and(|e| usize::try_from(e) == Ok(*actual))
-        };
-        let same_rank = port.ty.dims.len() == argument.dims.len();
-        let mut dims = port.ty.dims.iter().zip(&argument.dims);
-        if port.ty.element == argument.element && same_rank && dims.all(fits) {
-            return Ok(());
-        }
-        let mut used: Vec<String> = Vec::new();
-        for (dim, (name, value)) in port.ty.dims.iter().flat_map(|dim| {
-            let bound = self.interface.symbols.iter().zip(sizes);
-            bound.map(move |both| (dim, both))
-        }) {
-            if dim.text(&self.interface.symbols) == *name {
-                used.push(format!("{name} = {value}"));
-            }
-        }
-        Err(ArgumentError::Type {
-            input: port.name.clone(),
-            expected: self.interface.describe(&port.ty),
-            found: argument.describe(),
-            why: match same_rank && !used.is_empty() {
-                true => format!(" (where {})", used.join(", ")),
-                false => String::new(),
-            },
-        })
+        self.interface.sizes(arguments, given)
     }
 
     /// Runs the program on arguments in the interface's order. Sizes are `given` or found from the arguments.
@@ -330,18 +361,7 @@ impl Model {
             }));
         }
         let outputs = self.program.run(&mut inputs, &sizes, pool)?;
-        let arrays = self.interface.outputs.iter().zip(outputs.buffers);
-        let arrays = arrays.map(|(port, data)| {
-            let dims = port.ty.dims.iter().map(|d| {
-                let of = || format!("result {}", port.name);
-                crate::bind::eval_count(d, &sizes, of)
-            });
-            Ok(Array {
-                element: port.ty.element,
-                dims: dims.collect::<Result<_, RunError>>()?,
-                data,
-            })
-        });
-        Ok((arrays.collect::<Result<_, RunError>>()?, outputs.report))
+        let arrays = self.interface.results(outputs.buffers, &sizes)?;
+        Ok((arrays, outputs.report))
     }
 }

@@ -234,10 +234,10 @@ fn write_buffer(o: &mut Object<'_>, buffer: &BufferReport) {
 }
 
 /// A value about to be written.
-pub(super) struct Json<'a>(pub &'a mut String);
+pub(crate) struct Json<'a>(pub &'a mut String);
 
 /// An object being written.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     out: &'a mut String,
     is_empty: bool,
 }

@@ -27,6 +27,7 @@ use crate::backend::Caps;
 use crate::vector::{Builder, Class, Function, Reg, Scalar};
 use analyse::Analysis;
 use lazulite_ir::{DType, Dim, Kernel, Lanes, ValueId, Var};
+pub(crate) use ops::register_bits;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 

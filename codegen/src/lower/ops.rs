@@ -31,7 +31,7 @@ fn undefined(f: impl std::fmt::Display, dtype: DType) -> CodegenError {
 }
 
 /// The bits of a scalar in a register of its class.
-pub(super) fn register_bits(value: lazulite_ir::Scalar) -> u64 {
+pub(crate) fn register_bits(value: lazulite_ir::Scalar) -> u64 {
     match value.dtype() {
         DType::F16 | DType::BF16 => u64::from((value.as_f64() as f32).to_bits()),
         DType::I8 | DType::I16 => u64::from(value.as_i64() as u32),

@@ -1,0 +1,238 @@
+//! Matrix products: blocks of 256 threads over tiles of 64 by 64, panels of 16 steps in shared memory, and the
+//! epilogue on each sum before it leaves its register.
+
+use super::emit::{Emitter, Result};
+use super::index::variable_type;
+use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
+use super::{CudaKernel, Launch, ctype, emit};
+use crate::CodegenError;
+use lazulite_ir::{ContractStep, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, PANEL, Ranges, Var};
+
+/// Rows and columns of a tile; a panel of the packed operand is as wide.
+const TILE: i64 = PANEL;
+/// Tiles of a launch at most; blocks take turns.
+const MOST_BLOCKS: i64 = 1 << 16;
+
+/// What becomes of the sums of a product.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// The kernel over `[b, m, n]`.
+    pub kernel: &'a Kernel,
+    /// Per buffer parameter, whether it is the product.
+    pub product: &'a [bool],
+}
+
+/// Writes a product as functions whose names begin with `name`. The buffers are the left operand, the right operand and
+/// the product, then the epilogue's own. Where the epilogue takes only the sum of its point it is part of the
+/// product's function, and the product is only written if `keep` says so; else it is launched behind it.
+///
+/// # Errors
+/// When size arithmetic overflows, or something breaks a rule of its verifier.
+pub fn emit_contract(
+    step: &ContractStep,
+    epilogue: Option<Epilogue<'_>>,
+    keep: bool,
+    name: &str,
+) -> Result<CudaKernel> {
+    let fused = match epilogue {
+        Some(e) => takes_only_its_sum(step, e)?,
+        None => true,
+    };
+    let nothing = nothing();
+    let part = match epilogue {
+        Some(e) if fused => e,
+        _ => Epilogue {
+            kernel: &nothing,
+            product: &[],
+        },
+    };
+    let keep = keep || epilogue.is_none() || !fused;
+    let mut kernel = product(step, part, keep, name)?;
+    if let (Some(e), false) = (epilogue, fused) {
+        let behind = emit(e.kernel, &format!("{name}_epilogue"))?;
+        kernel.text += &behind.text;
+        kernel.functions.extend(behind.functions);
+        let first = 3;
+        kernel
+            .launches
+            .extend(behind.launches.into_iter().map(|l| Launch {
+                buffers: first + l.buffers.start..first + l.buffers.end,
+                ..l
+            }));
+        kernel.scratch = kernel.scratch.maximum(&behind.scratch);
+    }
+    Ok(kernel)
+}
+
+/// A kernel that does nothing.
+fn nothing() -> Kernel {
+    Kernel {
+        buffers: Vec::new(),
+        outer: Vec::new(),
+        lanes: Lanes::None,
+        locals: Vec::new(),
+        values: Vec::new(),
+        stages: Vec::new(),
+    }
+}
+
+/// Whether the epilogue is one point after the other and reads no other sum than that of its point.
+fn takes_only_its_sum(step: &ContractStep, e: Epilogue<'_>) -> Result<bool> {
+    let [_, m, n, _] = &step.dims;
+    let kernel = e.kernel;
+    let var = |i| IndexExpr::var(Var::Outer(i));
+    let ranges = Ranges {
+        outer: &kernel.outer,
+        inner: &[],
+    };
+    let own = var(0).scale(&m.mul(n)?)?;
+    let own = own.add(&var(1).scale(n)?)?.add(&var(2))?.simplify(ranges)?;
+    let flat = kernel.locals.is_empty() && kernel.stages.iter().all(|s| s.ranges.is_empty());
+    let mut fits = flat && kernel.outer.len() == 3;
+    for inst in kernel.stages.iter().flat_map(|s| &s.insts) {
+        let (buffer, index, store) = match &inst.op {
+            InstOp::Load { buffer, index, .. } => (buffer, index, false),
+            InstOp::Store { buffer, index, .. } => (buffer, index, true),
+            _ => continue,
+        };
+        if e.product.get(buffer.0 as usize) == Some(&true) {
+            fits &= !store && index.simplify(ranges)? == own;
+        }
+    }
+    Ok(fits)
+}
+
+/// The function of the product.
+fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Result<CudaKernel> {
+    let [b, m, n, _] = &step.dims;
+    let tiles = |extent: &Dim| -> Result<Dim> {
+        let whole = extent.add(&Dim::constant(TILE - 1))?;
+        Ok(whole.floor_div(&Dim::constant(TILE))?)
+    };
+    let all = b.mul(&tiles(m)?)?.mul(&tiles(n)?)?;
+    let shape = Shape {
+        team: Team::One,
+        locals: Locals::Private,
+        pack: 1,
+        blocks: all.minimum(&Dim::constant(MOST_BLOCKS)),
+        resident: FEW_RESIDENT,
+    };
+    let mut emitter = Emitter::new(e.kernel, shape);
+    emitter.given = e.product.to_vec();
+    emitter.tiles(step, keep, &[tiles(m)?, tiles(n)?, all])?;
+    let ty = ctype::memory(step.dtype);
+    let operands = [
+        format!("const {ty} *lhs"),
+        format!("const {ty} *rhs"),
+        format!("{ty} *product"),
+    ];
+    emitter.finish(name, &operands, Dim::ZERO)
+}
+
+impl Emitter<'_> {
+    /// All tiles, in turns.
+    fn tiles(&mut self, step: &ContractStep, keep: bool, tiles: &[Dim; 3]) -> Result<()> {
+        let ty = match step.dtype {
+            DType::F32 => "float",
+            DType::F64 => "double",
+            DType::I32 => "u32",
+            DType::I64 => "u64",
+            other => {
+                let message = format!("a product of {other}");
+                return Err(CodegenError::Malformed(message));
+            }
+        };
+        let [rows, columns, all] = tiles;
+        let (rows, columns, all) = (self.dim(rows), self.dim(columns), self.dim(all));
+        self.line(format!("LZ_SHARED {ty} left[16][65];"));
+        self.line(format!("LZ_SHARED {ty} right[16][64];"));
+        self.line("const u32 x = lz_thread() % 16u, y = lz_thread() / 16u;");
+        self.open(format!(
+            "for (i64 tile = lz_block(); tile < {all}; tile += lz_blocks())"
+        ));
+        self.line(format!("const i64 column = tile % {columns} * {TILE};"));
+        self.line(format!(
+            "const i64 row = tile / {columns} % {rows} * {TILE};"
+        ));
+        self.line(format!("const i64 entry = tile / {columns} / {rows};"));
+        self.line(format!("{ty} sum[4][4] = {{}};"));
+        self.sums(step)?;
+        self.line("#pragma unroll");
+        self.open("for (int i = 0; i < 4; ++i)");
+        self.line("#pragma unroll");
+        self.open("for (int j = 0; j < 4; ++j)");
+        self.point(step, keep)?;
+        self.close();
+        self.close();
+        self.close();
+        Ok(())
+    }
+
+    /// The sums of a tile, four by four in each thread.
+    fn sums(&mut self, step: &ContractStep) -> Result<()> {
+        let [_, m, n, k] = &step.dims;
+        let [offset, along_b, along_m, along_k] = &step.lhs_strides;
+        let (m, n, k) = (self.dim(m), self.dim(n), self.dim(k));
+        let (offset, along_b) = (self.dim(offset), self.dim(along_b));
+        let (along_m, along_k, batch) = (
+            self.dim(along_m),
+            self.dim(along_k),
+            self.dim(&step.rhs_batch),
+        );
+        self.open(format!("for (i64 at = 0; at < {k}; at += 16)"));
+        self.line("#pragma unroll");
+        self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
+        self.line("const i64 r = row + i / 16u, s = at + i % 16u;");
+        self.line(format!("left[i % 16u][i / 16u] = r < {m} && s < {k} ? lhs[{offset} + entry * {along_b} + r * {along_m} + s * {along_k}] : 0;"));
+        self.close();
+        self.line("#pragma unroll");
+        self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
+        self.line("const i64 s = at + i / 64u, c = i % 64u;");
+        self.line(format!("right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? rhs[entry * {batch} + column * {k} + s * 64 + c] : 0;"));
+        self.close();
+        self.line("lz_block_barrier();");
+        self.line("#pragma unroll");
+        self.open("for (int s = 0; s < 16; ++s)");
+        self.line("#pragma unroll");
+        self.open("for (int i = 0; i < 4; ++i)");
+        self.line("#pragma unroll");
+        let (a, b) = ("left[s][y * 4u + i]", "right[s][x + 16u * j]");
+        let next = match step.dtype.is_float() {
+            true => format!("lz_fma({a}, {b}, sum[i][j])"),
+            false => format!("sum[i][j] + {a} * {b}"),
+        };
+        self.line(format!("for (int j = 0; j < 4; ++j) sum[i][j] = {next};"));
+        self.close();
+        self.close();
+        self.line("lz_block_barrier();");
+        self.close();
+        Ok(())
+    }
+
+    /// What becomes of one sum.
+    fn point(&mut self, step: &ContractStep, keep: bool) -> Result<()> {
+        let [_, m, n, _] = &step.dims;
+        let (rows, columns) = (self.dim(m), self.dim(n));
+        self.line("const i64 r = row + y * 4u + i, c = column + x + 16u * j;");
+        self.line(format!("if (r >= {rows} || c >= {columns}) continue;"));
+        let sum = match step.dtype {
+            DType::I32 => "(i32)sum[i][j]",
+            DType::I64 => "(i64)sum[i][j]",
+            _ => "sum[i][j]",
+        };
+        if keep {
+            self.line(format!(
+                "product[(entry * {rows} + r) * {columns} + c] = {sum};"
+            ));
+        }
+        if self.kernel.stages.is_empty() {
+            return Ok(());
+        }
+        for (i, from) in ["entry", "r", "c"].into_iter().enumerate() {
+            let ty = variable_type(&self.kernel.outer[i]);
+            self.line(format!("const {ty} o{i} = ({ty}){from};"));
+        }
+        self.line("const auto given = sum[i][j];");
+        self.stages()
+    }
+}

@@ -1,0 +1,115 @@
+// A CUDA driver whose device is this processor: modules are libraries of emulated kernels, memory is the host's. Any
+// function can be told to fail.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <unistd.h>
+
+typedef unsigned long long Pointer;
+
+static char failing[64];
+static int failure;
+static long held;
+static int devices = 1;
+static int version = 13000;
+
+extern "C" {
+
+void fake_fail(const char *function, int code) {
+  snprintf(failing, sizeof failing, "%s", function);
+  failure = code;
+}
+void fake_devices(int count) { devices = count; }
+void fake_version(int number) { version = number; }
+long fake_held() { return held; }
+
+#define FAIL(function) \
+  if (strcmp(failing, function) == 0) return failure
+
+int cuInit(unsigned) { FAIL("cuInit"); return 0; }
+int cuDriverGetVersion(int *to) { *to = version; return 0; }
+int cuDeviceGetCount(int *to) { FAIL("cuDeviceGetCount"); *to = devices; return 0; }
+int cuDeviceGet(int *to, int number) { FAIL("cuDeviceGet"); *to = number; return 0; }
+int cuDeviceGetName(char *to, int length, int number) {
+  snprintf(to, length, "emulated device %d", number);
+  return 0;
+}
+int cuDeviceGetAttribute(int *to, int attribute, int) {
+  *to = attribute == 75 ? 9 : attribute == 76 ? 0 : 1;
+  return 0;
+}
+int cuDevicePrimaryCtxRetain(void **to, int) { FAIL("cuDevicePrimaryCtxRetain"); *to = &held; return 0; }
+int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
+int cuCtxSetCurrent(void *) { FAIL("cuCtxSetCurrent"); return 0; }
+int cuMemGetInfo_v2(size_t *left, size_t *all) { *left = 1 << 20; *all = 1 << 24; return 0; }
+int cuStreamCreate(void **to, unsigned) { FAIL("cuStreamCreate"); *to = &failure; return 0; }
+int cuStreamDestroy_v2(void *) { return 0; }
+int cuStreamSynchronize(void *) { FAIL("cuStreamSynchronize"); return 0; }
+#ifndef WITHOUT_POOLS
+int cuMemAllocAsync(Pointer *to, size_t bytes, void *) {
+  FAIL("cuMemAllocAsync");
+  void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  // What was there before.
+  memset(memory, 0xff, bytes);
+  *to = (Pointer)memory;
+  held += 1;
+  return 0;
+}
+#endif
+int cuMemFreeAsync(Pointer at, void *) { free((void *)at); held -= 1; return 0; }
+int cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *) {
+  FAIL("cuMemcpyHtoDAsync");
+  memcpy((void *)to, from, bytes);
+  return 0;
+}
+int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *) {
+  FAIL("cuMemcpyDtoHAsync");
+  memcpy(to, (void *)from, bytes);
+  return 0;
+}
+int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *) {
+  memcpy((void *)to, (void *)from, bytes);
+  return 0;
+}
+// The code is the path of a library.
+int cuModuleLoadData(void **to, const void *code) {
+  FAIL("cuModuleLoadData");
+  *to = dlopen((const char *)code, RTLD_NOW | RTLD_LOCAL);
+  // What is loaded stays.
+  unlink((const char *)code);
+  return *to == nullptr ? 200 : 0;
+}
+int cuModuleUnload(void *module) { dlclose(module); return 0; }
+
+struct Function {
+  void *kernel;
+  int parameters;
+  void (*emulate)(void *, long long, int, void **, int);
+};
+int cuModuleGetFunction(void **to, void *module, const char *name) {
+  FAIL("cuModuleGetFunction");
+  char count[256];
+  snprintf(count, sizeof count, "%s_parameters", name);
+  Function *function = new Function;
+  function->kernel = dlsym(module, name);
+  int *parameters = (int *)dlsym(module, count);
+  function->emulate = (decltype(function->emulate))dlsym(module, "emulate");
+  if (!function->kernel || !parameters || !function->emulate) return 500;
+  function->parameters = *parameters;
+  *to = function;
+  return 0;
+}
+int cuLaunchKernel(Function *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
+                   unsigned, void *, void **parameters, void **) {
+  FAIL("cuLaunchKernel");
+  function->emulate(function->kernel, blocks, threads, parameters, function->parameters);
+  return 0;
+}
+int cuGetErrorString(int code, const char **to) {
+  static char text[64];
+  snprintf(text, sizeof text, "emulated failure %d", code);
+  *to = text;
+  return 0;
+}
+}

@@ -1,0 +1,514 @@
+//! Programs on a device: the steps of an image, bound as for the processor, queued on the device's stream.
+//!
+//! The host waits only where it has to know something: the condition of a branch or loop, the operands of a
+//! sort or a foreign function, which it runs itself, and values that are read. Whether a kernel has recorded a fault is
+//! asked when a result is read; conditions ask as well, so that a fault ends loops.
+
+use super::device::{DeviceBuffer, Function, Module};
+use super::driver::Pointer;
+use super::{CudaDevice, CudaError};
+use crate::bind::{Binding, Home};
+use crate::exec::{
+    Arg, BoundCustom, BoundLoop, BoundSort, BoundStep, BoundStepKind, BoundWhile, Carry, Columns,
+    CustomArg, call_foreign, fault_error, sort_columns,
+};
+use crate::{Buffer, Fault, HostFn, Image, LoadError, Pool, Program, RunError, Status};
+use smallvec::{SmallVec, smallvec};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+/// A function to launch for a kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceLaunch {
+    /// Its name in the module.
+    pub name: String,
+    /// Which of the kernel's buffers it takes.
+    pub buffers: Range<usize>,
+    /// How many of the kernel's sizes it takes, behind one that says how many blocks to launch.
+    pub sizes: usize,
+    /// Threads of a block.
+    pub threads: u32,
+}
+
+/// Why a program on a device has no result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceError {
+    /// As on the processor.
+    Run(RunError),
+    /// The program cannot be linked.
+    Load(LoadError),
+    /// The device, its driver or its compiler.
+    Cuda(CudaError),
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceError::Run(e) => e.fmt(f),
+            DeviceError::Load(e) => e.fmt(f),
+            DeviceError::Cuda(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for DeviceError {}
+
+impl From<CudaError> for DeviceError {
+    fn from(error: CudaError) -> DeviceError {
+        DeviceError::Cuda(error)
+    }
+}
+
+impl From<RunError> for DeviceError {
+    fn from(error: RunError) -> DeviceError {
+        DeviceError::Run(error)
+    }
+}
+
+type Result<T> = std::result::Result<T, DeviceError>;
+
+/// A program with its code on a device.
+pub struct DeviceProgram {
+    program: Program,
+    module: Module,
+    /// Per kernel.
+    kernels: Vec<Vec<(Function, DeviceLaunch)>>,
+}
+
+impl DeviceProgram {
+    /// Makes a program of an image, the module that its kernels are in, what to launch for each of them, and
+    /// its host functions.
+    ///
+    /// # Safety
+    /// The functions take what the launches say, and touch of their buffers what `image.kernels` says.
+    ///
+    /// # Errors
+    /// When the image is not consistent in itself or with the launches, or the module lacks a function.
+    pub unsafe fn new(
+        image: Image,
+        module: Module,
+        launches: Vec<Vec<DeviceLaunch>>,
+        hosts: Vec<Arc<HostFn>>,
+    ) -> Result<DeviceProgram> {
+        let (kernels, code) = (image.kernels.len(), launches.len());
+        let fits = image
+            .kernels
+            .iter()
+            .zip(&launches)
+            .all(|(kernel, launches)| {
+                let sizes: usize = launches.iter().map(|l| 1 + l.sizes).sum();
+                let within = |l: &DeviceLaunch| {
+                    l.buffers.start <= l.buffers.end && l.buffers.end <= kernel.params.len()
+                };
+                sizes == kernel.sizes.len() && launches.iter().all(within)
+            });
+        if kernels != code || !fits {
+            return Err(DeviceError::Load(LoadError::Code { kernels, code }));
+        }
+        let program = Program::without_code(image, hosts).map_err(DeviceError::Load)?;
+        let ready = |l: DeviceLaunch| Ok((module.function(&l.name)?, l));
+        let kernels = launches
+            .into_iter()
+            .map(|all| all.into_iter().map(ready).collect());
+        Ok(DeviceProgram {
+            kernels: kernels.collect::<std::result::Result<_, CudaError>>()?,
+            program,
+            module,
+        })
+    }
+
+    /// What the program was made of.
+    pub fn image(&self) -> &Image {
+        self.program.image()
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Arc<CudaDevice> {
+        self.module.device()
+    }
+
+    /// Queues the program on `inputs` with its symbols bound to `sizes`; `pool` is for what the host does.
+    ///
+    /// # Errors
+    /// When inputs or sizes are not what the program takes, memory is short, or the driver refuses something.
+    pub fn run(
+        &self,
+        inputs: &[Arc<DeviceBuffer>],
+        sizes: &[i64],
+        pool: &Pool,
+    ) -> Result<DeviceOutputs> {
+        let bound = self.program.binding(sizes)?;
+        let binding = &*bound;
+        self.check_inputs(inputs, binding)?;
+        let device = self.module.device();
+        let arena = device.allocate(binding.arena_bytes)?;
+        let scratch = binding.kernels.iter().map(|k| k.scratch).max().unwrap_or(0);
+        let scratch = device.allocate(scratch)?;
+        let mut memory: SmallVec<[Option<Arc<DeviceBuffer>>; 16]> = SmallVec::new();
+        let mut base: SmallVec<[Pointer; 16]> = SmallVec::new();
+        for home in &binding.homes {
+            let held = match home {
+                Home::Input(input) => Some(inputs[*input as usize].clone()),
+                Home::Output(bytes) => Some(Arc::new(device.allocate(*bytes)?)),
+                Home::Arena(_) => None,
+            };
+            base.push(match (home, &held) {
+                (Home::Arena(offset), _) => arena.pointer() + *offset as u64,
+                (_, Some(buffer)) => buffer.pointer(),
+                (_, None) => 0,
+            });
+            memory.push(held);
+        }
+        let status = device.upload(&[0; size_of::<Status>()])?;
+        let mut run = Run {
+            owner: self,
+            binding,
+            device,
+            pool,
+            base,
+            iterations: smallvec![0; binding.loops],
+            scratch: scratch.pointer(),
+            status: &status,
+        };
+        run.steps(&binding.steps)?;
+        let output = |&(slot, bytes): &(u32, usize)| {
+            let memory = memory[slot as usize].clone();
+            let inside = || RunError::Inconsistent("a result lies in the arena".into());
+            Ok((memory.ok_or_else(inside)?, bytes))
+        };
+        Ok(DeviceOutputs {
+            buffers: binding.outputs.iter().map(output).collect::<Result<_>>()?,
+            status,
+            faults: self.image().faults.as_slice().into(),
+        })
+    }
+
+    fn check_inputs(&self, inputs: &[Arc<DeviceBuffer>], binding: &Binding) -> Result<()> {
+        let (expected, found) = (binding.inputs.len(), inputs.len());
+        if expected != found {
+            return Err(RunError::InputCount { expected, found }.into());
+        }
+        for (i, (input, &expected)) in inputs.iter().zip(&binding.inputs).enumerate() {
+            if !Arc::ptr_eq(input.device(), self.module.device()) {
+                let problem = format!("input {i} lies on another device");
+                return Err(RunError::Inconsistent(problem).into());
+            }
+            let found = input.len();
+            if expected != found {
+                let element = self.image().inputs[i].element;
+                return Err(RunError::InputBytes {
+                    input: i,
+                    element,
+                    expected,
+                    found,
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for DeviceProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceProgram")
+            .field("program", &self.program)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Results that may still be under way.
+#[derive(Debug)]
+pub struct DeviceOutputs {
+    /// Memory of each result, of which the first so many bytes count.
+    pub buffers: Vec<(Arc<DeviceBuffer>, usize)>,
+    status: DeviceBuffer,
+    faults: Arc<[Fault]>,
+}
+
+impl DeviceOutputs {
+    /// Waits for the run and says whether it was without a fault.
+    ///
+    /// # Errors
+    /// When a kernel recorded a fault, or something that was queued has failed.
+    pub fn check(&self) -> Result<()> {
+        check_status(&self.status, &self.faults)
+    }
+
+    /// Waits for the run and reads all results.
+    ///
+    /// # Errors
+    /// As for [`DeviceOutputs::check`], and when memory is short.
+    pub fn read(&self) -> Result<Vec<Buffer>> {
+        self.check()?;
+        let read = |(buffer, bytes): &(Arc<DeviceBuffer>, usize)| {
+            let mut host = vec![0; *bytes];
+            buffer.read(&mut host)?;
+            Ok(Buffer::from_bytes(&host).map_err(RunError::from)?)
+        };
+        self.buffers.iter().map(read).collect()
+    }
+}
+
+/// Waits for what was queued; an error if a fault is recorded.
+fn check_status(status: &DeviceBuffer, faults: &[Fault]) -> Result<()> {
+    let mut bytes = [0; size_of::<Status>()];
+    status.read(&mut bytes)?;
+    let word = |i: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[8 * i..8 * i + 8]);
+        u64::from_le_bytes(word)
+    };
+    let status = Status {
+        fault: AtomicU64::new(word(0)),
+        value: AtomicI64::new(word(1) as i64),
+        bound: AtomicI64::new(word(2) as i64),
+    };
+    match status.fault() {
+        Some(_) => Err(fault_error(faults, &status).into()),
+        None => Ok(()),
+    }
+}
+
+/// A run being queued.
+struct Run<'a> {
+    owner: &'a DeviceProgram,
+    binding: &'a Binding,
+    device: &'a Arc<CudaDevice>,
+    pool: &'a Pool,
+    /// Memory of each slot. Loops exchange entries.
+    base: SmallVec<[Pointer; 16]>,
+    /// Current iteration of each loop.
+    iterations: SmallVec<[usize; 4]>,
+    scratch: Pointer,
+    status: &'a DeviceBuffer,
+}
+
+impl Run<'_> {
+    fn steps(&mut self, steps: &[BoundStep]) -> Result<()> {
+        steps.iter().try_for_each(|s| self.step(&s.kind))
+    }
+
+    fn step(&mut self, kind: &BoundStepKind) -> Result<()> {
+        match kind {
+            BoundStepKind::Kernel { kernel, args } => self.kernel(*kernel, args),
+            BoundStepKind::Contract(_) => {
+                let problem = "a matrix product that is no kernel, on a device";
+                Err(RunError::Inconsistent(problem.into()).into())
+            }
+            BoundStepKind::Sort(sort) => self.sort(sort),
+            BoundStepKind::Custom(custom) => self.custom(custom),
+            BoundStepKind::Copy {
+                from,
+                to,
+                partition,
+            } => {
+                let (from, to) = (self.pointer(*from), self.pointer(*to));
+                self.copy(from, to, partition.extent())
+            }
+            BoundStepKind::If {
+                condition,
+                then,
+                other,
+            } => match self.is_true(*condition)? {
+                true => self.steps(then),
+                false => self.steps(other),
+            },
+            BoundStepKind::Loop(l) => self.counted(l),
+            BoundStepKind::While(w) => self.conditional(w),
+        }
+    }
+
+    /// Where a buffer is now.
+    fn pointer(&self, arg: Arg) -> Pointer {
+        let slices = arg.first as usize..(arg.first + arg.count) as usize;
+        let slices = self.binding.slices[slices].iter();
+        let offset: usize = slices
+            .map(|(l, stride)| self.iterations[*l as usize] * stride)
+            .sum();
+        self.base[arg.slot as usize] + offset as u64
+    }
+
+    fn kernel(&self, kernel: u32, args: &[Arg]) -> Result<()> {
+        let bound = &self.binding.kernels[kernel as usize];
+        let mut sizes = bound.sizes.iter().copied();
+        for (function, launch) in &self.owner.kernels[kernel as usize] {
+            let blocks = sizes.next().unwrap_or(0);
+            let args = args[launch.buffers.clone()]
+                .iter()
+                .map(|a| self.pointer(*a));
+            let own = sizes.by_ref().take(launch.sizes).map(|s| s as u64);
+            let mut parameters: Vec<u64> = args.chain(own).collect();
+            parameters.extend([self.scratch, self.status.pointer()]);
+            let too_many = |_| CudaError::Launch {
+                kernel: launch.name.clone(),
+                reason: format!("{blocks} blocks"),
+            };
+            let blocks = u32::try_from(blocks).map_err(too_many)?;
+            if blocks == 0 {
+                continue;
+            }
+            let grid = (blocks, launch.threads);
+            // SAFETY: whoever made the program vouched for the functions; binding has arranged the memory.
+            unsafe {
+                let module = &self.owner.module;
+                module.launch(*function, &launch.name, grid, &mut parameters)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, from: Pointer, to: Pointer, bytes: usize) -> Result<()> {
+        if from.abs_diff(to) >= bytes as u64 || from == to {
+            // SAFETY: binding has checked that both buffers have so many bytes; they do not overlap.
+            unsafe { self.device.copy(from, to, bytes)? };
+            return Ok(());
+        }
+        let between = self.device.allocate(bytes)?;
+        // SAFETY: as above, by way of memory of its own.
+        unsafe {
+            self.device.copy(from, between.pointer(), bytes)?;
+            self.device.copy(between.pointer(), to, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a condition. A fault before it is an error here: what it would decide may never end.
+    fn is_true(&self, condition: Arg) -> Result<bool> {
+        check_status(self.status, &self.owner.image().faults)?;
+        let mut byte = [0];
+        // SAFETY: binding has checked that there is a byte.
+        unsafe { self.device.read(self.pointer(condition), &mut byte)? };
+        Ok(byte[0] != 0)
+    }
+
+    fn counted(&mut self, l: &BoundLoop) -> Result<()> {
+        for i in 0..l.trip {
+            self.iterations[l.slot as usize] = i;
+            let at = self.pointer(l.iteration);
+            // SAFETY: binding has checked that there are eight bytes.
+            unsafe { self.device.write(at, &(i as i64).to_le_bytes())? };
+            self.steps(&l.body)?;
+            self.carry(&l.carries)?;
+        }
+        self.settle(&l.carries, l.trip % 2 == 1)
+    }
+
+    fn conditional(&mut self, w: &BoundWhile) -> Result<()> {
+        let mut odd = false;
+        loop {
+            self.steps(&w.test)?;
+            if !self.is_true(w.condition)? {
+                return self.settle(&w.carries, odd);
+            }
+            self.steps(&w.body)?;
+            self.carry(&w.carries)?;
+            odd = !odd;
+        }
+    }
+
+    /// Ends an iteration.
+    fn carry(&mut self, carries: &[Carry]) -> Result<()> {
+        for carry in carries {
+            match *carry {
+                Carry::Exchange { current, next, .. } => {
+                    self.base.swap(current as usize, next as usize);
+                }
+                Carry::Copy {
+                    current,
+                    next,
+                    bytes,
+                } => {
+                    let (from, to) = (self.pointer(next), self.pointer(current));
+                    self.copy(from, to, bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a loop whose number of iterations was odd, or even.
+    fn settle(&mut self, carries: &[Carry], odd: bool) -> Result<()> {
+        for carry in carries.iter().filter(|_| odd) {
+            if let Carry::Exchange {
+                current,
+                next,
+                go_home: true,
+                bytes,
+            } = *carry
+            {
+                let (current, next) = (current as usize, next as usize);
+                self.copy(self.base[current], self.base[next], bytes)?;
+                self.base.swap(current, next);
+            }
+        }
+        Ok(())
+    }
+
+    /// A buffer's bytes on the host.
+    fn read(&self, arg: Arg, bytes: usize) -> Result<Vec<u8>> {
+        let mut host = vec![0; bytes];
+        // SAFETY: binding has checked that the buffer has so many bytes.
+        unsafe { self.device.read(self.pointer(arg), &mut host)? };
+        Ok(host)
+    }
+
+    fn write(&self, arg: Arg, bytes: &[u8]) -> Result<()> {
+        // SAFETY: binding has checked that the buffer has so many bytes.
+        unsafe { self.device.write(self.pointer(arg), bytes)? };
+        Ok(())
+    }
+
+    /// Sorts on the host.
+    fn sort(&self, s: &BoundSort) -> Result<()> {
+        let places = s.axis * s.partition.extent();
+        let mut held = Vec::with_capacity(s.columns.len());
+        for (from, _, element) in &s.columns {
+            let bytes = self.read(*from, places * element.bytes())?;
+            let from = Buffer::from_bytes(&bytes).map_err(RunError::from)?;
+            let to = Buffer::from_bytes(&bytes).map_err(RunError::from)?;
+            held.push((from, to));
+        }
+        let columns: Columns = held
+            .iter()
+            .zip(&s.columns)
+            .map(|((from, to), (_, _, element))| (from.pointer(), to.pointer(), *element))
+            .collect();
+        let own = self.binding.scratch_bytes;
+        let all = own.saturating_mul(self.pool.threads()).max(1);
+        let scratch = Buffer::stale(all).map_err(RunError::from)?;
+        // SAFETY: the columns have all elements that the device's have, and there is scratch for all threads.
+        unsafe { sort_columns(s, columns, (scratch.pointer(), own), self.pool) };
+        for ((_, to), (_, target, _)) in held.iter().zip(&s.columns) {
+            self.write(*target, to.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Calls a foreign function on the host.
+    fn custom(&self, c: &BoundCustom) -> Result<()> {
+        check_status(self.status, &self.owner.image().faults)?;
+        let read = |a: &CustomArg| self.read(a.arg, a.bytes);
+        let inputs: Vec<Vec<u8>> = c.inputs.iter().map(read).collect::<Result<_>>()?;
+        let mut outputs: Vec<Vec<u8>> = c.outputs.iter().map(|a| vec![0; a.bytes]).collect();
+        let given: SmallVec<[&[u8]; 8]> = inputs.iter().map(|i| &i[..]).collect();
+        let made: SmallVec<[&mut [u8]; 4]> = outputs.iter_mut().map(|o| &mut o[..]).collect();
+        let program = (&self.owner.program, self.pool);
+        if let Err(message) = call_foreign(program, c, &given, made) {
+            let fault = &self.owner.image().faults[c.fault as usize];
+            let (what, location) = (fault.what.clone(), fault.location.clone());
+            return Err(RunError::Custom {
+                what,
+                location,
+                message,
+            }
+            .into());
+        }
+        for (output, bytes) in c.outputs.iter().zip(&outputs) {
+            self.write(output.arg, bytes)?;
+        }
+        Ok(())
+    }
+}

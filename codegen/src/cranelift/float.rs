@@ -171,12 +171,14 @@ impl Emitter<'_> {
 
     /// `x > y ? x : y`, one instruction.
     fn larger(&mut self, x: Value, y: Value) -> Value {
+        let [x, y] = [self.in_register(x), self.in_register(y)];
         let less = self.b.ins().fcmp(FloatCC::LessThan, y, x);
         self.float_choose(less, x, y)
     }
 
     /// `x < y ? x : y`, one instruction.
     fn smaller(&mut self, x: Value, y: Value) -> Value {
+        let [x, y] = [self.in_register(x), self.in_register(y)];
         let less = self.b.ins().fcmp(FloatCC::LessThan, x, y);
         self.float_choose(less, x, y)
     }
@@ -236,8 +238,20 @@ impl Emitter<'_> {
 
     /// `other`, but `x` where that is NaN.
     fn unless_nan(&mut self, x: Value, other: Value) -> Value {
-        let nan = self.b.ins().fcmp(FloatCC::Unordered, x, x);
+        let own = self.in_register(x);
+        let nan = self.b.ins().fcmp(FloatCC::Unordered, own, own);
         self.choose(nan, x, other)
+    }
+
+    /// The value, taken from a register. Without AVX, Cranelift lets comparisons of vectors read memory that is not
+    /// aligned, which the processor refuses; through another type it does not look.
+    fn in_register(&mut self, x: Value) -> Value {
+        let ty = self.ty(x);
+        if !ty.is_vector() || self.caps.fma {
+            return x;
+        }
+        let bits = self.bits_as(ty.as_int(), x);
+        self.bits_as(ty, bits)
     }
 
     /// A comparison; `kind` is the operands'.
@@ -258,9 +272,10 @@ impl Emitter<'_> {
             Cmp::LeU => IntCC::UnsignedLessThanOrEqual,
         };
         let result = match (kind.class, float) {
-            (Class::F32 | Class::F64, Some(cc)) => {
-                self.map2(a, b, |e, x, y| e.b.ins().fcmp(cc, x, y))
-            }
+            (Class::F32 | Class::F64, Some(cc)) => self.map2(a, b, |e, x, y| {
+                let [x, y] = [e.in_register(x), e.in_register(y)];
+                e.b.ins().fcmp(cc, x, y)
+            }),
             (Class::I32 | Class::I64, _) => self.map2(a, b, |e, x, y| e.b.ins().icmp(int, x, y)),
             (Class::F32 | Class::F64 | Class::Mask, _) => return Err(no_such(f, kind.class)),
         };

@@ -2,7 +2,7 @@
 //! faults.
 
 use super::{WIDTHS, backends, check, execute, interpret};
-use crate::vector::{Bin, Builder, Class, Conv, Function, MemAccess, Reg, Scalar};
+use crate::vector::{Bin, Builder, Class, Cmp, Conv, Function, MemAccess, Reg, Scalar};
 use lazulite_ir::DType;
 
 const ELEMENTS: [DType; 13] = [
@@ -415,5 +415,32 @@ fn pool_data_is_addressed() {
         b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
         let f = b.finish();
         check("pool", &f, &[vec![0; 64]], &[], (0, DType::F32));
+    }
+}
+
+/// Instructions that take an operand from memory must bear wherever that is.
+#[test]
+fn operands_of_comparisons_need_no_alignment() {
+    for dtype in [DType::F32, DType::F64] {
+        for (full, f) in WIDTHS
+            .into_iter()
+            .flat_map(|w| [Cmp::Eq, Cmp::Ne, Cmp::Lt, Cmp::Le].map(|f| (w, f)))
+        {
+            let mut b = Builder::new(full);
+            let place = |b: &mut Builder, n| {
+                let (base, offset) = (b.buffer(n), b.s_const(dtype.size() as i64));
+                b.s_add(base, offset)
+            };
+            let [x, y] = [0, 1].map(|n| {
+                let address = place(&mut b, n);
+                b.load(dtype, full, address, MemAccess::Contiguous, None)
+            });
+            let chosen = b.compare(f, x, y);
+            let larger = b.binary(Bin::Max, x, y);
+            let (x, to) = (b.select(chosen, x, larger), place(&mut b, 2));
+            b.store(dtype, to, MemAccess::Contiguous, x, None, false);
+            let buffers: Vec<Vec<u8>> = (1..4).map(|seed| elements(dtype, seed)).collect();
+            check("unaligned", &b.finish(), &buffers, &[], (2, dtype));
+        }
     }
 }

@@ -4,7 +4,6 @@ use crate::{corpus, shapes};
 use lazulite_codegen::cuda::{self, CudaKernel, CudaProgram, Nvrtc, module};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Mutex;
 
 /// Architectures that everything is compiled for.
@@ -12,22 +11,14 @@ const ARCHITECTURES: [u32; 2] = [80, 90];
 /// Kernels in one text.
 const BATCH: usize = 100;
 
-/// The compiler, fetched if need be; `None`, and the reason is printed, where it cannot be had.
+/// The compiler that `LAZULITE_TEST_NVRTC` names; `None`, and the reason is printed, where it names none. Tests fetch
+/// nothing themselves: `scripts/nvrtc` does.
 fn nvrtc() -> Option<Nvrtc> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/nvrtc");
-    let path = match Command::new(script).output() {
-        Ok(found) if found.status.success() => String::from_utf8(found.stdout).unwrap(),
-        Ok(failed) => {
-            let reason = String::from_utf8_lossy(&failed.stderr);
-            println!("skipped: NVRTC cannot be had: {reason}");
-            return None;
-        }
-        Err(e) => {
-            println!("skipped: {script} cannot be run: {e}");
-            return None;
-        }
+    let Some(path) = std::env::var_os("LAZULITE_TEST_NVRTC") else {
+        println!("skipped: LAZULITE_TEST_NVRTC does not name NVRTC, which scripts/nvrtc fetches");
+        return None;
     };
-    Some(Nvrtc::open(Some(&PathBuf::from(path.trim()))).unwrap_or_else(|e| panic!("{e}")))
+    Some(Nvrtc::open(Some(&PathBuf::from(path))).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// What the compiler says of a function.

@@ -116,13 +116,11 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     // Beside the folders of build scripts, of which there is one per set of features of the outer build: all use
     // what was built once. `out` is PROFILE/build/PACKAGE/out.
     let profile = out.ancestors().nth(3).unwrap_or(out);
-    // Variants of one optimisation level share their dependencies.
+    // Variants of one optimisation level share their dependencies. The name must not be that of anything that the outer
+    // build puts there.
     let foreign = variant.name == FOREIGN;
-    let target = profile.join(if foreign {
-        "lazulite-stub-foreign"
-    } else {
-        "lazulite-stub"
-    });
+    let target = profile.join("stubs");
+    let target = target.join(if foreign { FOREIGN } else { "core" });
     let triple = variable("TARGET");
     let mut cargo = Command::new(variable("CARGO"));
     cargo

@@ -151,9 +151,10 @@ impl Param {
     #[track_caller]
     pub fn requires_grad_(&self, needed: bool) {
         self.pending.freeze(!needed);
-        let mut content = self.cell.content();
-        content.requires_grad_(needed);
-        self.cell.replace(content);
+        self.cell.change(|mut content| {
+            content.requires_grad_(needed);
+            content
+        });
     }
 
     /// True for handles of the same parameter.

@@ -2,6 +2,7 @@
 
 use crate::autograd::{Sweep, no_grad};
 use crate::cell::TensorCell;
+use crate::compile::forget_captured;
 use crate::engine::realize_and_forget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
@@ -367,26 +368,34 @@ impl<R: Rule> Descent<R> {
         crate::tensor::realize_all(&fresh.iter().collect::<Vec<_>>())
     }
 
-    /// Records new values for the parameters that have a gradient.
+    /// Records new values for the parameters that have a gradient; nothing has changed after an error.
     #[track_caller]
     fn improve(&self, mut gradient: impl FnMut(&Member) -> Option<Tensor>) -> Result<StepReport> {
         let mut report = StepReport::default();
-        let mut number = 0;
-        for group in &self.groups {
-            for member in &group.params {
-                match gradient(member) {
-                    Some(gradient) => member.improve(group, &gradient)?,
-                    None => report.unreached.push(member.name(number)),
-                }
-                number += 1;
+        let mut changes: Vec<(&Member, Change)> = Vec::new();
+        let members = { self.groups.iter() }.flat_map(|g| g.params.iter().map(move |m| (g, m)));
+        for (number, (group, member)) in members.enumerate() {
+            match gradient(member) {
+                Some(gradient) => changes.push((member, member.change(group, &gradient)?)),
+                None => report.unreached.push(member.name(number)),
             }
         }
         if self.strict && !report.unreached.is_empty() {
             let message = format!("no gradient reaches {}", report.unreached.join(", "));
             return Err(Error::new(ErrorKind::Gradient, "step", message).at(Place::here()));
         }
+        for (member, change) in changes {
+            member.enter(change)?;
+        }
         Ok(report)
     }
+}
+
+/// What a step makes of a parameter and of what is kept for it: tensors that are recorded without an error.
+struct Change {
+    param: Tensor,
+    slots: Vec<Option<Tensor>>,
+    steps: Tensor,
 }
 
 /// As many numbers as there are groups.
@@ -414,8 +423,9 @@ impl Member {
         }
     }
 
+    /// What the group's rule makes of it.
     #[track_caller]
-    fn improve<R: Rule>(&self, group: &Group<R>, gradient: &Tensor) -> Result<()> {
+    fn change<R: Rule>(&self, group: &Group<R>, gradient: &Tensor) -> Result<Change> {
         let param = self.param.get().detach();
         let update = Update {
             param: seen(&param),
@@ -433,13 +443,29 @@ impl Member {
             true => new.view_as_complex(),
             false => new,
         };
-        self.param.set(new.type_as(&param))?;
-        for (cell, new) in self.slots.iter().zip(slots.new) {
+        let kept = self.slots.iter().zip(slots.new);
+        let change = Change {
+            param: new.type_as(&param),
+            slots: kept
+                .map(|(cell, new)| new.map(|new| new.type_as(&cell.get())))
+                .collect(),
+            steps: update.step,
+        };
+        let all = [&change.param, &change.steps].into_iter();
+        all.chain(change.slots.iter().flatten())
+            .try_for_each(Tensor::check)?;
+        Ok(change)
+    }
+
+    #[track_caller]
+    fn enter(&self, change: Change) -> Result<()> {
+        self.param.set(change.param)?;
+        for (cell, new) in self.slots.iter().zip(change.slots) {
             if let Some(new) = new {
-                cell.set(new.type_as(&cell.get()))?;
+                cell.set(new)?;
             }
         }
-        self.steps.set(update.step)
+        self.steps.set(change.steps)
     }
 }
 
@@ -467,8 +493,9 @@ impl<R: Rule> Optimizer for Descent<R> {
             let mut nodes = nodes.into_iter();
             self.improve(|_| nodes.next().flatten().and_then(|_| gradients.next()))
         })?;
-        if !crate::engine::capturing() {
-            realize_and_forget(loss.node()?)?;
+        match crate::engine::capturing() {
+            true => forget_captured(loss.node()?),
+            false => realize_and_forget(loss.node()?)?,
         }
         Ok(report)
     }

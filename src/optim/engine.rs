@@ -184,13 +184,15 @@ struct Member {
 
 /// A number that schedules turn: an input of the step's program, and its value on this side.
 struct Knob {
+    name: &'static str,
     cell: TensorCell,
     value: f64,
 }
 
 impl Knob {
-    fn new(value: f64) -> Knob {
+    fn new(name: &'static str, value: f64) -> Knob {
         Knob {
+            name,
             cell: TensorCell::new(scalar(value)),
             value,
         }
@@ -199,6 +201,11 @@ impl Knob {
     #[track_caller]
     fn set(&mut self, value: f64) -> Result<()> {
         if self.value.to_bits() != value.to_bits() {
+            if !(value.is_finite() && value >= 0.0) {
+                let message = format!("{} cannot be {value}", self.name);
+                let error = Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here());
+                return Err(error.hint("it is finite and not negative"));
+            }
             self.cell.set(scalar(value))?;
             self.value = value;
         }
@@ -230,8 +237,8 @@ impl<R: Rule> Group<R> {
         };
         Group {
             params: params.into_iter().map(member).collect(),
-            rate: Knob::new(rate),
-            momentum: Knob::new(rule.momentum().unwrap_or(0.0)),
+            rate: Knob::new("the learning rate", rate),
+            momentum: Knob::new("the momentum", rule.momentum().unwrap_or(0.0)),
             rule,
         }
     }
@@ -368,7 +375,8 @@ impl<R: Rule> Descent<R> {
         crate::tensor::realize_all(&fresh.iter().collect::<Vec<_>>())
     }
 
-    /// Records new values for the parameters that have a gradient; nothing has changed after an error.
+    /// Records new values for the parameters that have a gradient, of which there must be one; nothing has changed
+    /// after an error.
     #[track_caller]
     fn improve(&self, mut gradient: impl FnMut(&Member) -> Option<Tensor>) -> Result<StepReport> {
         let mut report = StepReport::default();
@@ -380,9 +388,15 @@ impl<R: Rule> Descent<R> {
                 None => report.unreached.push(member.name(number)),
             }
         }
-        if self.strict && !report.unreached.is_empty() {
-            let message = format!("no gradient reaches {}", report.unreached.join(", "));
-            return Err(Error::new(ErrorKind::Gradient, "step", message).at(Place::here()));
+        let none = changes.is_empty();
+        if none || self.strict && !report.unreached.is_empty() {
+            let which = report.unreached.join(", ");
+            let message = format!("no gradient reaches {which}");
+            let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+            return Err(error.hint(match none {
+                true => "the loss must be computed from what the parameters hold now: has a step replaced them since?",
+                false => "the optimiser is strict: every parameter must have a gradient",
+            }));
         }
         for (member, change) in changes {
             member.enter(change)?;
@@ -414,6 +428,14 @@ impl Member {
     /// The names of its slots.
     fn names<R: Rule>(&self, rule: &R) -> &'static [&'static str] {
         rule.slots(seen(&self.param.get()).rank().unwrap_or(0))
+    }
+
+    /// The parameter in a sentence.
+    fn described(&self) -> String {
+        match self.param.path() {
+            "" => "a parameter".into(),
+            path => format!("the parameter `{path}`"),
+        }
     }
 
     fn name(&self, number: usize) -> String {
@@ -481,6 +503,15 @@ impl<R: Rule> Optimizer for Descent<R> {
                 .operand(loss.note("loss"))
                 .hint("take its `mean(..)` or `sum(..)`"));
         }
+        if let Some(member) = self.members().find(|m| m.param.grad().is_some()) {
+            let message = format!(
+                "{} has a gradient that was collected before",
+                member.described()
+            );
+            let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+            let hint = "after `backward`, `step_collected()` takes what was collected; `zero_grad()` forgets it";
+            return Err(error.hint(hint));
+        }
         let report = no_grad(|| {
             let sweep = Sweep::new(&[loss], &[]).map_err(|e| e.renamed("grad", "step"))?;
             let trained = |m: &Member| {
@@ -519,6 +550,9 @@ impl<R: Rule> Optimizer for Descent<R> {
         let wrong = |message: String| {
             Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here())
         };
+        if self.members().next().is_none() {
+            return Err(wrong("there are no parameters to improve".into()));
+        }
         for group in &self.groups {
             group.check().map_err(wrong)?;
         }

@@ -375,8 +375,7 @@ impl<R: Rule> Descent<R> {
         crate::tensor::realize_all(&fresh.iter().collect::<Vec<_>>())
     }
 
-    /// Records new values for the parameters that have a gradient, of which there must be one; nothing has changed
-    /// after an error.
+    /// Records new values for the parameters that have a gradient; nothing has changed after an error.
     #[track_caller]
     fn improve(&self, mut gradient: impl FnMut(&Member) -> Option<Tensor>) -> Result<StepReport> {
         let mut report = StepReport::default();
@@ -388,15 +387,9 @@ impl<R: Rule> Descent<R> {
                 None => report.unreached.push(member.name(number)),
             }
         }
-        let none = changes.is_empty();
-        if none || self.strict && !report.unreached.is_empty() {
-            let which = report.unreached.join(", ");
-            let message = format!("no gradient reaches {which}");
-            let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
-            return Err(error.hint(match none {
-                true => "the loss must be computed from what the parameters hold now: has a step replaced them since?",
-                false => "the optimiser is strict: every parameter must have a gradient",
-            }));
+        if self.strict && !report.unreached.is_empty() {
+            let message = format!("no gradient reaches {}", report.unreached.join(", "));
+            return Err(Error::new(ErrorKind::Gradient, "step", message).at(Place::here()));
         }
         for (member, change) in changes {
             member.enter(change)?;
@@ -520,6 +513,13 @@ impl<R: Rule> Optimizer for Descent<R> {
             };
             let nodes: Vec<Option<Arc<_>>> = self.members().map(trained).collect();
             let reached: Vec<_> = nodes.iter().flatten().cloned().collect();
+            if reached.is_empty() {
+                let message = "no gradient reaches any of the parameters";
+                let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+                let hint =
+                    "the loss is computed from what they hold now: a step gives them new values";
+                return Err(error.operand(loss.note("loss")).hint(hint));
+            }
             let mut gradients = sweep.gradients(&reached).into_iter();
             let mut nodes = nodes.into_iter();
             self.improve(|_| nodes.next().flatten().and_then(|_| gradients.next()))

@@ -179,11 +179,13 @@ fn weights_are_packed_once() {
     let Step::Contract(product) = &split.main.steps[0] else {
         panic!("the product is left");
     };
-    let RightLayout::Strided(strides) = &product.rhs_layout else {
+    let RightLayout::Placed(placement) = &product.rhs_layout else {
         panic!("the right operand is not packed before");
     };
-    let strides = strides.each_ref().map(|d| d.as_const());
-    assert_eq!(strides, [0, 0, 1, 200].map(Some));
+    let numbers = |dims: &[Dim]| dims.iter().map(Dim::as_const).collect::<Vec<_>>();
+    let digits = placement.rows.iter().chain(&placement.columns);
+    let digits: Vec<_> = digits.map(|d| numbers(d)).collect();
+    assert_eq!(digits, [[Some(200), Some(1)], [Some(100), Some(200)]]);
 }
 
 /// The plan of a graph, every operation a kernel of its own if `fuse` is false.

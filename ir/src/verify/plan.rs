@@ -445,10 +445,8 @@ impl<'a> Checker<'a> {
         }
         let sizes = step.dims.iter().chain(&step.lhs_strides);
         sizes.for_each(|d| self.size_here(d));
-        step.rhs_layout
-            .dims()
-            .iter()
-            .for_each(|d| self.size_here(d));
+        let layout = step.rhs_layout.dims();
+        layout.into_iter().for_each(|d| self.size_here(d));
         for buffer in [step.lhs, step.rhs, step.product] {
             self.element(buffer, step.dtype, "takes part in a contraction");
         }

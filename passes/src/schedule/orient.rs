@@ -9,6 +9,7 @@ use super::contract::{Axes, operand_space, under_views};
 use super::machine::Machine;
 use super::member::{Space, variable};
 use super::policy::count_users;
+use super::views::operand_coords;
 use crate::build::{Builder, Emit};
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
 
@@ -125,7 +126,7 @@ fn is_turned(
         inputs[1],
         [&axes.rhs_batch, &axes.columns, &axes.rhs_sum],
     )?;
-    let cost = |m: i64, n: i64, packed: &Packing, crossed: bool| {
+    let cost = |m: i64, n: i64, packed: &Packing, other: &Packing, crossed: bool| {
         let machine = &options.machine;
         let batches = if packed.is_shared { 1 } else { b };
         let lanes = machine.product_lanes;
@@ -134,9 +135,16 @@ fn is_turned(
         let packing =
             product([batches, k, n, 1]).saturating_mul(machine.move_cost(packed.is_crossed));
         let storing = product([b, m, n, 1]).saturating_mul(machine.move_cost(crossed));
-        multiplied.saturating_add(packing).saturating_add(storing)
+        // Windows as left operand are written out.
+        let windows = match other.is_windowed {
+            true => product([b, m, k, 1]).saturating_mul(machine.crossed_cost),
+            false => 0,
+        };
+        { multiplied.saturating_add(packing) }
+            .saturating_add(storing)
+            .saturating_add(windows)
     };
-    Ok(cost(n, m, &left, !crossed) < cost(m, n, &right, crossed))
+    Ok(cost(n, m, &left, &right, !crossed) < cost(m, n, &right, &left, crossed))
 }
 
 /// True when the product's right operand is a parameter, or a view of one, whose columns lie beside each other.
@@ -173,6 +181,8 @@ struct Packing {
     is_shared: bool,
     /// It is a parameter, or a view of one.
     is_parameter: bool,
+    /// It consists of windows that overlap or do not follow each other.
+    is_windowed: bool,
 }
 
 impl Packing {
@@ -185,7 +195,15 @@ impl Packing {
             outer: &[],
             inner: &space.dims,
         };
-        let (base, at) = under_views(graph, operand, coords.clone(), ranges)?;
+        let (mut base, mut at) = under_views(graph, operand, coords.clone(), ranges)?;
+        let mut is_windowed = false;
+        while let Op::Window { .. } = graph.node(base).op {
+            is_windowed = true;
+            let from = graph.node(base).inputs[0];
+            let dims = [base, from].map(|id| &graph.tensor_type(id).dims);
+            at = operand_coords(&graph.node(base).op, &at, dims, ranges)?;
+            (base, at) = under_views(graph, from, at, ranges)?;
+        }
         let index = linearize(&at, &graph.tensor_type(base).dims, ranges)?;
         let stride = |axis: usize| {
             variable(&coords[axis]).and_then(|v| index.stride_of(Var::Inner(v as u32)))
@@ -193,7 +211,8 @@ impl Packing {
         // Axes of size 1 have no variable.
         let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
         Ok(Packing {
-            is_parameter: matches!(graph.node(base).op, Op::Input { .. }),
+            is_windowed,
+            is_parameter: !is_windowed && matches!(graph.node(base).op, Op::Input { .. }),
             is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),
             is_shared: groups[0]
                 .iter()

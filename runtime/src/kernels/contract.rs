@@ -7,7 +7,7 @@
 
 use super::Level;
 use super::micro::{Block, Number};
-use super::pack::{Source, pack};
+use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
 
@@ -57,8 +57,26 @@ pub(crate) struct Contraction<T> {
 pub(crate) enum Right<T> {
     /// Packed in panels: the first element, and elements between batch entries.
     Panels(*const T, usize),
-    /// Somewhere: the first element, and strides along b, k, n.
-    Strided(*const T, [isize; 3]),
+    /// Somewhere: the first element, and where the others are from there.
+    Placed(*const T, Placed),
+}
+
+/// Where the elements of a right operand are; see [`crate::Placement`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    /// Stride along b.
+    pub batch: isize,
+    /// Along k.
+    pub rows: Digits,
+    /// Along n.
+    pub columns: Digits,
+}
+
+impl Placed {
+    /// Strides along k and n, if there is one of each.
+    fn strides(&self) -> Option<[isize; 2]> {
+        Some([self.rows.stride()?, self.columns.stride()?])
+    }
 }
 
 /// A part of the product.
@@ -83,12 +101,12 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling of a shape, for a right operand in panels (no strides) or with these strides along k and n.
-    pub(crate) fn new(dims: [usize; 4], strides: Option<[isize; 2]>) -> Tiling {
+    /// The tiling of a shape, for a right operand in panels or placed like this.
+    pub(crate) fn new(dims: [usize; 4], placed: Option<&Placed>) -> Tiling {
         let [b, m, n, k] = dims;
-        let (rows, panels, tiles, least) = match strides {
+        let (rows, panels, tiles, least) = match placed.map(Placed::strides) {
             None => (ROWS, PANELS, TILES, 24),
-            Some([_, 1]) if is_thin(dims) => (ROWS, THIN_PANELS, THIN_TILES, 24),
+            Some(Some([_, 1])) if is_thin(dims) => (ROWS, THIN_PANELS, THIN_TILES, 24),
             Some(_) => (PACKED_ROWS, 1, PACKED_TILES, PACKED_LEAST),
         };
         let mut tiling = Tiling {
@@ -143,6 +161,12 @@ impl Tiling {
     }
 }
 
+/// Whether so many rows of a tile read a right operand whose columns lie beside each other where it lies, with so
+/// many elements between its rows.
+fn is_read_in_place(rows: usize, row: isize) -> bool {
+    rows <= IN_PLACE_ROWS || (0..=NEAR).contains(&row)
+}
+
 /// Whether a right operand whose columns lie beside each other is read along memory.
 fn is_thin([_, m, n, k]: [usize; 4]) -> bool {
     m <= THIN_ROWS || m <= STREAMED_ROWS && n.saturating_mul(k) >= STREAMED
@@ -170,22 +194,22 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
         if k == 0 {
             return clear(product, n, tile);
         }
-        match c.rhs {
-            Right::Strided(first, [batch, row, 1]) if is_thin(c.dims) => {
-                let first = first
-                    .offset(tile.batch as isize * batch)
-                    .add(tile.columns.0);
-                let extent = (k, tile.columns.1 - tile.columns.0);
-                let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
-                let micro = T::micro(level);
-                in_even_rows(&block, micro.rows, micro.thin);
-            }
-            Right::Panels(..) | Right::Strided(..) => panel_tile(c, tile, level),
+        if let Right::Placed(first, placed) = c.rhs
+            && let Some([row, 1]) = placed.strides()
+            && is_thin(c.dims)
+        {
+            let first = first.offset(tile.batch as isize * placed.batch);
+            let first = first.add(tile.columns.0);
+            let extent = (k, tile.columns.1 - tile.columns.0);
+            let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
+            let micro = T::micro(level);
+            return in_even_rows(&block, micro.rows, micro.thin);
         }
+        panel_tile(c, tile, level);
     }
 }
 
-/// A tile panel by panel; strided operands are packed for it.
+/// A tile panel by panel; operands that lie elsewhere are packed for it.
 ///
 /// # Safety
 /// As for [`compute_tile`].
@@ -194,10 +218,14 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let k = c.dims[3];
     let mut buffer = Panel::new();
     let panel = buffer.0.as_mut_ptr().cast::<T>();
+    let mut offsets = [0; DEPTH];
     for depth in (0..k).step_by(DEPTH) {
+        let products = DEPTH.min(k - depth);
+        if let Right::Placed(_, placed) = &c.rhs {
+            row_offsets(&placed.rows, depth..depth + products, &mut offsets);
+        }
         for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
             let columns = PANEL.min(tile.columns.1 - column);
-            let products = DEPTH.min(k - depth);
             // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
             unsafe {
                 let rhs = match c.rhs {
@@ -205,23 +233,22 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                         let at = tile.batch * batch + column * k + depth * PANEL;
                         (first.add(at), PANEL as isize)
                     }
-                    Right::Strided(first, [batch, row, step]) => {
-                        let at = tile.batch as isize * batch + depth as isize * row;
-                        let first = first.offset(at + column as isize * step);
-                        let source = Source {
-                            first,
-                            row,
-                            column: step,
-                            depth: products,
-                            columns,
-                        };
+                    Right::Placed(first, placed) => {
+                        let first = first.offset(tile.batch as isize * placed.batch);
                         let rows = tile.rows.1 - tile.rows.0;
-                        let in_place = rows <= IN_PLACE_ROWS || (0..=NEAR).contains(&row);
-                        if step == 1 && columns == PANEL && in_place {
-                            (first, row)
-                        } else {
-                            pack(&source, &micro, panel);
-                            (panel.cast_const(), PANEL as isize)
+                        match placed.strides() {
+                            Some([row, 1]) if columns == PANEL && is_read_in_place(rows, row) => {
+                                (first.offset(depth as isize * row).add(column), row)
+                            }
+                            Some(_) | None => {
+                                let part = Part {
+                                    first,
+                                    rows: &offsets[..products],
+                                    columns: (&placed.columns, column..column + columns),
+                                };
+                                pack(&part, &micro, panel);
+                                (panel.cast_const(), PANEL as isize)
+                            }
                         }
                     }
                 };
@@ -396,13 +423,31 @@ mod tests {
         };
         let (rows, columns) = (p.plain_right(&of, false), p.plain_right(&of, true));
         let batches = if p.share_rhs { 0 } else { (n * k) as isize };
-        let along_rows = [batches, n as isize, 1];
-        let along_columns = [batches, 1, k as isize];
-        for right in [
+        let placed = |rows: &[(usize, isize)], columns: &[(usize, isize)]| Placed {
+            batch: batches,
+            rows: Digits::new(rows).unwrap(),
+            columns: Digits::new(columns).unwrap(),
+        };
+        let (row, column) = (n as isize, k as isize);
+        let mut rights = vec![
             Right::Panels(packed.as_ptr(), batch),
-            Right::Strided(rows.as_ptr(), along_rows),
-            Right::Strided(columns.as_ptr(), along_columns),
-        ] {
+            Right::Placed(rows.as_ptr(), placed(&[(k, row)], &[(n, 1)])),
+            Right::Placed(columns.as_ptr(), placed(&[(k, 1)], &[(n, column)])),
+        ];
+        // The same in digits that could be one.
+        if n % 3 == 0 && k % 2 == 0 {
+            let digits = placed(
+                &[(2, row * (column / 2)), (k / 2, row)],
+                &[(n / 3, 3), (3, 1)],
+            );
+            rights.push(Right::Placed(rows.as_ptr(), digits));
+            let digits = placed(
+                &[(2, column / 2), (k / 2, 1)],
+                &[(n / 3, 3 * column), (3, column)],
+            );
+            rights.push(Right::Placed(columns.as_ptr(), digits));
+        }
+        for right in rights {
             let mut product = vec![of(77); b * m * n];
             let c = Contraction {
                 dims: p.dims,
@@ -411,13 +456,10 @@ mod tests {
                 rhs: right,
                 product: product.as_mut_ptr(),
             };
-            let tiling = Tiling::new(
-                p.dims,
-                match right {
-                    Right::Panels(..) => None,
-                    Right::Strided(_, [_, row, column]) => Some([row, column]),
-                },
-            );
+            let tiling = match &right {
+                Right::Panels(..) => Tiling::new(p.dims, None),
+                Right::Placed(_, placed) => Tiling::new(p.dims, Some(placed)),
+            };
             for t in 0..tiling.tiles() {
                 // SAFETY: the operands are as the problem says; levels are available.
                 unsafe { compute_tile(&c, tiling.tile(t), level) };

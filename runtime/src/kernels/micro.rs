@@ -2,7 +2,7 @@
 //! registers. One generic body, instantiated for vectors of every level.
 
 use super::Level;
-use super::pack::{Source, Square};
+use super::pack::{Pieces, Square};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
@@ -58,11 +58,11 @@ pub(crate) struct Micro<T> {
     /// # Safety
     /// As for `run`.
     pub thin: unsafe fn(&Block<T>),
-    /// Packs rows whose elements lie beside each other.
+    /// Packs pieces of rows.
     ///
     /// # Safety
     /// As for packing in general.
-    pub pack: unsafe fn(&Source<T>, *mut T),
+    pub pack: unsafe fn(&Pieces<'_, T>, *mut T),
     /// How squares of so many elements are transposed, where that is better than one by one.
     pub square: Option<(usize, Square<T>)>,
 }
@@ -179,26 +179,28 @@ pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
     }
 }
 
-/// Packs a source whose columns lie beside each other.
+/// Packs pieces of rows.
 ///
 /// # Safety
-/// All elements that the source speaks of exist, and `to` is good for writing its depth times the panel's elements.
+/// All elements that the pieces speak of exist, and `to` is good for writing as many rows of a panel.
 #[inline(always)]
-pub(super) unsafe fn copy_rows<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
-    for k in 0..source.depth {
-        // SAFETY: row `k` has so many elements, here and there; a vector behind the last one ends within the panel,
-        // whose width is a multiple of all vectors'.
-        unsafe {
-            let from = source.first.offset(k as isize * source.row);
-            let to = to.add(k * PANEL);
-            V::prefetch(from.wrapping_offset(AHEAD as isize * source.row));
-            for column in (0..source.columns).step_by(V::LANES) {
-                let n = (source.columns - column).min(V::LANES);
-                let vector = match n == V::LANES {
-                    true => V::load(from.add(column)),
-                    false => V::load_first(from.add(column), n),
-                };
-                vector.store_first(to.add(column), V::LANES);
+pub(super) unsafe fn copy_pieces<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
+    for (k, row) in pieces.rows.iter().enumerate() {
+        let ahead = pieces.rows.get(k + AHEAD).unwrap_or(row);
+        for run in pieces.runs {
+            // SAFETY: the run's elements exist, and its columns lie in the panel.
+            unsafe {
+                let from = pieces.first.offset(*row + run.from);
+                let to = to.add(k * PANEL + run.column);
+                V::prefetch(pieces.first.wrapping_offset(*ahead + run.from));
+                for at in (0..run.len).step_by(V::LANES) {
+                    let n = (run.len - at).min(V::LANES);
+                    let vector = match n == V::LANES {
+                        true => V::load(from.add(at)),
+                        false => V::load_first(from.add(at), n),
+                    };
+                    vector.store_first(to.add(at), n);
+                }
             }
         }
     }
@@ -357,9 +359,9 @@ unsafe fn portable_thin<T: Number, const N: usize>(block: &Block<T>) {
 
 /// # Safety
 /// As for [`Micro::pack`], for any machine.
-unsafe fn portable_pack<T: Number, const N: usize>(source: &Source<T>, to: *mut T) {
+unsafe fn portable_pack<T: Number, const N: usize>(pieces: &Pieces<'_, T>, to: *mut T) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<Lanes<T, N>>(source, to) }
+    unsafe { copy_pieces::<Lanes<T, N>>(pieces, to) }
 }
 
 macro_rules! number {

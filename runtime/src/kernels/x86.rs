@@ -1,8 +1,8 @@
 //! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
 //! [`avx512`], which enable the instructions.
 
-use super::micro::{Block, Number, Vector, copy_rows, rows, thin};
-use super::pack::{Source, Square};
+use super::micro::{Block, Number, Vector, copy_pieces, rows, thin};
+use super::pack::{Pieces, Square};
 use crate::PANEL;
 use core::arch::x86_64::*;
 
@@ -59,17 +59,17 @@ pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX2, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx2_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<V>(source, to) }
+    unsafe { copy_pieces::<V>(pieces, to) }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn avx512_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx512_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<V>(source, to) }
+    unsafe { copy_pieces::<V>(pieces, to) }
 }
 
 /// # Safety

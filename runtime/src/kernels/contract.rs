@@ -6,7 +6,7 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Number};
+use super::micro::{Block, Micro, Number};
 use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
@@ -22,17 +22,14 @@ const PANELS: usize = 4;
 const PACKED_ROWS: usize = 384;
 const PACKED_LEAST: usize = 96;
 const PACKED_TILES: usize = 8;
-/// Rows up to which a right operand whose columns lie beside each other is read where it lies, and elements between its
-/// rows up to which any number of rows does: further apart they compete for the same places in cache.
-const IN_PLACE_ROWS: usize = 36;
-const NEAR: isize = 256;
-/// Rows up to which it is read along memory, of any operand and of one that no cache holds, of so many elements. Then
-/// the panels of a tile, and how many tiles are wanted: that many sums stay in the first level cache.
+/// Rows up to which a right operand whose columns lie beside each other is read along memory, of any operand and of one
+/// that no cache holds, of so many elements. Then the sums of a tile, which stay in the first level cache, and how many
+/// tiles are wanted: the longer the parts of its rows, the faster they come.
 const THIN_ROWS: usize = 3;
 const STREAMED_ROWS: usize = 8;
 const STREAMED: usize = 1 << 22;
-const THIN_PANELS: usize = 16;
-const THIN_TILES: usize = 8;
+const THIN_SUMS: usize = 1 << 13;
+const THIN_TILES: usize = 2;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -104,9 +101,10 @@ impl Tiling {
     /// The tiling of a shape, for a right operand in panels or placed like this.
     pub(crate) fn new(dims: [usize; 4], placed: Option<&Placed>) -> Tiling {
         let [b, m, n, k] = dims;
+        let thin_panels = THIN_SUMS / PANEL / m.clamp(1, ROWS);
         let (rows, panels, tiles, least) = match placed.map(Placed::strides) {
             None => (ROWS, PANELS, TILES, 24),
-            Some(Some([_, 1])) if is_thin(dims) => (ROWS, THIN_PANELS, THIN_TILES, 24),
+            Some(Some([_, 1])) if is_thin(dims) => (ROWS, thin_panels, THIN_TILES, 24),
             Some(_) => (PACKED_ROWS, 1, PACKED_TILES, PACKED_LEAST),
         };
         let mut tiling = Tiling {
@@ -161,12 +159,6 @@ impl Tiling {
     }
 }
 
-/// Whether so many rows of a tile read a right operand whose columns lie beside each other where it lies, with so
-/// many elements between its rows.
-fn is_read_in_place(rows: usize, row: isize) -> bool {
-    rows <= IN_PLACE_ROWS || (0..=NEAR).contains(&row)
-}
-
 /// Whether a right operand whose columns lie beside each other is read along memory.
 fn is_thin([_, m, n, k]: [usize; 4]) -> bool {
     m <= THIN_ROWS || m <= STREAMED_ROWS && n.saturating_mul(k) >= STREAMED
@@ -203,7 +195,7 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
             let extent = (k, tile.columns.1 - tile.columns.0);
             let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
             let micro = T::micro(level);
-            return in_even_rows(&block, micro.rows, micro.thin);
+            return in_even_rows(&block, micro.thin_rows, micro.thin);
         }
         panel_tile(c, tile, level);
     }
@@ -225,38 +217,60 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
             row_offsets(&placed.rows, depth..depth + products, &mut offsets);
         }
         for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
-            let columns = PANEL.min(tile.columns.1 - column);
+            let extent = (products, PANEL.min(tile.columns.1 - column));
             // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
             unsafe {
-                let rhs = match c.rhs {
+                let (first, placed) = match &c.rhs {
                     Right::Panels(first, batch) => {
                         let at = tile.batch * batch + column * k + depth * PANEL;
-                        (first.add(at), PANEL as isize)
+                        let rhs = (first.add(at), PANEL as isize);
+                        let block = c.block(tile, column, depth, extent, rhs);
+                        in_even_rows(&block, micro.rows, micro.run);
+                        continue;
                     }
                     Right::Placed(first, placed) => {
-                        let first = first.offset(tile.batch as isize * placed.batch);
-                        let rows = tile.rows.1 - tile.rows.0;
-                        match placed.strides() {
-                            Some([row, 1]) if columns == PANEL && is_read_in_place(rows, row) => {
-                                (first.offset(depth as isize * row).add(column), row)
-                            }
-                            Some(_) | None => {
-                                let part = Part {
-                                    first,
-                                    rows: &offsets[..products],
-                                    columns: (&placed.columns, column..column + columns),
-                                };
-                                pack(&part, &micro, panel);
-                                (panel.cast_const(), PANEL as isize)
-                            }
-                        }
+                        (first.offset(tile.batch as isize * placed.batch), placed)
                     }
                 };
-                let extent = (products, columns);
+                if let (Some([row, 1]), PANEL) = (placed.strides(), extent.1) {
+                    let rhs = (first.offset(depth as isize * row).add(column), row);
+                    let block = c.block(tile, column, depth, extent, rhs);
+                    keeping(&block, &micro, panel);
+                    continue;
+                }
+                let part = Part {
+                    first,
+                    rows: &offsets[..products],
+                    columns: (&placed.columns, column..column + extent.1),
+                };
+                pack(&part, &micro, panel);
+                let rhs = (panel.cast_const(), PANEL as isize);
                 let block = c.block(tile, column, depth, extent, rhs);
                 in_even_rows(&block, micro.rows, micro.run);
             }
         }
+    }
+}
+
+/// Runs a block of any number of rows and [`PANEL`] columns whose right operand is not packed: the first rows read it
+/// where it lies and pack it for the others.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`]; `panel` is good for a panel of so many rows.
+unsafe fn keeping<T: Number>(block: &Block<T>, micro: &Micro<T>, panel: *mut T) {
+    // SAFETY: the rows are some of the block's.
+    unsafe {
+        if block.rows <= micro.once_rows {
+            return (micro.once)(block);
+        }
+        let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
+        (micro.keep)(&block.part(0, first), panel);
+        let rest = Block {
+            rhs: panel.cast_const(),
+            rhs_depth: PANEL as isize,
+            ..block.part(first, block.rows - first)
+        };
+        in_even_rows(&rest, micro.rows, micro.run);
     }
 }
 

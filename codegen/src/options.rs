@@ -114,3 +114,21 @@ impl Level {
         Ok(slot.get_or_init(|| backend))
     }
 }
+
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
+mod tests {
+    use super::*;
+
+    fn bytes(level: Level) -> u32 {
+        level.backend().unwrap().caps().vector_bytes
+    }
+
+    #[test]
+    fn levels_have_their_width_and_the_best_is_taken() {
+        let levels = [Level::Avx512, Level::Avx2, Level::Baseline];
+        assert_eq!(levels.map(bytes), [64, 32, 16]);
+        let best = levels.into_iter().find(|l| l.is_available()).unwrap();
+        assert_eq!(bytes(Level::Native), bytes(best));
+    }
+}

@@ -26,7 +26,7 @@ pub(super) static AVX2: Target = Target {
     masks: Masks::Lanes,
     broadcasts: false,
     spare: 2,
-    crowd: 12,
+    crowd: 16,
     // None is kept for moves: the allocator finds one where it must.
     registers: LazyLock::new(|| registers(16, None, Masks::Lanes)),
     codes: Codes {

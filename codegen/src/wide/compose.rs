@@ -9,8 +9,7 @@ use regalloc2::VReg;
 impl Selector<'_> {
     /// All bits where the number is negative.
     fn signs(&mut self, class: Class, x: VReg) -> Result<VReg, CodegenError> {
-        let mask = self.test_int(class, Cmp::Lt, x, (class, 0))?;
-        Ok(mask)
+        self.test_int(class, Cmp::Lt, x, (class, 0))
     }
 
     /// `x`, negated where it is negative.

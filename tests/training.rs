@@ -44,7 +44,7 @@ fn data() -> (Tensor, Tensor) {
 
 #[test]
 fn names_are_paths() {
-    let names: Vec<String> = mlp(true).state_dict().into_keys().collect();
+    let names: Vec<String> = mlp(true).state_dict().keys().cloned().collect();
     let expected = [
         "hidden.bias",
         "hidden.weight",
@@ -160,7 +160,7 @@ fn unreached_parameters_are_reported() {
 
 /// What cannot be computed for lack of memory.
 fn too_large() -> Tensor {
-    Tensor::randn([1usize << 44]).sort(-1, false).0.sum(..)
+    Tensor::randn([1usize << 44]).sort(-1).0.sum(..)
 }
 
 #[test]

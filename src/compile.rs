@@ -4,20 +4,24 @@
 //! result for those sizes; calls with other sizes record it again with unknown sizes, as the
 //! [`Versions`] of a structure always come about. Random streams and cells used inside are inputs of the
 //! program, and cells written inside are results of it.
+//!
+//! A replayed result knows nothing of how it came about. So a function through whose results gradients flow
+//! is recorded at each call instead, unless gradients are off.
 
 mod state;
 
 pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captured_cell};
 
+use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
-use crate::engine::{self, Call, Found, Pattern, Trace, Versions, literal_buffer, trace};
+use crate::engine::{self, Call, Found, Options, Pattern, Trace, Versions, literal_buffer, trace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
-use lazulite_runtime::{Buffer, Input, Program};
+use lazulite_runtime::{Buffer, Input, Pool, Program};
 use smallvec::SmallVec;
 use state::CaptureState;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -93,21 +97,29 @@ const MAX_ATTEMPTS: usize = 16;
 /// Calls of captured functions inside of captured functions, at most.
 const MAX_NESTING: usize = 100;
 
-/// What makes inputs take the same versions.
-type InputTypes = SmallVec<[InputType; 4]>;
+/// What makes calls take the same versions.
+#[derive(Clone, PartialEq, Eq)]
+struct Kind {
+    /// Gradients are on.
+    gradients: bool,
+    inputs: SmallVec<[InputType; 4]>,
+}
 
 /// Sizes 0 and 1 count as structure: 1 broadcasts, and there is no extremum of nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct InputType {
     dtype: DType,
     rank: usize,
+    /// Gradients are on and flow to it.
+    grad: bool,
     /// Bits of the axes of size 0, then of those of size 1.
     special: [u64; 2],
 }
 
 impl InputType {
     /// The type without its sizes, which are appended to `sizes`.
-    fn of(ty: &TensorType, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
+    fn of(node: &Node, gradients: bool, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
+        let ty = &node.ty;
         let mut special = [0; 2];
         for (axis, size) in ty.dims.iter().filter_map(Dim::as_const).enumerate() {
             sizes.push(size);
@@ -118,24 +130,54 @@ impl InputType {
         InputType {
             dtype: ty.dtype,
             rank: ty.rank(),
+            grad: gradients && node.traits.grad,
             special,
         }
     }
 }
 
-/// The versions for each kind of inputs.
-type Tables = SmallVec<[(InputTypes, Arc<Versions<Replay>>); 1]>;
+/// The versions for each kind of calls.
+type Tables = SmallVec<[(Kind, Arc<Versions<Way>>); 1]>;
+
+/// How calls are served.
+enum Way {
+    /// By a program.
+    Replayed(Box<Replay>),
+    /// By recording the function each time: gradients flow through its results.
+    Recorded,
+}
+
+impl Way {
+    /// What the cells hold now, if it has the types that the program reads.
+    fn read_cells(&self) -> Option<CellValues> {
+        match self {
+            Way::Replayed(replay) => replay.read_cells(),
+            Way::Recorded => Some(CellValues::new()),
+        }
+    }
+
+    fn programs(&self) -> usize {
+        match self {
+            Way::Replayed(_) => 1,
+            Way::Recorded => 0,
+        }
+    }
+}
 
 /// Values of the cells that a program reads.
 type CellValues = SmallVec<[Tensor; 2]>;
 
 /// A program that serves a call. The cells were read when it was found and are not read again: another
 /// thread may write them.
-type Fitting = Found<Replay, CellValues>;
+type Fitting = Found<Way, CellValues>;
 
 /// Captures `function`, which must compute its result from its inputs by tensor operations alone.
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
 /// them in or keep them in a [`TensorCell`].
+///
+/// Gradients flow through the results as they would without capturing. Where they do (an input or a parameter
+/// used inside needs one, and the result is not of integers), the function is recorded at each call, since a
+/// replayed result has no history; under [`no_grad`](crate::no_grad) it is replayed.
 ///
 /// ```
 /// use lazulite::prelude::*;
@@ -191,16 +233,19 @@ where
             return self.record(inputs);
         }
         crate::tensor::realize_all(&inputs)?;
-        if engine::interpreting() || engine::searching() {
-            let results = self.record(inputs)?.into_tensors();
-            crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
-            return rebuilt(results);
+        let current = engine::current();
+        if current.options.interpret || engine::searching() {
+            return self.record_and_realize(inputs);
         }
-        let mut types = InputTypes::new();
+        let gradients = grad_enabled();
+        let mut kind = Kind {
+            gradients,
+            inputs: SmallVec::new(),
+        };
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
         for input in inputs {
-            let ty = &input.node()?.ty;
-            types.push(InputType::of(ty, &mut dims));
+            let ty = InputType::of(input.node()?, gradients, &mut dims);
+            kind.inputs.push(ty);
         }
         let (call, place) = (
             Call {
@@ -211,14 +256,19 @@ where
         );
         // Between compiling and running, another thread may give a cell another type.
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(fitting) = self.find(&types, call) {
-                return rebuilt(run(&fitting, &inputs)?);
+            if let Some(fitting) = self.find(&kind, call) {
+                return match &fitting.version.program {
+                    Way::Replayed(replay) => {
+                        rebuilt(run(replay, &fitting, &inputs, &current.pool)?)
+                    }
+                    Way::Recorded => self.record_and_realize(inputs),
+                };
             }
             let make = |pattern: &Pattern, symbols: &[Symbol]| {
-                self.capture(&types, pattern, symbols, place)
+                self.capture(&kind, pattern, symbols, place, &current.options)
             };
-            let usable = |replay: &Replay| replay.read_cells().is_some();
-            self.table(&types).compile(call, &[], usable, make)?;
+            let usable = |way: &Way| way.read_cells().is_some();
+            self.table(&kind).compile(call, &[], usable, make)?;
         }
         let message = "the cells that the function reads change their types all the time";
         Err(Error::new(ErrorKind::Capture, "compile", message).at(place))
@@ -226,10 +276,11 @@ where
 
     /// How many versions are compiled.
     pub fn versions(&self) -> usize {
-        self.read().iter().map(|(_, table)| table.len()).sum()
+        let tables = self.read();
+        tables.iter().map(|(_, t)| t.sum(Way::programs)).sum()
     }
 
-    /// Why each version was compiled, in sentences.
+    /// Why each version was compiled, in sentences; for calls that are recorded each time, that they are.
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -240,9 +291,9 @@ where
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     pub fn explain(&self) -> Vec<String> {
-        let size = |types: &InputTypes, position: usize| {
+        let size = |kind: &Kind, position: usize| {
             let mut axis = position;
-            for (argument, ty) in types.iter().enumerate() {
+            for (argument, ty) in kind.inputs.iter().enumerate() {
                 if axis < ty.rank {
                     return format!("axis {axis} of argument {argument}");
                 }
@@ -254,7 +305,12 @@ where
         let tables = self.read();
         let each = tables
             .iter()
-            .map(|(types, table)| table.explain(|position| size(types, position), number));
+            .map(|(kind, table)| match table.sum(Way::programs) {
+                0 => vec![
+                    "gradients flow through its results, so it is recorded at each call".into(),
+                ],
+                _ => table.explain(|position| size(kind, position), number),
+            });
         each.flatten().collect()
     }
 
@@ -273,47 +329,64 @@ where
         rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
     }
 
-    fn find(&self, types: &InputTypes, call: Call<'_>) -> Option<Fitting> {
-        let tables = self.read();
-        let (_, table) = tables.iter().find(|(t, _)| t == types)?;
-        table.find(call, Replay::read_cells)
+    /// Calls the function itself and computes its results.
+    #[track_caller]
+    fn record_and_realize(&self, inputs: [&Tensor; N]) -> Result<O> {
+        let results = self.record(inputs)?.into_tensors();
+        crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
+        rebuilt(results)
     }
 
-    /// The versions for inputs of these types.
-    fn table(&self, types: &InputTypes) -> Arc<Versions<Replay>> {
+    fn find(&self, kind: &Kind, call: Call<'_>) -> Option<Fitting> {
+        let tables = self.read();
+        let (_, table) = tables.iter().find(|(k, _)| k == kind)?;
+        table.find(call, Way::read_cells)
+    }
+
+    /// The versions for calls of this kind.
+    fn table(&self, kind: &Kind) -> Arc<Versions<Way>> {
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, table)) = tables.iter().find(|(t, _)| t == types) {
+        if let Some((_, table)) = tables.iter().find(|(k, _)| k == kind) {
             return table.clone();
         }
         let table = Arc::new(Versions::default());
-        tables.push((types.clone(), table.clone()));
+        tables.push((kind.clone(), table.clone()));
         table
     }
 
     /// Records and compiles the function for parameters of these types and sizes, for a call at `place`.
     fn capture(
         &self,
-        types: &InputTypes,
+        kind: &Kind,
         pattern: &Pattern,
         symbols: &[Symbol],
         place: Place,
-    ) -> Result<(Replay, Vec<Guard>)> {
+        options: &Options,
+    ) -> Result<(Way, Vec<Guard>)> {
         let mut rest = pattern.dims.iter().cloned();
-        let types = types.iter();
-        let types = types.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
-        let captured = self.recorded(types.collect(), place, Halves::Joined)?;
-        Replay::build(symbols, captured)
+        let inputs = kind.inputs.iter();
+        let types = inputs.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
+        let recording = Recording::begin("compile", types.collect(), place, |mut parameters| {
+            let flows = parameters.iter_mut().zip(&kind.inputs);
+            flows.for_each(|(p, ty)| _ = p.requires_grad_(ty.grad));
+            self.applied(parameters)
+        })?;
+        if kind.gradients && recording.results.iter().any(Tensor::requires_grad) {
+            return Ok((Way::Recorded, Vec::new()));
+        }
+        let (replay, guards) = Replay::build(symbols, recording.finish(Halves::Joined)?, options)?;
+        Ok((Way::Replayed(Box::new(replay)), guards))
     }
 
-    /// Records the function for parameters of these types.
-    fn recorded(&self, types: Vec<TensorType>, place: Place, halves: Halves) -> Result<Captured> {
-        capture("compile", types, place, halves, |parameters| {
-            let Ok(parameters) = <[Tensor; N]>::try_from(parameters) else {
-                let message = "another number of parameters was expected";
-                return Err(internal("compile", message));
-            };
-            Ok((self.function)(parameters).into_tensors())
-        })
+    /// What the function makes of so many parameters.
+    fn applied(&self, parameters: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        match <[Tensor; N]>::try_from(parameters) {
+            Ok(parameters) => Ok((self.function)(parameters).into_tensors()),
+            Err(_) => Err(internal(
+                "compile",
+                "another number of parameters was expected",
+            )),
+        }
     }
 
     /// The function for inputs like these, followed to machine code. It is recorded once more for that.
@@ -334,7 +407,8 @@ where
         crate::tensor::realize_all(&inputs)?;
         let types = inputs.iter().map(|input| Ok((*input.node()?.ty).clone()));
         let types = types.collect::<Result<Vec<_>>>()?;
-        let captured = self.recorded(types, Place::here(), Halves::Apart)?;
+        let apply = |parameters| self.applied(parameters);
+        let captured = capture("compile", types, Place::here(), Halves::Apart, apply)?;
         let value = |source: &Source| {
             Ok(match source {
                 Source::Argument(n) => Some(value_of(inputs[*n])?),
@@ -385,42 +459,75 @@ pub(crate) fn capture(
     halves: Halves,
     function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
 ) -> Result<Captured> {
-    let arguments = types.len();
-    let recording = state::begin(arguments as u32);
-    let parameters = types.into_iter().zip(0..);
-    let parameters =
-        parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
-    let results = function(parameters.collect())?;
-    let state = recording.finish();
-    let mut roots = results
-        .iter()
-        .chain(state.written.iter().map(|(_, t)| t))
-        .map(|t| t.node().cloned())
-        .collect::<Result<Vec<_>>>()?;
-    drop(results);
-    let listed = list_with_constants(&mut roots)?;
-    // Nothing is passed at run time but the parameters.
-    let pattern = Pattern::constant(&listed);
-    let (graph, forward) = match halves {
-        Halves::Joined => (engine::build(&listed, &pattern, op)?, None),
-        Halves::Apart => engine::build_in_two(&listed, &pattern, op)?,
-    };
-    let mut sources = Vec::new();
-    for &leaf in &listed.leaves {
-        let n = &listed.nodes[leaf as usize];
-        sources.push(match (&n.value, &n.node.op) {
-            (Some(value), _) => Source::Constant(value.clone()),
-            (None, Recorded::Parameter(parameter)) => state.source(*parameter, arguments)?,
-            (None, _) => return Err(internal(op, "a leaf has no value")),
-        });
+    Recording::begin(op, types, place, function)?.finish(halves)
+}
+
+/// A function recorded with parameters in place of its inputs, of which no graph has been made.
+struct Recording {
+    op: &'static str,
+    arguments: usize,
+    results: Vec<Tensor>,
+    state: CaptureState,
+}
+
+impl Recording {
+    fn begin(
+        op: &'static str,
+        types: Vec<TensorType>,
+        place: Place,
+        function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
+    ) -> Result<Recording> {
+        let arguments = types.len();
+        let recording = state::begin(arguments as u32);
+        let parameters = types.into_iter().zip(0..);
+        let parameters =
+            parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
+        let results = function(parameters.collect())?;
+        Ok(Recording {
+            op,
+            arguments,
+            results,
+            state: recording.finish(),
+        })
     }
-    Ok(Captured {
-        graph,
-        forward,
-        sources,
-        outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
-        state,
-    })
+
+    fn finish(self, halves: Halves) -> Result<Captured> {
+        let Recording {
+            op,
+            arguments,
+            results,
+            state,
+        } = self;
+        let mut roots = results
+            .iter()
+            .chain(state.written.iter().map(|(_, t)| t))
+            .map(|t| t.node().cloned())
+            .collect::<Result<Vec<_>>>()?;
+        drop(results);
+        let listed = list_with_constants(&mut roots)?;
+        // Nothing is passed at run time but the parameters.
+        let pattern = Pattern::constant(&listed);
+        let (graph, forward) = match halves {
+            Halves::Joined => (engine::build(&listed, &pattern, op)?, None),
+            Halves::Apart => engine::build_in_two(&listed, &pattern, op)?,
+        };
+        let mut sources = Vec::new();
+        for &leaf in &listed.leaves {
+            let n = &listed.nodes[leaf as usize];
+            sources.push(match (&n.value, &n.node.op) {
+                (Some(value), _) => Source::Constant(value.clone()),
+                (None, Recorded::Parameter(parameter)) => state.source(*parameter, arguments)?,
+                (None, _) => return Err(internal(op, "a leaf has no value")),
+            });
+        }
+        Ok(Captured {
+            graph,
+            forward,
+            sources,
+            outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
+            state,
+        })
+    }
 }
 
 /// Results in the form that the function returns.
@@ -459,7 +566,11 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
 
 impl Replay {
     /// The program and the conditions on its symbols.
-    fn build(symbols: &[Symbol], captured: Captured) -> Result<(Replay, Vec<Guard>)> {
+    fn build(
+        symbols: &[Symbol],
+        captured: Captured,
+        options: &Options,
+    ) -> Result<(Replay, Vec<Guard>)> {
         let Captured {
             graph,
             forward: _,
@@ -469,7 +580,7 @@ impl Replay {
         } = captured;
         let written = state.written.iter().map(|(cell, _)| cell.clone());
         let replay = Replay {
-            program: engine::compile_graph(&graph, symbols)?,
+            program: engine::compile_graph(&graph, symbols, options)?,
             sources,
             generators: state.generators(),
             cells: state.cells_read(),
@@ -494,8 +605,12 @@ impl Replay {
 }
 
 #[track_caller]
-fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
-    let replay = &fitting.version.program;
+fn run(
+    replay: &Replay,
+    fitting: &Fitting,
+    arguments: &[&Tensor],
+    pool: &Pool,
+) -> Result<Vec<Tensor>> {
     let streams: SmallVec<[(u64, u64); 2]> = replay
         .generators
         .iter()
@@ -511,7 +626,7 @@ fn run(fitting: &Fitting, arguments: &[&Tensor]) -> Result<Vec<Tensor>> {
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
         }));
     }
-    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values) {
+    let buffers = match engine::execute(&replay.program, &mut inputs, &fitting.values, pool) {
         Ok(buffers) => buffers,
         // What knows no place inside the function belongs to the call.
         Err(e) if e.location().is_none() => return Err(e.at(Place::here())),

@@ -67,6 +67,9 @@ struct Inner {
     trail: Option<Arc<str>>,
 }
 
+/// What stands before the rule in the trail of a check on values.
+pub(crate) const CHECK: &str = "check that ";
+
 impl Error {
     /// An error of operation `op`, without place or operands.
     pub(crate) fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Error {
@@ -85,6 +88,27 @@ impl Error {
     /// The same of another operation: the one that the user wrote, or that ran.
     pub(crate) fn named(mut self, op: &'static str) -> Error {
         Arc::make_mut(&mut self.0).op = op;
+        self
+    }
+
+    /// The same of operation `to`, where it is of `from`, which the user did not write.
+    pub(crate) fn renamed(self, from: &str, to: &'static str) -> Error {
+        match self.0.op == from {
+            true => self.named(to),
+            false => self,
+        }
+    }
+
+    /// What a check on values found, said in the words of its rule instead of those of how it is made.
+    pub(crate) fn of_check(mut self) -> Error {
+        let trail = self.0.trail.clone().unwrap_or_default();
+        let (outer, innermost) = trail.rsplit_once(" > ").unwrap_or(("", &trail));
+        if let Some(rule) = innermost.strip_prefix(CHECK) {
+            let inner = Arc::make_mut(&mut self.0);
+            inner.op = "check";
+            inner.message = format!("it does not hold that {rule}");
+            inner.trail = (!outer.is_empty()).then(|| outer.into());
+        }
         self
     }
 

@@ -161,7 +161,7 @@ fn refuse_state(captured: &Captured) -> Result<()> {
     let error = |message: &str| Error::new(ErrorKind::Unsupported, "export", message);
     if let Some((_, value)) = captured.state.written.first() {
         let error = error("the function writes to a cell; an exported program has no state")
-            .hint("export the model for inference, where statistics are only read");
+            .hint("call `model.eval()` before: then statistics are only read");
         return Err(match value.node() {
             Ok(node) => error.at(node.place),
             Err(_) => error,
@@ -170,7 +170,7 @@ fn refuse_state(captured: &Captured) -> Result<()> {
     if !captured.state.generators().is_empty() {
         return Err(
             error("the function draws random numbers; an exported program has no state")
-                .hint("export the model for inference, or pass random tensors in"),
+                .hint("call `model.eval()` before, where dropout draws nothing, or pass random tensors in"),
         );
     }
     Ok(())

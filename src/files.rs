@@ -3,7 +3,7 @@
 
 use crate::compile::value_of;
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
@@ -20,6 +20,7 @@ impl Tensor {
     #[track_caller]
     pub fn load(path: impl AsRef<Path>) -> Result<Tensor> {
         let path = path.as_ref();
+        let _scope = Scope::pin();
         let bytes = files::read_bytes(path).map_err(|e| error("load", e))?;
         let array = files::read_npy(&bytes).map_err(|e| at("load", path, &e))?;
         from_array(array)
@@ -39,6 +40,7 @@ impl Tensor {
     /// When it cannot be computed or the file not be written; `bf16` has no name in `.npy`.
     #[track_caller]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let _scope = Scope::pin();
         let array = to_array(&self.realize()?)?;
         let written = files::replace(path.as_ref(), |out| files::write_npy(out, &array));
         written.map_err(|e| error("save", e))
@@ -64,6 +66,7 @@ fn named_format(op: &'static str, path: &Path) -> Result<Format> {
 /// When the file cannot be read or holds something else.
 #[track_caller]
 pub fn load_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> {
+    let _scope = Scope::pin();
     let path = path.as_ref();
     read_tensors(path, named_format("load", path)?)
 }
@@ -76,6 +79,7 @@ pub(crate) fn load_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
 
 #[track_caller]
 fn read_tensors(path: &Path, format: Format) -> Result<Vec<(String, Tensor)>> {
+    let _scope = Scope::pin();
     let bytes = files::read_bytes(path).map_err(|e| error("load", e))?;
     let arrays = files::read_arrays(format, &bytes, &|_| None);
     let mut tensors = Vec::new();
@@ -101,6 +105,7 @@ fn read_tensors(path: &Path, format: Format) -> Result<Vec<(String, Tensor)>> {
 /// `.npz`, and JSON has no complex numbers.
 #[track_caller]
 pub fn save_tensors(path: impl AsRef<Path>, tensors: &[(&str, &Tensor)]) -> Result<()> {
+    let _scope = Scope::pin();
     let path = path.as_ref();
     let format = named_format("save", path)?;
     write_tensors(tensors, format, |write| files::replace(path, write))
@@ -123,6 +128,7 @@ fn write_tensors(
     format: Format,
     replace: impl FnOnce(&mut WriteTo<'_>) -> Result<(), String>,
 ) -> Result<()> {
+    let _scope = Scope::pin();
     let mut names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -138,10 +144,12 @@ fn write_tensors(
     written.map_err(|e| error("save", e))
 }
 
+#[track_caller]
 fn error(op: &'static str, message: String) -> Error {
-    Error::new(ErrorKind::File, op, message)
+    Error::new(ErrorKind::File, op, message).at(Place::here())
 }
 
+#[track_caller]
 fn at(op: &'static str, path: &Path, message: &str) -> Error {
     error(op, format!("{}: {message}", path.display()))
 }

@@ -76,6 +76,7 @@ pub use export::{Demo, Exported, Spec, SpecSize, export};
 pub use files::{load_tensors, save_tensors};
 pub use half::{bf16, f16};
 pub use inspect::{Program, Stage, dump, dump_text, explain};
+pub use lazulite_codegen::Level;
 pub use lazulite_ir::DType;
 pub use lazulite_passes::Numerics;
 pub use lazulite_runtime::files::NamedFile;

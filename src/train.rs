@@ -7,7 +7,7 @@
 //! ```
 //! use lazulite::data::{DataLoader, TensorDataset};
 //! use lazulite::nn::{Layer, Linear, Module};
-//! use lazulite::optim::{AdamW, Optimizer};
+//! use lazulite::optim::{AdamW, Optimizer, Scheduler, StepLr};
 //! use lazulite::prelude::*;
 //! use lazulite::train::Checkpoint;
 //!
@@ -16,15 +16,19 @@
 //! let loader = DataLoader::new(data).batch_size(8).shuffle(7);
 //! let model = Linear::new(4, 1);
 //! let mut optimizer = AdamW::new(model.parameters(), 1e-2);
+//! let mut scheduler = Scheduler::new(&mut optimizer, StepLr { size: 10, gamma: 0.5 })?;
 //! for (x, y) in &loader {
 //!     optimizer.step(&(model.forward(&x) - y).square().mean(..))?;
 //! }
-//! Checkpoint::new().model(&model).optimizer(&optimizer).loader(&loader).save(&path)?;
+//! scheduler.step(&mut optimizer)?;
+//! let checkpoint = Checkpoint::new().model(&model).optimizer(&optimizer).scheduler(&scheduler);
+//! checkpoint.loader(&loader).save(&path)?;
 //!
-//! // Later, with a new model, optimiser and loader:
+//! // Later, with a new model, optimiser, schedule and loader:
 //! let saved = Checkpoint::load(&path)?;
 //! saved.model(&model)?;
 //! saved.optimizer(&mut optimizer)?;
+//! saved.scheduler(&mut scheduler)?;
 //! saved.loader(&loader)?;
 //! saved.generator()?;
 //! assert_eq!(loader.state().epoch, 1);
@@ -44,7 +48,7 @@ use crate::files::{load_safetensors, save_tensors_durably};
 use crate::location::Place;
 use crate::nn::{Module, StateDict};
 use crate::ops::{GeneratorState, default_generator};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, ScheduleState};
 use crate::tensor::Tensor;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +105,11 @@ impl Checkpoint {
     /// With all that an optimiser keeps, its learning rates included.
     pub fn optimizer(self, optimizer: &(impl Optimizer + ?Sized)) -> Checkpoint {
         self.state("optimizer", &optimizer.state_dict())
+    }
+
+    /// With how far a schedule has come.
+    pub fn scheduler(self, scheduler: &(impl ScheduleState + ?Sized)) -> Checkpoint {
+        self.state("scheduler", &scheduler.state_dict())
     }
 
     /// With the position in the data.
@@ -209,6 +218,15 @@ impl Saved {
     #[track_caller]
     pub fn optimizer(&self, optimizer: &mut (impl Optimizer + ?Sized)) -> Result<()> {
         optimizer.load_state_dict(&self.state("optimizer")?)
+    }
+
+    /// The schedule goes on where the saved one stood. The optimiser's rates are its own state.
+    ///
+    /// # Errors
+    /// When none was saved, or that of another kind of schedule or of other groups.
+    #[track_caller]
+    pub fn scheduler(&self, scheduler: &mut (impl ScheduleState + ?Sized)) -> Result<()> {
+        scheduler.load_state_dict(&self.state("scheduler")?)
     }
 
     /// The loader goes on where the saved one stood.

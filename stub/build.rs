@@ -27,7 +27,7 @@ struct Variant {
 
 const VARIANTS: [Variant; 3] = [
     Variant {
-        name: CORE,
+        name: "core",
         variable: "LAZULITE_STUB",
         package: ".",
         arguments: &["build", "--bin", "lazulite-stub"],
@@ -48,9 +48,6 @@ const VARIANTS: [Variant; 3] = [
         file: "liblazulite_embed.a",
     },
 ];
-
-/// The variant for all that needs no library functions.
-const CORE: &str = "core";
 
 /// The variant that only feature `foreign` asks for.
 const FOREIGN: &str = "foreign";
@@ -119,7 +116,13 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     // Beside the folders of build scripts, of which there is one per set of features of the outer build: all use
     // what was built once. `out` is PROFILE/build/PACKAGE/out.
     let profile = out.ancestors().nth(3).unwrap_or(out);
-    let target = profile.join(format!("lazulite-stub-{}", variant.name));
+    // Variants of one optimisation level share their dependencies.
+    let foreign = variant.name == FOREIGN;
+    let target = profile.join(if foreign {
+        "lazulite-stub-foreign"
+    } else {
+        "lazulite-stub"
+    });
     let triple = variable("TARGET");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
@@ -147,7 +150,7 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     if variable("PROFILE") == "debug" {
         cargo.env("CARGO_PROFILE_STUB_LTO", "off");
         cargo.env("CARGO_PROFILE_STUB_CODEGEN_UNITS", "16");
-    } else if variant.name == CORE {
+    } else if !foreign {
         // Fast is what the runtime does, for which the workspace says so; the rest only has to be small. Not so library
         // functions.
         cargo.env("CARGO_PROFILE_STUB_OPT_LEVEL", "s");

@@ -2,7 +2,10 @@
 
 use lazulite::data::{DataLoader, TensorDataset};
 use lazulite::nn::{BatchNorm1d, Dropout, Layer, Linear, Module, Relu, Sequential};
-use lazulite::optim::{AdamW, CosineAnnealingLr, Optimizer, Schedule, Sgd};
+use lazulite::optim::{
+    AdamW, CosineAnnealingLr, Optimizer, ReduceLrOnPlateau, Schedule, ScheduleState, Scheduler,
+    Sgd, StepLr,
+};
 use lazulite::prelude::*;
 use lazulite::train::Checkpoint;
 use std::path::{Path, PathBuf};
@@ -199,4 +202,57 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() -> Result<()> {
     );
     std::fs::remove_dir_all(folder).unwrap();
     Ok(())
+}
+
+#[test]
+fn schedules_go_on_where_they_stood() {
+    let file = folder().join("schedules.safetensors");
+    let fresh = || {
+        let mut optimizer = Sgd::new(Linear::new(2, 1).parameters(), 1.0);
+        let scheduler = Scheduler::new(
+            &mut optimizer,
+            StepLr {
+                size: 2,
+                gamma: 0.5,
+            },
+        )
+        .unwrap();
+        let mut plateau = ReduceLrOnPlateau::new();
+        plateau.patience = 1;
+        (optimizer, scheduler, plateau)
+    };
+    let (mut optimizer, mut scheduler, mut plateau) = fresh();
+    for measure in [3.0, 4.0] {
+        scheduler.step(&mut optimizer).unwrap();
+        plateau.step(&mut optimizer, measure).unwrap();
+    }
+    let saved = Checkpoint::new()
+        .optimizer(&optimizer)
+        .scheduler(&scheduler);
+    saved
+        .state("plateau", &plateau.state_dict())
+        .save(&file)
+        .unwrap();
+    let (mut again, mut time, mut measured) = fresh();
+    let saved = Checkpoint::load(&file).unwrap();
+    saved.optimizer(&mut again).unwrap();
+    saved.scheduler(&mut time).unwrap();
+    measured
+        .load_state_dict(&saved.state("plateau").unwrap())
+        .unwrap();
+    assert_eq!((time.time(), measured.best()), (2, Some(3.0)));
+    for (optimizer, scheduler, plateau) in [
+        (&mut optimizer, &mut scheduler, &mut plateau),
+        (&mut again, &mut time, &mut measured),
+    ] {
+        scheduler.step(optimizer).unwrap();
+        plateau.step(optimizer, 4.0).unwrap();
+        scheduler.step(optimizer).unwrap();
+    }
+    assert_eq!(optimizer.rates(), again.rates());
+    assert_eq!(plateau, measured);
+    // Another kind's state is refused, and nothing changes.
+    assert!(time.load_state_dict(&plateau.state_dict()).is_err());
+    assert!(measured.load_state_dict(&scheduler.state_dict()).is_err());
+    assert_eq!((time.time(), &measured), (4, &plateau));
 }

@@ -3,9 +3,11 @@
 
 use lazulite::data::{DataLoader, TensorDataset};
 use lazulite::nn::{Layer, Linear, Module};
-use lazulite::optim::{AdamW, CosineAnnealingLr, Optimizer, Schedule};
+use lazulite::optim::{AdamW, CosineAnnealingLr, Optimizer, Schedule, Sgd};
 use lazulite::prelude::*;
-use lazulite::{Stage, grad, no_grad, scan};
+use lazulite::{
+    Stage, cache_stats, checkpoint, grad, last_compilation, no_grad, realize_all, scan,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -158,4 +160,107 @@ fn an_mlp_train_step_is_a_handful_of_kernels() {
     // Two products forward and three backward, with bias, activation and update in their epilogues, and
     // what packs their operands.
     assert_eq!((products, steps.len()), (5, 13), "{plan}");
+}
+
+/// A captured function is differentiable as if it was not captured: inputs, parameters used inside, and both again.
+#[test]
+fn gradients_flow_through_captured_functions() {
+    let _alone = alone();
+    let w = Tensor::full([3], 2.0).with_grad();
+    let square = compile(|[x]: [Tensor; 1]| x.square().mul(&w).sum(..));
+    for size in [1.0, 3.0] {
+        let x = Tensor::full([3], size).with_grad();
+        let y = square.call([&x]).unwrap();
+        assert!(y.requires_grad() && y.is_realized());
+        let slopes = grad(&[&y], &[&x, &w]).unwrap();
+        assert_eq!(slopes[0].to_vec::<f32>().unwrap(), [4.0 * size; 3]);
+        assert_eq!(slopes[1].to_vec::<f32>().unwrap(), [size * size; 3]);
+    }
+    assert_eq!(square.versions(), 0);
+    assert!(square.explain()[0].contains("gradients flow"));
+    // A plain input still reaches the parameter; without gradients it is replayed.
+    let plain = Tensor::full([3], 1.0);
+    assert!(square.call([&plain]).unwrap().requires_grad());
+    let quiet = lazulite::no_grad(|| square.call([&plain])).unwrap();
+    assert!(!quiet.requires_grad());
+    assert_eq!(square.versions(), 1);
+}
+
+#[test]
+fn captured_functions_are_replayed_where_no_gradient_can_flow() {
+    let _alone = alone();
+    let model = Linear::new(4, 2);
+    let best = compile(|[x]: [Tensor; 1]| model.forward(&x).argmax(-1));
+    let x = Tensor::ones([3, 4]).with_grad();
+    assert!(!best.call([&x]).unwrap().requires_grad());
+    assert_eq!(best.versions(), 1);
+    let before = cache_stats().compilations;
+    best.call([&x]).unwrap();
+    assert_eq!((cache_stats().compilations, best.versions()), (before, 1));
+}
+
+#[test]
+fn a_step_through_a_captured_forward_moves_the_parameters() {
+    let _alone = alone();
+    let model = Linear::new(4, 1);
+    let forward = compile(|[x]: [Tensor; 1]| model.forward(&x).dropout(0.5, true));
+    let mut optimizer = Sgd::new(model.parameters(), 0.1);
+    let before = model.parameters()[0].get().to_vec::<f32>().unwrap();
+    for _ in 0..3 {
+        let loss = forward
+            .call([&Tensor::ones([8, 4])])
+            .unwrap()
+            .square()
+            .mean(..);
+        assert!(optimizer.step(&loss).unwrap().unreached.is_empty());
+    }
+    assert_ne!(model.parameters()[0].get().to_vec::<f32>().unwrap(), before);
+}
+
+/// Bytes planned for the gradients of a stack of layers, each a checkpoint or not.
+fn planned(
+    layers: &[Tensor],
+    x: &Tensor,
+    checked: bool,
+    layer: fn(&Tensor, &Tensor) -> Tensor,
+) -> usize {
+    let y = layers.iter().fold(x.clone(), |x, w| match checked {
+        true => checkpoint(|x| vec![layer(&x[0], w)], &[&x]).remove(0),
+        false => layer(&x, w),
+    });
+    let wrt: Vec<&Tensor> = layers.iter().collect();
+    let gradients = grad(&[&y.square().mean(..)], &wrt).unwrap();
+    realize_all(&gradients.iter().collect::<Vec<_>>()).unwrap();
+    last_compilation().unwrap().peak_bytes
+}
+
+/// Attention over tokens and a perceptron, both with the same weights, and residual connections.
+fn block(x: &Tensor, w: &Tensor) -> Tensor {
+    let normal = x.layer_norm(1, None, None, 1e-5);
+    let keys = normal.matmul(w);
+    let scores = keys.matmul(&keys.mt()).mul(0.125).softmax(-1);
+    let x = x + scores.matmul(&keys);
+    let hidden = x.layer_norm(1, None, None, 1e-5).matmul(w).gelu();
+    x + hidden.matmul(&w.mt())
+}
+
+#[test]
+fn checkpoints_plan_for_less_memory() {
+    let _alone = alone();
+    let weights = |width: i64| -> Vec<Tensor> {
+        let each = (0..16).map(|_| Tensor::randn([width, width]).mul(0.05).with_grad());
+        each.collect()
+    };
+    let perceptron: fn(&Tensor, &Tensor) -> Tensor =
+        |x, w| x.matmul(w).gelu().matmul(&w.mt()).tanh();
+    for (name, width, x, layer) in [
+        ("perceptron", 256, Tensor::ones([512, 256]), perceptron),
+        ("transformer", 64, Tensor::ones([8, 64, 64]), block),
+    ] {
+        let layers = weights(width);
+        let plain = planned(&layers, &x, false, layer);
+        let checked = planned(&layers, &x, true, layer);
+        println!("{name}: {plain} bytes, with checkpoints {checked}");
+        assert!(3 * checked < 2 * plain, "{name}: {checked} of {plain}");
+    }
 }

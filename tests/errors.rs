@@ -366,3 +366,82 @@ fn mistakes_inside_of_sequential_name_the_users_line() {
     let error = model.forward(&Tensor::ones([1, 4])).check().unwrap_err();
     assert_eq!(error.place().map(|p| p.line()), Some(line), "{error}");
 }
+
+#[test]
+fn checks_on_values_are_told_in_the_words_of_their_rule() {
+    use lazulite::distributions::{Categorical, Distribution};
+    let coin = Categorical::new(&Tensor::from_vec(vec![0.5f32, 0.5], [2]));
+    let line = line!() + 1;
+    let density = coin.log_prob(&Tensor::from_vec(vec![7i64], [1]));
+    let error = density.to_vec::<f32>().unwrap_err();
+    assert_eq!((error.kind(), error.op()), (ErrorKind::Fault, "check"));
+    assert!(error.message().contains("values are whole"), "{error}");
+    assert_eq!(error.place().unwrap().line(), line);
+    let captured = compile(|[p]: [Tensor; 1]| p.bernoulli());
+    let error = captured.call([&Tensor::full([1], 2.0)]).unwrap_err();
+    assert_eq!(error.op(), "check");
+}
+
+#[test]
+fn errors_of_files_and_exported_functions_know_the_line_of_the_call() {
+    let folder = std::env::temp_dir().join("no-such-folder-of-lazulite");
+    let x = Tensor::zeros([3]);
+    let exported = lazulite::export(|[x]| x.relu(), &[lazulite::spec!(f32["n", 2])]).unwrap();
+    let errors = [
+        Tensor::load(folder.join("x.npy")).unwrap_err(),
+        x.save(folder.join("x.npy")).unwrap_err(),
+        lazulite::load_tensors(folder.join("x.npz")).unwrap_err(),
+        lazulite::load_tensors(folder.join("x.txt")).unwrap_err(),
+        lazulite::save_tensors(folder.join("x.npz"), &[("x", &x)]).unwrap_err(),
+        exported.save(folder.join("x.lzl")).unwrap_err(),
+        lazulite::Exported::load(folder.join("x.lzl"))
+            .map(drop)
+            .unwrap_err(),
+        exported.run(&[&x]).unwrap_err(),
+        exported.run(&[]).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.place().map(|p| p.file()), Some(file!()), "{error}");
+    }
+}
+
+#[test]
+fn sizes_too_large_for_addresses_lack_memory_when_exported_functions_run() {
+    let cube = |x: &Tensor| x.outer(x).ravel().outer(x).ravel().outer(x).exp();
+    let exported = lazulite::export(|[x]| cube(x), &[lazulite::spec!(f32["n"])]).unwrap();
+    let error = exported.run(&[&Tensor::zeros([100_000])]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
+}
+
+#[test]
+fn losses_of_several_elements_are_refused_by_the_step_itself() {
+    use lazulite::optim::{Optimizer, Sgd};
+    let weight = lazulite::nn::Param::new(Tensor::ones([2]));
+    let error = Sgd::new(vec![weight.clone()], 0.1)
+        .step(&weight.get())
+        .unwrap_err();
+    assert_eq!((error.op(), error.kind()), ("step", ErrorKind::Gradient));
+    assert!(error.advice().unwrap().contains("mean"), "{error}");
+    assert_eq!(weight.get().mul(1).backward().unwrap_err().op(), "backward");
+    for rate in [-1.0, f64::NAN] {
+        assert!(
+            Sgd::new(vec![weight.clone()], rate).check().is_err(),
+            "{rate}"
+        );
+    }
+}
+
+#[test]
+fn bools_in_files_are_true_where_they_are_not_zero() {
+    let path = std::env::temp_dir().join(format!("lazulite-bools-{}.npy", std::process::id()));
+    Tensor::from_vec(vec![true, false, true], [3])
+        .save(&path)
+        .unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() = 200;
+    std::fs::write(&path, bytes).unwrap();
+    let x = Tensor::load(&path).unwrap();
+    std::fs::remove_file(&path).ok();
+    assert_eq!(x.cast(DType::I64).sum(..).item::<i64>().unwrap(), 2);
+    assert_eq!(x.to_vec::<bool>().unwrap(), [true, false, true]);
+}

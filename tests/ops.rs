@@ -543,8 +543,8 @@ fn numbers_filled_into_integers_are_exact() {
     let filled = Tensor::full_of([1], 0, DType::I64).masked_fill(&mask, 16_777_217);
     assert_eq!(filled.item::<i64>().unwrap(), 16_777_217);
     let same = [
-        Tensor::full_of([1], -1.0, DType::U64),
-        Tensor::full([1], -1.0).cast(DType::U64),
+        Tensor::full_of([1], 2f64.powi(63), DType::U64),
+        Tensor::full([1], 2f64.powi(62)).cast(DType::U64).mul(2),
     ];
     assert_eq!(
         same[0].item::<u64>().unwrap(),

@@ -330,7 +330,7 @@ fn known(value: &Tensor, bytes: &[u8], operands: &[Known], spread: Spread) -> Kn
     let largest = operands.iter().map(|k| k.top).fold(top, f64::max);
     let rounded = rounding * largest;
     let exact = differences == Some(0.0);
-    let number = dtype.is_float() || dtype.is_complex();
+    let number = dtype.is_inexact();
     let bound = differences.and_then(|d| match spread {
         Carry => Some(d),
         Jump => exact.then_some(0.0),

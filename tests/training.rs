@@ -227,3 +227,30 @@ fn running_statistics_remember_numbers_only() {
     }
     assert_eq!(running[2].get().item::<i64>().unwrap(), 5);
 }
+
+/// A step overwrites parameters in place. Who reads them meanwhile waits for the new ones.
+#[test]
+fn parameters_can_be_read_while_they_are_trained() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let model = Linear::new(64, 64);
+    let mut optimizer = AdamW::new(model.parameters(), 0.01);
+    let x = Tensor::randn([8, 64]).realize().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0;
+            while !done.load(Relaxed) || reads == 0 {
+                let weight = model.parameters()[0].get();
+                let total = (weight * 2.0).sum(..).item::<f32>().unwrap();
+                assert!(total.is_finite());
+                reads += 1;
+            }
+        });
+        for _ in 0..300 {
+            let loss = model.forward(&x).square().mean(..);
+            optimizer.step(&loss).unwrap();
+        }
+        done.store(true, Relaxed);
+        reader.join().unwrap();
+    });
+}

@@ -1,4 +1,4 @@
-//! Named measurements: `core` prints the numbers that bind the core, `training` those of gradients and training steps,
+//! Named measurements. `run` times a workload, as `benches/versus` does beside other frameworks. `core` prints the numbers that bind the core, `training` those of gradients and training steps,
 //! `egraph` what equality saturation gains and costs, `ship` those of executables, one a line: what was
 //! measured, the figure, the limit. Cold figures are taken in fresh processes.
 
@@ -6,22 +6,37 @@ mod cold;
 mod core;
 mod egraph;
 mod memory;
+mod run;
 mod ship;
 mod training;
+mod workloads;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: lazulite-bench core            print the numbers of the core
+const USAGE: &str = "usage: lazulite-bench list            print the names of all workloads
+       lazulite-bench run NAME [--threads N] [--seconds S] [--json]
+                                      run a workload and print how long it takes
+       lazulite-bench given NAME --out FILE.safetensors
+                                      write what a workload is given and what it gives
+       lazulite-bench core            print the numbers of the core
        lazulite-bench ship            print the numbers of executables
        lazulite-bench training        print the numbers of gradients and training steps
        lazulite-bench egraph          print what equality saturation gains and costs
        lazulite-bench egraph-layers N the latter for a transformer of N layers (used by `egraph`)
-       lazulite-bench cold NAME       one cold measurement, in seconds (used by `core`)";
+       lazulite-bench cold NAME       one cold measurement, in seconds (used by `core`)
+       lazulite-bench baseline KIND   memory after the smallest step of `inference` or `training` (used by `run`)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
+        ["list"] => {
+            run::list();
+            Ok(())
+        }
+        ["run", name, options @ ..] => run::run(name, options),
+        ["given", name, options @ ..] => run::write_given(name, options),
+        ["baseline", kind, options @ ..] => run::print_baseline(kind, options),
         ["core"] => core::run(),
         ["ship"] => ship::run(),
         ["training"] => training::run(),

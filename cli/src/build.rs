@@ -1,6 +1,7 @@
 //! `lazulite build`: exported models as executables, object files and static libraries.
 
 use crate::failure::Failure;
+use crate::files::shown;
 use lazulite::Exported;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -96,12 +97,4 @@ fn name(file: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
-}
-
-/// The program as a shell finds it.
-fn shown(program: &Path) -> String {
-    match program.components().count() {
-        1 => format!("./{}", program.display()),
-        _ => program.display().to_string(),
-    }
 }

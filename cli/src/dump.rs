@@ -16,9 +16,10 @@ Examples:
 pub struct Arguments {
     /// An exported model (.lzl) or a graph as text (.lzt).
     file: PathBuf,
-    /// After which stage; a page (html) begins with it and shows all others too.
-    #[arg(long, value_enum, default_value = "memory")]
-    stage: StageName,
+    /// After which stage; a page (html) begins with it and shows all others too. By default `schedule` for pages,
+    /// else `memory`.
+    #[arg(long, value_enum)]
+    stage: Option<StageName>,
     /// In which form.
     #[arg(long, value_enum, default_value = "text")]
     format: FormatName,
@@ -101,7 +102,12 @@ impl From<FormatName> for Format {
 
 /// Prints or writes the program after the stage.
 pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
-    let (stage, format): (Stage, Format) = (arguments.stage.into(), arguments.format.into());
+    let format: Format = arguments.format.into();
+    let stage: Stage = match (arguments.stage, format) {
+        (Some(stage), _) => stage.into(),
+        (None, Format::Html) => Stage::Schedule,
+        (None, Format::Text | Format::Dot | Format::Json) => Stage::Memory,
+    };
     let options = ReportOptions {
         until: match format {
             Format::Html => Stage::Native,

@@ -1,5 +1,6 @@
 //! Why a command fails, and what its process returns then.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Why a command fails.
@@ -31,8 +32,20 @@ impl From<std::io::Error> for Failure {
 
 impl From<lazulite::Error> for Failure {
     fn from(error: lazulite::Error) -> Failure {
-        Failure::Message(error.to_string())
+        Failure::Message(told(&error))
     }
+}
+
+/// The error as a user of the command sees it: lines of the command itself say nothing to them.
+pub fn told(error: &lazulite::Error) -> String {
+    let own = Path::new(file!()).parent();
+    let place = error.place().map(|place| Path::new(place.file()));
+    if place.is_none_or(|place| place.parent() != own) {
+        return error.to_string();
+    }
+    let hint = error.advice().map(|hint| format!("\n  hint: {hint}"));
+    let (op, message) = (error.op(), error.message());
+    format!("{op}: {message}{}", hint.unwrap_or_default())
 }
 
 impl std::fmt::Display for Failure {

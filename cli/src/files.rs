@@ -1,6 +1,6 @@
 //! What commands take on their command lines: files by kind, named files, sizes.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use lazulite::inspect::{Report, ReportOptions, report_text};
 use lazulite::{Exported, NamedFile};
 use std::path::Path;
@@ -32,6 +32,14 @@ pub fn report(file: &Path, options: &ReportOptions) -> Result<Report, Failure> {
     Ok(report.map_err(|e| at(file, &e))?.with_title(&name))
 }
 
+/// A program as a shell finds it.
+pub fn shown(program: &Path) -> String {
+    match program.components().count() {
+        1 => format!("./{}", program.display()),
+        _ => program.display().to_string(),
+    }
+}
+
 /// The text of a file.
 pub fn read(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("{}: {e}", file.display())))
@@ -39,5 +47,5 @@ pub fn read(file: &Path) -> Result<String, Failure> {
 
 /// An error about what a file holds.
 pub fn at(file: &Path, error: &lazulite::Error) -> Failure {
-    Failure::Message(format!("{}: {error}", file.display()))
+    Failure::Message(format!("{}: {}", file.display(), told(error)))
 }

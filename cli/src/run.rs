@@ -1,8 +1,8 @@
 //! `lazulite run`: programs run on files or random inputs.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::files::{at, dim, is_model, named_file, read};
-use lazulite::{Exported, NamedFile, Program};
+use lazulite::{ErrorKind, Exported, NamedFile, Program};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -45,6 +45,18 @@ fn run_text(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> 
     Ok(())
 }
 
+/// The error with how open sizes are given, where it is about arguments and there are such sizes.
+fn with_sizes(error: &lazulite::Error, exported: &Exported) -> Failure {
+    let open = exported.size_names().join(", ");
+    match error.kind() {
+        ErrorKind::Argument if !open.is_empty() => Failure::Message(format!(
+            "{}\n  hint: open sizes ({open}) are given by --dim NAME=SIZE",
+            told(error)
+        )),
+        _ => Failure::Message(told(error)),
+    }
+}
+
 /// Runs the model on files, or on random inputs where none are given.
 fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
     let exported = Exported::load(&arguments.file)?;
@@ -54,9 +66,10 @@ fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure>
         return Err(Failure::Message(message.into()));
     }
     let results = match inputs {
-        [] => exported.run_random(&arguments.dims, arguments.seed)?,
-        inputs => exported.run_files(inputs, outputs, &arguments.dims)?,
+        [] => exported.run_random(&arguments.dims, arguments.seed),
+        inputs => exported.run_files(inputs, outputs, &arguments.dims),
     };
+    let results = results.map_err(|e| with_sizes(&e, &exported))?;
     if outputs.is_empty() {
         for ((name, _), result) in exported.outputs().iter().zip(&results) {
             writeln!(out, "{name}: {result:?}\n{result}")?;

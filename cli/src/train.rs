@@ -2,6 +2,7 @@
 
 use crate::doctor::{instruction_sets, processor};
 use crate::failure::Failure;
+use crate::files::shown;
 use indicatif::{ProgressBar, ProgressStyle};
 use lazulite::data::digits::{CLASSES, Digits, SIDE};
 use lazulite::data::{DataLoader, Dataset};
@@ -361,11 +362,11 @@ fn save(
     exported.save(file)?;
     let name = file.display();
     let program = file.with_extension("");
-    let program = program.display();
+    let (started, program) = (shown(&program), program.display());
     writeln!(out, "{name}: {} bytes", std::fs::metadata(file)?.len())?;
     writeln!(
         out,
-        "Next: `lazulite build {name} -o {program}`, then `./{program} --demo`;"
+        "Next: `lazulite build {name} -o {program}`, then `{started} --demo`;"
     )?;
     writeln!(
         out,

@@ -110,6 +110,26 @@ fn who_reads_no_further_is_no_error() {
 }
 
 #[test]
+fn pages_begin_with_the_schedule() {
+    let graph = file("page.lzt", GRAPH.as_bytes());
+    let plain = lazulite(&["dump", &graph, "--format", "html"]).stdout;
+    let asked = ["dump", &graph, "--format", "html", "--stage", "schedule"];
+    assert_eq!(plain, lazulite(&asked).stdout);
+    assert!(text(&lazulite(&["dump", &graph]).stdout).contains("live"));
+}
+
+#[test]
+fn more_threads_than_make_sense_are_refused_at_once() {
+    let output = lazulite(&["train", "digits", "--threads", "9999"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("9999 are asked for") && !told.contains("options.rs"),
+        "{told}"
+    );
+}
+
+#[test]
 fn the_machine_is_described() {
     let output = lazulite(&["doctor"]);
     let told = text(&output.stdout);

@@ -1,9 +1,8 @@
 //! How long kernels take to compile, and how much code they become:
 //! `cargo run --release -p lazulite-codegen --example latency`.
 
-use lazulite_codegen::backend::VectorBackend;
 use lazulite_codegen::lower::{LowerOptions, lower};
-use lazulite_codegen::{CodegenError, CodegenOptions, CraneliftBackend, Level, inspect};
+use lazulite_codegen::{CodegenError, CodegenOptions, Level, inspect};
 use lazulite_ir::{Kernel, TextError, parse_kernel};
 use std::time::{Duration, Instant};
 
@@ -88,14 +87,15 @@ fn fastest<T>(mut f: impl FnMut() -> T) -> (Duration, T) {
     (best, last.expect("RUNS is not 0"))
 }
 
-fn measure(name: &str, kernel: &Kernel) -> Result<(), CodegenError> {
-    let backend = CraneliftBackend::new(Level::Native)?;
+fn measure(name: &str, kernel: &Kernel, level: Level) -> Result<(), CodegenError> {
+    let backend = level.backend()?;
     let options = LowerOptions::default();
     let (lowering, lowered) = fastest(|| lower(kernel, backend.caps(), options));
     let lowered = lowered?;
     let (emission, code) = fastest(|| backend.emit(&lowered.function));
     println!(
-        "{name:12} lowered in {:6.1} us, emitted in {:7.1} us: {:6} bytes",
+        "{name:12} {:9} lowered in {:6.1} us, emitted in {:7.1} us: {:6} bytes",
+        backend.name(),
         lowering.as_secs_f64() * 1e6,
         emission.as_secs_f64() * 1e6,
         code?.code.len()
@@ -117,7 +117,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = std::env::args().nth(1);
     for (name, kernel) in &kernels {
         match &wanted {
-            None => measure(name, kernel)?,
+            None => {
+                let levels = [Level::Avx2, Level::Avx512].into_iter();
+                for level in levels.filter(|l| l.is_available()) {
+                    measure(name, kernel, level)?;
+                }
+            }
             Some(wanted) if wanted == name => {
                 let text = inspect(kernel, &CodegenOptions::default())?;
                 println!("{kernel}\n{}\n{}", text.vector, text.native);

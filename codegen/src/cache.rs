@@ -9,7 +9,7 @@ use crate::jit;
 use crate::lower::lower;
 use crate::{CodegenError, CodegenOptions};
 use hashbrown::{Equivalent, HashMap};
-use lazulite_ir::{Dim, DimOverflow, Kernel, Symbol, price, verify_kernel};
+use lazulite_ir::{Dim, DimOverflow, Kernel, Lanes, Symbol, price, verify_kernel};
 use lazulite_runtime::Artifact;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -214,6 +214,10 @@ pub(crate) fn compile_kernels(
     threads: usize,
     purpose: Purpose,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
+    let options = CodegenOptions {
+        level: options.level.resolved(),
+        ..options
+    };
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)
@@ -293,7 +297,7 @@ fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, C
         scratch: lowered.scratch,
         lane_multiple: lowered.lane_multiple,
         // The estimate may overflow where the code does not.
-        cost: cost(kernel).unwrap_or(Dim::constant(price::POINT_TIME)),
+        cost: cost(kernel, backend.caps().lanes()).unwrap_or(Dim::constant(price::POINT_TIME)),
         can_fault: kernel.can_fault(),
     })
 }
@@ -317,14 +321,19 @@ pub(crate) fn inspect(
 }
 
 /// What one outer point costs, in nanoseconds times 1024.
-fn cost(kernel: &Kernel) -> Result<Dim, DimOverflow> {
+fn cost(kernel: &Kernel, lanes: u32) -> Result<Dim, DimOverflow> {
+    let vector = |time: i64| time * price::UNIT_LANES / i64::from(lanes.max(1));
+    let (unit, outside) = match kernel.lanes {
+        Lanes::None => (price::UNIT_TIME, price::POINT_TIME),
+        Lanes::Inner => (vector(price::UNIT_TIME), price::POINT_TIME),
+        Lanes::Outer => (vector(price::UNIT_TIME), vector(price::POINT_TIME)),
+    };
     let point = Kernel {
         outer: vec![Dim::ONE; kernel.outer.len()],
         ..kernel.clone()
     };
     let ops = point.work()?.ops;
-    ops.mul(&Dim::constant(price::UNIT_TIME))?
-        .add(&Dim::constant(price::POINT_TIME))
+    ops.mul(&Dim::constant(unit))?.add(&Dim::constant(outside))
 }
 
 #[cfg(test)]

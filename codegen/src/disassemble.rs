@@ -84,7 +84,9 @@ fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
                 let name = format!("pool+{:#x}", address.checked_sub(self.pool)?);
                 return Some(SymbolResult::with_string(address, name));
             }
-            let label = self.labels.get(&address)?;
+            // What is added to a register may be the number of a place too.
+            let jumps = instruction.op0_kind() == OpKind::NearBranch64;
+            let label = self.labels.get(&address).filter(|_| jumps)?;
             Some(SymbolResult::with_str(address, label))
         }
     }

@@ -9,6 +9,8 @@ mod cache;
 mod canonical;
 mod cranelift;
 pub mod cuda;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod differential;
 mod disassemble;
 mod error;
 mod foreign;
@@ -19,6 +21,8 @@ pub mod object;
 mod options;
 mod program;
 pub mod vector;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;
@@ -28,3 +32,5 @@ pub use foreign::{check_foreign, foreign_function};
 pub use image::{element, signature};
 pub use options::{CodegenOptions, Level};
 pub use program::{KernelText, assemble, compile, inspect};
+#[cfg(target_arch = "x86_64")]
+pub use wide::WideBackend;

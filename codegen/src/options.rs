@@ -1,5 +1,7 @@
 //! What the caller may choose about code generation.
 
+#[cfg(target_arch = "x86_64")]
+use crate::WideBackend;
 use crate::backend::VectorBackend;
 use crate::lower::LowerOptions;
 use crate::{CodegenError, CraneliftBackend};
@@ -34,6 +36,26 @@ impl Level {
     /// Every level.
     pub const ALL: [Level; 4] = [Level::Native, Level::Baseline, Level::Avx2, Level::Avx512];
 
+    /// The name in options.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Native => "native",
+            Level::Baseline => "baseline",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+        }
+    }
+
+    /// The level called `name`.
+    ///
+    /// ```
+    /// use lazulite_codegen::Level;
+    /// assert_eq!(Level::from_name("avx2"), Some(Level::Avx2));
+    /// ```
+    pub fn from_name(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|l| l.name() == name)
+    }
+
     /// The level that runs wherever the runtime's `level` is available.
     pub fn for_files(level: kernels::Level) -> Level {
         match level {
@@ -52,14 +74,40 @@ impl Level {
         }
     }
 
+    /// What the runtime's hand-written kernels may use beside code of this level.
+    pub(crate) fn of_kernels(self) -> kernels::Level {
+        match self {
+            Level::Native => kernels::Level::best(),
+            Level::Baseline => kernels::Level::Portable,
+            Level::Avx2 => kernels::Level::Avx2,
+            Level::Avx512 => kernels::Level::Avx512,
+        }
+    }
+
+    /// The level that decides: what there is, on a processor with a level that has a backend of its own.
+    pub(crate) fn resolved(self) -> Level {
+        match self {
+            Level::Native if Level::Avx512.is_available() => Level::Avx512,
+            Level::Native | Level::Baseline | Level::Avx2 | Level::Avx512 => self,
+        }
+    }
+
     /// The backend of a level, made once.
-    pub(crate) fn backend(self) -> Result<&'static dyn VectorBackend, CodegenError> {
+    ///
+    /// # Errors
+    /// When there is none for this kind of processor.
+    pub fn backend(self) -> Result<&'static dyn VectorBackend, CodegenError> {
+        let level = self.resolved();
+        #[cfg(target_arch = "x86_64")]
+        if level == Level::Avx512 {
+            return Ok(&WideBackend);
+        }
         static BACKENDS: [OnceLock<CraneliftBackend>; 4] = [const { OnceLock::new() }; 4];
-        let slot = &BACKENDS[self as usize];
+        let slot = &BACKENDS[level as usize];
         if let Some(backend) = slot.get() {
             return Ok(backend);
         }
-        let backend = CraneliftBackend::new(self)?;
+        let backend = CraneliftBackend::new(level)?;
         Ok(slot.get_or_init(|| backend))
     }
 }

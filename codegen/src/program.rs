@@ -31,7 +31,8 @@ pub fn compile(
     // do; the keep-alive holds every region that an entry lies in.
     let program = unsafe { Program::new(image, code, hosts, Arc::new(kernels)) }
         .map_err(|e| CodegenError::Malformed(e.to_string()))?;
-    Ok(program.with_code_bytes(bytes))
+    let level = options.level.of_kernels();
+    Ok(program.with_code_bytes(bytes).limited_to(level))
 }
 
 /// Compiles a plan for files: its kernels for each of `levels` (at least one), which this processor need not have.

@@ -59,12 +59,21 @@ fn execute(
 }
 
 /// Ways to generate code that must agree with the interpreter.
-const WAYS: [CodegenOptions; 3] = [
+const WAYS: [CodegenOptions; 4] = [
     CodegenOptions {
         level: Level::Native,
         lower: LowerOptions {
             scalar: false,
             copies: None,
+            exact: false,
+        },
+    },
+    CodegenOptions {
+        level: Level::Avx2,
+        lower: LowerOptions {
+            scalar: false,
+            copies: None,
+            exact: false,
         },
     },
     CodegenOptions {
@@ -72,6 +81,7 @@ const WAYS: [CodegenOptions; 3] = [
         lower: LowerOptions {
             scalar: false,
             copies: Some(1),
+            exact: true,
         },
     },
     CodegenOptions {
@@ -79,6 +89,7 @@ const WAYS: [CodegenOptions; 3] = [
         lower: LowerOptions {
             scalar: true,
             copies: None,
+            exact: false,
         },
     },
 ];
@@ -107,7 +118,7 @@ fn check(case: &Case) {
             Err(EvalError::Fault { .. }) => true,
             Err(e) => panic!("{e}\n{case:?}"),
         };
-        for options in WAYS {
+        for options in WAYS.into_iter().filter(|w| w.level.is_available()) {
             let what = || {
                 format!(
                     "fuse {fuse}, {options:?}\n{case:?}\n{}",

@@ -93,6 +93,11 @@ impl DType {
         matches!(self, C64 | C128)
     }
 
+    /// A float or complex: arithmetic rounds, and values have derivatives.
+    pub const fn is_inexact(self) -> bool {
+        self.is_float() || self.is_complex()
+    }
+
     /// A signed or unsigned integer (not bool).
     pub const fn is_int(self) -> bool {
         self.is_signed_int() || self.is_unsigned_int()

@@ -9,6 +9,9 @@ use crate::{Binary, InstOp, Op, Unary};
 /// The unit, in nanoseconds times 1024 on one core.
 pub const UNIT_TIME: i64 = 80;
 
+/// Lanes of the vectors with which the unit takes that long; with more of them it takes less.
+pub const UNIT_LANES: i64 = 4;
+
 /// What a kernel spends on an outer point besides its instructions, in nanoseconds times 1024.
 pub const POINT_TIME: i64 = 200;
 
@@ -63,7 +66,7 @@ pub const fn binary(f: Binary) -> u32 {
         | Binary::Shl
         | Binary::Shr => SIMPLE,
         Binary::Div | Binary::Rem => DIVISION,
-        Binary::Pow => 100,
+        Binary::Pow => 80,
     }
 }
 

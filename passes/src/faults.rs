@@ -1,15 +1,16 @@
 //! Which operations may record a fault while they run.
 
-use crate::canon::scalar_of;
 use lazulite_ir::{Binary, Class, Graph, Node, NodeId, Op};
 
-/// True if running the node itself, with whatever operands, may record a fault.
+/// True if running the node, with whatever operands, may record a fault.
 pub(crate) fn may_fault(graph: &Graph, node: &Node) -> bool {
+    itself_may_fault(graph, node) || node.op.regions().iter().any(|(_, g)| region_may_fault(g))
+}
+
+/// True if running the node, with whatever operands, may record a fault outside of the graphs that it holds.
+pub(crate) fn itself_may_fault(graph: &Graph, node: &Node) -> bool {
     match &node.op {
         Op::Gather { .. } | Op::Scatter { .. } | Op::Custom { .. } => true,
-        Op::Call { body, .. } | Op::Loop { body, .. } => region_may_fault(body),
-        Op::If { then, other } => region_may_fault(then) || region_may_fault(other),
-        Op::While { cond, body, .. } => region_may_fault(cond) || region_may_fault(body),
         Op::Binary { f } => match f {
             Binary::Div | Binary::Rem => {
                 graph.tensor_type(node.inputs[0]).dtype.is_int()
@@ -51,6 +52,10 @@ pub(crate) fn may_fault(graph: &Graph, node: &Node) -> bool {
         | Op::Scan { .. }
         | Op::Fold { .. }
         | Op::Sort { .. }
+        | Op::Call { .. }
+        | Op::If { .. }
+        | Op::While { .. }
+        | Op::Loop { .. }
         | Op::Get { .. } => false,
     }
 }
@@ -62,10 +67,16 @@ fn region_may_fault(body: &Graph) -> bool {
     body.nodes().iter().any(faults)
 }
 
-/// True for one number everywhere that is known and not 0.
-fn is_nonzero(graph: &Graph, id: NodeId) -> bool {
-    let value = scalar_of(graph, id).map(|at| &graph.node(at).op);
-    matches!(value, Some(Op::Const { value }) if value.bits() != 0)
+/// Whether the tensor is a repeated constant other than zero.
+fn is_nonzero(graph: &Graph, mut id: NodeId) -> bool {
+    loop {
+        let node = graph.node(id);
+        match &node.op {
+            Op::Const { value } => return value.bits() != 0,
+            Op::Reshape { .. } | Op::Expand { .. } => id = node.inputs[0],
+            _ => return false,
+        }
+    }
 }
 
 /// Of every node of a growing graph, whether it or anything it is computed from may record a fault.

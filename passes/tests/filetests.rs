@@ -120,7 +120,7 @@ fn differentiated(
 
 fn has_derivative(graph: &Graph, id: NodeId) -> bool {
     let dtype = graph.tensor_type(id).dtype;
-    dtype.is_float() || dtype.is_complex()
+    dtype.is_inexact()
 }
 
 /// The graph with the gradients of the sum of all results, for all parameters.

@@ -95,6 +95,11 @@ impl Program {
         self
     }
 
+    /// True if running it calls functions of the process around it, which may do anything.
+    pub fn calls_host(&self) -> bool {
+        self.foreign.iter().any(|f| matches!(f, Foreign::Host(_)))
+    }
+
     /// The same program, whose code is known to take so many bytes.
     pub fn with_code_bytes(mut self, bytes: usize) -> Program {
         self.footprint = self.footprint.saturating_add(bytes);

@@ -45,12 +45,22 @@ impl std::error::Error for PoolError {}
 type Task<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
 impl Pool {
+    /// As many threads as a pool may have here: more than there is any use for.
+    pub fn most_threads() -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        cores.saturating_mul(4).max(256)
+    }
+
     /// A pool in which `threads` threads (at least one) work on a program, the caller's included.
     ///
     /// # Errors
-    /// When the system refuses to start them.
+    /// When they are more than [`Pool::most_threads`], or the system refuses to start them.
     pub fn new(threads: usize) -> Result<Pool, PoolError> {
-        let threads = threads.max(1);
+        let (threads, most) = (threads.max(1), Pool::most_threads());
+        if threads > most {
+            let message = format!("{threads} are asked for, at most {most} make sense here");
+            return Err(PoolError(message));
+        }
         if threads == 1 {
             return Ok(Pool::single());
         }

@@ -6,7 +6,8 @@ use super::mode::no_grad;
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Node, Tensor, differentiable, realize_all};
+use crate::tensor::{Node, Tensor, realize_all};
+use lazulite_ir::DType;
 use std::sync::Arc;
 
 /// What [`Tensor::backward_with`] takes.
@@ -27,7 +28,7 @@ impl Tensor {
 
     /// True for element types that have gradients.
     pub(crate) fn is_differentiable(&self) -> bool {
-        self.dtype().is_ok_and(differentiable)
+        self.dtype().is_ok_and(DType::is_inexact)
     }
 
     /// This tensor, needing a gradient. Tensors that need one already are the same afterwards.
@@ -173,7 +174,8 @@ impl Tensor {
                 .hint("use `grad`, whose results can be returned"));
         }
         no_grad(|| {
-            let sweep = Sweep::new(&[self], std::slice::from_ref(&options.cotangent))?;
+            let sweep = Sweep::new(&[self], std::slice::from_ref(&options.cotangent));
+            let sweep = sweep.map_err(|e| e.renamed("grad", "backward"))?;
             let wanted: Vec<Arc<Node>> = if options.inputs.is_empty() {
                 let reached = sweep.reach.leaves.iter().chain(&sweep.reach.retained);
                 reached.cloned().collect()

@@ -5,9 +5,7 @@ use super::saved::{SavedHooks, saved_hooks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::attempt_list;
-use crate::tensor::{
-    Node, Operand, Operands, Recorded, Tensor, Traits, differentiable, with_traits,
-};
+use crate::tensor::{Node, Operand, Operands, Recorded, Tensor, Traits, with_traits};
 use lazulite_ir::TensorType;
 use rustc_hash::FxHashMap;
 use std::any::TypeId;
@@ -200,7 +198,7 @@ fn apply(
     }
     let each = (0..).zip(&results).map(|(index, result)| {
         let node = result.node()?;
-        if !differentiable(node.ty.dtype) {
+        if !node.ty.dtype.is_inexact() {
             return Ok(result.clone());
         }
         let mut operands = Operands::new();

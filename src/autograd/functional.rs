@@ -72,6 +72,7 @@ pub fn vjp(
             own.push(argument.same(differentiable));
         }
         let results = function(&own);
+        results.iter().try_for_each(Tensor::check)?;
         let pullback = Pullback {
             arguments: own,
             results: results.clone(),
@@ -93,6 +94,7 @@ pub fn vhp(
     let gradient = |x: &[Tensor]| -> Vec<Tensor> {
         let inner = vjp(|x| vec![function(&x[0])], &[&x[0]]);
         let found = inner.and_then(|(y, pullback)| {
+            single("vhp", &y[0])?;
             value = y[0].clone();
             pullback.call(&[&y[0].ones_like()])
         });
@@ -145,6 +147,19 @@ pub fn jacobian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<
     Ok(rows.reshape(shape))
 }
 
+/// The result of a function that has a Hessian: one element.
+#[track_caller]
+fn single(op: &'static str, y: &Tensor) -> Result<()> {
+    if y.node()?.ty.dims.iter().all(|d| d.is(1)) {
+        return Ok(());
+    }
+    let message = "only functions whose result has one element have a Hessian";
+    Err(Error::new(ErrorKind::Gradient, op, message)
+        .at(Place::here())
+        .operand(y.note("result"))
+        .hint("sum the result up, or take the `jacobian` of the gradient"))
+}
+
 /// The second derivatives of a function whose result has one element.
 ///
 /// ```
@@ -159,7 +174,10 @@ pub fn hessian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<T
     let _scope = Scope::pin();
     let gradient = |x: &Tensor| -> Tensor {
         let inner = vjp(|x| vec![function(&x[0])], &[x]);
-        let found = inner.and_then(|(y, pullback)| pullback.call(&[&y[0].ones_like()]));
+        let found = inner.and_then(|(y, pullback)| {
+            single("hessian", &y[0])?;
+            pullback.call(&[&y[0].ones_like()])
+        });
         match found {
             Ok(mut gradients) => gradients.pop().unwrap_or_else(|| x.zeros_like()),
             Err(e) => Tensor::error(e),

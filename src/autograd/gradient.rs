@@ -5,9 +5,7 @@ use super::reach::{Reach, Stop, between};
 use crate::engine::recording_body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{
-    Node, Operand, Operands, Recorded, Tensor, differentiable, items, record_node,
-};
+use crate::tensor::{Node, Operand, Operands, Recorded, Tensor, items, record_node};
 use std::sync::Arc;
 
 /// How the operands of a gradient node are to be read: the ends with their cotangents, then the
@@ -279,6 +277,13 @@ pub fn grad_with(
     options: &GradOptions,
 ) -> Result<Vec<Option<Tensor>>> {
     let _scope = Scope::pin();
+    if outputs.is_empty() || inputs.is_empty() {
+        let (outputs, inputs) = (outputs.len(), inputs.len());
+        let message = format!("gradients of {outputs} results with respect to {inputs} tensors");
+        return Err(Error::new(ErrorKind::Argument, "grad", message)
+            .at(Place::here())
+            .hint("there must be at least one of both"));
+    }
     if !options.cotangents.is_empty() && options.cotangents.len() != outputs.len() {
         let (given, wanted) = (options.cotangents.len(), outputs.len());
         let message = format!("{given} cotangents were given for {wanted} results");
@@ -317,7 +322,7 @@ fn unused(input: &Tensor, node: &Node) -> Error {
             "the results do not depend on this tensor",
         )
         .hint("with `allow_unused` its gradient is None instead")
-    } else if differentiable(node.ty.dtype) {
+    } else if node.ty.dtype.is_inexact() {
         Error::new(
             ErrorKind::Gradient,
             "grad",

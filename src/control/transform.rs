@@ -5,7 +5,7 @@ use crate::engine::{DrawsInside, RegionKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::{attempt_list, bad_shape};
-use crate::tensor::{Tensor, differentiable};
+use crate::tensor::Tensor;
 use lazulite_ir::{Dim, TensorType};
 use lazulite_passes::batch::Randomness;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub fn jvp(
         let mut along = Vec::new();
         for (argument, tangent) in arguments.iter().zip(tangents) {
             let node = argument.node()?;
-            let moves = differentiable(node.ty.dtype);
+            let moves = node.ty.dtype.is_inexact();
             moving.push(moves);
             if moves {
                 along.push(crate::autograd::fitting("jvp", (*tangent).clone(), node)?);

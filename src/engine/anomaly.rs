@@ -72,7 +72,7 @@ pub(super) fn search(trace: &Trace) -> Result<()> {
 
 fn has_fractions(node: &Node) -> bool {
     match &node.ty {
-        Type::Tensor(ty) => ty.dtype.is_float() || ty.dtype.is_complex(),
+        Type::Tensor(ty) => ty.dtype.is_inexact(),
         Type::Tuple(_) => false,
     }
 }

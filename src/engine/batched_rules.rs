@@ -151,7 +151,7 @@ fn elements(types: &[TensorType], marks: &[bool]) -> Vec<TensorType> {
 /// The marks of what has derivatives.
 fn smooth(types: &[TensorType], marks: &[bool]) -> Vec<bool> {
     let each = types.iter().zip(marks);
-    each.filter(|(ty, _)| crate::tensor::differentiable(ty.dtype))
+    each.filter(|(ty, _)| ty.dtype.is_inexact())
         .map(|(_, marked)| *marked)
         .collect()
 }

@@ -5,9 +5,7 @@ use super::trace::{Trace, trace_body};
 use super::{Pattern, build};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
-use crate::tensor::{
-    Node, Operands, Parameter, Recorded, State, Tensor, Traits, differentiable, internal,
-};
+use crate::tensor::{Node, Operands, Parameter, Recorded, State, Tensor, Traits, internal};
 use lazulite_ir::{Graph, TensorType};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -89,7 +87,7 @@ impl Body {
                 // The function may be differentiated whoever its arguments are.
                 let traits = Traits {
                     level,
-                    grad: differentiable(ty.dtype),
+                    grad: ty.dtype.is_inexact(),
                     ..Traits::default()
                 };
                 let recorded = Recorded::Parameter(Parameter { capture: id, index });

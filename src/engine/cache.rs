@@ -5,6 +5,7 @@
 
 use super::CacheStats;
 use super::build::{self, Pattern};
+use super::options::Options;
 use super::report::{self, Compilation};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
@@ -82,7 +83,7 @@ impl Cache {
     }
 
     /// A program for this trace, compiled if need be.
-    pub fn serve(&self, trace: &Trace, dims: &[i64]) -> Result<Served> {
+    pub fn serve(&self, trace: &Trace, dims: &[i64], options: &Options) -> Result<Served> {
         let entry = self.entry(&trace.key);
         entry
             .last_used
@@ -101,7 +102,7 @@ impl Cache {
             self.compilations.fetch_add(1, Relaxed);
             let graph = build::build(trace, pattern, "realize")?;
             nodes = graph.nodes().len();
-            let program = super::compile_graph(&graph, symbols)?;
+            let program = super::compile_graph(&graph, symbols, options)?;
             let places = trace.nodes.iter().map(|n| n.node.place).collect();
             lock(&entry.places).push(places);
             Ok((program, graph.guards().to_vec()))
@@ -207,7 +208,9 @@ mod tests {
     fn serve(cache: &Cache, tensor: &Tensor) -> Served {
         let trace = trace(&[tensor.node().unwrap().clone()], None);
         let dims: Vec<i64> = trace.dims.iter().filter_map(Dim::as_const).collect();
-        cache.serve(&trace, &dims).unwrap()
+        cache
+            .serve(&trace, &dims, &super::super::options())
+            .unwrap()
     }
 
     /// Programs of different structure.

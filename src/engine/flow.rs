@@ -11,7 +11,7 @@ use super::rules::{DETACH, FacadeRules, remember, remember_function};
 use super::trace::{Link, Trace, TraceNode};
 use crate::autograd::{Function, GradientSpec};
 use crate::error::{Error, ErrorKind};
-use crate::tensor::{Composite, Derivative, Recorded, differentiable};
+use crate::tensor::{Composite, Derivative, Recorded};
 use lazulite_ir::{Graph, NodeId, Op, TypeError};
 use lazulite_passes::autodiff::{self, AutodiffError, End};
 use rustc_hash::FxHashMap;
@@ -246,7 +246,7 @@ impl Builder<'_> {
             return Err(BuildError::Told(error));
         };
         // A gradient that was asked for without further gradients in mind is a constant.
-        let smooth = differentiable(listed.node.ty.dtype);
+        let smooth = listed.node.ty.dtype.is_inexact();
         if self.trace.differentiates && !listed.node.traits.grad && smooth {
             return Ok(Some(self.detached(id)?));
         }

@@ -20,8 +20,8 @@ pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build, build_in_two};
+pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
-pub(crate) use options::{interpreting, pool};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
@@ -33,7 +33,7 @@ use crate::location::Place;
 use crate::tensor::{Literal, Node, State, internal};
 use cache::Cache;
 use lazulite_ir::{Graph, Symbol};
-use lazulite_runtime::{Buffer, Input, Program, RunError};
+use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -169,7 +169,7 @@ impl Drop for Nested {
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let _deeper = Nested::enter()?;
-    let lazy = |node: &Arc<Node>| matches!(&*node.state(), State::Lazy(_));
+    let lazy = |node: &Arc<Node>| !matches!(&*node.state(), State::Value(..));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
     let writes = pending::take();
     wanted.extend(writes.nodes().filter(lazy));
@@ -180,9 +180,10 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
         history,
         replaced: writes.replaced(),
     };
-    let mut trace = keyed_trace(&wanted, held);
+    let current = current();
+    let mut trace = keyed_trace(&wanted, held, &current.options);
     drop(wanted);
-    match compute(&mut trace) {
+    match compute(&mut trace, &current) {
         Ok(buffers) => {
             let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
             for (root, buffer) in roots.zip(buffers) {
@@ -200,15 +201,15 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
 
 /// Lists what computing `roots` takes; the key says how it is compiled, too.
 #[inline]
-fn keyed_trace(roots: &[Arc<Node>], held: Held) -> Trace {
+fn keyed_trace(roots: &[Arc<Node>], held: Held, options: &Options) -> Trace {
     let mut trace = trace(roots, Some(&held));
-    trace.key.push(options::optimisation());
+    trace.key.push(options.optimisation());
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let trace = keyed_trace(roots, Held::plainly());
+    let trace = keyed_trace(roots, Held::plainly(), &current().options);
     let size = |position| {
         let next = trace
             .nodes
@@ -221,16 +222,16 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 
 /// The values of a trace's roots.
 #[track_caller]
-fn compute(trace: &mut Trace) -> Result<Buffers> {
+fn compute(trace: &mut Trace, current: &Current) -> Result<Buffers> {
     let dims = constant_dims(trace)?;
     if anomaly::searching() {
         anomaly::search(trace).map_err(|e| placed(e, trace))?;
     }
-    let outcome = if options::interpreting() {
+    let outcome = if current.options.interpret {
         interpret::run(trace)
     } else {
-        let served = CACHE.serve(trace, &dims)?;
-        run(trace, &served)
+        let served = CACHE.serve(trace, &dims, &current.options)?;
+        run(trace, &served, &current.pool)
     };
     outcome.map_err(|e| placed(e, trace))
 }
@@ -263,7 +264,10 @@ fn placed(error: Error, trace: &Trace) -> Error {
         let nodes = trace.nodes.iter().map(|n| &n.node);
         here = nodes.filter(|n| n.place.to_string() == text).collect();
     }
-    let failed = here.iter().find_map(|n| n.op.failing());
+    let failed = match error.op() {
+        "check" => None,
+        _ => here.iter().find_map(|n| n.op.failing()),
+    };
     match (here.first(), failed) {
         (Some(node), Some(op)) => error.at(node.place).named(op),
         (Some(node), None) => error.at(node.place),
@@ -301,17 +305,18 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(trace: &mut Trace, served: &cache::Served) -> Result<Buffers> {
+fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers> {
     let version = &served.version;
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-    let mut given_up: SmallVec<[(usize, u32); 4]> = SmallVec::new();
+    let mut lent: SmallVec<[(usize, u32); 4]> = SmallVec::new();
+    let may_overwrite = !version.program.calls_host();
     for (i, &leaf) in trace.leaves.iter().enumerate() {
         let listed = &mut trace.nodes[leaf as usize];
         let Some(value) = listed.value.take() else {
             return Err(internal("realize", "a parameter has no value"));
         };
-        if trace.expendable.get(i) == Some(&true) && listed.node.give_up() {
-            given_up.push((i, leaf));
+        if may_overwrite && trace.expendable.get(i) == Some(&true) && listed.node.lend() {
+            lent.push((i, leaf));
             inputs.push(Input::donate(value));
         } else {
             inputs.push(Input::keep(value));
@@ -321,10 +326,10 @@ fn run(trace: &mut Trace, served: &cache::Served) -> Result<Buffers> {
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
         inputs.push(Input::keep(literal_buffer(*literal)?));
     }
-    let outcome = execute(&version.program, &mut inputs, &served.values);
+    let outcome = execute(&version.program, &mut inputs, &served.values, pool);
     if outcome.is_err() {
         // A failed run leaves its inputs as they were.
-        for (input, leaf) in given_up {
+        for (input, leaf) in lent {
             let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
             trace.nodes[leaf as usize].node.finish(value, History::Kept);
         }
@@ -341,9 +346,14 @@ pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
     Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
 }
 
-/// Runs a program on the configured threads.
-pub(crate) fn execute(program: &Program, inputs: &mut [Input], sizes: &[i64]) -> Result<Buffers> {
-    match program.run(inputs, sizes, &options::pool()) {
+/// Runs a program on these threads.
+pub(crate) fn execute(
+    program: &Program,
+    inputs: &mut [Input],
+    sizes: &[i64],
+    pool: &Pool,
+) -> Result<Buffers> {
+    match program.run(inputs, sizes, pool) {
         Ok(outputs) => Ok(outputs.buffers),
         Err(e) => Err(run_error(e)),
     }
@@ -369,13 +379,18 @@ pub(crate) fn run_error(error: RunError) -> Error {
             ErrorKind::Fault,
             format!("{what}: found {value}, the bound is {bound}"),
         )
-        .located(location),
+        .located(location)
+        .of_check(),
         RunError::Custom {
             what,
             location,
             message,
         } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
         RunError::Alloc(e) => memory_error(&e.to_string()),
+        RunError::Size {
+            of,
+            error: SizeError::Overflow,
+        } => memory_error(&format!("{of} are more than can be addressed")),
         // Checked before the program was chosen.
         RunError::InputCount { .. }
         | RunError::SizeCount { .. }
@@ -392,8 +407,11 @@ fn memory_error(message: &str) -> Error {
 }
 
 /// Compiles a graph whose sizes are bound in the order of `symbols`.
-pub(crate) fn compile_graph(graph: &Graph, symbols: &[Symbol]) -> Result<Program> {
-    let options = options();
+pub(crate) fn compile_graph(
+    graph: &Graph,
+    symbols: &[Symbol],
+    options: &Options,
+) -> Result<Program> {
     let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes())
         .map_err(|e| Error::new(ErrorKind::Unsupported, "compile", e.to_string()))?;
     // The caller binds all its symbols, used or not, in its own order.

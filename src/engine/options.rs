@@ -2,6 +2,8 @@
 //! read here and nowhere else.
 
 use crate::error::{Error, ErrorKind, Result};
+use lazulite_codegen::lower::LowerOptions;
+use lazulite_codegen::{CodegenOptions, Level};
 use lazulite_passes::Numerics;
 use lazulite_runtime::Pool;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -19,6 +21,9 @@ pub struct Options {
     pub egraph: bool,
     /// Freedom in rounding (`LAZULITE_NUMERICS=exact`, `order`, `algebra` or `approx`; `order` by default).
     pub numerics: Numerics,
+    /// Instructions that compiled code uses (`LAZULITE_LEVEL=baseline`, `avx2`, `avx512` or `native`; `native`, all
+    /// that this processor has, by default). Programs for a level that it has not are an error.
+    pub level: Level,
     /// Interpret graphs instead of compiling them (`LAZULITE_INTERPRET=1`): slow, and the definition
     /// of what is right.
     pub interpret: bool,
@@ -45,17 +50,28 @@ impl Options {
         };
         let numerics = text("LAZULITE_NUMERICS");
         let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
+        let level = std::env::var("LAZULITE_LEVEL").ok();
+        let level = level.and_then(|v| Level::from_name(v.trim()));
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
-            threads: number("LAZULITE_THREADS").unwrap_or_else(cores).max(1),
+            threads: number("LAZULITE_THREADS")
+                .unwrap_or_else(cores)
+                .clamp(1, Pool::most_threads()),
             optimise: number("LAZULITE_OPTIMISE") != Some(0),
             egraph: number("LAZULITE_EGRAPH") != Some(0),
             numerics: numerics.unwrap_or_default(),
+            level: level.unwrap_or_default(),
             interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
             cuda_driver: text("LAZULITE_CUDA_DRIVER"),
             cuda_compiler: text("LAZULITE_NVRTC"),
             cuda_cache: text("LAZULITE_CUDA_CACHE").or_else(user_cache),
         }
+    }
+
+    /// How programs are optimised: part of the plan cache's key.
+    pub(super) fn optimisation(&self) -> u64 {
+        let passes = u64::from(self.optimise) | u64::from(self.egraph) << 1;
+        passes | (self.numerics as u64) << 2 | (self.level as u64) << 8
     }
 
     pub(crate) fn passes(&self) -> lazulite_passes::Options {
@@ -66,65 +82,60 @@ impl Options {
         options
     }
 
-    pub(crate) fn codegen(&self) -> lazulite_codegen::CodegenOptions {
-        lazulite_codegen::CodegenOptions::default()
+    pub(crate) fn codegen(&self) -> CodegenOptions {
+        CodegenOptions {
+            level: self.level,
+            lower: LowerOptions {
+                exact: self.numerics == Numerics::Exact,
+                ..LowerOptions::default()
+            },
+        }
     }
 }
 
-struct Current {
-    options: Options,
-    pool: Arc<Pool>,
+/// The options in force at one moment, and the threads that go with them.
+pub(crate) struct Current {
+    pub options: Options,
+    pub pool: Arc<Pool>,
 }
 
-static CURRENT: LazyLock<RwLock<Current>> = LazyLock::new(|| {
+static CURRENT: LazyLock<RwLock<Arc<Current>>> = LazyLock::new(|| {
     let options = Options::from_environment();
     // Where no threads are to be had, the caller's own still is.
     let pool = Pool::new(options.threads).unwrap_or(Pool::single());
-    RwLock::new(Current {
+    RwLock::new(Arc::new(Current {
         options,
         pool: Arc::new(pool),
-    })
+    }))
 });
+
+/// What is in force. Who asks twice may be told two things: a computation asks once.
+pub(crate) fn current() -> Arc<Current> {
+    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+    current.clone()
+}
 
 /// The options in force.
 pub fn options() -> Options {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.options.clone()
+    current().options.clone()
 }
 
 /// Changes the options for everything compiled and run from now on. Programs compiled before keep
-/// the way they were compiled. An error, and no change, if the system refuses so many threads.
+/// the way they were compiled. An error, and no change, if so many threads make no sense or the system refuses
+/// them.
 pub fn set_options(options: Options) -> Result<()> {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
-    if options.threads != current.options.threads {
-        let pool = Pool::new(options.threads)
-            .map_err(|e| Error::new(ErrorKind::Memory, "set_options", e.to_string()))?;
-        current.pool = Arc::new(pool);
-    }
-    current.options = options;
+    let pool = match options.threads == current.options.threads {
+        true => current.pool.clone(),
+        false => {
+            let kind = match options.threads > Pool::most_threads() {
+                true => ErrorKind::Argument,
+                false => ErrorKind::Memory,
+            };
+            let pool = Pool::new(options.threads);
+            Arc::new(pool.map_err(|e| Error::new(kind, "set_options", e.to_string()))?)
+        }
+    };
+    *current = Arc::new(Current { options, pool });
     Ok(())
-}
-
-/// True if graphs are to be interpreted.
-pub(crate) fn interpreting() -> bool {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.options.interpret
-}
-
-/// How programs are to be optimised: part of the plan cache's key.
-pub(super) fn optimisation() -> u64 {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    let Options {
-        optimise,
-        egraph,
-        numerics,
-        ..
-    } = current.options;
-    u64::from(optimise) | u64::from(egraph) << 1 | (numerics as u64) << 2
-}
-
-/// The threads that run kernels.
-pub(crate) fn pool() -> Arc<Pool> {
-    let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.pool.clone()
 }

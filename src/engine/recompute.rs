@@ -2,7 +2,6 @@
 
 use super::build::zeros;
 use super::rules::FacadeRules;
-use crate::tensor::differentiable;
 use lazulite_ir::{Graph, NodeId, Op, TensorType, TypeError};
 use lazulite_passes::autodiff::{self, End, Rule};
 use std::sync::Arc;
@@ -29,7 +28,7 @@ pub(super) fn pullback(body: &Arc<Graph>, operands: &[TensorType], results: &[Te
     for ty in results {
         graph.input(ty.clone());
     }
-    let smooth = |ty: &&TensorType| differentiable(ty.dtype);
+    let smooth = |ty: &&TensorType| ty.dtype.is_inexact();
     let cotangents = results.iter().filter(smooth);
     let cotangents: Vec<NodeId> = cotangents.map(|ty| graph.input(ty.clone())).collect();
     let mut sweep = || -> Result<autodiff::Extended, String> {

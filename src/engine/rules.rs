@@ -6,7 +6,7 @@ use super::body::Body;
 use super::recompute;
 use crate::autograd::{Function, enable_grad, foreign_rules};
 use crate::error::Result;
-use crate::tensor::{Applied, Composite, Derivative, Pull, Push, Tensor, differentiable};
+use crate::tensor::{Applied, Composite, Derivative, Pull, Push, Tensor};
 use lazulite_ir::{Custom, Graph, Op, TensorType};
 use lazulite_passes::autodiff::{Rule, Rules};
 use rustc_hash::FxHashMap;
@@ -127,7 +127,7 @@ impl Rules for FacadeRules {
             return batched.pushforward(self, operands, results);
         }
         if let Some((function, index)) = function_called(op) {
-            let moving = operands.iter().filter(|ty| differentiable(ty.dtype));
+            let moving = operands.iter().filter(|ty| ty.dtype.is_inexact());
             return rule(operands, results, moving, |operands, _, flow| {
                 function.push(index, operands, flow)
             });
@@ -172,7 +172,7 @@ fn pull_graph(
     attributes: &[i64],
     pull: Pull,
 ) -> Rule {
-    let given = results.iter().filter(|ty| differentiable(ty.dtype));
+    let given = results.iter().filter(|ty| ty.dtype.is_inexact());
     rule(operands, results, given, |operands, results, flow| {
         let mut cotangents = pull(&Applied {
             attributes,
@@ -198,7 +198,7 @@ fn push_graph(
     attributes: &[i64],
     push: Push,
 ) -> Rule {
-    let moving = |ty: &&TensorType| differentiable(ty.dtype);
+    let moving = |ty: &&TensorType| ty.dtype.is_inexact();
     let count = operands[..own].iter().filter(moving).count();
     let moving = operands.iter().filter(moving);
     rule(operands, results, moving, |operands, results, flow| {

@@ -106,8 +106,16 @@ pub(crate) fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 
-/// A value is being overwritten in place by another thread, which will enter new ones soon.
+/// A value is being overwritten in place by another thread, which will enter new ones soon: programs that call
+/// users' functions, which might wait for this thread, overwrite nothing.
 struct Busy;
+
+impl Busy {
+    /// Lets other threads go on.
+    fn wait(self) {
+        std::thread::yield_now();
+    }
+}
 
 /// Lists everything that `roots` need. When they are to be computed, expensive values that are held
 /// elsewhere become roots too.
@@ -115,7 +123,7 @@ pub(crate) fn trace(roots: &[Arc<Node>], held: Option<&Held>) -> Trace {
     loop {
         match try_trace(roots, held) {
             Ok(trace) => return trace,
-            Err(Busy) => std::thread::yield_now(),
+            Err(busy) => busy.wait(),
         }
     }
 }
@@ -150,7 +158,7 @@ pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u
         tracer.find_differentiated(roots);
         match tracer.list_roots(roots) {
             Ok(()) => return tracer.close_key(),
-            Err(Busy) => std::thread::yield_now(),
+            Err(busy) => busy.wait(),
         }
     }
 }
@@ -245,8 +253,7 @@ impl Tracer {
                 }
                 Ok(())
             }
-            // Another thread computes from it right now, in place.
-            State::Lazy(_) if matches!(node.op, Recorded::Leaf) => Err(Busy),
+            State::Lent => Err(Busy),
             State::Lazy(_) if matches!(node.op, Recorded::Parameter(_)) => {
                 drop(state);
                 self.leaf(node, None);

@@ -2,6 +2,7 @@
 
 use super::Exported;
 use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
 use lazulite_codegen::signature;
 use lazulite_ir::{Graph, Symbol, TensorType, parse_graph, print_graph_with_sources, verify_graph};
 use lazulite_runtime::files::{read_buffer, replace};
@@ -11,16 +12,14 @@ use lazulite_runtime::{
 use std::path::Path;
 use std::sync::OnceLock;
 
-fn error(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::File, "load", message)
-}
-
 impl Exported {
     /// Writes the function to a file, whole or not at all.
     ///
     /// # Errors
     /// When the file cannot be written.
+    #[track_caller]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let place = Place::here();
         let graph = print_graph_with_sources(&self.graph);
         let weights: Vec<&[u8]> = self.weights.iter().map(|w| w.as_bytes()).collect();
         let contents = Contents {
@@ -29,7 +28,7 @@ impl Exported {
             metadata: &self.metadata,
         };
         let write = |out: &mut dyn std::io::Write| write_exported(out, contents, &graph);
-        replace(path.as_ref(), write).map_err(|e| Error::new(ErrorKind::File, "save", e))
+        replace(path.as_ref(), write).map_err(|e| Error::new(ErrorKind::File, "save", e).at(place))
     }
 
     /// Reads what [`Exported::save`] wrote. Whatever the file holds, it does no harm: it is checked as any
@@ -37,8 +36,10 @@ impl Exported {
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, or is of another version.
+    #[track_caller]
     pub fn load(path: impl AsRef<Path>) -> Result<Exported> {
-        let path = path.as_ref();
+        let (path, place) = (path.as_ref(), Place::here());
+        let error = |message: String| Error::new(ErrorKind::File, "load", message).at(place);
         let at = |message: String| error(format!("{}: {message}", path.display()));
         let bytes = read_buffer(path).map_err(error)?;
         let file = read_exported(bytes).map_err(|e| at(e.to_string()))?;

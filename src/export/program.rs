@@ -1,9 +1,10 @@
 //! Exported functions as programs: run here, or written as executables.
 
 use super::Exported;
-use crate::engine;
+use crate::engine::{self, Current};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{dtype, from_array, to_array};
+use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::{assemble, compile, element};
@@ -54,12 +55,11 @@ impl Exported {
     /// When the inputs do not fit, or something goes wrong while it runs.
     #[track_caller]
     pub fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let place = Place::here();
         crate::tensor::realize_all(inputs)?;
         let arrays: Vec<Array> = inputs.iter().map(|t| to_array(t)).collect::<Result<_>>()?;
-        let model = self.model()?;
-        let (results, _) = model
-            .run(&arrays, &[], &engine::pool())
-            .map_err(model_error)?;
+        let ran = self.model()?.run(&arrays, &[], &engine::current().pool);
+        let (results, _) = ran.map_err(|e| called_at(model_error(e), place))?;
         results.into_iter().map(from_array).collect()
     }
 
@@ -75,13 +75,14 @@ impl Exported {
         outputs: &[NamedFile],
         sizes: &[(String, i64)],
     ) -> Result<Vec<Tensor>> {
-        let file = |e: String| Error::new(ErrorKind::File, "run", e);
+        let place = Place::here();
+        let file = |e: String| Error::new(ErrorKind::File, "run", e).at(place);
         let arrays = files::read_inputs(&self.interface, inputs, sizes).map_err(file)?;
         let arrays = files::complete_inputs(&self.interface, arrays).map_err(file)?;
         let npy = files::Format::Npy;
         let targets = files::plan_results(&self.interface, outputs, npy).map_err(file)?;
-        let ran = self.model()?.run(&arrays, sizes, &engine::pool());
-        let (results, _) = ran.map_err(model_error)?;
+        let ran = self.model()?.run(&arrays, sizes, &engine::current().pool);
+        let (results, _) = ran.map_err(|e| called_at(model_error(e), place))?;
         let mut screen = std::io::stdout().lock();
         let written = files::deliver(&mut screen, &self.interface, &results, &targets);
         written.map_err(|e| file(e.to_string()))?;
@@ -206,7 +207,7 @@ impl Exported {
         if plan.outputs.is_empty() {
             return Ok(Vec::new());
         }
-        let options = engine::options();
+        let Current { options, pool } = &*engine::current();
         let program = compile(plan, &options.codegen(), options.threads).map_err(unsupported)?;
         let mut inputs = Vec::with_capacity(parameters.len());
         for &parameter in parameters {
@@ -219,7 +220,7 @@ impl Exported {
                 }
             }
         }
-        Ok(engine::execute(&program, &mut inputs, &[])?.into_vec())
+        Ok(engine::execute(&program, &mut inputs, &[], pool)?.into_vec())
     }
 
     /// The interface of the program that is left, and its weights.
@@ -276,6 +277,14 @@ impl Exported {
                 Source::Argument(_) => None,
             });
         format!("{} (prepared)", names.collect::<Vec<_>>().join(" + "))
+    }
+}
+
+/// With the place of the call, unless the error knows one inside of the function.
+fn called_at(error: Error, place: Place) -> Error {
+    match error.location() {
+        None => error.at(place),
+        Some(_) => error,
     }
 }
 

@@ -249,7 +249,7 @@ fn largest_difference(found: &[f64], expected: &[f64], least: f64) -> f64 {
 /// Microseconds of a run, of as many as fit into the time.
 fn time(gpu: &Gpu, function: &super::GpuFunction, inputs: &[&Tensor]) -> Result<f64> {
     let arguments = function.model.upload(&arrays(inputs)?).map_err(error)?;
-    let pool = engine::pool();
+    let pool = engine::current().pool.clone();
     measure(gpu, || {
         // Results are given back when the runs that write them are done.
         function.model.queue(&arguments, &pool).map_err(error)?;

@@ -147,7 +147,7 @@ impl GpuFunction {
     /// When the inputs do not fit, or something goes wrong while it runs.
     #[track_caller]
     pub fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-        let results = self.model.run(&arrays(inputs)?, &engine::pool());
+        let results = self.model.run(&arrays(inputs)?, &engine::current().pool);
         let results = results.map_err(error)?;
         results.into_iter().map(from_array).collect()
     }

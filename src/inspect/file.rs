@@ -158,6 +158,25 @@ fn statistics(values: &[f64]) -> Statistics {
     found
 }
 
+/// The first lines of a text, as many as fit in one.
+fn in_one_line(text: &str) -> String {
+    const WIDTH: usize = 60;
+    let mut shown = String::new();
+    for (i, line) in text.lines().enumerate() {
+        if shown.chars().count() + line.chars().count() > WIDTH {
+            let rest = text.lines().count() - i;
+            let cut: String = line.chars().take(WIDTH).collect();
+            return match i {
+                0 => format!("{cut} ..."),
+                _ => format!("{shown}, ... ({rest} more)"),
+            };
+        }
+        let comma = if i == 0 { "" } else { ", " };
+        shown += &format!("{comma}{line}");
+    }
+    shown
+}
+
 fn exported(exported: &Exported, wanted: bool) -> Result<FileReport> {
     let mut facts = vec![("format".to_string(), format!("version {FILE_VERSION}"))];
     for (what, ports) in [("input", exported.inputs()), ("result", exported.outputs())] {
@@ -189,7 +208,7 @@ fn exported(exported: &Exported, wanted: bool) -> Result<FileReport> {
     ));
     facts.push(("weights".into(), bytes(exported.weight_bytes() as u64)));
     for (key, text) in exported.metadata() {
-        facts.push((key.clone(), text.clone()));
+        facts.push((key.clone(), in_one_line(text)));
     }
     let weights = exported.weights().into_iter();
     let weights = weights.filter_map(|(name, _)| Some((name.clone(), exported.weight(&name)?)));

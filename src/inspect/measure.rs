@@ -76,7 +76,7 @@ impl Timer {
                 times[launch] += step.nanoseconds;
             }
         };
-        program.run_profiled(inputs, sizes, &engine::pool(), &mut note)?;
+        program.run_profiled(inputs, sizes, &engine::current().pool, &mut note)?;
         for (run, time) in self.runs.iter_mut().zip(times) {
             run.push(time);
         }

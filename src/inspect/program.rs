@@ -30,7 +30,7 @@ impl Program {
     pub fn from_text(text: &str) -> Result<Program> {
         let graph = parse(text)?;
         let symbols = symbols_of(&graph);
-        let program = engine::compile_graph(&graph, &symbols)?;
+        let program = engine::compile_graph(&graph, &symbols, &engine::options())?;
         Ok(Program {
             graph,
             symbols,
@@ -59,7 +59,7 @@ impl Program {
             })?;
             values.push(Input::keep(value));
         }
-        let buffers = engine::execute(&self.program, &mut values, &sizes)?;
+        let buffers = engine::execute(&self.program, &mut values, &sizes, &engine::current().pool)?;
         let types = self.graph.output_types();
         types
             .iter()

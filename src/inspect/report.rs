@@ -340,11 +340,16 @@ impl Report {
     }
 
     fn missing(&self, stage: Stage) -> Error {
-        let message = match stage {
-            Stage::Grad => "the program takes no gradients, so it has no stage grad",
-            _ => "the program was not followed to this stage",
-        };
-        let error = Error::new(ErrorKind::Argument, "dump", message);
+        let error = |message| Error::new(ErrorKind::Argument, "dump", message);
+        if stage == Stage::Grad {
+            // Reports may have been stopped right here, so their stages are no advice.
+            let error = error("the program takes no gradients, so it has no stage grad");
+            return error.hint(
+                "exported models only infer; a report of `grad`'s results has it, every program has \
+                 `trace` and `canon`",
+            );
+        }
+        let error = error("the program was not followed to this stage");
         let names: Vec<&str> = self.stages().iter().map(|s| s.name()).collect();
         error.hint(format!("its stages are {}", names.join(", ")))
     }

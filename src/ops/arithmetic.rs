@@ -1,6 +1,6 @@
 //! Functions of two arguments, either of which may be a number: what methods and operators share.
 
-use crate::tensor::{Argument, Number, Tensor, binary, binary_as, compare, promote};
+use crate::tensor::{Argument, Number, Tensor, binary, binary_as, compare, promote, unfit};
 use lazulite_ir::{Binary, DType, Predicate};
 
 macro_rules! primitives {
@@ -18,12 +18,29 @@ primitives! {
     maximum Max
     minimum Min
     fmod Rem
-    pow Pow
     bitwise_and And
     bitwise_or Or
     bitwise_xor Xor
     bitwise_left_shift Shl
     bitwise_right_shift Shr
+}
+
+#[track_caller]
+pub(crate) fn pow(a: Argument, b: Argument) -> Tensor {
+    match (promote(&[&a, &b]), &b) {
+        (Ok(dtype), Argument::Number(exponent)) if dtype.is_int() => {
+            if is_negative(*exponent) {
+                let message = "integers have no negative powers";
+                return Tensor::error(unfit("pow", message.into()).hint("use `float_power`"));
+            }
+            if let Err(message) = exponent.fitting(dtype) {
+                return Tensor::error(unfit("pow", message));
+            }
+        }
+        (Ok(_), _) => {}
+        (Err(e), _) => return Tensor::error(e),
+    }
+    binary("pow", Binary::Pow, a, b)
 }
 
 #[track_caller]
@@ -43,9 +60,7 @@ pub(crate) fn sub(a: Argument, b: Argument) -> Tensor {
 #[track_caller]
 pub(crate) fn div(a: Argument, b: Argument) -> Tensor {
     match promote(&[&a, &b]) {
-        Ok(dtype) if dtype.is_float() || dtype.is_complex() => {
-            binary_as("div", Binary::Div, a, b, dtype)
-        }
+        Ok(dtype) if dtype.is_inexact() => binary_as("div", Binary::Div, a, b, dtype),
         Ok(_) => binary_as("div", Binary::Div, a, b, DType::F32),
         Err(e) => Tensor::error(e),
     }

@@ -1,7 +1,7 @@
 //! What operations made of other operations share: errors with the user's place, sizes, and
 //! operands of a common type.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{CHECK, Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Dim, Tensor, primitive, promote};
 use lazulite_ir::{DType, Op};
@@ -95,7 +95,7 @@ pub(crate) fn common_floating(a: Argument, b: Argument) -> Result<(Tensor, Tenso
 
 /// f32 for integers and bools, the type itself otherwise.
 pub(crate) fn floating(dtype: DType) -> DType {
-    if dtype.is_float() || dtype.is_complex() {
+    if dtype.is_inexact() {
         dtype
     } else {
         DType::F32
@@ -107,7 +107,7 @@ impl Tensor {
     /// which says what should hold, stands in the fault's trail.
     #[track_caller]
     pub(crate) fn require(&self, holds: &Tensor, rule: &str) -> Tensor {
-        let _scope = Scope::open(&format!("check that {rule}"));
+        let _scope = Scope::open(&format!("{CHECK}{rule}"));
         attempt(|| {
             // A table of one entry, which is neutral for addition, and an index behind its end.
             let neutral = if self.is_float() { -0.0 } else { 0.0 };

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
-use crate::tensor::{Dim, IntoDims, Number, Tensor, constant, primitive};
+use crate::tensor::{Dim, IntoDims, Number, Tensor, constant, primitive, unfit};
 use lazulite_ir::{DType, Op, Scalar, TensorType};
 
 impl Tensor {
@@ -25,11 +25,13 @@ impl Tensor {
         Tensor::full_of(dims, value, value.default_dtype())
     }
 
-    /// All `value`, of the given element type.
+    /// All `value`, of the given element type, which must be able to hold it.
     #[track_caller]
     pub fn full_of(dims: impl IntoDims, value: impl Into<Number>, dtype: DType) -> Tensor {
-        let value: Scalar = value.into().scalar(dtype);
-        let constant = constant(value);
+        let constant = match value.into().fitting(dtype) {
+            Ok(value) => constant(value),
+            Err(message) => return Tensor::error(unfit("full", message)),
+        };
         match dims.into_dims() {
             Ok(dims) if dims.is_empty() => constant,
             Ok(dims) => constant.expand_to("full", dims),
@@ -59,11 +61,10 @@ impl Tensor {
     #[track_caller]
     pub fn full_like(&self, value: impl Into<Number>) -> Tensor {
         match self.node() {
-            Ok(node) => {
-                let value = value.into().scalar(node.ty.dtype);
-                let dims = node.ty.dims.clone();
-                constant(value).expand_to("full_like", dims)
-            }
+            Ok(node) => match value.into().fitting(node.ty.dtype) {
+                Ok(value) => constant(value).expand_to("full_like", node.ty.dims.clone()),
+                Err(message) => Tensor::error(unfit("full_like", message)),
+            },
             Err(e) => Tensor::error(e),
         }
     }

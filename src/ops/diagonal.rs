@@ -3,7 +3,8 @@
 use super::composite::{attempt, bad_shape, sane};
 use crate::error::Result;
 use crate::tensor::{Dim, Tensor, primitive};
-use lazulite_ir::{DType, Dims, Op};
+use lazulite_ir::{Dims, Op};
+use std::ops::Range;
 
 impl Tensor {
     /// The elements along a diagonal of two axes, which become one last axis. A positive `offset`
@@ -157,13 +158,16 @@ impl Tensor {
     /// Row and column numbers of a matrix's lower triangle, row by row: two rows, i64.
     #[track_caller]
     pub fn tril_indices(rows: usize, columns: usize, offset: i64) -> Tensor {
-        triangle_indices(rows, columns, |distance| distance <= offset)
+        // Columns up to the diagonal's, which is `row + offset`.
+        let upper = move |row: i64| 0..row.saturating_add(offset).saturating_add(1);
+        triangle_indices("tril_indices", rows, columns, upper)
     }
 
     /// Row and column numbers of a matrix's upper triangle, row by row: two rows, i64.
     #[track_caller]
     pub fn triu_indices(rows: usize, columns: usize, offset: i64) -> Tensor {
-        triangle_indices(rows, columns, |distance| distance >= offset)
+        let lower = move |row: i64| row.saturating_add(offset)..i64::MAX;
+        triangle_indices("triu_indices", rows, columns, lower)
     }
 
     /// The two axes of a plane moved to the end.
@@ -227,11 +231,25 @@ fn plane(x: &Tensor) -> Result<(usize, usize)> {
     Ok((dims[dims.len() - 2], dims[dims.len() - 1]))
 }
 
+/// Row and column numbers of the columns in `keep` of each row.
 #[track_caller]
-fn triangle_indices(rows: usize, columns: usize, keep: impl Fn(i64) -> bool) -> Tensor {
-    let all = (0..rows as i64).flat_map(|r| (0..columns as i64).map(move |c| (r, c)));
-    let (mut places, others): (Vec<i64>, Vec<i64>) = all.filter(|(r, c)| keep(c - r)).unzip();
-    let count = places.len();
-    places.extend(others);
-    Tensor::from_vec(places, [2, count]).cast(DType::I64)
+fn triangle_indices(
+    op: &'static str,
+    rows: usize,
+    columns: usize,
+    keep: impl Fn(i64) -> Range<i64>,
+) -> Tensor {
+    attempt(|| {
+        let (rows, columns) = (sane(op, rows)? as i64, sane(op, columns)? as i64);
+        let kept = |row: i64| {
+            let Range { start, end } = keep(row);
+            start.clamp(0, columns)..end.clamp(0, columns)
+        };
+        let count = (0..rows).map(|row| kept(row).count()).sum();
+        sane(op, count)?;
+        let mut places = Vec::with_capacity(2 * count);
+        places.extend((0..rows).flat_map(|row| kept(row).map(move |_| row)));
+        places.extend((0..rows).flat_map(kept));
+        Ok(Tensor::from_vec(places, [2, count]))
+    })
 }

@@ -4,7 +4,7 @@
 //! Operands are contracted in pairs, those first whose product is smallest.
 
 use super::composite::{attempt, bad_argument, bad_shape};
-use super::linear::contract_axes;
+use super::matmul::contract_axes;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -72,6 +72,9 @@ fn labels_of(term: &str, rest: impl Fn(usize) -> Result<usize>) -> Result<Vec<La
     let mut tail = term;
     while let Some(c) = tail.chars().next() {
         if let Some(after) = tail.strip_prefix("...") {
+            if after.contains('.') {
+                return Err(mistake(format!("{term:?} has more than one `...`")));
+            }
             labels.extend((0..rest(letters)?).rev().map(Label::Rest));
             tail = after;
         } else if c.is_ascii_alphabetic() {

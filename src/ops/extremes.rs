@@ -34,7 +34,8 @@ pub struct Unique {
 }
 
 impl Tensor {
-    /// Puts axes of size 1 where a reduction over `axes` of this tensor removed them from `reduced`.
+    /// Puts axes of size 1 where a reduction over `axes` of this tensor removed them from `reduced`. (An empty list
+    /// stands for all axes.)
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -48,8 +49,7 @@ impl Tensor {
             if self.rank()? == 0 {
                 return Ok(reduced.clone());
             }
-            let mut axes = self.axes("keep_axes", axes)?;
-            axes.sort_unstable();
+            let axes = self.some_axes("keep_axes", axes)?;
             let raised = axes
                 .iter()
                 .fold(reduced.clone(), |x, &a| x.unsqueeze(i64::from(a)));
@@ -221,8 +221,19 @@ impl Tensor {
                 sorted.movedim([at as i64], [-1]),
                 places.movedim([at as i64], [-1]),
             );
-            let same = sorted.unsqueeze(-1).eq(sorted.unsqueeze(-2));
-            let place = same.cast(DType::I64).sum(-1).argmax(-1).unsqueeze(-1);
+            // Equal elements stand together: the place within its run of the first end of a longest run is the
+            // largest there is.
+            let (last, count) = (sorted.rank()? - 1, sorted.dim(-1) - 1);
+            let (before, after) = (
+                sorted.narrow(-1, 0, count.clone()),
+                sorted.narrow(-1, 1, count),
+            );
+            let mut widths = vec![(0, 0); last + 1];
+            widths[last] = (1, 0);
+            let starts = after.ne(before).pad(widths, true);
+            let positions = sorted.positions(last)?;
+            let start = starts.where_(&positions, 0).cummax(-1).0;
+            let place = positions.sub(start).argmax(-1).unsqueeze(-1);
             let pick = |t: &Tensor| t.gather(-1, &place).squeeze(-1);
             Ok((pick(&sorted), pick(&places)))
         })

@@ -54,24 +54,28 @@ pub struct FftNOptions {
     pub norm: FftNorm,
 }
 
-impl From<&FftOptions> for FftNOptions {
-    fn from(options: &FftOptions) -> FftNOptions {
-        FftNOptions {
-            sizes: options.len.clone().map(|len| vec![len]),
-            axes: Some(vec![options.axis]),
-            norm: options.norm,
-        }
+/// Of one axis, where -1 is no number of points.
+fn single(op: &'static str, options: &FftOptions) -> Result<FftNOptions> {
+    if options.len.as_ref().is_some_and(|len| is(len, -1)) {
+        return Err(bad_argument(op, "-1 is no number of points"));
     }
+    Ok(FftNOptions {
+        sizes: options.len.clone().map(|len| vec![len]),
+        axes: Some(vec![options.axis]),
+        norm: options.norm,
+    })
 }
 
-impl FftNOptions {
-    /// With the last two axes where none are given.
-    fn planar(&self) -> FftNOptions {
-        FftNOptions {
-            axes: Some(self.axes.clone().unwrap_or_else(|| vec![-2, -1])),
-            ..self.clone()
-        }
-    }
+/// With the last two axes where none are given.
+fn planar(_: &'static str, options: &FftNOptions) -> Result<FftNOptions> {
+    Ok(FftNOptions {
+        axes: Some(options.axes.clone().unwrap_or_else(|| vec![-2, -1])),
+        ..options.clone()
+    })
+}
+
+fn several(_: &'static str, options: &FftNOptions) -> Result<FftNOptions> {
+    Ok(options.clone())
 }
 
 /// The sign of the exponent.
@@ -89,7 +93,7 @@ macro_rules! transforms {
             #[track_caller]
             pub fn $name(&self, options: &$options) -> Tensor {
                 let op = stringify!($name);
-                attempt(|| $run(op, self, &$conversion(options), $direction))
+                attempt(|| $run(op, self, &$conversion(op, options)?, $direction))
             }
         )*}
     };
@@ -106,9 +110,9 @@ transforms! {
     /// assert_eq!(y.imag().to_vec::<f32>()?, [0.0, 2.0, 0.0, -2.0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
-    fft(FftOptions) = complex(Forward) over FftNOptions::from;
+    fft(FftOptions) = complex(Forward) over single;
     /// Undoes [`Tensor::fft`].
-    ifft(FftOptions) = complex(Backward) over FftNOptions::from;
+    ifft(FftOptions) = complex(Backward) over single;
     /// The first half of the Fourier transform of real numbers along one axis; the other half mirrors it.
     ///
     /// ```
@@ -119,37 +123,37 @@ transforms! {
     /// assert_eq!(y.irfft(&FftOptions::default()).to_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
-    rfft(FftOptions) = real_to_half(Forward) over FftNOptions::from;
+    rfft(FftOptions) = real_to_half(Forward) over single;
     /// Undoes [`Tensor::rfft`]; an even number of real numbers if not told otherwise.
-    irfft(FftOptions) = half_to_real(Backward) over FftNOptions::from;
+    irfft(FftOptions) = half_to_real(Backward) over single;
     /// The Fourier transform, which is real, of a sequence that mirrors the given half of it.
-    hfft(FftOptions) = half_to_real(Forward) over FftNOptions::from;
+    hfft(FftOptions) = half_to_real(Forward) over single;
     /// Undoes [`Tensor::hfft`].
-    ihfft(FftOptions) = real_to_half(Backward) over FftNOptions::from;
+    ihfft(FftOptions) = real_to_half(Backward) over single;
     /// As [`Tensor::fft`], over the last two axes if not told otherwise.
-    fft2(FftNOptions) = complex(Forward) over FftNOptions::planar;
+    fft2(FftNOptions) = complex(Forward) over planar;
     /// As [`Tensor::ifft`], over the last two axes if not told otherwise.
-    ifft2(FftNOptions) = complex(Backward) over FftNOptions::planar;
+    ifft2(FftNOptions) = complex(Backward) over planar;
     /// As [`Tensor::rfft`], over the last two axes if not told otherwise.
-    rfft2(FftNOptions) = real_to_half(Forward) over FftNOptions::planar;
+    rfft2(FftNOptions) = real_to_half(Forward) over planar;
     /// As [`Tensor::irfft`], over the last two axes if not told otherwise.
-    irfft2(FftNOptions) = half_to_real(Backward) over FftNOptions::planar;
+    irfft2(FftNOptions) = half_to_real(Backward) over planar;
     /// As [`Tensor::hfft`], over the last two axes if not told otherwise.
-    hfft2(FftNOptions) = half_to_real(Forward) over FftNOptions::planar;
+    hfft2(FftNOptions) = half_to_real(Forward) over planar;
     /// As [`Tensor::ihfft`], over the last two axes if not told otherwise.
-    ihfft2(FftNOptions) = real_to_half(Backward) over FftNOptions::planar;
+    ihfft2(FftNOptions) = real_to_half(Backward) over planar;
     /// As [`Tensor::fft`], over several axes.
-    fftn(FftNOptions) = complex(Forward) over FftNOptions::clone;
+    fftn(FftNOptions) = complex(Forward) over several;
     /// As [`Tensor::ifft`], over several axes.
-    ifftn(FftNOptions) = complex(Backward) over FftNOptions::clone;
+    ifftn(FftNOptions) = complex(Backward) over several;
     /// As [`Tensor::rfft`], over several axes, the last of which becomes the half.
-    rfftn(FftNOptions) = real_to_half(Forward) over FftNOptions::clone;
+    rfftn(FftNOptions) = real_to_half(Forward) over several;
     /// As [`Tensor::irfft`], over several axes, the last of which holds the half.
-    irfftn(FftNOptions) = half_to_real(Backward) over FftNOptions::clone;
+    irfftn(FftNOptions) = half_to_real(Backward) over several;
     /// As [`Tensor::hfft`], over several axes, the last of which holds the half.
-    hfftn(FftNOptions) = half_to_real(Forward) over FftNOptions::clone;
+    hfftn(FftNOptions) = half_to_real(Forward) over several;
     /// As [`Tensor::ihfft`], over several axes, the last of which becomes the half.
-    ihfftn(FftNOptions) = real_to_half(Backward) over FftNOptions::clone;
+    ihfftn(FftNOptions) = real_to_half(Backward) over several;
 }
 
 impl Tensor {

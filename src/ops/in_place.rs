@@ -34,7 +34,7 @@ impl Tensor {
     /// Replaces every element.
     #[track_caller]
     pub fn fill_(&mut self, value: impl Into<Number>) -> &mut Tensor {
-        *self = self.full_like(value);
+        *self = self.full_like(value).named("fill_", &[self]);
         self
     }
 

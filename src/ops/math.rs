@@ -2,10 +2,13 @@
 //! bits.
 
 use super::composite::{attempt, attempt_pair, bad_argument, bad_dtype};
-use crate::error::Result;
-use crate::location::Scope;
-use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, primitive};
+use crate::error::{Error, Result};
+use crate::location::{Place, Scope};
+use crate::tensor::{
+    Applied, Argument, Derivative, Number, Tensor, composite, int_range, primitive,
+};
 use lazulite_ir::{DType, Op};
+use std::cmp::Ordering;
 use std::f64::consts::{FRAC_PI_2, LN_2, LN_10, PI};
 
 macro_rules! float_composites {
@@ -371,19 +374,47 @@ impl Tensor {
         })
     }
 
-    /// At least `low`; NaN stays NaN.
+    /// At least `low`; NaN stays NaN. A number that no element could reach is an error.
     #[track_caller]
     pub fn clamp_min(&self, low: impl Into<Argument>) -> Tensor {
-        // At the bound the gradient is still this tensor's alone.
         let low = low.into();
-        self.ge(low.clone()).where_(self, self.maximum(low))
+        match self.beyond_range(&low) {
+            Some(Ordering::Less) => self.clone(),
+            Some(_) => Tensor::error(self.unreachable_bound("clamp_min")),
+            // At the bound the gradient is still this tensor's alone.
+            None => self.ge(low.clone()).where_(self, self.maximum(low)),
+        }
     }
 
-    /// At most `high`; NaN stays NaN.
+    /// At most `high`; NaN stays NaN. A number that no element could reach is an error.
     #[track_caller]
     pub fn clamp_max(&self, high: impl Into<Argument>) -> Tensor {
         let high = high.into();
-        self.le(high.clone()).where_(self, self.minimum(high))
+        match self.beyond_range(&high) {
+            Some(Ordering::Greater) => self.clone(),
+            Some(_) => Tensor::error(self.unreachable_bound("clamp_max")),
+            None => self.le(high.clone()).where_(self, self.minimum(high)),
+        }
+    }
+
+    /// On which side of the range of this tensor's integers a whole number lies, if it lies outside.
+    fn beyond_range(&self, bound: &Argument) -> Option<Ordering> {
+        let (Argument::Number(Number::Int(value)), Ok(dtype)) = (bound, self.dtype()) else {
+            return None;
+        };
+        let (low, high) = int_range(dtype);
+        let side = match value {
+            v if *v < low => Ordering::Less,
+            v if *v > high => Ordering::Greater,
+            _ => Ordering::Equal,
+        };
+        (dtype.is_int() && side != Ordering::Equal).then_some(side)
+    }
+
+    #[track_caller]
+    fn unreachable_bound(&self, op: &'static str) -> Error {
+        let error = bad_argument(op, "the bound lies outside of the element type's range");
+        error.at(Place::here()).operand(self.note("self"))
     }
 
     /// The sum of this and `alpha` times `other`.

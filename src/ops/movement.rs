@@ -336,7 +336,7 @@ impl Tensor {
             high: side(|w| w.1),
             interior: filled(widths.len(), 0),
         };
-        let fill = Tensor::full_of((), value, node.ty.dtype);
+        let fill = Tensor::full_of((), value, node.ty.dtype).named("pad", &[]);
         primitive("pad", pad, &[self, &fill])
     }
 

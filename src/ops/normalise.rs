@@ -2,8 +2,8 @@
 
 use super::composite::{attempt, attempt_all, attempt_pair, bad_argument, bad_shape, tensor_of};
 use crate::cell::TensorCell;
-use crate::error::Result;
-use crate::location::Scope;
+use crate::error::{Error, Result};
+use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
@@ -40,6 +40,9 @@ impl Tensor {
         bias: Option<&Tensor>,
         eps: f64,
     ) -> Tensor {
+        if axes == 0 {
+            return Tensor::error(no_axes("layer_norm", self));
+        }
         let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
         let define = || {
             self.in_single(|x| {
@@ -317,6 +320,9 @@ impl Tensor {
     #[track_caller]
     pub fn rms_norm(&self, axes: usize, weight: Option<&Tensor>, eps: Option<f64>) -> Tensor {
         attempt(|| {
+            if axes == 0 {
+                return Err(no_axes("rms_norm", self));
+            }
             let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
             let eps = match (eps, self.dtype()?.real()) {
                 (Some(eps), _) => eps,
@@ -353,6 +359,13 @@ impl Tensor {
             Ok(self.div(norm.maximum(eps)))
         })
     }
+}
+
+/// The error of a normalisation over nothing.
+#[track_caller]
+fn no_axes(op: &'static str, x: &Tensor) -> Error {
+    let error = bad_argument(op, "there must be at least one axis to normalise over");
+    error.at(Place::here()).operand(x.note("self"))
 }
 
 impl RunningStats {

@@ -1,9 +1,10 @@
 //! More functions of two and three elements, made of the primitive ones.
 
 use super::composite::{attempt, bad_dtype, common, common_floating, tensor_of};
+use super::stats::COUNTED;
 use crate::error::Result;
-use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, promote};
-use lazulite_ir::DType;
+use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, primitive, promote};
+use lazulite_ir::{DType, Op};
 use std::f64::consts::{FRAC_PI_2, LN_2, PI};
 
 impl Tensor {
@@ -285,11 +286,24 @@ impl Tensor {
     /// True for the elements that occur in `others` (with `invert`: that do not).
     #[track_caller]
     pub fn isin(&self, others: &Tensor, invert: bool) -> Tensor {
-        let found = self.unsqueeze(-1).eq(others.reshape([-1i64])).any(-1);
-        match invert {
-            true => found.logical_not(),
-            false => found,
-        }
+        attempt(|| {
+            let (x, others) = common(self.into(), others.into())?;
+            let others = others.ravel();
+            let count = others.known_size(0).unwrap_or(0);
+            let found = match count > COUNTED && !x.is_complex() && x.dtype()? != DType::Bool {
+                true => {
+                    let sorted = others.sort(0, false).0;
+                    let place = sorted.bisect(&x, false)?.minimum(count as i64 - 1);
+                    let gather = Op::Gather { axes: vec![0] };
+                    primitive("isin", gather, &[&sorted, &place]).eq(x)
+                }
+                false => x.unsqueeze(-1).eq(others).any(-1),
+            };
+            Ok(match invert {
+                true => found.logical_not(),
+                false => found,
+            })
+        })
     }
 }
 

@@ -4,12 +4,10 @@
 //! integer and bool tensors to f32 first.
 
 use super::arithmetic;
-use super::composite::{attempt, bad_argument, bad_dtype, bad_shape, tensor_of};
+use super::composite::{attempt, bad_dtype, bad_shape, tensor_of};
 use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{
-    Applied, Argument, Derivative, Number, Tensor, binary_as, compare, composite, select,
-};
+use crate::tensor::{Applied, Argument, Derivative, Tensor, binary_as, compare, composite, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
 macro_rules! float_functions {
@@ -53,7 +51,7 @@ macro_rules! integral_functions {
             pub fn $name(&self) -> Tensor {
                 let $x = self;
                 match self.dtype() {
-                    Ok(dtype) if dtype.is_float() || dtype.is_complex() => $body,
+                    Ok(dtype) if dtype.is_inexact() => $body,
                     _ => self.clone(),
                 }
             }
@@ -273,22 +271,13 @@ impl Tensor {
         attempt(|| {
             // The value does not take part in promotion.
             let (value, dtype) = (value.into(), self.dtype()?);
-            if let Argument::Number(Number::Float(v)) = value
-                && dtype.is_int()
-                && !(-(2f64.powi(63))..2f64.powi(63)).contains(&v)
-            {
-                return Err(bad_argument(
-                    "masked_fill",
-                    format!("{v} does not fit {dtype}"),
-                ));
-            }
             if let Argument::Tensor(t) = &value
                 && t.is_complex()
                 && !dtype.is_complex()
             {
                 return Err(bad_dtype("masked_fill", t).operand(self.note("self")));
             }
-            let value = tensor_of(value, dtype);
+            let value = tensor_of(value, dtype).named("masked_fill", &[]);
             if value.rank()? != 0 {
                 let error = bad_shape("masked_fill", "the value is one number");
                 return Err(error.operand(value.note("value")));
@@ -355,7 +344,7 @@ impl Tensor {
     #[track_caller]
     pub fn isfinite(&self) -> Tensor {
         match self.dtype() {
-            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.abs().lt(f64::INFINITY),
+            Ok(dtype) if dtype.is_inexact() => self.abs().lt(f64::INFINITY),
             _ => self.eq(self),
         }
     }
@@ -392,7 +381,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn to_floating(&self) -> Tensor {
         match self.dtype() {
-            Ok(dtype) if dtype.is_float() || dtype.is_complex() => self.clone(),
+            Ok(dtype) if dtype.is_inexact() => self.clone(),
             _ => self.cast(DType::F32),
         }
     }

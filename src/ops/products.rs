@@ -2,7 +2,7 @@
 //! equation.
 
 use super::composite::{attempt, bad_argument, bad_shape, tensor_of};
-use super::linear::contract_axes;
+use super::matmul::contract_axes;
 use crate::error::Result;
 use crate::tensor::{Number, Tensor};
 

@@ -7,7 +7,8 @@ use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite, primiti
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::RangeFull;
 
-/// Which axes to reduce: `..` for all, one axis, or several (negative ones count from the end).
+/// Which axes to reduce: `..` for all, one axis, or several (negative ones count from the end). As in PyTorch an
+/// empty list stands for all, but for [`Tensor::any`] and [`Tensor::all`], which reduce nothing then.
 pub trait IntoAxes {
     /// The axes, resolved for a tensor with `rank` axes; `None` marks one that does not exist.
     fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)>;
@@ -78,19 +79,19 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn sum(&self, axes: impl IntoAxes) -> Tensor {
-        self.widened().reduce("sum", Combine::Sum, axes, false)
+        self.widened().total("sum", Combine::Sum, axes, false)
     }
 
     /// As [`Tensor::sum`]; the axes stay with size 1.
     #[track_caller]
     pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Tensor {
-        self.widened().reduce("sum", Combine::Sum, axes, true)
+        self.widened().total("sum", Combine::Sum, axes, true)
     }
 
     /// Product over axes. Integers and bools are multiplied as i64.
     #[track_caller]
     pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
-        self.widened().reduce("prod", Combine::Prod, axes, false)
+        self.widened().total("prod", Combine::Prod, axes, false)
     }
 
     /// Largest element over axes; NaN if there is one.
@@ -180,12 +181,15 @@ impl Tensor {
     #[track_caller]
     pub fn logsumexp(&self, axes: impl IntoAxes) -> Tensor {
         attempt(|| {
-            let axes = self.axes("logsumexp", axes)?;
+            let axes = self.some_axes("logsumexp", axes)?;
             let axes: Vec<i64> = axes.into_iter().map(i64::from).collect();
             let x = self.to_floating();
             let define = || {
                 x.in_single(|x| {
-                    let top = finite_or_zero(&x.real().amax_keepdim(axes.as_slice()).detach());
+                    // Of no elements this is minus infinity, and so is the result.
+                    let top = x.real();
+                    let top = top.reduce("logsumexp", Combine::Max, axes.as_slice(), true);
+                    let top = finite_or_zero(&top.detach());
                     let sum = x.sub(&top).exp().sum_keepdim(axes.as_slice());
                     x.without_axes(&sum.log().add(top), &axes)
                 })
@@ -329,6 +333,24 @@ impl Tensor {
         }
     }
 
+    /// As [`Tensor::reduce`], over all axes where none are named.
+    #[track_caller]
+    fn total(&self, op: &'static str, kind: Combine, axes: impl IntoAxes, keepdim: bool) -> Tensor {
+        match self.some_axes(op, axes) {
+            Ok(_) if self.rank().is_ok_and(|r| r == 0) => self.clone(),
+            Ok(axes) => self.reduce_axes(op, kind, axes, keepdim),
+            Err(e) => Tensor::error(e.at(Place::here())),
+        }
+    }
+
+    /// Sorted, distinct axes; all where none are named.
+    pub(crate) fn some_axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
+        match self.axes(op, axes)? {
+            none if none.is_empty() => self.axes(op, ..),
+            some => Ok(some),
+        }
+    }
+
     /// Sorted, distinct axes.
     pub(crate) fn axes(&self, op: &'static str, axes: impl IntoAxes) -> Result<Vec<u32>> {
         let rank = self.node()?.ty.rank();
@@ -368,7 +390,7 @@ impl Tensor {
                 .find(|&&a| dims.get(a as usize).is_some_and(|d| d.is(0)))
                 .copied()
         };
-        match self.axes(op, axes) {
+        match self.some_axes(op, axes) {
             Ok(_) if self.rank().is_ok_and(|r| r == 0) => self.clone(),
             Ok(axes) => match empty(&axes) {
                 Some(axis) => {
@@ -403,7 +425,7 @@ impl Tensor {
     fn mean_of(&self, op: &'static str, axes: impl IntoAxes, keepdim: bool) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
-        match (self.dtype(), self.axes(op, axes)) {
+        match (self.dtype(), self.some_axes(op, axes)) {
             (Ok(dtype), Ok(_)) if !dtype.is_float() && !dtype.is_complex() => Tensor::error(
                 Error::new(
                     ErrorKind::DType,
@@ -437,7 +459,7 @@ impl Tensor {
     ) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
-        let axes: Vec<i64> = match self.axes(op, axes) {
+        let axes: Vec<i64> = match self.some_axes(op, axes) {
             Ok(axes) => axes.into_iter().map(i64::from).collect(),
             Err(e) => return Tensor::error(e.at(place)),
         };

@@ -26,7 +26,7 @@ impl Tensor {
     #[track_caller]
     pub fn scatter_value(&self, axis: i64, indices: &Tensor, value: impl Into<Number>) -> Tensor {
         attempt(|| {
-            let value = tensor_of(value.into().into(), self.dtype()?);
+            let value = tensor_of(value.into().into(), self.dtype()?).named("scatter", &[]);
             Ok(self.scatter(axis, indices, &value.expand(indices.sizes()?)))
         })
     }
@@ -138,7 +138,7 @@ impl Tensor {
     #[track_caller]
     pub fn index_fill(&self, axis: i64, indices: &Tensor, value: impl Into<Argument>) -> Tensor {
         attempt(|| {
-            let value = tensor_of(value.into(), self.dtype()?);
+            let value = tensor_of(value.into(), self.dtype()?).named("index_fill", &[]);
             if value.rank()? != 0 {
                 let error = bad_shape("index_fill", "the value is one number");
                 return Err(error.operand(value.note("value")));

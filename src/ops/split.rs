@@ -1,6 +1,6 @@
 //! Taking tensors apart along an axis, and putting several together.
 
-use super::composite::{attempt, attempt_list, bad_argument, bad_shape};
+use super::composite::{attempt, attempt_list, bad_argument, bad_shape, sane};
 use crate::error::Result;
 use crate::location::Scope;
 use crate::tensor::Tensor;
@@ -250,6 +250,18 @@ impl Tensor {
                 let error = bad_shape("combinations", "only vectors have combinations");
                 return Err(error.operand(self.note("self")));
             };
+            let choices = match with_replacement {
+                true => match count.checked_add(r) {
+                    Some(both) => binomial(both.saturating_sub(1), r),
+                    None => usize::MAX,
+                },
+                false => binomial(count, r),
+            };
+            sane("combinations", choices)?;
+            sane("combinations", choices.saturating_mul(r))?;
+            if choices == 0 {
+                return Ok(self.narrow(0, 0, 0).reshape([0, r]));
+            }
             let mut rows: Vec<Vec<i64>> = vec![Vec::new()];
             for _ in 0..r {
                 let extended = rows.iter().flat_map(|row| {
@@ -270,4 +282,23 @@ impl Tensor {
             Ok(self.index_select(0, &index).reshape([chosen, r]))
         })
     }
+}
+
+/// In how many ways `r` of `n` things can be chosen, at most `usize::MAX`.
+fn binomial(n: usize, r: usize) -> usize {
+    if r > n {
+        return 0;
+    }
+    let mut ways = 1u128;
+    for i in 0..r.min(n - r) as u128 {
+        // Each product is a number of ways itself, so the division leaves no rest.
+        ways = match ways.checked_mul(n as u128 - i) {
+            Some(product) => product / (i + 1),
+            None => return usize::MAX,
+        };
+        if ways > usize::MAX as u128 {
+            return usize::MAX;
+        }
+    }
+    ways as usize
 }

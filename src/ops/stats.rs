@@ -6,8 +6,8 @@ use super::composite::{
 };
 use super::reduce::flat_at_zero;
 use crate::error::Result;
-use crate::tensor::{Dim, Number, Tensor};
-use lazulite_ir::DType;
+use crate::tensor::{Dim, Number, Tensor, primitive};
+use lazulite_ir::{DType, Op};
 
 impl Tensor {
     /// Sum over axes, taking NaN as 0.
@@ -178,7 +178,8 @@ impl Tensor {
                 return Err(error.operand(self.note("self")));
             }
             let mut x = self.clone();
-            for _ in 0..n {
+            // After as many times as there are elements nothing is left.
+            for _ in 0..n.min(self.known_size(at as usize)?) {
                 let count = x.known_size(at as usize)?.saturating_sub(1);
                 let (before, after) = (
                     x.narrow(at, 0, count),
@@ -518,6 +519,10 @@ impl Tensor {
                 return Err(error.operand(values.note("values")));
             }
             let (sorted, values) = common(self.into(), values.into())?;
+            // Short vectors are counted through faster than they are bisected.
+            if own.len() == 1 && sorted.known_size(0).is_ok_and(|n| n > COUNTED) {
+                return sorted.bisect(&values, right);
+            }
             let value = values.unsqueeze(-1);
             // The elements of a vector stand along the last axis already.
             let sorted = if own.len() == 1 {
@@ -525,12 +530,26 @@ impl Tensor {
             } else {
                 sorted.unsqueeze(-2)
             };
-            let before = match right {
-                true => sorted.le(value),
-                false => sorted.lt(value),
-            };
-            Ok(before.sum(-1))
+            Ok(is_before(&sorted, &value, right).sum(-1))
         })
+    }
+
+    /// As [`Tensor::searchsorted`], in this vector of known size that is not 0 and of the values' type.
+    #[track_caller]
+    pub(crate) fn bisect(&self, values: &Tensor, right: bool) -> Result<Tensor> {
+        let element =
+            |at: &Tensor| primitive("searchsorted", Op::Gather { axes: vec![0] }, &[self, at]);
+        let mut place = Tensor::full_of(values.sizes()?, 0, DType::I64);
+        let mut left = self.known_size(0)? as i64;
+        while left > 1 {
+            let half = left / 2;
+            let last = element(&place.add(half - 1));
+            let step = is_before(&last, values, right).cast(DType::I64).mul(half);
+            place = place.add(step);
+            left -= half;
+        }
+        let behind = is_before(&element(&place), values, right);
+        Ok(place.add(behind.cast(DType::I64)))
     }
 
     /// Derivatives along axes from the elements as samples, by differences of second order inside and
@@ -565,7 +584,7 @@ impl Tensor {
             };
             let rank = self.rank()?;
             let axes: Vec<i64> = self
-                .axes("hash_tensor", axes)?
+                .some_axes("hash_tensor", axes)?
                 .into_iter()
                 .map(i64::from)
                 .collect();
@@ -586,6 +605,22 @@ impl Tensor {
             let placed = ones.bitwise_left_shift(shifts);
             Ok(placed.cast(DType::I64).sum(-1).cast(DType::U64))
         })
+    }
+}
+
+/// Vectors of so many elements are counted through to find a place in them.
+pub(super) const COUNTED: usize = 64;
+
+/// Whether an element stands before the place of a value. NaN belongs behind everything.
+#[track_caller]
+fn is_before(element: &Tensor, value: &Tensor, right: bool) -> Tensor {
+    let before = match right {
+        true => element.le(value),
+        false => element.lt(value),
+    };
+    match value.is_float() {
+        true => before.bitwise_or(value.isnan()),
+        false => before,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What works on windows over the last axes: padding modes, convolutions, overlapping patches.
 
 use super::composite::{attempt, bad_argument, bad_shape, sane};
-use super::linear::contract_axes;
+use super::matmul::contract_axes;
 use crate::error::Result;
 use crate::tensor::{Dim, Number, Tensor, primitive};
 use lazulite_ir::{Dims, Op};

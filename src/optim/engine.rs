@@ -448,8 +448,15 @@ impl<R: Rule> Optimizer for Descent<R> {
     fn step(&mut self, loss: &Tensor) -> Result<StepReport> {
         let _scope = Scope::pin();
         self.prepare()?;
+        if !loss.node()?.ty.dims.iter().all(|d| d.is(1)) {
+            let message = "a loss has one element";
+            return Err(Error::new(ErrorKind::Gradient, "step", message)
+                .at(Place::here())
+                .operand(loss.note("loss"))
+                .hint("take its `mean(..)` or `sum(..)`"));
+        }
         let report = no_grad(|| {
-            let sweep = Sweep::new(&[loss], &[])?;
+            let sweep = Sweep::new(&[loss], &[]).map_err(|e| e.renamed("grad", "step"))?;
             let trained = |m: &Member| {
                 let node = m.param.get().0.ok()?;
                 sweep.reach.contains(&node).then_some(node)

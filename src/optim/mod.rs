@@ -56,7 +56,8 @@ pub use rprop::{Rprop, RpropSettings};
 pub use schedule::{
     Anneal, ChainedLr, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CycleMode,
     CyclicLr, ExponentialLr, Goal, LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr,
-    PolynomialLr, ReduceLrOnPlateau, Schedule, Scheduler, SequentialLr, StepLr, SwaLr, Threshold,
+    PolynomialLr, ReduceLrOnPlateau, Schedule, ScheduleState, Scheduler, SequentialLr, StepLr,
+    SwaLr, Threshold,
 };
 pub use sgd::{Sgd, SgdSettings};
 pub use sparse_adam::{SparseAdam, SparseAdamSettings};

@@ -9,14 +9,12 @@ mod record;
 pub(crate) use composite::{Applied, Composite, Derivative, Pull, Push, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
-pub(crate) use node::{
-    Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits, differentiable,
-};
-pub(crate) use number::Promotion;
+pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};
 pub use number::{Argument, Number};
+pub(crate) use number::{Promotion, int_range};
 pub(crate) use record::{
     Broadcast, binary, binary_as, compare, constant, internal, items, primitive, primitive_many,
-    promote, random_bits, record_node, select, type_error, with_traits,
+    promote, random_bits, record_node, select, type_error, unfit, with_traits,
 };
 
 use crate::engine;

@@ -85,11 +85,6 @@ impl Recorded {
     }
 }
 
-/// True for element types that have gradients.
-pub(crate) fn differentiable(dtype: DType) -> bool {
-    dtype.is_float() || dtype.is_complex()
-}
-
 /// Which parameter of which capture.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Parameter {
@@ -151,6 +146,9 @@ pub(crate) enum State {
     Lazy(Operands),
     /// The value, dense and row-major, and what it was computed from where gradients may flow.
     Value(Buffer, Operands),
+    /// A thread computes something from the value and may overwrite it. If that succeeds nobody needs the
+    /// node any more; if it fails the value comes back.
+    Lent,
 }
 
 /// What a node takes from its operands when it is recorded.
@@ -212,7 +210,7 @@ impl Node {
     pub fn value(&self) -> Option<Buffer> {
         match &*self.state() {
             State::Value(buffer, _) => Some(buffer.clone()),
-            State::Lazy(_) => None,
+            State::Lazy(_) | State::Lent => None,
         }
     }
 
@@ -224,7 +222,7 @@ impl Node {
     /// True if gradients can flow through the node, as far as its results' types go. Those of a node
     /// with several results are told apart by its items.
     pub fn is_smooth(&self) -> bool {
-        self.is_tuple() || differentiable(self.ty.dtype)
+        self.is_tuple() || self.ty.dtype.is_inexact()
     }
 
     /// What autograd keeps with this node.
@@ -241,16 +239,17 @@ impl Node {
     pub fn operands(&self) -> Operands {
         match &*self.state() {
             State::Value(_, operands) | State::Lazy(operands) => operands.clone(),
+            State::Lent => Operands::new(),
         }
     }
 
-    /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there
-    /// is none. The node must not be reachable for anyone who might read it.
-    pub fn give_up(&self) -> bool {
+    /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there is none.
+    /// No one but whoever computes from it at this moment may have a way to the node.
+    pub fn lend(&self) -> bool {
         let mut state = self.state();
         let known = matches!(&*state, State::Value(..));
         if known {
-            *state = State::Lazy(Operands::new());
+            *state = State::Lent;
         }
         known
     }
@@ -259,7 +258,7 @@ impl Node {
     pub fn forget(&self) {
         let operands = match &mut *self.state() {
             State::Value(_, operands) => std::mem::take(operands),
-            State::Lazy(_) => return,
+            State::Lazy(_) | State::Lent => return,
         };
         release(operands);
     }
@@ -267,9 +266,7 @@ impl Node {
     /// Enters the value, and lets go of the operands unless gradients flow to them and history is kept.
     pub fn finish(&self, value: Buffer, history: History) {
         let mut state = self.state();
-        let operands = match &mut *state {
-            State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
-        };
+        let operands = take_operands(&mut state);
         let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
         let keep = self.traits.grad && history == History::Kept && operands.iter().any(flows);
         let (kept, released) = if keep {
@@ -306,6 +303,7 @@ impl Node {
 fn take_operands(state: &mut State) -> Operands {
     match state {
         State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
+        State::Lent => Operands::new(),
     }
 }
 

@@ -28,6 +28,25 @@ impl Number {
         }
     }
 
+    /// As [`Number::scalar`]; the number where the type cannot hold it, in words. As in PyTorch, floats take
+    /// infinities and NaN, and unsigned integers take negative ones of their range's size, which wrap.
+    pub(crate) fn fitting(self, dtype: DType) -> Result<Scalar, String> {
+        let (text, fits) = match self {
+            Number::Bool(v) => (v.to_string(), true),
+            Number::Int(v) => (v.to_string(), holds_int(dtype, v)),
+            Number::Float(v) => (v.to_string(), holds_float(dtype, v)),
+            Number::Complex(re, im) => {
+                let parts = holds_float(dtype.real(), re) && holds_float(dtype.real(), im);
+                let fits = parts && (im == 0.0 || dtype.is_complex() || dtype == DType::Bool);
+                (format!("{re} + {im}i"), fits)
+            }
+        };
+        match fits {
+            true => Ok(self.scalar(dtype)),
+            false => Err(format!("{text} cannot be held by {dtype}")),
+        }
+    }
+
     /// The type a tensor made of just this number has.
     pub(crate) fn default_dtype(self) -> DType {
         match self {
@@ -37,6 +56,47 @@ impl Number {
             Number::Complex(..) => DType::C64,
         }
     }
+}
+
+/// The smallest and the largest integer of a type, as far as they are i64s.
+pub(crate) fn int_range(dtype: DType) -> (i64, i64) {
+    let bits = 8 * dtype.size() as u32;
+    match dtype.is_signed_int() {
+        true => (i64::MIN >> (64 - bits), i64::MAX >> (64 - bits)),
+        false if bits == 64 => (0, i64::MAX),
+        false => (0, (1 << bits) - 1),
+    }
+}
+
+fn holds_int(dtype: DType, value: i64) -> bool {
+    if !dtype.is_int() {
+        return holds_float(dtype, value as f64);
+    }
+    let (low, high) = int_range(dtype);
+    let low = if low == 0 { -high } else { low };
+    (low..=high).contains(&value)
+}
+
+fn holds_float(dtype: DType, value: f64) -> bool {
+    if dtype == DType::Bool {
+        return true;
+    }
+    if dtype.is_int() {
+        // The type's own largest number may be none of f64.
+        let limit = match dtype {
+            DType::U64 => 2f64.powi(64),
+            _ => int_range(dtype).1 as f64 + 1.0,
+        };
+        let low = if dtype.is_signed_int() { -limit } else { 0.0 };
+        return value >= low && value.trunc() < limit;
+    }
+    let largest = match dtype.real() {
+        DType::F16 => half::f16::MAX.to_f64(),
+        DType::BF16 => half::bf16::MAX.to_f64(),
+        DType::F32 => f32::MAX.into(),
+        _ => f64::MAX,
+    };
+    !value.is_finite() || value.abs() <= largest
 }
 
 macro_rules! numbers {

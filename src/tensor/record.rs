@@ -2,7 +2,7 @@
 
 use super::{
     Argument, IntoDims, Literal, Node, Number, Operand, Operands, Promotion, Recorded, State,
-    Tensor, Traits, differentiable,
+    Tensor, Traits,
 };
 use crate::autograd::grad_enabled;
 use crate::engine::draw_level;
@@ -166,6 +166,12 @@ fn broadcasting<const N: usize>(
 ) -> Tensor {
     let mut operands = Operands::new();
     for (argument, dtype) in arguments.iter().zip(dtypes) {
+        // Arithmetic and comparisons take numbers modulo the type's range; what is chosen must be held.
+        if let (Recorded::Select, Argument::Number(n)) = (&recorded, argument)
+            && let Err(message) = n.fitting(dtype)
+        {
+            return Tensor::error(unfit(op, message));
+        }
         operands.push(match operand(argument, dtype) {
             Ok(operand) => operand,
             Err(e) => return Tensor::error(e),
@@ -271,6 +277,12 @@ fn as_tensor(argument: &Argument) -> Option<&Tensor> {
 fn literal(number: Number, dtype: DType) -> Result<Literal, Tensor> {
     let value = number.scalar(dtype);
     Literal::new(value).ok_or_else(|| constant(value))
+}
+
+/// The error of a number that a type cannot hold.
+#[track_caller]
+pub(crate) fn unfit(op: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Argument, op, message).at(Place::here())
 }
 
 /// Records a 0-d number. Like every number it may change from call to call without recompilation;
@@ -397,7 +409,7 @@ pub(crate) fn record_node(
         traits.level = traits.level.max(node.traits.level);
     }
     traits.from_gradient |= matches!(recorded, Recorded::Gradient(_));
-    let smooth = recorded.has_several_results() || differentiable(ty.dtype);
+    let smooth = recorded.has_several_results() || ty.dtype.is_inexact();
     traits.grad = traits.grad && smooth && grad_enabled();
     with_traits(recorded, ty, operands, traits)
 }

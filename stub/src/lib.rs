@@ -4,17 +4,67 @@
 //! it holds no compiler and needs none. The library is the crate `lazulite-embed`. This package's build script
 //! builds both.
 
-/// What the build script has left: bytes, or why there are none.
+/// Declares a function for what the build script has left under a name: bytes, or why there are none.
+///
+/// The assembler takes the bytes from their file. Through `include_bytes!` they would pass through all that the
+/// compiler writes, the metadata of this crate included, and the linker could not leave them out of programs that
+/// build nothing.
 macro_rules! built {
-    ($name:literal) => {{
-        const BUILT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".stub"));
-        const PROBLEM: &str = include_str!(concat!(env!("OUT_DIR"), "/", $name, ".problem"));
-        match BUILT.is_empty() {
-            true => Err(PROBLEM),
-            false => Ok(BUILT),
+    ($function:ident, $name:literal, $start:ident, $end:ident) => {
+        #[cfg(target_os = "linux")]
+        std::arch::global_asm!(
+            concat!(".section .rodata.", stringify!($start), ",\"a\",@progbits"),
+            concat!(".globl ", stringify!($start)),
+            concat!(".globl ", stringify!($end)),
+            concat!(".hidden ", stringify!($start)),
+            concat!(".hidden ", stringify!($end)),
+            concat!(stringify!($start), ":"),
+            concat!(".incbin \"", env!("OUT_DIR"), "/", $name, ".stub\""),
+            concat!(stringify!($end), ":"),
+            ".byte 0",
+            ".previous",
+            options(raw)
+        );
+
+        fn $function() -> Result<&'static [u8], &'static str> {
+            #[cfg(target_os = "linux")]
+            let bytes = {
+                unsafe extern "C" {
+                    static $start: u8;
+                    static $end: u8;
+                }
+                let (start, end) = (&raw const $start, &raw const $end);
+                // SAFETY: the section above holds the bytes between the two symbols, and nobody writes to it.
+                unsafe { std::slice::from_raw_parts(start, end.addr() - start.addr()) }
+            };
+            #[cfg(not(target_os = "linux"))]
+            let bytes = include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".stub"));
+            match bytes.is_empty() {
+                true => Err(include_str!(concat!(
+                    env!("OUT_DIR"),
+                    "/",
+                    $name,
+                    ".problem"
+                ))),
+                false => Ok(bytes),
+            }
         }
-    }};
+    };
 }
+
+built!(core, "core", lazulite_stub_core, lazulite_stub_core_end);
+built!(
+    foreign,
+    "foreign",
+    lazulite_stub_foreign,
+    lazulite_stub_foreign_end
+);
+built!(
+    embed,
+    "archive",
+    lazulite_stub_archive,
+    lazulite_stub_archive_end
+);
 
 /// Which executable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,8 +88,8 @@ pub enum Variant {
 /// ```
 pub fn executable(variant: Variant) -> Result<&'static [u8], &'static str> {
     match variant {
-        Variant::Core => built!("core"),
-        Variant::Foreign => built!("foreign"),
+        Variant::Core => core(),
+        Variant::Foreign => foreign(),
     }
 }
 
@@ -48,5 +98,5 @@ pub fn executable(variant: Variant) -> Result<&'static [u8], &'static str> {
 /// # Errors
 /// When it could not be built along with this crate.
 pub fn archive() -> Result<&'static [u8], &'static str> {
-    built!("archive")
+    embed()
 }

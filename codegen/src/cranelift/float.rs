@@ -155,6 +155,7 @@ impl Emitter<'_> {
                 let min = self.smaller(x, y);
                 self.unless_nan(x, min)
             }
+            Bin::Scale if float => self.scale(kind.class, x, y),
             Bin::Add if int => self.b.ins().iadd(x, y),
             Bin::Sub if int => self.b.ins().isub(x, y),
             Bin::Mul if int => self.b.ins().imul(x, y),
@@ -188,6 +189,49 @@ impl Emitter<'_> {
         }
         let mask = self.bits_as(ty, mask);
         self.b.ins().bitselect(mask, x, y)
+    }
+
+    /// `x` times 2 to the power `y` by way of two factors, of which the second one alone may round.
+    fn scale(&mut self, class: Class, x: Value, y: Value) -> Value {
+        let ty = self.ty(x);
+        let number = |e: &mut Self, n: f64| match class {
+            Class::F32 => e.literal(ty, u64::from((n as f32).to_bits())),
+            _ => e.literal(ty, n.to_bits()),
+        };
+        let (least, most) = match class {
+            Class::F32 => (-120.0, 127.0),
+            _ => (-1020.0, 1023.0),
+        };
+        let (least, most) = (number(self, least), number(self, most));
+        let first = self.larger(y, least);
+        let first = self.smaller(first, most);
+        let rest = self.b.ins().fsub(y, first);
+        [first, rest].into_iter().fold(x, |product, n| {
+            let power = self.power_of_two(class, n);
+            self.b.ins().fmul(product, power)
+        })
+    }
+
+    /// 2 to the power `n`, an integer for which that is a normal number.
+    fn power_of_two(&mut self, class: Class, n: Value) -> Value {
+        let ty = self.ty(n);
+        let int = ty.as_int();
+        // In a number this large the last bit counts ones.
+        let (magic, mantissa, one) = match class {
+            Class::F32 => (
+                u64::from(12_582_912f32.to_bits()),
+                23,
+                u64::from(1f32.to_bits()),
+            ),
+            _ => (6_755_399_441_055_744f64.to_bits(), 52, 1f64.to_bits()),
+        };
+        let (magic, one) = (self.literal(ty, magic), self.literal(int, one));
+        let shifted = self.b.ins().fadd(n, magic);
+        let bits = self.bits_as(int, shifted);
+        let count = self.b.ins().iconst(I32, mantissa);
+        let exponent = self.b.ins().ishl(bits, count);
+        let power = self.b.ins().iadd(exponent, one);
+        self.bits_as(ty, power)
     }
 
     /// `other`, but `x` where that is NaN.

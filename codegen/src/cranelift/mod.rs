@@ -8,8 +8,6 @@ mod emit;
 mod float;
 mod int;
 mod memory;
-#[cfg(test)]
-mod tests;
 mod value;
 
 use crate::backend::{Caps, MachineCode, PoolReference, VectorBackend};

@@ -104,6 +104,14 @@ LZ_FUNCTION u64 lz_shr(u64 a, u64 n) { return n > 63ull ? 0ull : a >> n; }
 LZ_FUNCTION u32 lz_sar(u32 a, u32 n) { return (u32)((i32)a >> (n > 31u ? 31u : n)); }
 LZ_FUNCTION u64 lz_sar(u64 a, u64 n) { return (u64)((i64)a >> (n > 63ull ? 63ull : n)); }
 
+// Twice: the first factor leaves a normal number, so only the second one rounds.
+LZ_FUNCTION float lz_two_to(float n) { return lz_float((u32)((i32)n + 127) << 23); }
+LZ_FUNCTION double lz_two_to(double n) { return lz_float((u64)((i64)n + 1023) << 52); }
+template <class F> LZ_FUNCTION F lz_scale(F a, F n, F most) {
+  F first = n > most ? most : n < -most ? -most : n;
+  return a * lz_two_to(first) * lz_two_to(n - first);
+}
+
 // Towards zero, to the nearest number that there is, NaN to 0. The limits are powers of two, so every class has them.
 template <class F> LZ_FUNCTION u32 lz_to_i32(F x) {
   if (x >= (F)2147483648.0) return 0x7fffffffu;

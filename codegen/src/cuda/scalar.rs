@@ -41,7 +41,7 @@ pub(super) fn function(
     let kernel = kernel_of(operands, result, op);
     let options = LowerOptions {
         scalar: true,
-        copies: None,
+        ..LowerOptions::default()
     };
     let lowered = lower(&kernel, &CAPS, options)?;
     let mut writer = Writer {
@@ -377,6 +377,10 @@ fn binary(f: Bin, class: Class, a: &str, b: &str) -> String {
         Bin::Shl => format!("lz_shl({a}, {b})"),
         Bin::ShrU => format!("lz_shr({a}, {b})"),
         Bin::ShrS => format!("lz_sar({a}, {b})"),
+        Bin::Scale => {
+            let most = if class == Class::F32 { 124 } else { 1020 };
+            format!("lz_scale<{ty}>({a}, {b}, {most})")
+        }
     }
 }
 

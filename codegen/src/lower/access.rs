@@ -83,8 +83,9 @@ impl Lowerer<'_> {
             // All lanes or none: the guard is a branch.
             let condition = l.get(guard, copy, 1)?;
             let zero = l.b.const_bits(Class::of(mem), lanes, 0);
+            let mask = l.within(lanes, None);
             let [loaded] = l.b.patch(condition, [zero], |b| {
-                [b.load(mem, lanes, address, placed(access, lanes), None)]
+                [b.load(mem, lanes, address, placed(access, lanes), mask)]
             });
             Ok(loaded)
         })
@@ -98,6 +99,7 @@ impl Lowerer<'_> {
         access: MemAccess,
         mask: Option<Reg>,
     ) -> Reg {
+        let mask = self.within(lanes, mask);
         self.b
             .load(mem, lanes, address, placed(access, lanes), mask)
     }
@@ -147,20 +149,25 @@ impl Lowerer<'_> {
                 Some(guard) => (Some(self.get(guard, copy, 1)?), None),
                 None => (None, None),
             };
+            let mask = self.within(lanes, mask);
             let value = match s.combine {
                 Some(combine) => {
-                    let mask = match (mask, condition) {
-                        (None, Some(c)) if lanes > 1 => Some(self.b.splat_lane(c)),
-                        (mask, condition) => mask.or(condition),
+                    let all = match condition {
+                        Some(c) if lanes > 1 => Some(self.b.splat_lane(c)),
+                        condition => condition,
                     };
-                    let old = self.b.load(mem, lanes, address, access, mask);
+                    let read = match (mask, all) {
+                        (Some(mask), Some(all)) => Some(self.b.and(mask, all)),
+                        (mask, all) => mask.or(all),
+                    };
+                    let old = self.b.load(mem, lanes, address, access, read);
                     self.combine(combine, dtype, old, value)?
                 }
                 None => value,
             };
             match condition {
                 Some(condition) => self.b.if_any(condition, |b| {
-                    b.store(mem, address, access, value, None, false);
+                    b.store(mem, address, access, value, mask, false);
                 }),
                 None => self.b.store(mem, address, access, value, mask, false),
             }
@@ -262,8 +269,8 @@ impl Lowerer<'_> {
                 (access, _) => access,
             };
             let value = self.get(value, copy, lanes)?;
-            let mem = Self::mem(dtype, form);
-            self.b.store(mem, address, access, value, None, false);
+            let (mem, mask) = (Self::mem(dtype, form), self.within(lanes, None));
+            self.b.store(mem, address, access, value, mask, false);
         }
         Ok(())
     }

@@ -3,10 +3,15 @@
 
 use super::{LaneLoop, Result};
 use crate::CodegenError;
+use crate::backend::Caps;
 use crate::vector::Class;
 use lazulite_ir::{
-    Access, Binary, DType, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, ValueId, Var, price,
+    Access, Binary, DType, Dim, IndexAtom, IndexExpr, Inst, InstOp, Kernel, Stage, Unary, ValueId,
+    Var, price,
 };
+
+/// Pieces into which a loop along columns should remain divisible.
+const PIECES: i64 = 8;
 
 /// How f16 and bf16 values are held. Those that are merely moved keep their bits; conversion would
 /// quiet signalling NaNs and cost time.
@@ -116,17 +121,39 @@ impl Analysis {
 
     /// How many vectors one iteration of the lane loop of a stage (of all of them, for `None`) should
     /// handle: enough to hide latencies and loop overhead in short bodies. In long ones the
-    /// processor overlaps iterations by itself, and each copy costs compile time.
-    pub fn copies(&self, stage: Option<usize>) -> u32 {
+    /// processor overlaps iterations by itself, and each copy costs compile time. Where there are many registers and
+    /// vectors are long more is gained.
+    pub fn copies(&self, stage: Option<usize>, caps: &Caps) -> u32 {
         let cost: u32 = match stage {
             Some(stage) => self.costs[stage],
             None => self.costs.iter().sum(),
         };
+        let (four, two) = match caps.registers {
+            0..32 => (16, 32),
+            _ => (64, 96),
+        };
         match cost {
-            0..=16 => 4,
-            17..=32 => 2,
+            _ if cost <= four => 4,
+            _ if cost <= two => 2,
             _ => 1,
         }
+    }
+
+    /// The same for the last outer range: cheap reductions of columns take many at once, so that they find several lines
+    /// of cache in each row, as long as pieces of work are left for all threads.
+    pub fn outer_copies(&self, kernel: &Kernel, caps: &Caps) -> u32 {
+        let usual = self.copies(None, caps);
+        let reduces = kernel.stages.iter().any(|s| !s.ranges.is_empty());
+        let extent = kernel.outer.last().and_then(Dim::as_const);
+        let (true, true, Some(extent)) = (reduces, self.costs.iter().sum::<u32>() <= 8, extent)
+        else {
+            return usual;
+        };
+        let mut copies = (caps.registers / 2).max(usual);
+        while copies > usual && extent < i64::from(copies * caps.lanes()) * PIECES {
+            copies /= 2;
+        }
+        copies.max(usual)
     }
 
     /// The index expression that a value is, if it is one.
@@ -143,6 +170,26 @@ impl Analysis {
             InstOp::Binary(Binary::Mul, a, b) => Some((a, b)),
             _ => None,
         }
+    }
+
+    /// A sum as a product and what is added to it. The rule looks at the definitions only, so that every kernel that
+    /// computes the sum from the same values rounds it alike; of two products neither is preferred.
+    pub fn product_sum(
+        &self,
+        kernel: &Kernel,
+        [x, y]: [ValueId; 2],
+    ) -> Option<([ValueId; 2], ValueId)> {
+        let is_product = |v| match self.definition(kernel, v) {
+            Some(InstOp::Unary(Unary::Neg, v)) => self.factors(kernel, *v).is_some(),
+            _ => self.factors(kernel, v).is_some(),
+        };
+        let (product, rest) = match (is_product(x), is_product(y)) {
+            (true, false) => (x, y),
+            (false, true) => (y, x),
+            (true, true) | (false, false) => return None,
+        };
+        let (a, b) = self.factors(kernel, product)?;
+        Some(([a, b], rest))
     }
 
     fn definition<'k>(&self, kernel: &'k Kernel, v: ValueId) -> Option<&'k InstOp> {

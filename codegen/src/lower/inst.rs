@@ -6,7 +6,7 @@ use super::ops::register_bits;
 use super::{Lowerer, Result, Slot, random};
 use crate::CodegenError;
 use crate::vector::{Class, Conv, Reg};
-use lazulite_ir::{DType, Dim, IndexExpr, InstOp, Scalar, ValueId};
+use lazulite_ir::{Binary, DType, Dim, IndexExpr, InstOp, Scalar, ValueId};
 
 impl<'k> Lowerer<'k> {
     /// Writes one instruction for the present pack.
@@ -113,6 +113,22 @@ impl<'k> Lowerer<'k> {
                 let x = l.get(*x, copy, lanes)?;
                 l.unary(*f, dtype, x)
             }),
+            InstOp::Binary(Binary::Add, x, y)
+                if self.contract && matches!(dtype, DType::F32 | DType::F64) =>
+            {
+                let sum = self.analysis.product_sum(self.kernel, [*x, *y]);
+                self.each_copy(varies, |l, copy, lanes| match sum {
+                    Some(([a, b], rest)) => {
+                        let (a, b) = (l.get(a, copy, lanes)?, l.get(b, copy, lanes)?);
+                        let rest = l.get(rest, copy, lanes)?;
+                        Ok(l.b.fma(a, b, rest))
+                    }
+                    None => {
+                        let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                        l.binary(Binary::Add, dtype, x, y)
+                    }
+                })
+            }
             InstOp::Binary(f, x, y) => self.each_copy(varies, |l, copy, lanes| {
                 let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
                 l.binary(*f, dtype, x, y)
@@ -221,6 +237,7 @@ impl<'k> Lowerer<'k> {
     fn check_index(&mut self, value: Reg, bound: &Dim, fault: u32, guard: Option<Reg>) -> Reg {
         let (class, lanes) = self.b.shape(value);
         let limit = self.dim(bound);
+        let guard = self.within(lanes, guard);
         let b = &mut self.b;
         let above = b.splat(class, lanes, limit);
         let inside = b.lt_u(value, above);
@@ -238,11 +255,16 @@ impl<'k> Lowerer<'k> {
 
     fn check_divisor(&mut self, value: Reg, fault: u32) -> Reg {
         let (_, lanes) = self.b.shape(value);
+        let mask = self.within(lanes, None);
         let b = &mut self.b;
         let (zero, one) = (b.bits_like(value, 0), b.bits_like(value, 1));
         let bad = b.eq(value, zero);
         let (nothing, no_bound) = (b.const_bits(Class::I64, lanes, 0), b.s_const(0));
-        b.fault(bad, fault, nothing, no_bound);
+        let faulty = match mask {
+            Some(mask) => b.and(bad, mask),
+            None => bad,
+        };
+        b.fault(faulty, fault, nothing, no_bound);
         b.select(bad, one, value)
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! - The outer ranges become loops over the box that the caller passes; boxes are never empty.
 //! - The loop that runs along lanes becomes up to three: several vectors per iteration, one vector,
-//!   one lane. The body is written down for each.
+//!   one lane; where the machine has masks two: several vectors, one vector under a mask. The body is
+//!   written down for each.
 //! - Every value is computed in the outermost loop that defines what it depends on; values that do not
 //!   depend on the lane are one lane wide.
 //! - Results do not depend on how the outer ranges are cut into boxes, as long as these start at
-//!   multiples of [`Lowered::lane_multiple`]: an element takes the same operations in each of the
-//!   three loops.
+//!   multiples of [`Lowered::lane_multiple`]: an element takes the same operations in each of these
+//!   loops.
 
 mod access;
 mod analyse;
@@ -50,6 +51,8 @@ pub struct LowerOptions {
     pub scalar: bool,
     /// Vectors per iteration, instead of the cost rule's choice.
     pub copies: Option<u32>,
+    /// Round every product before it is added to something.
+    pub exact: bool,
 }
 
 /// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
@@ -68,10 +71,12 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let analysis = Analysis::new(kernel, lane_loop)?;
     let per_stage = |stage| match lane_loop {
         LaneLoop::None => 1,
-        LaneLoop::Outer(_) => options.copies.unwrap_or_else(|| analysis.copies(None)),
+        LaneLoop::Outer(_) => {
+            { options.copies }.unwrap_or_else(|| analysis.outer_copies(kernel, caps))
+        }
         LaneLoop::Inner => options
             .copies
-            .unwrap_or_else(|| analysis.copies(Some(stage))),
+            .unwrap_or_else(|| analysis.copies(Some(stage), caps)),
     };
     let copies = (0..kernel.stages.len()).map(per_stage).collect();
     let lowerer = Lowerer {
@@ -80,9 +85,11 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         analysis,
         lane_loop,
         caps: *caps,
+        contract: caps.fma && !options.exact,
         lanes,
         copies,
         pack: Pack::SCALAR,
+        mask: None,
         sizes: FxHashMap::default(),
         size_list: Vec::new(),
         values: vec![Slot::Undefined; kernel.values.len()],
@@ -114,6 +121,8 @@ struct Pack {
     copies: u32,
     /// The variable that runs along the lanes.
     var: Option<Var>,
+    /// Only the lanes in [`Lowerer::mask`] count: the last ones of the loop.
+    masked: bool,
 }
 
 impl Pack {
@@ -121,6 +130,7 @@ impl Pack {
         lanes: 1,
         copies: 1,
         var: None,
+        masked: false,
     };
 }
 
@@ -150,11 +160,15 @@ struct Lowerer<'k> {
     analysis: Analysis,
     lane_loop: LaneLoop,
     caps: Caps,
+    /// A product and a sum may be rounded once.
+    contract: bool,
     /// Lanes of full registers.
     lanes: u32,
     /// Per stage, registers side by side in the lane loop; the same for all with [`LaneLoop::Outer`].
     copies: Vec<u32>,
     pack: Pack,
+    /// The lanes of the present pack that there are, if there may be fewer.
+    mask: Option<Reg>,
     sizes: FxHashMap<Dim, u32>,
     size_list: Vec<Dim>,
     values: Vec<Slot>,
@@ -230,6 +244,14 @@ impl Lowerer<'_> {
     /// True when the value differs between lanes of the present pack.
     fn varies(&self, v: ValueId) -> bool {
         matches!(self.values[v.0 as usize], Slot::Lanes(_))
+    }
+
+    /// The lanes of the present pack among those of a condition.
+    fn within(&mut self, lanes: u32, condition: Option<Reg>) -> Option<Reg> {
+        match (self.mask.filter(|_| lanes > 1), condition) {
+            (Some(mask), Some(condition)) => Some(self.b.and(mask, condition)),
+            (mask, condition) => mask.or(condition),
+        }
     }
 
     /// A value as a register of `lanes` lanes, for one copy.

@@ -3,7 +3,7 @@
 use super::analyse::lane_var;
 use super::{LaneLoop, Lowerer, Pack, Result, Slot};
 use crate::CodegenError;
-use crate::vector::{Reg, Scalar, VarId};
+use crate::vector::{Class, Cmp, Reg, Scalar, VarId};
 use lazulite_ir::{Combine, DType, Dim, InstOp, ValueId, Var};
 use smallvec::{SmallVec, smallvec};
 
@@ -57,10 +57,27 @@ impl Lowerer<'_> {
             lanes,
             copies,
             var: Some(var),
+            masked: false,
         };
-        let mut packs: SmallVec<[Pack; 3]> = smallvec![pack(self.lanes, copies)];
+        let (all, one) = (pack(self.lanes, copies), pack(self.lanes, 1));
+        if self.caps.masks {
+            let rest = Pack {
+                masked: true,
+                ..one
+            };
+            let points = i64::from(self.lanes * copies);
+            return match extent.as_const().map(|n| (n / points, n % points)) {
+                None => smallvec![all, rest],
+                Some((0, r)) if r % i64::from(self.lanes) == 0 => smallvec![one],
+                Some((0, _)) => smallvec![rest],
+                Some((_, 0)) => smallvec![all],
+                Some((_, r)) if r % i64::from(self.lanes) == 0 => smallvec![all, one],
+                Some(_) => smallvec![all, rest],
+            };
+        }
+        let mut packs: SmallVec<[Pack; 3]> = smallvec![all];
         if copies > 1 {
-            packs.push(pack(self.lanes, 1));
+            packs.push(one);
         }
         packs.push(pack(1, 1));
         if let Some(extent) = extent.as_const() {
@@ -84,11 +101,20 @@ impl Lowerer<'_> {
         body: &mut dyn FnMut(&mut Self) -> Result<()>,
     ) -> Result<()> {
         let mut start = from;
-        let before = self.pack;
+        let before = (self.pack, self.mask);
         for &pack in packs {
             self.pack = pack;
             let step = i64::from(pack.lanes * pack.copies);
-            let counter = self.b.open_loop(start, to, step);
+            // Under a mask the last step may be a part of one.
+            let limit = match pack.masked {
+                true => {
+                    let more = self.b.s_const(step - 1);
+                    self.b.s_add(to, more)
+                }
+                false => to,
+            };
+            let counter = self.b.open_loop(start, limit, step);
+            self.mask = pack.masked.then(|| self.lanes_before(counter, to));
             let counters = match pack.var {
                 Some(Var::Inner(_)) => &mut self.inner,
                 Some(Var::Outer(_)) | None => &mut self.outer,
@@ -102,8 +128,16 @@ impl Lowerer<'_> {
             counters.pop();
             start = self.b.close_loop();
         }
-        self.pack = before;
+        (self.pack, self.mask) = before;
         Ok(())
+    }
+
+    /// The lanes for which `counter + lane < to`; it is not far away.
+    fn lanes_before(&mut self, counter: Scalar, to: Scalar) -> Reg {
+        let (left, zero) = (self.b.s_sub(to, counter), self.b.s_const(0));
+        let left = self.b.splat(Class::I32, self.lanes, left);
+        let lane = self.b.ramp(Class::I32, self.lanes, zero, 1);
+        self.b.compare(Cmp::Lt, lane, left)
     }
 
     /// Everything of a stage that belongs into exactly `depth` loops.
@@ -222,7 +256,7 @@ impl Lowerer<'_> {
                 _ => a.wide[copy],
             };
             let old = l.b.get(var);
-            let product = match (kind, dtype.is_float() && l.caps.fma) {
+            let product = match (kind, dtype.is_float() && l.contract) {
                 (Combine::Sum, true) => l.analysis.factors(l.kernel, value),
                 _ => None,
             };
@@ -233,8 +267,13 @@ impl Lowerer<'_> {
                 }
                 None => {
                     let value = l.get(value, copy, lanes)?;
-                    l.combine(kind, dtype, old, value)?
+                    // What has just been computed comes first: the check for NaN does not wait for the sum so far.
+                    l.combine(kind, dtype, value, old)?
                 }
+            };
+            let new = match l.within(lanes, None) {
+                Some(mask) => l.b.select(mask, new, old),
+                None => new,
             };
             l.b.set(var, new);
             Ok(new)
@@ -292,7 +331,7 @@ impl Lowerer<'_> {
             (None, Some(rest)) => Ok(self.b.get(rest)),
             // A loop without points: the identity.
             (None, None) => {
-                let class = crate::vector::Class::of(a.dtype);
+                let class = Class::of(a.dtype);
                 let bits = super::ops::identity(a.kind, a.dtype)?;
                 Ok(self.b.const_bits(class, 1, bits))
             }

@@ -141,11 +141,14 @@ impl Lowerer<'_> {
     }
 
     pub(super) fn binary(&mut self, f: Binary, dtype: DType, x: Reg, y: Reg) -> Result<Reg> {
+        let float = self.b.class(x).is_float();
+        if let (Binary::Max | Binary::Min, true, Some(limit)) = (f, float, self.number(y)) {
+            return Ok(self.limited(f, x, y, limit));
+        }
         if let Some(op) = direct(f, dtype) {
             let r = self.b.binary(op, x, y);
             return Ok(self.wrap(dtype, r));
         }
-        let float = self.b.class(x).is_float();
         match f {
             Binary::Rem if float => Ok(math::rem(&mut self.b, x, y)),
             Binary::Pow if float => Ok(math::pow(&mut self.b, x, y)),
@@ -165,6 +168,39 @@ impl Lowerer<'_> {
             | Binary::Xor
             | Binary::Shl
             | Binary::Shr => Err(undefined(f, dtype)),
+        }
+    }
+
+    /// The number that a float register is known to hold.
+    fn number(&self, x: Reg) -> Option<f64> {
+        let bits = self.b.known(x)?;
+        match self.b.class(x) {
+            Class::F32 => Some(f32::from_bits(bits as u32).into()),
+            Class::F64 => Some(f64::from_bits(bits)),
+            Class::I32 | Class::I64 | Class::Mask => None,
+        }
+    }
+
+    /// The larger or smaller one of floats of which the second is a known number: where numbers are compared with
+    /// that, NaN stays by itself. Of zeros that are equal the second one is the result, which a sum with it is, too,
+    /// if it is the positive one.
+    fn limited(&mut self, f: Binary, x: Reg, y: Reg, limit: f64) -> Reg {
+        let b = &mut self.b;
+        let x = match limit == 0.0 {
+            _ if limit.is_nan() => return y,
+            true if limit.is_sign_positive() => b.add(x, y),
+            true => {
+                let reached = match f {
+                    Binary::Max => b.le(x, y),
+                    _ => b.le(y, x),
+                };
+                return b.select(reached, y, x);
+            }
+            false => x,
+        };
+        match f {
+            Binary::Max => b.max(y, x),
+            _ => b.min(y, x),
         }
     }
 

@@ -157,11 +157,33 @@ pub(crate) fn binary(op: Bin, class: Class) -> Option<Fn2> {
             Class::I64 => Some(|a, b| if b < 64 { a >> b } else { 0 }),
             Class::F32 | Class::F64 | Class::Mask => None,
         },
+        Bin::Scale => floats!(class, |a, b| a.scaled(b)),
         Bin::ShrS => match class {
             Class::I32 => Some(|a, b| i32_bits(i32_of(a) >> b.min(31))),
             Class::I64 => Some(|a, b| ((a as i64) >> b.min(63)) as u64),
             Class::F32 | Class::F64 | Class::Mask => None,
         },
+    }
+}
+
+/// [`Bin::Scale`].
+trait Scaled {
+    fn scaled(self, power: Self) -> Self;
+}
+
+impl Scaled for f32 {
+    fn scaled(self, power: f32) -> f32 {
+        // Exact but for the last step.
+        (f64::from(self) * f64::from(power).exp2()) as f32
+    }
+}
+
+impl Scaled for f64 {
+    fn scaled(self, power: f64) -> f64 {
+        // A factor that leaves a normal number, then the one that may round.
+        let first = power.clamp(-1020.0, 1020.0);
+        let rest = (power - first).clamp(-1020.0, 1020.0);
+        self * first.exp2() * rest.exp2()
     }
 }
 
@@ -258,7 +280,8 @@ pub(crate) fn horizontal(op: Bin, class: Class) -> Option<Fn2> {
         | Bin::RemU
         | Bin::Shl
         | Bin::ShrU
-        | Bin::ShrS => None,
+        | Bin::ShrS
+        | Bin::Scale => None,
     }
 }
 

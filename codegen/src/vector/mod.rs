@@ -176,6 +176,16 @@ pub enum MemAccess {
     Indexed(Reg),
 }
 
+impl MemAccess {
+    /// The register that says where the lanes are, if one does.
+    pub fn register(self) -> Option<Reg> {
+        match self {
+            MemAccess::Indexed(index) => Some(index),
+            MemAccess::Contiguous | MemAccess::Broadcast | MemAccess::Strided(_) => None,
+        }
+    }
+}
+
 /// What defines a register. Operands have the result's class and lanes unless said otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
@@ -216,6 +226,22 @@ pub enum Op {
     Horizontal(Bin, Reg),
     /// The value of a one-lane register in all lanes.
     SplatLane(Reg),
+}
+
+impl Op {
+    /// The registers that it reads.
+    pub fn registers(self) -> impl Iterator<Item = Reg> {
+        let registers = match self {
+            Op::Const(_) | Op::Splat(_) | Op::Ramp(..) | Op::Get(_) => [None; 3],
+            Op::Load { access, mask, .. } => [access.register(), mask, None],
+            Op::Unary(_, a) | Op::Convert(_, a) | Op::Horizontal(_, a) | Op::SplatLane(a) => {
+                [Some(a), None, None]
+            }
+            Op::Binary(_, a, b) | Op::Compare(_, a, b) => [Some(a), Some(b), None],
+            Op::Fma(a, b, c) | Op::Select(a, b, c) => [Some(a), Some(b), Some(c)],
+        };
+        registers.into_iter().flatten()
+    }
 }
 
 /// Operations on one register.
@@ -296,6 +322,9 @@ pub enum Bin {
     ShrU,
     /// Arithmetic right shift; counts at or over the lane width act as width - 1.
     ShrS,
+    /// `a` times 2 to the power `b`, rounded once (floats). `a` is NaN or of a size between 1/4 and 4, `b` is an
+    /// integer between -240 and 240 for F32, -2000 and 2000 for F64.
+    Scale,
 }
 
 /// Comparisons.

@@ -97,7 +97,7 @@ pub(super) fn of(op: &Op, dtype: DType) -> Precision {
 
 fn combined(kind: Combine, dtype: DType) -> Precision {
     match kind {
-        _ if !(dtype.is_float() || dtype.is_complex()) => Precision::EXACT,
+        _ if !dtype.is_inexact() => Precision::EXACT,
         Combine::Sum | Combine::Prod => composed(dtype),
         Combine::Max | Combine::Min => EQUAL,
     }

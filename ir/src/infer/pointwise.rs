@@ -88,7 +88,7 @@ fn unary_domain(f: Unary) -> Domain {
         | Unary::Log1p
         | Unary::Sin
         | Unary::Cos
-        | Unary::Tanh => (|d| d.is_float() || d.is_complex(), FLOAT),
+        | Unary::Tanh => (DType::is_inexact, FLOAT),
     }
 }
 

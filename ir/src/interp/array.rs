@@ -288,7 +288,7 @@ impl Tolerance {
 
     /// True if `got` is near enough to `expected`, which has the same type.
     pub fn admits(self, got: Scalar, expected: Scalar) -> bool {
-        if !(expected.dtype().is_float() || expected.dtype().is_complex()) {
+        if !expected.dtype().is_inexact() {
             return got == expected;
         }
         let (a, b) = (got.as_complex(), expected.as_complex());

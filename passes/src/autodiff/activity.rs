@@ -4,7 +4,7 @@ use lazulite_ir::{Graph, NodeId, TensorType, Type};
 
 /// True for types whose elements have derivatives.
 pub(super) fn differentiable(ty: &TensorType) -> bool {
-    ty.dtype.is_float() || ty.dtype.is_complex()
+    ty.dtype.is_inexact()
 }
 
 /// Marks `from` and every node computed from a marked one that may carry a derivative. Tuples are

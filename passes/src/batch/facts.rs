@@ -1,7 +1,8 @@
 //! What is known of operations before they are batched: whether they are defined for operands that the
 //! program itself would not have given them, and whether they draw random numbers.
 
-use lazulite_ir::{Binary, Graph, NodeId, Op};
+use crate::faults::itself_may_fault;
+use lazulite_ir::{Graph, Node, Op};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -39,7 +40,9 @@ impl Known {
 
     /// Whether graphs inside the operation draw random numbers.
     pub fn draws(&mut self, op: &Op) -> bool {
-        inside(op).any(|graph| self.of_graph(graph).draws)
+        op.regions()
+            .into_iter()
+            .any(|(_, graph)| self.of_graph(graph).draws)
     }
 
     /// By recursion into graphs inside, which are not deeper than batching goes.
@@ -49,8 +52,8 @@ impl Known {
         }
         let mut facts = Facts::HARMLESS;
         for node in graph.nodes() {
-            facts = facts.and(own(graph, &node.op, &node.inputs));
-            for graph in inside(&node.op) {
+            facts = facts.and(own(graph, node));
+            for (_, graph) in node.op.regions() {
                 facts = facts.and(self.of_graph(graph));
             }
         }
@@ -59,78 +62,10 @@ impl Known {
     }
 }
 
-/// The graphs that an operation holds.
-fn inside(op: &Op) -> impl Iterator<Item = &Arc<Graph>> {
-    let graphs = match op {
-        Op::Call { body, .. } | Op::Loop { body, .. } => [Some(body), None],
-        Op::If { then, other } => [Some(then), Some(other)],
-        Op::While { cond, body, .. } => [Some(cond), Some(body)],
-        _ => [None, None],
-    };
-    graphs.into_iter().flatten()
-}
-
 /// The facts of an operation apart from the graphs inside.
-fn own(graph: &Graph, op: &Op, inputs: &[NodeId]) -> Facts {
-    let partial = Facts {
-        total: false,
-        ..Facts::HARMLESS
-    };
-    match op {
-        Op::Binary {
-            f: Binary::Div | Binary::Rem,
-        } => {
-            let whole = graph.tensor_type(inputs[1]).dtype.is_int();
-            if whole && !is_nonzero(graph, inputs[1]) {
-                return partial;
-            }
-            Facts::HARMLESS
-        }
-        Op::Gather { .. } | Op::Scatter { .. } | Op::While { .. } | Op::Custom { .. } => partial,
-        Op::Random { .. } => Facts {
-            draws: true,
-            ..Facts::HARMLESS
-        },
-        Op::Input { .. }
-        | Op::Const { .. }
-        | Op::Size { .. }
-        | Op::Iota { .. }
-        | Op::Cast { .. }
-        | Op::Bitcast { .. }
-        | Op::Complex {}
-        | Op::Real {}
-        | Op::Imag {}
-        | Op::Unary { .. }
-        | Op::Binary { .. }
-        | Op::Compare { .. }
-        | Op::Select {}
-        | Op::Reshape { .. }
-        | Op::Permute { .. }
-        | Op::Barrier {}
-        | Op::Expand { .. }
-        | Op::Pad { .. }
-        | Op::Slice { .. }
-        | Op::Window { .. }
-        | Op::Reduce { .. }
-        | Op::Contract { .. }
-        | Op::Scan { .. }
-        | Op::Fold { .. }
-        | Op::Sort { .. }
-        | Op::Call { .. }
-        | Op::If { .. }
-        | Op::Loop { .. }
-        | Op::Get { .. } => Facts::HARMLESS,
-    }
-}
-
-/// Whether the tensor is a repeated constant other than zero.
-fn is_nonzero(graph: &Graph, mut id: NodeId) -> bool {
-    loop {
-        let node = graph.node(id);
-        match &node.op {
-            Op::Const { value } => return value.bits() != 0,
-            Op::Reshape { .. } | Op::Expand { .. } => id = node.inputs[0],
-            _ => return false,
-        }
+fn own(graph: &Graph, node: &Node) -> Facts {
+    Facts {
+        total: !itself_may_fault(graph, node) && !matches!(node.op, Op::While { .. }),
+        draws: matches!(node.op, Op::Random { .. }),
     }
 }

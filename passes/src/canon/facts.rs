@@ -11,19 +11,6 @@ pub struct Facts<'a> {
     faulting: &'a Faulting,
 }
 
-/// See [`Facts::scalar`].
-pub(crate) fn scalar_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
-    let mut at = id;
-    if matches!(graph.node(at).op, Op::Expand { .. }) {
-        at = graph.node(at).inputs[0];
-    }
-    if matches!(graph.node(at).op, Op::Reshape { .. }) {
-        at = graph.node(at).inputs[0];
-    }
-    let ty = graph.node(at).ty.as_tensor()?;
-    ty.dims.is_empty().then_some(at)
-}
-
 impl<'a> Facts<'a> {
     pub(super) fn new(
         graph: &'a Graph,
@@ -65,7 +52,15 @@ impl<'a> Facts<'a> {
     /// The 0-d node whose value stands at every place of the node, in the one canonical form of
     /// such tensors (see `Emit::broadcast`).
     pub fn scalar(&self, id: NodeId) -> Option<NodeId> {
-        scalar_of(self.graph, id)
+        let mut at = id;
+        if matches!(self.op(at), Op::Expand { .. }) {
+            at = self.operand(at);
+        }
+        if matches!(self.op(at), Op::Reshape { .. }) {
+            at = self.operand(at);
+        }
+        let ty = self.node(at).ty.as_tensor()?;
+        ty.dims.is_empty().then_some(at)
     }
 
     /// Whether a fault may be recorded while the node is computed, operands included: then it must

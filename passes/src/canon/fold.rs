@@ -33,7 +33,7 @@ pub fn is_number(s: Scalar, value: i64) -> bool {
 /// The neutral element of addition: adding it changes no number, not even -0.
 pub fn neutral_of_add(dtype: DType) -> Scalar {
     match dtype {
-        d if d.is_float() || d.is_complex() => Scalar::from_complex(d, -0.0, -0.0),
+        d if d.is_inexact() => Scalar::from_complex(d, -0.0, -0.0),
         d => number(d, 0),
     }
 }

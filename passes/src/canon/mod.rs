@@ -21,7 +21,6 @@ use crate::faults::Faulting;
 use crate::{Numerics, Options, PassError};
 use expr::Expr;
 use facts::Facts;
-pub(crate) use facts::scalar_of;
 use lazulite_ir::{Graph, Node, NodeId, Op, TensorType, Type};
 use rules::Class;
 use rustc_hash::FxHashSet;

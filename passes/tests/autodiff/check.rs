@@ -50,7 +50,7 @@ pub fn noise(seed: u64, low: f64, high: f64) -> impl FnMut() -> f64 {
 }
 
 pub fn differentiable(ty: &TensorType) -> bool {
-    ty.dtype.is_float() || ty.dtype.is_complex()
+    ty.dtype.is_inexact()
 }
 
 /// An array of the type with random elements.

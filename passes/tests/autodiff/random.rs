@@ -104,7 +104,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
 }
 
 fn is_float(x: &Array) -> bool {
-    x.dtype.is_float() || x.dtype.is_complex()
+    x.dtype.is_inexact()
 }
 
 /// Both modes agree, results stay what they were, and gradients have the types of their tensors; and

@@ -89,7 +89,7 @@ pub fn run(graph: &Graph, inputs: &[Array], sizes: &Sizes) -> Option<Vec<Array>>
 
 /// Equal bits, but for the payloads of NaN.
 pub fn same_bits(a: &Array, b: &Array) -> bool {
-    let float = a.dtype.is_float() || a.dtype.is_complex();
+    let float = a.dtype.is_inexact();
     let part = |p: f64, q: f64| p.to_bits() == q.to_bits() || (p.is_nan() && q.is_nan());
     let same = |(x, y): (Scalar, Scalar)| {
         let ((a, b), (c, d)) = (x.as_complex(), y.as_complex());

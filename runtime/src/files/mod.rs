@@ -312,10 +312,14 @@ fn array(element: Element, dims: Vec<usize>, data: &[u8]) -> Result<Array, Strin
             data.len()
         ));
     }
+    // Everything that is not 0 is true, and only 1 is true in here.
+    let canonical: Option<Vec<u8>> = (element == Element::Bool && data.iter().any(|b| *b > 1))
+        .then(|| data.iter().map(|b| u8::from(*b != 0)).collect());
     Ok(Array {
         element,
         dims,
-        data: Buffer::from_bytes(data).map_err(|e| e.to_string())?,
+        data: Buffer::from_bytes(canonical.as_deref().unwrap_or(data))
+            .map_err(|e| e.to_string())?,
     })
 }
 

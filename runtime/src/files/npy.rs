@@ -152,7 +152,11 @@ mod tests {
         for element in Element::ALL.into_iter().filter(|e| *e != Element::BF16) {
             for dims in [vec![], vec![3], vec![2, 0], vec![2, 3, 4]] {
                 let len = dims.iter().product::<usize>() * element.bytes();
-                let data: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+                let byte = |i: usize| match element {
+                    Element::Bool => (i % 2) as u8,
+                    _ => (i * 7) as u8,
+                };
+                let data: Vec<u8> = (0..len).map(byte).collect();
                 let data = Buffer::from_bytes(&data).unwrap();
                 let array = Array {
                     element,

@@ -141,7 +141,7 @@ impl Tensor {
     pub fn randn_of(dims: impl IntoDims, dtype: DType) -> Tensor {
         attempt(|| {
             let dims = listed(dims)?;
-            match dtype.is_float() || dtype.is_complex() {
+            match dtype.is_inexact() {
                 true => Ok(normal_numbers(&dims, dtype)),
                 false => Err(no_such_numbers("randn", dtype)),
             }

@@ -277,6 +277,10 @@ fn incomplete(a: &Tensor, x: &Tensor, side: Side) -> Result<Tensor> {
         .lt(0)
         .bitwise_or(x.lt(0))
         .bitwise_or(a.eq(0).bitwise_and(x.eq(0)));
-    let uncertain = a.gt(LARGEST);
+    // An endless parameter takes all of the function's weight beyond any x that is not endless itself.
+    let endless = a.eq(f64::INFINITY);
+    let value = endless.where_(at_zero, value);
+    let outside = outside.bitwise_or(endless.bitwise_and(x.eq(f64::INFINITY)));
+    let uncertain = a.gt(LARGEST).bitwise_and(endless.logical_not());
     Ok(outside.bitwise_or(uncertain).where_(f64::NAN, value))
 }

@@ -33,6 +33,8 @@ pub use plateau::{Goal, ReduceLrOnPlateau, Threshold};
 use super::engine::Optimizer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
+use crate::nn::StateDict;
+use crate::tensor::Tensor;
 
 /// A rule for learning rates.
 pub trait Schedule {
@@ -84,6 +86,27 @@ fn turn_momenta(optimizer: &mut dyn Optimizer, momentum: Option<f64>) -> Result<
         }
         None => Ok(()),
     }
+}
+
+/// What schedules at work keep between steps, for checkpoints.
+pub trait ScheduleState {
+    /// All of it, by name.
+    fn state_dict(&self) -> StateDict;
+
+    /// Takes over what was saved by [`state_dict`](ScheduleState::state_dict).
+    ///
+    /// # Errors
+    /// When it is that of another kind of schedule; then nothing changes.
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
+}
+
+/// The entry of a schedule's state with this name.
+#[track_caller]
+fn entry<'a>(state: &'a StateDict, name: &str) -> Result<&'a Tensor> {
+    state.get(name).ok_or_else(|| {
+        let message = format!("the state has no {name}: it is that of another kind of schedule");
+        Error::new(ErrorKind::Argument, "scheduler", message).at(Place::here())
+    })
 }
 
 /// A schedule at work on an optimiser: after every epoch (or step), [`Scheduler::step`] sets its rates.
@@ -152,5 +175,27 @@ impl<S: Schedule> Scheduler<S> {
         let next = both.map(|(&base, now)| self.schedule.next(base, now, self.time));
         optimizer.set_rates(&next.collect::<Vec<_>>())?;
         turn_momenta(optimizer, self.schedule.momentum(self.time))
+    }
+}
+
+impl<S: Schedule> ScheduleState for Scheduler<S> {
+    fn state_dict(&self) -> StateDict {
+        let bases = Tensor::from_slice(&self.bases, [self.bases.len()]);
+        [("bases", bases), ("time", Tensor::scalar(self.time))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+
+    #[track_caller]
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let bases = entry(state, "bases")?.to_vec::<f64>()?;
+        if bases.len() != self.bases.len() {
+            let (found, expected) = (bases.len(), self.bases.len());
+            let message = format!("the state is of {found} groups, there are {expected}");
+            return Err(Error::new(ErrorKind::Argument, "scheduler", message).at(Place::here()));
+        }
+        self.time = entry(state, "time")?.item::<u64>()?;
+        self.bases = bases;
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Rates that fall when a measure stops getting better.
 
+use super::{ScheduleState, entry};
 use crate::error::Result;
+use crate::nn::StateDict;
 use crate::optim::Optimizer;
+use crate::tensor::Tensor;
 
 /// Which measures are better.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -111,5 +114,29 @@ impl ReduceLrOnPlateau {
         };
         let rates: Vec<f64> = optimizer.rates().into_iter().map(lower).collect();
         optimizer.set_rates(&rates)
+    }
+}
+
+impl ScheduleState for ReduceLrOnPlateau {
+    fn state_dict(&self) -> StateDict {
+        // Nothing seen yet is not a number.
+        let best = self.best.unwrap_or(f64::NAN);
+        [
+            ("best", Tensor::scalar(best)),
+            ("failures", Tensor::scalar(self.failures)),
+            ("cooling", Tensor::scalar(self.cooling)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    #[track_caller]
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let best = entry(state, "best")?.item::<f64>()?;
+        let failures = entry(state, "failures")?.item::<u64>()?;
+        self.cooling = entry(state, "cooling")?.item::<u64>()?;
+        self.best = Some(best).filter(|best| !best.is_nan());
+        self.failures = failures;
+        Ok(())
     }
 }

@@ -456,22 +456,25 @@ fn half_floats_are_computed_with() {
         let kernel = lazulite_ir::parse_kernel(&text).unwrap();
         let sizes: super::SizeValues<'_> = &[("n", n as i64)];
         let expected = super::interpret(&kernel, &buffers, sizes);
-        let found = super::Compiled::new(&kernel, Default::default()).run(&buffers, sizes, None);
-        for (n, decl) in kernel.buffers.iter().enumerate() {
-            let nan = |bytes: &[u8]| match (decl.dtype, half) {
-                (DType::F32, _) => f32::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
-                (_, "f16") => half::f16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
-                _ => half::bf16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
-            };
-            let size = decl.dtype.size();
-            for (a, b) in found.buffers[n]
-                .chunks(size)
-                .zip(expected.buffers[n].chunks(size))
-            {
-                assert!(
-                    a == b || (nan(a) && nan(b)),
-                    "{half} buffer {n}: {a:?} {b:?}"
-                );
+        for level in super::levels() {
+            let compiled = super::Compiled::new(&kernel, level, Default::default());
+            let found = compiled.run(&buffers, sizes, None);
+            for (n, decl) in kernel.buffers.iter().enumerate() {
+                let nan = |bytes: &[u8]| match (decl.dtype, half) {
+                    (DType::F32, _) => f32::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+                    (_, "f16") => half::f16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+                    _ => half::bf16::from_le_bytes(bytes.try_into().unwrap()).is_nan(),
+                };
+                let size = decl.dtype.size();
+                for (a, b) in found.buffers[n]
+                    .chunks(size)
+                    .zip(expected.buffers[n].chunks(size))
+                {
+                    assert!(
+                        a == b || (nan(a) && nan(b)),
+                        "{half} buffer {n}: {a:?} {b:?}"
+                    );
+                }
             }
         }
     }

@@ -4,9 +4,8 @@ mod kernels;
 mod prices;
 
 use super::{LowerOptions, Lowered, lower};
-use crate::backend::VectorBackend;
+use crate::Level;
 use crate::jit;
-use crate::{CraneliftBackend, Level};
 use lazulite_ir::{
     DType, Dim, FaultRecord, Kernel, Lanes, Order, Symbol, as_cells, eval_kernel, parse_kernel,
     verify_kernel,
@@ -48,8 +47,8 @@ struct Compiled<'k> {
 }
 
 impl Compiled<'_> {
-    fn new(kernel: &Kernel, options: LowerOptions) -> Compiled<'_> {
-        let backend = CraneliftBackend::new(Level::Native).unwrap();
+    fn new(kernel: &Kernel, level: Level, options: LowerOptions) -> Compiled<'_> {
+        let backend = level.backend().unwrap();
         let lowered =
             lower(kernel, backend.caps(), options).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
         let code = backend
@@ -166,10 +165,17 @@ fn contents(dtype: DType, len: usize, seed: u64) -> Vec<u8> {
     values.collect()
 }
 
+/// A narrow backend and, where there is one, a wide one.
+fn levels() -> impl Iterator<Item = Level> {
+    let levels = [Level::Avx2, Level::Avx512].into_iter();
+    levels.filter(|l| l.is_available())
+}
+
 /// Every way to compile: lanes, copies, scalar code.
-fn ways(kernel: &Kernel) -> Vec<(Kernel, LowerOptions)> {
+fn ways(kernel: &Kernel) -> Vec<(Kernel, Level, LowerOptions)> {
     let mut ways = Vec::new();
-    for lanes in [Lanes::Outer, Lanes::Inner, Lanes::None] {
+    let lanes = [Lanes::Outer, Lanes::Inner, Lanes::None];
+    for (level, lanes) in levels().flat_map(|level| lanes.map(|lanes| (level, lanes))) {
         for copies in [None, Some(1), Some(2), Some(3)] {
             let kernel = Kernel {
                 lanes,
@@ -178,8 +184,9 @@ fn ways(kernel: &Kernel) -> Vec<(Kernel, LowerOptions)> {
             let options = LowerOptions {
                 scalar: false,
                 copies,
+                exact: copies == Some(1),
             };
-            ways.push((kernel, options));
+            ways.push((kernel, level, options));
         }
     }
     ways
@@ -190,9 +197,9 @@ fn check(text: &str, buffers: &[Vec<u8>], sizes: SizeValues<'_>) -> Outcome {
     let kernel = parse_kernel(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     verify_kernel(&kernel).unwrap_or_else(|e| panic!("{e}"));
     let expected = interpret(&kernel, buffers, sizes);
-    for (kernel, options) in ways(&kernel) {
-        let what = || format!("{options:?}, {sizes:?}\n{kernel}");
-        let compiled = Compiled::new(&kernel, options);
+    for (kernel, level, options) in ways(&kernel) {
+        let what = || format!("{level:?}, {options:?}, {sizes:?}\n{kernel}");
+        let compiled = Compiled::new(&kernel, level, options);
         let whole = compiled.run(buffers, sizes, None);
         for points in [1, 5, 16] {
             let parts = compiled.run(buffers, sizes, Some(points));

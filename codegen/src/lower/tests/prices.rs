@@ -11,7 +11,7 @@ fn instructions(inst: &str) -> u32 {
            v0 = load b0[o0] : f32 v1 = {inst} : f32 store b1[o0] = v1 }} }}"
     );
     let kernel = parse_kernel(&text).unwrap();
-    let backend = CraneliftBackend::new(Level::Native).unwrap();
+    let backend = Level::Native.backend().unwrap();
     let options = LowerOptions {
         copies: Some(1),
         ..LowerOptions::default()

@@ -181,6 +181,8 @@ impl Builder {
         shr_u = ShrU,
         /// Arithmetic right shift.
         shr_s = ShrS,
+        /// `a` times 2 to the power `b`, for moderate `a` and integers `b`.
+        scale = Scale,
     }
 
     /// `a * b + c`, rounded once.

@@ -86,8 +86,9 @@ impl Uses {
                 mask,
                 ..
             } => {
-                self.reg(*value);
-                self.place(*address, *access, *mask);
+                let place = access.register().into_iter().chain(*mask);
+                place.chain([*value]).for_each(|reg| self.reg(reg));
+                self.place(*address, *access);
                 true
             }
             Stmt::For {
@@ -126,40 +127,31 @@ impl Uses {
         used
     }
 
-    fn place(&mut self, address: Scalar, access: MemAccess, mask: Option<Reg>) {
+    fn place(&mut self, address: Scalar, access: MemAccess) {
         self.scalar(address);
         match access {
-            MemAccess::Contiguous | MemAccess::Broadcast => {}
             MemAccess::Strided(stride) => self.scalar(stride),
-            MemAccess::Indexed(index) => self.reg(index),
-        }
-        if let Some(mask) = mask {
-            self.reg(mask);
+            MemAccess::Contiguous | MemAccess::Broadcast | MemAccess::Indexed(_) => {}
         }
     }
 
     fn op(&mut self, op: Op) {
+        op.registers().for_each(|reg| self.reg(reg));
         match op {
-            Op::Const(_) | Op::Get(_) => {}
             Op::Splat(scalar) | Op::Ramp(scalar, _) => self.scalar(scalar),
             Op::Load {
-                address,
-                access,
-                mask,
-                mem: _,
-            } => self.place(address, access, mask),
-            Op::Unary(_, a) | Op::Convert(_, a) | Op::Horizontal(_, a) | Op::SplatLane(a) => {
-                self.reg(a);
-            }
-            Op::Binary(_, a, b) | Op::Compare(_, a, b) => {
-                self.reg(a);
-                self.reg(b);
-            }
-            Op::Fma(a, b, c) | Op::Select(a, b, c) => {
-                self.reg(a);
-                self.reg(b);
-                self.reg(c);
-            }
+                address, access, ..
+            } => self.place(address, access),
+            Op::Const(_)
+            | Op::Get(_)
+            | Op::Unary(..)
+            | Op::Convert(..)
+            | Op::Horizontal(..)
+            | Op::SplatLane(_)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Fma(..)
+            | Op::Select(..) => {}
         }
     }
 

@@ -32,8 +32,15 @@ pub(super) const LN2_F32: [f64; 2] = [0.6931471824645996, -1.9046542121259336e-0
 /// The same.
 pub(super) const LN2_F64: [f64; 2] = [std::f64::consts::LN_2, 2.3190468138462996e-17];
 
-/// An argument split as `n ln 2 + r`: the shifted n of [`nearest_multiple`], and r.
-fn reduce(b: &mut Builder, x: Reg) -> (Reg, Reg) {
+/// An argument split as `n ln 2 + r`.
+struct Reduced {
+    /// The shifted n of [`nearest_multiple`].
+    shifted: Reg,
+    n: Reg,
+    r: Reg,
+}
+
+fn reduce(b: &mut Builder, x: Reg) -> Reduced {
     let (shifted, n) = nearest_multiple(b, x, LOG2_E);
     // The first product and sum are exact: n is small and the parts cancel.
     let mut r = x;
@@ -41,14 +48,7 @@ fn reduce(b: &mut Builder, x: Reg) -> (Reg, Reg) {
         let part = b.float_like(x, -part);
         r = b.fma(n, part, r);
     }
-    (shifted, r)
-}
-
-/// `2 e^r` for a reduced argument.
-fn twice_exp(b: &mut Builder, r: Reg) -> Reg {
-    let tail = table(b, r, F32, F64);
-    let doubled: Vec<f64> = [1.0, 1.0].iter().chain(tail).map(|c| 2.0 * c).collect();
-    poly(b, r, &doubled)
+    Reduced { shifted, n, r }
 }
 
 /// `2^(n - 1)` for a shifted n, if that is a normal number.
@@ -62,57 +62,41 @@ fn half_power(b: &mut Builder, shifted: Reg) -> Reg {
     b.bits(bits)
 }
 
-/// `twice / 2 * 2^n` for a shifted n between twice the least exponent and the greatest plus one, where
-/// `twice` is between 1 and 4: rounded once, denormal and infinite where it has to be.
-pub(super) fn scale(b: &mut Builder, twice: Reg, shifted: Reg) -> Reg {
-    let format = Format::of(b, twice);
-    let least = b.float_like(twice, format.magic() + (2 - format.bias) as f64);
-    let upper = b.max(least, shifted);
-    let power = half_power(b, upper);
-    // What denormal results need beyond the least power, or 1.
-    let (all, upper) = (b.bits(shifted), b.bits(upper));
-    let rest = b.sub(all, upper);
-    let places = b.int_like(rest, i64::from(format.mantissa));
-    let rest = b.shl(rest, places);
-    let one = b.int_like(rest, format.one as i64);
-    let rest = b.add(rest, one);
-    let rest = b.bits(rest);
-    let y = b.mul(twice, power);
-    b.mul(y, rest)
-}
-
 /// e to the `x`.
 pub(super) fn exp(b: &mut Builder, x: Reg) -> Reg {
     // Beyond these bounds results are 0 and infinite.
     let (low, high) = table(b, x, (-104.0, 89.0), (-746.0, 710.0));
     let x = clamp(b, x, low, high);
-    let (shifted, r) = reduce(b, x);
-    let twice = twice_exp(b, r);
-    scale(b, twice, shifted)
+    exp_normal(b, x)
 }
 
-/// e to the `x` for arguments whose result is a normal number.
+/// e to the `x` for arguments that are NaN or between -170 and 170.
 pub(super) fn exp_normal(b: &mut Builder, x: Reg) -> Reg {
-    let (shifted, r) = reduce(b, x);
-    let twice = twice_exp(b, r);
-    let power = half_power(b, shifted);
-    b.mul(twice, power)
+    let Reduced { n, r, .. } = reduce(b, x);
+    let tail = table(b, r, F32, F64);
+    let all: Vec<f64> = [1.0, 1.0].iter().chain(tail).copied().collect();
+    let y = poly(b, r, &all);
+    b.scale(y, n)
 }
 
-/// `e^x - 1`.
-pub(super) fn expm1(b: &mut Builder, x: Reg) -> Reg {
-    let (low, high) = table(b, x, (-20.0, 89.0), (-40.0, 710.0));
-    let clamped = clamp(b, x, low, high);
-    let (shifted, r) = reduce(b, clamped);
-    let coefficients = table(b, x, F32, F64);
-    let tail = poly(b, r, coefficients);
+/// `(e^x - 1) / 2` for arguments for which `2^n` is a normal number.
+pub(super) fn half_expm1_normal(b: &mut Builder, x: Reg) -> Reg {
+    let Reduced { shifted, r, .. } = reduce(b, x);
+    let tail = poly(b, r, table(b, r, F32, F64));
     let square = b.mul(r, r);
     let reduced = b.fma(square, tail, r);
     // Half the result, since 2^n alone may overflow.
     let power = half_power(b, shifted);
     let half = b.float_like(x, 0.5);
     let offset = b.sub(power, half);
-    let y = b.fma(reduced, power, offset);
+    b.fma(reduced, power, offset)
+}
+
+/// `e^x - 1`.
+pub(super) fn expm1(b: &mut Builder, x: Reg) -> Reg {
+    let (low, high) = table(b, x, (-20.0, 89.0), (-40.0, 710.0));
+    let clamped = clamp(b, x, low, high);
+    let y = half_expm1_normal(b, clamped);
     let y = b.add(y, y);
     // Keeps the sign of zero and the last bit of denormals.
     let size = b.abs(x);

@@ -1,6 +1,5 @@
 //! Powers.
 
-use super::exp::scale;
 use super::log::{Parts, split};
 use super::{Format, clamp, not_plain, poly};
 use crate::vector::{Builder, Class, Conv, Reg};
@@ -140,21 +139,20 @@ fn power_f32(b: &mut Builder, a: Reg, y: Reg) -> Reg {
     let log = b.fma(s, series, exponent);
     let p = b.mul(y, log);
     let p = clamp(b, p, -160.0, 130.0);
-    let (shifted, r) = exp2_parts(b, p);
+    let (n, r) = exp2_parts(b, p);
     let series = poly(b, r, EXP2_SHORT);
-    let two = b.float_like(a, 2.0);
-    let twice_r = b.add(r, r);
-    let twice = b.fma(twice_r, series, two);
-    let power = scale(b, twice, shifted);
+    let one = b.float_like(a, 1.0);
+    let power = b.fma(r, series, one);
+    let power = b.scale(power, n);
     b.convert(Conv::Float, Class::F32, power)
 }
 
-/// The shifted nearest integer of `p`, and the rest.
+/// The nearest integer of `p`, and the rest.
 fn exp2_parts(b: &mut Builder, p: Reg) -> (Reg, Reg) {
     let magic = b.float_like(p, Format::of(b, p).magic());
     let shifted = b.add(p, magic);
     let n = b.sub(shifted, magic);
-    (shifted, b.sub(p, n))
+    (n, b.sub(p, n))
 }
 
 /// An unevaluated sum of two F64 registers, the second small.
@@ -262,13 +260,12 @@ fn power_f64(b: &mut Builder, a: Reg, y: Reg) -> Reg {
     let unbounded = b.eq(product, bounded);
     let zero = b.float_like(a, 0.0);
     let error = b.select(unbounded, error, zero);
-    let (shifted, rest) = exp2_parts(b, bounded);
+    let (n, rest) = exp2_parts(b, bounded);
     let r = b.add(rest, error);
     let series = poly(b, r, EXP2_LONG);
-    let two = b.float_like(a, 2.0);
-    let twice_r = b.add(r, r);
-    let twice = b.fma(twice_r, series, two);
-    scale(b, twice, shifted)
+    let one = b.float_like(a, 1.0);
+    let power = b.fma(r, series, one);
+    b.scale(power, n)
 }
 
 /// `x` to the power `y` for integers: wraps; with `signed`, a negative power of 1 and -1 is 1 or -1,

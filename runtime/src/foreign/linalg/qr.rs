@@ -88,6 +88,7 @@ fn factors<T: Scalar>(call: &mut Call<'_>) -> Result<(), String> {
             for i in 0..m.min(n) {
                 turn(&mut q, &mut r, i);
             }
+            spread_nan(&q, &mut r);
             store(
                 part_mut(unitary, entry, m * columns),
                 columns,
@@ -98,6 +99,21 @@ fn factors<T: Scalar>(call: &mut Call<'_>) -> Result<(), String> {
         }
         Ok(())
     })
+}
+
+/// Where the unitary factor is none, because numbers are missing or infinite, the upper one is not known either:
+/// columns behind such a one count as if there was nothing to reflect.
+fn spread_nan<W: Wide>(q: &Mat<W>, r: &mut Mat<W>) {
+    let unknown = |z: W| !z.magnitude().is_finite();
+    let columns = q.ncols().min(r.ncols());
+    let Some(first) = (0..columns).find(|&j| (0..q.nrows()).any(|i| unknown(q[(i, j)]))) else {
+        return;
+    };
+    for j in first..r.ncols() {
+        for i in first..=j.min(r.nrows().saturating_sub(1)) {
+            r[(i, j)] = W::real_of(f64::NAN);
+        }
+    }
 }
 
 /// Makes a number on the upper factor's diagonal real.

@@ -1,7 +1,7 @@
 //! Loads and stores of every element type, in every placement and under masks; control flow and
 //! faults.
 
-use super::{backends, check, execute, interpret};
+use super::{WIDTHS, backends, check, execute, interpret};
 use crate::vector::{Bin, Builder, Class, Conv, Function, MemAccess, Reg, Scalar};
 use lazulite_ir::DType;
 
@@ -40,8 +40,8 @@ const PLACEMENTS: [Placement; 6] = [
 ];
 
 /// Where the first lane lies, so that all placements stay inside.
-const FIRST: i64 = 8;
-const LEN: usize = 32;
+const FIRST: i64 = 36;
+const LEN: usize = 96;
 
 /// The bytes of `LEN` elements, among them every kind of number; all values of f16 and bf16 are
 /// tested elsewhere.
@@ -86,8 +86,13 @@ fn place(b: &mut Builder, n: u32, lanes: u32, dtype: DType, p: Placement) -> (Sc
 }
 
 /// Reads in one placement and writes in another, both under masks from buffer 3.
-fn transfer(dtype: DType, lanes: u32, from: Placement, to: Placement, masked: bool) -> Function {
-    let mut b = Builder::new(4);
+fn transfer(
+    [full, lanes]: [u32; 2],
+    dtype: DType,
+    [from, to]: [Placement; 2],
+    masked: bool,
+) -> Function {
+    let mut b = Builder::new(full);
     let masks = b.buffer(3);
     let mask = |b: &mut Builder, at: i64| {
         let offset = b.s_const(at);
@@ -98,7 +103,7 @@ fn transfer(dtype: DType, lanes: u32, from: Placement, to: Placement, masked: bo
     let read = mask(&mut b, 0);
     let value = b.load(dtype, lanes, address, access, read);
     let (address, access) = place(&mut b, 1, lanes, dtype, to);
-    let written = mask(&mut b, 4);
+    let written = mask(&mut b, 16);
     b.store(dtype, address, access, value, written, false);
     b.finish()
 }
@@ -111,45 +116,51 @@ fn transfers() {
                 if to == Placement::Broadcast {
                     continue;
                 }
-                for (lanes, masks) in [
-                    (4, None),
-                    (1, None),
-                    (4, Some([1u8, 0, 1, 1, 0, 1, 1, 0])),
-                    (4, Some([1, 1, 1, 1, 1, 1, 1, 1])),
-                    (4, Some([0; 8])),
-                    (1, Some([1, 0, 0, 0, 0, 0, 0, 0])),
-                    (1, Some([0, 0, 0, 0, 1, 0, 0, 0])),
-                ] {
-                    let f = transfer(dtype, lanes, from, to, masks.is_some());
-                    let indices: Vec<u8> = [21i64, 3, 30, 9]
-                        .iter()
-                        .flat_map(|i| i.to_le_bytes())
-                        .collect();
-                    let buffers = [
-                        elements(dtype, 1),
-                        elements(dtype, 2),
-                        indices,
-                        masks.unwrap_or_default().to_vec(),
-                    ];
-                    let what = format!("{dtype} {from:?} to {to:?}, {lanes} lanes, {masks:?}");
-                    check(&what, &f, &buffers, &[2], (1, dtype));
+                for full in WIDTHS {
+                    transfers_of(full, dtype, [from, to]);
                 }
             }
         }
     }
 }
 
+/// One transfer, by one lane and by all, under several masks.
+fn transfers_of(full: u32, dtype: DType, [from, to]: [Placement; 2]) {
+    let some = |pattern: u32| -> Vec<u8> { (0..32).map(|i| (pattern >> i & 1) as u8).collect() };
+    for (lanes, masks) in [
+        (full, None),
+        (1, None),
+        (full, Some(some(0b0110_1011_0010_1101_1101_0010_0110_1101))),
+        (full, Some(some(u32::MAX))),
+        (full, Some(some(0))),
+        (1, Some(some(1))),
+        (1, Some(some(1 << 16))),
+        (1, Some(some(1 | 1 << 16))),
+    ] {
+        let f = transfer([full, lanes], dtype, [from, to], masks.is_some());
+        let indices = [21i64, 3, 30, 9, 50, 95, 0, 2, 77, 78, 44, 1, 90, 66, 12, 13];
+        let buffers = [
+            elements(dtype, 1),
+            elements(dtype, 2),
+            indices.iter().flat_map(|i| i.to_le_bytes()).collect(),
+            masks.clone().unwrap_or(vec![0; 32]),
+        ];
+        let what = format!("{dtype} {from:?} to {to:?}, {lanes} of {full} lanes, {masks:?}");
+        check(&what, &f, &buffers, &[2], (1, dtype));
+    }
+}
+
 /// Copies `count` elements of `from` to `to`, converting by way of the register class.
-fn convert_all(from: DType, to: DType, count: usize) -> Function {
-    let mut b = Builder::new(4);
+fn convert_all(full: u32, from: DType, to: DType, count: usize) -> Function {
+    let mut b = Builder::new(full);
     let (zero, end) = (b.s_const(0), b.s_const(count as i64));
-    b.for_loop(zero, end, 4, |b, i| {
+    b.for_loop(zero, end, i64::from(full), |b, i| {
         let [x, y] = [(0, from), (1, to)].map(|(n, dtype)| {
             let size = b.s_const(dtype.size() as i64);
             let (base, offset) = (b.buffer(n), b.s_mul(i, size));
             b.s_add(base, offset)
         });
-        let value = b.load(from, 4, x, MemAccess::Contiguous, None);
+        let value = b.load(from, full, x, MemAccess::Contiguous, None);
         b.store(to, y, MemAccess::Contiguous, value, None, false);
     });
     b.finish()
@@ -159,9 +170,11 @@ fn convert_all(from: DType, to: DType, count: usize) -> Function {
 fn every_half_float_widens() {
     for half in [DType::F16, DType::BF16] {
         let all: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-        let f = convert_all(half, DType::F32, 1 << 16);
-        let out = vec![0; 4 << 16];
-        check(&format!("{half}"), &f, &[all, out], &[], (1, DType::F32));
+        for full in WIDTHS {
+            let f = convert_all(full, half, DType::F32, 1 << 16);
+            let buffers = [all.clone(), vec![0; 4 << 16]];
+            check(&format!("{half}"), &f, &buffers, &[], (1, DType::F32));
+        }
     }
 }
 
@@ -184,27 +197,29 @@ fn half_floats_round_to_nearest_even() {
             .collect();
         values.extend((0..1 << 16).map(|i: u32| i.wrapping_mul(2654435761)));
         let input: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let f = convert_all(DType::F32, half, values.len());
-        let out = vec![0; 2 * values.len()];
-        check(&format!("{half}"), &f, &[input, out], &[], (1, half));
+        for full in WIDTHS {
+            let f = convert_all(full, DType::F32, half, values.len());
+            let buffers = [input.clone(), vec![0; 2 * values.len()]];
+            check(&format!("{half}"), &f, &buffers, &[], (1, half));
+        }
     }
 }
 
 /// Sums over nested loops with remainders, into variables of every class.
-fn sums() -> Function {
-    let mut b = Builder::new(4);
+fn sums(full: u32) -> Function {
+    let mut b = Builder::new(full);
     let classes = [Class::F32, Class::F64, Class::I32, Class::I64, Class::Mask];
     let vars = classes.map(|class| {
-        let var = b.var(class, 4);
-        let start = b.const_bits(class, 4, 0);
+        let var = b.var(class, full);
+        let start = b.const_bits(class, full, 0);
         b.set(var, start);
         var
     });
     let (rows, columns, zero) = (b.size(0), b.size(1), b.s_const(0));
     b.for_loop(zero, rows, 1, |b, i| {
-        let (after, ()) = b.for_loop(zero, columns, 4, |b, j| {
+        let (after, ()) = b.for_loop(zero, columns, i64::from(full), |b, j| {
             let product = b.s_mul(i, j);
-            let ramp = b.ramp(Class::I64, 4, product, 3);
+            let ramp = b.ramp(Class::I64, full, product, 3);
             let ints = b.convert(Conv::Int, Class::I32, ramp);
             let float = b.convert(Conv::FromInt, Class::F32, ints);
             let double = b.convert(Conv::FromInt, Class::F64, ramp);
@@ -226,7 +241,7 @@ fn sums() -> Function {
         let odd = b.s_mod(i, two);
         b.if_nonzero(odd, |b| {
             b.for_loop(after, columns, 1, |b, j| {
-                let x = b.splat(Class::I64, 4, j);
+                let x = b.splat(Class::I64, full, j);
                 let old = b.get(vars[3]);
                 let new = b.add(old, x);
                 b.set(vars[3], new);
@@ -244,7 +259,7 @@ fn sums() -> Function {
     let memory = [DType::F32, DType::F64, DType::I32, DType::I64, DType::Bool];
     for (n, (var, dtype)) in vars.into_iter().zip(memory).enumerate() {
         let value = b.get(var);
-        let offset = b.s_const(32 * n as i64);
+        let offset = b.s_const(128 * n as i64);
         let address = b.s_add(out, offset);
         b.store(dtype, address, MemAccess::Contiguous, value, None, false);
     }
@@ -253,15 +268,21 @@ fn sums() -> Function {
 
 #[test]
 fn loops_variables_and_conditions() {
-    let f = sums();
-    for sizes in [[0, 9], [1, 3], [1, 4], [3, 13], [6, 0], [5, 8]] {
-        check(
-            &format!("{sizes:?}"),
-            &f,
-            &[vec![0; 160]],
-            &sizes,
-            (0, DType::U8),
-        );
+    for full in WIDTHS {
+        let f = sums(full);
+        for sizes in [
+            [0, 9],
+            [1, 3],
+            [1, 4],
+            [3, 13],
+            [6, 0],
+            [5, 8],
+            [3, 16],
+            [5, 50],
+        ] {
+            let what = format!("{sizes:?} at {full} lanes");
+            check(&what, &f, &[vec![0; 640]], &sizes, (0, DType::U8));
+        }
     }
 }
 
@@ -279,8 +300,12 @@ fn scalar_arithmetic() {
         Builder::s_max,
         Builder::s_less,
     ];
-    for known in [None, Some(1i64), Some(8), Some(7)] {
-        let mut b = Builder::new(4);
+    let divisors = [None, Some(1i64), Some(8), Some(7)];
+    for (full, known) in WIDTHS
+        .into_iter()
+        .flat_map(|full| divisors.map(|k| (full, k)))
+    {
+        let mut b = Builder::new(full);
         let out = b.buffer(0);
         for (n, op) in ops.iter().enumerate() {
             let (x, y) = (b.size(0), b.size(1));
@@ -319,8 +344,8 @@ fn scalar_arithmetic() {
     }
 }
 
-fn faulty(lanes: u32) -> Function {
-    let mut b = Builder::new(4);
+fn faulty(full: u32, lanes: u32) -> Function {
+    let mut b = Builder::new(full);
     let (at, masks, bound) = (b.buffer(0), b.buffer(1), b.s_const(77));
     let value: Reg = b.load(DType::I64, lanes, at, MemAccess::Contiguous, None);
     for fault in [3, 9] {
@@ -332,68 +357,63 @@ fn faulty(lanes: u32) -> Function {
 
 #[test]
 fn the_first_fault_stays() {
-    let values: Vec<u8> = [11i64, -12, 13, 14]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
+    let values: Vec<u8> = (0..16i64)
+        .flat_map(|v| (11 - 23 * v).to_le_bytes())
         .collect();
-    for lanes in [1, 4] {
-        for masks in [[0u8; 4], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0]] {
-            let f = faulty(lanes);
-            let buffers = [values.clone(), masks.to_vec()];
-            check(
-                &format!("{lanes} {masks:?}"),
-                &f,
-                &buffers,
-                &[],
-                (0, DType::I64),
-            );
+    let masks = [0, 0b1100, 0xffff, 0b10, 1 << 11, 0x8000, 0xff00];
+    for full in WIDTHS {
+        for (lanes, mask) in masks.into_iter().flat_map(|m| [(1, m), (full, m)]) {
+            let f = faulty(full, lanes);
+            let mask: Vec<u8> = (0..16).map(|i| (mask >> i & 1) as u8).collect();
+            let what = format!("{lanes} of {full} lanes, {mask:?}");
+            let buffers = [values.clone(), mask];
+            check(&what, &f, &buffers, &[], (0, DType::I64));
         }
     }
 }
 
 #[test]
 fn the_box_is_read() {
-    let mut b = Builder::new(4);
-    let out = b.buffer(0);
-    for n in 0..2 {
-        let (from, to) = (b.box_from(n), b.box_to(n));
-        let length = b.s_sub(to, from);
-        let offset = b.s_const(8 * i64::from(n));
-        let address = b.s_add(out, offset);
-        let value = b.splat(Class::I64, 1, length);
-        b.store(
-            DType::I64,
-            address,
-            MemAccess::Contiguous,
-            value,
-            None,
-            false,
-        );
-    }
-    let f = b.finish();
-    let bounds = [(3, 10), (5, 25)];
-    let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
     for backend in backends() {
-        assert_eq!(
-            execute(&backend, &f, &[vec![0; 16]], &[], &bounds),
-            expected
-        );
+        let mut b = Builder::new(backend.caps().lanes());
+        let out = b.buffer(0);
+        for n in 0..2 {
+            let (from, to) = (b.box_from(n), b.box_to(n));
+            let length = b.s_sub(to, from);
+            let offset = b.s_const(8 * i64::from(n));
+            let address = b.s_add(out, offset);
+            let value = b.splat(Class::I64, 1, length);
+            b.store(
+                DType::I64,
+                address,
+                MemAccess::Contiguous,
+                value,
+                None,
+                false,
+            );
+        }
+        let f = b.finish();
+        let bounds = [(3, 10), (5, 25)];
+        let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
+        let found = execute(&*backend, &f, &[vec![0; 16]], &[], &bounds);
+        assert_eq!(found, expected, "{}", backend.name());
     }
 }
 
 /// Pool data is found, next to what the backend puts there itself.
 #[test]
 fn pool_data_is_addressed() {
-    let mut b = Builder::new(4);
-    let data: Vec<u8> = [1.5f32, 2.5, -3.5, 4.5]
-        .iter()
-        .flat_map(|v| v.to_le_bytes())
-        .collect();
-    let (pool, out) = (b.pool(&data), b.buffer(0));
-    let value = b.load(DType::F32, 4, pool, MemAccess::Contiguous, None);
-    let third = b.splat_f32(1.0 / 3.0);
-    let r = b.fma(value, third, third);
-    b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
-    let f = b.finish();
-    check("pool", &f, &[vec![0; 16]], &[], (0, DType::F32));
+    for full in WIDTHS {
+        let mut b = Builder::new(full);
+        let data: Vec<u8> = (0..full)
+            .flat_map(|i| (1.5 - i as f32).to_le_bytes())
+            .collect();
+        let (pool, out) = (b.pool(&data), b.buffer(0));
+        let value = b.load(DType::F32, full, pool, MemAccess::Contiguous, None);
+        let third = b.splat_f32(1.0 / 3.0);
+        let r = b.fma(value, third, third);
+        b.store(DType::F32, out, MemAccess::Contiguous, r, None, false);
+        let f = b.finish();
+        check("pool", &f, &[vec![0; 64]], &[], (0, DType::F32));
+    }
 }

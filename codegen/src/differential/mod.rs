@@ -1,24 +1,39 @@
-//! The backend against the interpreter: every operation, conversion and memory access, at one lane and
+//! The backends against the interpreter: every operation, conversion and memory access, at one lane and
 //! at full width, at every level that this processor has.
 
 mod memory;
 mod operations;
 mod random;
 
-use super::CraneliftBackend;
-use crate::Level;
 use crate::backend::VectorBackend;
+use crate::disassemble::{Disassembly, disassemble};
 use crate::jit;
 use crate::vector::interp::{self, Arguments};
 use crate::vector::{Builder, Class, Function, MemAccess, Reg};
+use crate::{CraneliftBackend, Level, WideBackend};
 use lazulite_ir::DType;
-use lazulite_runtime::Status;
+use lazulite_runtime::{Artifact, Status};
 
-fn backends() -> Vec<CraneliftBackend> {
+/// Lanes of full registers, of one backend or another.
+const WIDTHS: [u32; 2] = [4, 16];
+
+/// The backends that this processor can test.
+fn backends() -> Vec<Box<dyn VectorBackend>> {
     let available = Level::ALL.into_iter().filter(|l| l.is_available());
-    available
-        .map(|level| CraneliftBackend::new(level).unwrap())
-        .collect()
+    let portable = available.map(|level| Box::new(CraneliftBackend::new(level).unwrap()) as _);
+    let mut all: Vec<Box<dyn VectorBackend>> = portable.collect();
+    if Level::Avx512.is_available() {
+        all.push(Box::new(WideBackend));
+    }
+    all
+}
+
+/// Those for functions with full registers of so many lanes.
+fn backends_of(f: &Function) -> impl Iterator<Item = Box<dyn VectorBackend>> {
+    let lanes = f.lanes;
+    backends()
+        .into_iter()
+        .filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
 }
 
 /// What a run left behind: the buffers and the fault.
@@ -42,14 +57,19 @@ fn interpret(f: &Function, buffers: &[Vec<u8>], sizes: &[i64], bounds: &[(i64, i
 }
 
 fn execute(
-    backend: &CraneliftBackend,
+    backend: &dyn VectorBackend,
     f: &Function,
     buffers: &[Vec<u8>],
     sizes: &[i64],
     bounds: &[(i64, i64)],
 ) -> Outcome {
     let code = backend.emit(f).unwrap_or_else(|e| panic!("{e}"));
-    let linked = jit::link(&code.link().unwrap()).unwrap();
+    let artifact = code.link().unwrap();
+    // Cranelift's code ends in constants of its own.
+    if backend.name() == WideBackend.name() {
+        decoded(&artifact);
+    }
+    let linked = jit::link(&artifact).unwrap();
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
@@ -65,6 +85,29 @@ fn execute(
         );
     }
     (buffers, status.fault())
+}
+
+/// A decoder reads what the encoder wrote: instructions that exist, one behind the other up to the end, and jumps
+/// to where one begins.
+fn decoded(artifact: &Artifact) {
+    let all = disassemble(artifact);
+    let Disassembly {
+        instructions,
+        code_bytes,
+        ..
+    } = &all;
+    let mut end = 0;
+    for i in instructions {
+        assert_eq!(i.offset, end);
+        assert!(!i.text.contains("(bad)"), "at {end}\n{all}");
+        end += i.len;
+    }
+    assert_eq!(end as usize, *code_bytes);
+    for i in instructions.iter().filter(|i| i.text.starts_with('j')) {
+        let label = i.text.split_whitespace().last();
+        let found = instructions.iter().any(|to| to.label.as_deref() == label);
+        assert!(found, "{} leads between instructions", i.text);
+    }
 }
 
 /// Bytes compare equal, all NaNs of a float type being one.
@@ -85,8 +128,8 @@ fn same(dtype: DType, a: &[u8], b: &[u8]) -> bool {
 /// Runs `f` both ways and compares the buffer `out` and the fault.
 fn check(what: &str, f: &Function, buffers: &[Vec<u8>], sizes: &[i64], out: (usize, DType)) {
     let expected = interpret(f, buffers, sizes, &[]);
-    for (level, backend) in backends().iter().enumerate() {
-        let found = execute(backend, f, buffers, sizes, &[]);
+    for (level, backend) in backends_of(f).enumerate() {
+        let found = execute(&*backend, f, buffers, sizes, &[]);
         assert_eq!(found.1, expected.1, "{what}, level {level}: fault\n{f}");
         for (n, (a, b)) in found.0.iter().zip(&expected.0).enumerate() {
             let ok = match n == out.0 {
@@ -208,7 +251,7 @@ fn bytes(class: Class, values: &[u64]) -> Vec<u8> {
         .collect()
 }
 
-/// Every pair of edge values, padded to a multiple of four by repeating.
+/// Every pair of edge values, padded by repeating.
 fn pairs(class: Class) -> [Vec<u64>; 2] {
     let values = edges(class);
     let mut columns = [Vec::new(), Vec::new()];
@@ -222,19 +265,20 @@ fn pairs(class: Class) -> [Vec<u64>; 2] {
 }
 
 fn padded(values: &[u64]) -> Vec<u64> {
-    let len = values.len().next_multiple_of(4);
+    let len = values.len().next_multiple_of(16);
     values.iter().copied().cycle().take(len).collect()
 }
 
 /// A function that reads columns of the given classes, applies `op` and writes the result.
 fn lanewise(
+    full: u32,
     lanes: u32,
     inputs: &[Class],
     output: Class,
     count: usize,
     op: impl Fn(&mut Builder, &[Reg]) -> Reg,
 ) -> Function {
-    let mut b = Builder::new(4);
+    let mut b = Builder::new(full);
     let (zero, end) = (b.s_const(0), b.s_const(count as i64));
     b.for_loop(zero, end, i64::from(lanes), |b, i| {
         let address = |b: &mut Builder, n: usize, class: Class| {
@@ -266,9 +310,12 @@ fn check_lanewise(
     columns: &[Vec<u64>],
     op: impl Fn(&mut Builder, &[Reg]) -> Reg,
 ) {
-    for lanes in [1, 4] {
+    for (full, lanes) in WIDTHS
+        .into_iter()
+        .flat_map(|full| [(full, 1), (full, full)])
+    {
         let count = columns[0].len();
-        let f = lanewise(lanes, inputs, output, count, &op);
+        let f = lanewise(full, lanes, inputs, output, count, &op);
         let mut buffers: Vec<Vec<u8>> = inputs
             .iter()
             .zip(columns)
@@ -276,6 +323,12 @@ fn check_lanewise(
             .collect();
         buffers.push(vec![0xab; count * memory(output).size()]);
         let out = (inputs.len(), memory(output));
-        check(&format!("{what} at {lanes} lanes"), &f, &buffers, &[5], out);
+        check(
+            &format!("{what} at {lanes} of {full} lanes"),
+            &f,
+            &buffers,
+            &[5],
+            out,
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! Every operation and conversion on values at which it is delicate.
 
-use super::{CLASSES, backends, bytes, check_lanewise, edges, execute, lanewise, padded, pairs};
+use super::{
+    CLASSES, WIDTHS, backends_of, bytes, check_lanewise, edges, execute, lanewise, padded, pairs,
+};
 use crate::vector::eval;
 use crate::vector::{Bin, Class, Cmp, Conv, Narrow, Un};
 
@@ -83,6 +85,41 @@ fn binary_operations() {
     }
 }
 
+/// Powers of two at which the result is normal, rounded as a denormal number, zero or infinite.
+#[test]
+fn scaling_rounds_once() {
+    for class in [Class::F32, Class::F64] {
+        let (most, step) = match class {
+            Class::F32 => (240, 1),
+            _ => (2000, 7),
+        };
+        let mut columns = [Vec::new(), Vec::new()];
+        let mut state = 1u64;
+        for n in (-most..=most).step_by(step) {
+            for size in [0.25, 1.0, 1.5, 4.0, f64::NAN, -2.0] {
+                state = state
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let a = size * (1.0 - (state >> 40) as f64 * 2f64.powi(-26));
+                let bits = |x: f64| match class {
+                    Class::F32 => u64::from((x as f32).to_bits()),
+                    _ => x.to_bits(),
+                };
+                columns[0].push(bits(a));
+                columns[1].push(bits(f64::from(n)));
+            }
+        }
+        let columns = columns.map(|c| padded(&c));
+        check_lanewise(
+            &format!("scale {class:?}"),
+            &[class; 2],
+            class,
+            &columns,
+            |b, r| b.scale(r[0], r[1]),
+        );
+    }
+}
+
 /// Division by zero is forbidden, but must not kill the process.
 #[test]
 fn division_by_zero_does_not_trap() {
@@ -92,11 +129,15 @@ fn division_by_zero_does_not_trap() {
         (Class::I32, Bin::RemU),
         (Class::I64, Bin::DivU),
     ] {
-        let f = lanewise(4, &[class; 2], class, 4, |b, r| b.binary(op, r[0], r[1]));
-        let buffer = |v: u64| bytes(class, &[v; 4]);
-        for backend in backends() {
-            let (out, _) = execute(&backend, &f, &[buffer(5), buffer(0), buffer(9)], &[], &[]);
-            assert_eq!(out[2], buffer(0), "{op:?}");
+        for full in WIDTHS {
+            let f = lanewise(full, full, &[class; 2], class, 16, |b, r| {
+                b.binary(op, r[0], r[1])
+            });
+            let buffer = |v: u64| bytes(class, &[v; 16]);
+            for backend in backends_of(&f) {
+                let (out, _) = execute(&*backend, &f, &[buffer(5), buffer(0), buffer(9)], &[], &[]);
+                assert_eq!(out[2], buffer(0), "{op:?}");
+            }
         }
     }
 }
@@ -278,7 +319,7 @@ fn ramps_and_scalars() {
                 &format!("ramp {class:?} {from} {step}"),
                 &[class],
                 class,
-                &[vec![1, 2, 3, 4]],
+                &[(1..17).collect()],
                 |b, r| {
                     let lanes = b.shape(r[0]).1;
                     let start = b.size(0);

@@ -1,0 +1,475 @@
+//! What is known of a function before instructions are chosen: which registers are used only once, how
+//! scalars are computed, and which constants a loop should keep in registers.
+
+use super::value::Kind;
+use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId};
+use regalloc2::VReg;
+use rustc_hash::FxHashMap;
+
+/// Which registers are used but once, and that in the innermost loop around their definition.
+pub(super) struct Uses {
+    pub last: Vec<bool>,
+    used: Vec<bool>,
+    /// Numbers of loops.
+    defined: Vec<u32>,
+    loops: u32,
+}
+
+impl Uses {
+    pub fn new(f: &Function) -> Uses {
+        let count = f.regs.len();
+        let mut uses = Uses {
+            last: vec![false; count],
+            used: vec![false; count],
+            defined: vec![0; count],
+            loops: 0,
+        };
+        uses.block(&f.body, 0);
+        uses
+    }
+
+    fn block(&mut self, body: &[Stmt], inside: u32) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let(r, op) => {
+                    self.defined[r.0 as usize] = inside;
+                    op.registers().for_each(|r| self.read(r, inside));
+                }
+                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, inside)),
+                Stmt::Set(_, r) => self.read(*r, inside),
+                Stmt::Store {
+                    access,
+                    value,
+                    mask,
+                    ..
+                } => {
+                    let place = access.register().into_iter().chain(*mask);
+                    place.chain([*value]).for_each(|r| self.read(r, inside));
+                }
+                Stmt::For { body, .. } => {
+                    self.loops += 1;
+                    self.block(body, self.loops);
+                }
+                Stmt::IfNonZero(_, body) => self.block(body, inside),
+                Stmt::IfAny(mask, body) => {
+                    self.read(*mask, inside);
+                    self.block(body, inside);
+                }
+                Stmt::Fault { mask, value, .. } => {
+                    self.read(*mask, inside);
+                    self.read(*value, inside);
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, r: Reg, inside: u32) {
+        let n = r.0 as usize;
+        self.last[n] = !self.used[n] && self.defined[n] == inside;
+        self.used[n] = true;
+    }
+}
+
+/// Scalars: how each is computed, which are needed in registers, and where these are.
+pub(super) struct Scalars {
+    ops: Vec<Option<ScalarOp>>,
+    pub needed: Vec<bool>,
+    pub at: Vec<Option<VReg>>,
+}
+
+/// An address as machines have it: base, index times scale, offset.
+pub(super) struct Folded {
+    pub base: Scalar,
+    pub index: Option<(Scalar, u32)>,
+    pub offset: i32,
+}
+
+impl Scalars {
+    pub fn new(f: &Function) -> Scalars {
+        let count = f.scalars as usize;
+        let mut scalars = Scalars {
+            ops: vec![None; count],
+            needed: vec![false; count],
+            at: vec![None; count],
+        };
+        scalars.define(&f.body);
+        scalars.uses(&f.body);
+        // Operands are numbered before what is computed from them.
+        for s in (0..count).rev() {
+            if let (true, Some(op)) = (scalars.needed[s], scalars.ops[s]) {
+                let operands = op.operands();
+                operands.into_iter().flatten().for_each(|s| scalars.need(s));
+            }
+        }
+        scalars
+    }
+
+    fn define(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            match stmt {
+                Stmt::Scalar(s, op) => self.ops[s.0 as usize] = Some(*op),
+                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                    self.define(body);
+                }
+                Stmt::Let(..) | Stmt::Set(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
+            }
+        }
+    }
+
+    fn uses(&mut self, body: &[Stmt]) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let(_, Op::Splat(s) | Op::Ramp(s, _)) => self.need(*s),
+                Stmt::Let(
+                    _,
+                    Op::Load {
+                        address, access, ..
+                    },
+                )
+                | Stmt::Store {
+                    address, access, ..
+                } => {
+                    let folded = self.folded(*address);
+                    self.need(folded.base);
+                    folded.index.into_iter().for_each(|(s, _)| self.need(s));
+                    if let MemAccess::Strided(stride) = access {
+                        self.need(*stride);
+                    }
+                }
+                Stmt::For { from, to, body, .. } => {
+                    self.need(*from);
+                    self.need(*to);
+                    self.uses(body);
+                }
+                Stmt::IfNonZero(s, body) => {
+                    self.need(*s);
+                    self.uses(body);
+                }
+                Stmt::IfAny(_, body) => self.uses(body),
+                Stmt::Fault { bound, .. } => self.need(*bound),
+                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Set(..) => {}
+            }
+        }
+    }
+
+    fn need(&mut self, s: Scalar) {
+        self.needed[s.0 as usize] = true;
+    }
+
+    fn op(&self, s: Scalar) -> Option<ScalarOp> {
+        self.ops.get(s.0 as usize).copied().flatten()
+    }
+
+    pub fn constant(&self, s: Scalar) -> Option<i64> {
+        match self.op(s) {
+            Some(ScalarOp::Const(c)) => Some(c),
+            _ => None,
+        }
+    }
+
+    /// `x * scale` with a scale that addresses have.
+    fn scaled(&self, s: Scalar) -> (Scalar, u32) {
+        let Some(ScalarOp::Mul(x, y)) = self.op(s) else {
+            return (s, 1);
+        };
+        for (x, scale) in [(x, self.constant(y)), (y, self.constant(x))] {
+            if let Some(scale @ (1 | 2 | 4 | 8)) = scale {
+                return (x, scale as u32);
+            }
+        }
+        (s, 1)
+    }
+
+    pub fn folded(&self, s: Scalar) -> Folded {
+        let mut folded = Folded {
+            base: s,
+            index: None,
+            offset: 0,
+        };
+        // Constants on top, then one sum.
+        while let Some(ScalarOp::Add(x, y)) = self.op(folded.base) {
+            let (rest, c) = match (self.constant(x), self.constant(y)) {
+                (_, Some(c)) => (x, c),
+                (Some(c), _) => (y, c),
+                (None, None) => {
+                    let (a, b) = (self.scaled(x), self.scaled(y));
+                    let (base, index) = if a.1 > 1 { (y, a) } else { (x, b) };
+                    folded.base = base;
+                    folded.index = Some(index);
+                    return folded;
+                }
+            };
+            let offset = i32::try_from(c)
+                .ok()
+                .and_then(|c| folded.offset.checked_add(c));
+            // Some room for what accesses add.
+            let Some(offset) = offset.filter(|o| o.abs() < 1 << 30) else {
+                return folded;
+            };
+            (folded.base, folded.offset) = (rest, offset);
+        }
+        folded
+    }
+}
+
+/// Where variables are read and written.
+pub(super) struct Variables {
+    /// How often, in all of the function.
+    total: Vec<u32>,
+    /// Those that live in one body.
+    local: Vec<bool>,
+}
+
+/// The same in one body.
+struct Accesses {
+    count: Vec<u32>,
+    /// Those that are written.
+    set: Vec<bool>,
+    /// Those that are written before anything else is done with them, whatever happens.
+    fresh: Vec<bool>,
+}
+
+impl Accesses {
+    fn new(vars: usize) -> Accesses {
+        Accesses {
+            count: vec![0; vars],
+            set: vec![false; vars],
+            fresh: vec![false; vars],
+        }
+    }
+
+    fn block(&mut self, body: &[Stmt], always: bool) {
+        for stmt in body {
+            match stmt {
+                Stmt::Let(_, Op::Get(var)) => self.count[var.0 as usize] += 1,
+                Stmt::Set(var, _) => {
+                    let var = var.0 as usize;
+                    self.fresh[var] |= always && self.count[var] == 0;
+                    self.set[var] = true;
+                    self.count[var] += 1;
+                }
+                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                    self.block(body, false);
+                }
+                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
+            }
+        }
+    }
+}
+
+impl Variables {
+    pub fn new(f: &Function) -> Variables {
+        let mut all = Accesses::new(f.vars.len());
+        all.block(&f.body, true);
+        let mut variables = Variables {
+            total: all.count,
+            local: vec![false; f.vars.len()],
+        };
+        let mut bodies = vec![&f.body[..]];
+        while let Some(body) = bodies.pop() {
+            for stmt in body {
+                match stmt {
+                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                        variables.mark_local(body);
+                        bodies.push(body);
+                    }
+                    Stmt::Let(..)
+                    | Stmt::Scalar(..)
+                    | Stmt::Set(..)
+                    | Stmt::Store { .. }
+                    | Stmt::Fault { .. } => {}
+                }
+            }
+        }
+        variables
+    }
+
+    fn mark_local(&mut self, body: &[Stmt]) {
+        let inside = self.accesses(body);
+        for (v, local) in self.local.iter_mut().enumerate() {
+            *local |= inside.fresh[v] && inside.count[v] == self.total[v];
+        }
+    }
+
+    fn accesses(&self, body: &[Stmt]) -> Accesses {
+        let mut inside = Accesses::new(self.total.len());
+        inside.block(body, true);
+        inside
+    }
+
+    /// The variables that carry values out of a body or from one run of it to the next: all that it writes, except for
+    /// those that nothing outside of it touches and that are written afresh in it, or in a body inside.
+    pub fn carried(&self, body: &[Stmt]) -> Vec<VarId> {
+        let inside = self.accesses(body);
+        (0..self.total.len())
+            .filter(|&v| inside.set[v] && !(self.local[v] && inside.count[v] == self.total[v]))
+            .map(|v| VarId(v as u32))
+            .collect()
+    }
+}
+
+/// A constant of vectors: bits of a lane, and the lane's bits.
+pub(super) type Constant = (u32, u64);
+
+/// Vector registers that there are for values, and those that instructions need for themselves.
+const REGISTERS: usize = 31;
+const SPARE: usize = 3;
+
+/// The constants that the loops of a function should keep in registers.
+pub(super) struct Constants<'a> {
+    f: &'a Function,
+    /// Of registers that are constants.
+    known: Vec<Option<u64>>,
+}
+
+impl<'a> Constants<'a> {
+    pub fn new(f: &'a Function) -> Constants<'a> {
+        let mut known = vec![None; f.regs.len()];
+        let mut bodies = vec![&f.body[..]];
+        while let Some(body) = bodies.pop() {
+            for stmt in body {
+                match stmt {
+                    Stmt::Let(r, Op::Const(bits)) => known[r.0 as usize] = Some(*bits),
+                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
+                        bodies.push(body);
+                    }
+                    Stmt::Let(..)
+                    | Stmt::Scalar(..)
+                    | Stmt::Set(..)
+                    | Stmt::Store { .. }
+                    | Stmt::Fault { .. } => {}
+                }
+            }
+        }
+        Constants { f, known }
+    }
+
+    fn kind(&self, r: Reg) -> Kind {
+        let (class, lanes) = self.f.regs[r.0 as usize];
+        Kind {
+            class,
+            full: lanes > 1,
+        }
+    }
+
+    /// Vector registers that a register takes.
+    fn vectors(&self, r: Reg) -> usize {
+        let kind = self.kind(r);
+        match (kind.class, self.known[r.0 as usize]) {
+            (Class::Mask, _) | (_, Some(_)) => 0,
+            (Class::F32 | Class::F64 | Class::I32 | Class::I64, None) => kind.parts(),
+        }
+    }
+
+    /// The constants that the body of a loop should find in registers, the most used first: as many as there are
+    /// registers for beside the values that are alive at once. None for loops around loops.
+    pub fn of_loop(&self, body: &[Stmt]) -> Vec<Constant> {
+        let mut scan = Scan {
+            constants: self,
+            at: 0,
+            alive: FxHashMap::default(),
+            used: FxHashMap::default(),
+        };
+        if !scan.block(body, true) {
+            return Vec::new();
+        }
+        let mut changes = vec![0i64; scan.at + 2];
+        for (&r, &(from, to)) in &scan.alive {
+            let vectors = self.vectors(r) as i64;
+            changes[from] += vectors;
+            changes[to.min(scan.at) + 1] -= vectors;
+        }
+        let mut now = 0;
+        let alive = changes.into_iter().map(|change| {
+            now += change;
+            now
+        });
+        let most = alive.max().unwrap_or(0) as usize;
+        let mut used: Vec<(Constant, u32)> = scan.used.into_iter().collect();
+        used.sort_unstable_by_key(|&(constant, count)| (std::cmp::Reverse(count), constant));
+        used.truncate(REGISTERS.saturating_sub(most + SPARE));
+        used.into_iter().map(|(constant, _)| constant).collect()
+    }
+}
+
+/// A walk through the body of a loop.
+struct Scan<'a> {
+    constants: &'a Constants<'a>,
+    /// Statements passed.
+    at: usize,
+    /// From where to where each register is needed.
+    alive: FxHashMap<Reg, (usize, usize)>,
+    used: FxHashMap<Constant, u32>,
+}
+
+impl Scan<'_> {
+    /// False if there is a loop inside. Constants are those of the body itself: conditions are rarely met.
+    fn block(&mut self, body: &[Stmt], always: bool) -> bool {
+        body.iter().all(|stmt| {
+            self.at += 1;
+            match stmt {
+                Stmt::Let(r, op) => {
+                    op.registers().for_each(|r| self.read(r, always));
+                    if let (Some(constant), true) = (self.implied(op), always) {
+                        *self.used.entry(constant).or_default() += 1;
+                    }
+                    self.alive.insert(*r, (self.at, self.at));
+                }
+                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, always)),
+                Stmt::Set(_, r) => self.read(*r, always),
+                Stmt::Store {
+                    access,
+                    value,
+                    mask,
+                    ..
+                } => {
+                    let place = access.register().into_iter().chain(*mask);
+                    place.chain([*value]).for_each(|r| self.read(r, always));
+                }
+                Stmt::IfNonZero(_, body) => return self.block(body, false),
+                Stmt::IfAny(mask, body) => {
+                    self.read(*mask, always);
+                    return self.block(body, false);
+                }
+                Stmt::Fault { mask, value, .. } => {
+                    self.read(*mask, always);
+                    self.read(*value, always);
+                }
+                Stmt::For { .. } => return false,
+            }
+            true
+        })
+    }
+
+    fn read(&mut self, r: Reg, always: bool) {
+        let kind = self.constants.kind(r);
+        match self.constants.known[r.0 as usize] {
+            Some(bits) if always && kind.class != Class::Mask => {
+                *self.used.entry((kind.class.bits(), bits)).or_default() += 1;
+            }
+            Some(_) => {}
+            // What comes from outside is needed from the start to the end.
+            None => {
+                let at = self.at;
+                { self.alive.entry(r) }
+                    .and_modify(|(_, to)| *to = at.max(*to))
+                    .or_insert((0, usize::MAX));
+            }
+        }
+    }
+
+    /// A constant that an operation's instruction needs.
+    fn implied(&self, op: &Op) -> Option<Constant> {
+        let Op::Unary(f, x) = *op else {
+            return None;
+        };
+        let class = self.constants.kind(x).class;
+        let sign = 1u64 << (class.bits() - 1);
+        let bits = match (f, class.is_float()) {
+            (Un::Neg, true) => sign,
+            (Un::Abs, true) => sign - 1,
+            _ => return None,
+        };
+        Some((class.bits(), bits))
+    }
+}

@@ -42,6 +42,8 @@ int cuDeviceGetAttribute(int *to, int attribute, int) {
 int cuDevicePrimaryCtxRetain(void **to, int) { FAIL("cuDevicePrimaryCtxRetain"); *to = &held; return 0; }
 int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
 int cuCtxSetCurrent(void *) { FAIL("cuCtxSetCurrent"); return 0; }
+int cuDeviceGetDefaultMemPool(void **to, int) { *to = &devices; return 0; }
+int cuMemPoolSetAttribute(void *, int, void *) { return 0; }
 int cuMemGetInfo_v2(size_t *left, size_t *all) { *left = 1 << 20; *all = 1 << 24; return 0; }
 int cuStreamCreate(void **to, unsigned) { FAIL("cuStreamCreate"); *to = &failure; return 0; }
 int cuStreamDestroy_v2(void *) { return 0; }

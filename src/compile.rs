@@ -16,8 +16,9 @@ pub(crate) use state::{captured_cell, captured_stream, next_capture, write_captu
 
 use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
+use crate::device::{Device, Executable, Input, Places, Value};
 use crate::engine::{
-    self, Call, Found, History, Options, Pattern, Trace, Versions, literal_buffer, trace,
+    self, Call, Found, History, Options, Pattern, Trace, Values, Versions, literal_buffer,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
@@ -26,7 +27,7 @@ use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
-use lazulite_runtime::{Buffer, Input, Pool, Program};
+use lazulite_runtime::{Buffer, Pool};
 use prepared::Preparation;
 use smallvec::SmallVec;
 use state::CaptureState;
@@ -108,6 +109,8 @@ const MAX_NESTING: usize = 100;
 struct Kind {
     /// Gradients are on.
     gradients: bool,
+    /// Where the function makes tensors.
+    here: Device,
     inputs: SmallVec<[InputType; 4]>,
 }
 
@@ -118,6 +121,7 @@ struct InputType {
     rank: usize,
     /// Gradients are on and flow to it.
     grad: bool,
+    places: Places,
     /// Bits of the axes of size 0, then of those of size 1.
     special: [u64; 2],
 }
@@ -137,6 +141,7 @@ impl InputType {
             dtype: ty.dtype,
             rank: ty.rank(),
             grad: gradients && node.traits.grad,
+            places: node.traits.places,
             special,
         }
     }
@@ -206,14 +211,14 @@ where
 /// A compiled function, for inputs of certain types. The sizes that specialise it are all sizes of all
 /// inputs, in order.
 struct Replay {
-    program: Program,
+    program: Executable,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
     sources: Vec<Source>,
     generators: Vec<(Generator, u64)>,
-    /// Cells read, with the type they had, and cells written.
-    cells: Vec<(TensorCell, TensorType)>,
+    /// Cells read, with the type and the place they had, and cells written.
+    cells: Vec<(TensorCell, TensorType, Places)>,
     written: Vec<TensorCell>,
     /// For each cell read, which of those written it is, if its value may be overwritten in place.
     rewritten: Vec<Option<usize>>,
@@ -225,7 +230,7 @@ struct Replay {
 #[derive(Clone)]
 pub(crate) enum Source {
     Argument(usize),
-    Constant(Buffer),
+    Constant(Value),
     Seed(usize),
     Stream(usize),
     Cell(usize),
@@ -253,6 +258,7 @@ where
         let gradients = grad_enabled();
         let mut kind = Kind {
             gradients,
+            here: Device::here(),
             inputs: SmallVec::new(),
         };
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
@@ -378,7 +384,10 @@ where
     ) -> Result<(Way, Vec<Guard>)> {
         let mut rest = pattern.dims.iter().cloned();
         let inputs = kind.inputs.iter();
-        let types = inputs.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
+        let types = inputs.map(|ty| {
+            let dims = rest.by_ref().take(ty.rank);
+            (TensorType::new(ty.dtype, dims), ty.places)
+        });
         let recording = Recording::begin("compile", types.collect(), place, |mut parameters| {
             let flows = parameters.iter_mut().zip(&kind.inputs);
             flows.for_each(|(p, ty)| _ = p.requires_grad_(ty.grad));
@@ -418,14 +427,17 @@ where
     #[track_caller]
     pub fn report(&self, inputs: [&Tensor; N], options: &ReportOptions) -> Result<Report> {
         crate::tensor::realize_all(&inputs)?;
-        let types = inputs.iter().map(|input| Ok((*input.node()?.ty).clone()));
+        let types = inputs.iter().map(|input| {
+            let node = input.node()?;
+            Ok(((*node.ty).clone(), node.traits.places))
+        });
         let types = types.collect::<Result<Vec<_>>>()?;
         let apply = |parameters| self.applied(parameters);
         let captured = capture("compile", types, Place::here(), Halves::Apart, apply)?;
         let value = |source: &Source| {
             Ok(match source {
-                Source::Argument(n) => Some(value_of(inputs[*n])?),
-                Source::Constant(value) => Some(value.clone()),
+                Source::Argument(n) => Some(value_of(inputs[*n])?.to_host()?),
+                Source::Constant(value) => Some(value.to_host()?),
                 Source::Seed(_) | Source::Stream(_) | Source::Cell(_) | Source::Prepared(_) => None,
             })
         };
@@ -454,6 +466,8 @@ pub(crate) struct Captured {
     /// Types of the results, then of the values written to cells. (A tensor returned twice is computed once
     /// and handed out twice.)
     pub outputs: Vec<TensorType>,
+    /// Where it runs; `None` if its results belong to several devices.
+    pub device: Option<Device>,
     pub state: CaptureState,
 }
 
@@ -464,10 +478,10 @@ pub(crate) enum Halves {
     Apart,
 }
 
-/// Records `function` for parameters of these types, on behalf of the operation `op` at `place`.
+/// Records `function` for parameters of these types at these places, on behalf of the operation `op` at `place`.
 pub(crate) fn capture(
     op: &'static str,
-    types: Vec<TensorType>,
+    types: Vec<(TensorType, Places)>,
     place: Place,
     halves: Halves,
     function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
@@ -486,15 +500,17 @@ struct Recording {
 impl Recording {
     fn begin(
         op: &'static str,
-        types: Vec<TensorType>,
+        types: Vec<(TensorType, Places)>,
         place: Place,
         function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
     ) -> Result<Recording> {
         let arguments = types.len();
         let recording = state::begin(arguments as u32);
         let parameters = types.into_iter().zip(0..);
-        let parameters =
-            parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
+        let parameters = parameters.map(|((ty, places), i)| {
+            let node = state::parameter(recording.id, i, ty, places, place);
+            Tensor(Ok(node))
+        });
         let results = function(parameters.collect())?;
         Ok(Recording {
             op,
@@ -538,6 +554,7 @@ impl Recording {
             forward,
             sources,
             outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
+            device: engine::device_of(&roots),
             state,
         })
     }
@@ -551,7 +568,7 @@ fn rebuilt<O: Outputs>(results: Vec<Tensor>) -> Result<O> {
 
 /// Lists the program after computing everything expensive that does not depend on parameters.
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
-    let listed = trace(roots, None);
+    let listed = engine::settled_trace(roots, None)?;
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
@@ -574,7 +591,7 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     }
     drop(listed);
     engine::realize(&constants)?;
-    Ok(trace(roots, None))
+    engine::settled_trace(roots, None)
 }
 
 impl Replay {
@@ -589,13 +606,19 @@ impl Replay {
             forward: _,
             sources,
             outputs,
+            device,
             state,
         } = captured;
+        let device = device.ok_or_else(|| {
+            let message = "the results of a captured function lie on several devices";
+            Error::new(ErrorKind::Device, "compile", message)
+                .hint("capture a function for each device, and move tensors outside of them")
+        })?;
         let written: Vec<TensorCell> = state.written.iter().map(|(cell, _)| cell.clone()).collect();
         let cells = state.cells_read();
         let rewritten = cells
             .iter()
-            .map(|(cell, _)| written.iter().position(|w| w.is(cell)));
+            .map(|(cell, ..)| written.iter().position(|w| w.is(cell)));
         let mut rewritten: Vec<Option<usize>> = rewritten.collect();
         let steady = |source: &Source| match source {
             Source::Constant(_) => true,
@@ -605,7 +628,7 @@ impl Replay {
             }
         };
         let constant: Vec<bool> = sources.iter().map(steady).collect();
-        let parts = engine::compile_in_parts(&graph, symbols, &constant, options)?;
+        let parts = engine::compile_in_parts(&graph, symbols, &constant, options, device)?;
         if parts.main.calls_host() {
             // Users' functions may read any cell while the program runs.
             rewritten.fill(None);
@@ -641,9 +664,10 @@ impl Replay {
     /// What the cells hold now, if it has the types that the program reads.
     fn read_cells(&self) -> Option<CellValues> {
         let mut values = CellValues::new();
-        for (cell, ty) in &self.cells {
+        for (cell, ty, places) in &self.cells {
             let content = cell.content();
-            if *content.node().ok()?.ty != *ty {
+            let node = content.node().ok()?;
+            if *node.ty != *ty || node.traits.places != *places {
                 return None;
             }
             values.push(content);
@@ -666,29 +690,28 @@ fn run(
         .collect();
     let prepared = match &replay.preparation {
         Some(preparation) => preparation.results(&fitting.accepted, pool)?,
-        None => engine::Buffers::new(),
+        None => Values::new(),
     };
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     for source in &replay.sources {
         inputs.push(Input::keep(match source {
             Source::Argument(i) => value_of(arguments[*i])?,
             Source::Constant(value) => value.clone(),
-            Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
-            Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
+            Source::Seed(i) => literal_buffer(word(streams[*i].0))?.into(),
+            Source::Stream(i) => literal_buffer(word(streams[*i].1))?.into(),
             Source::Cell(i) => value_of(&fitting.accepted[*i].realize()?)?,
             Source::Prepared(i) => prepared[*i].clone(),
         }));
     }
     let types = replay.types(fitting)?;
     let mut vacated = lend_cells(replay, fitting, &types, &mut inputs);
-    let outcome = engine::execute(&replay.program, &mut inputs, &fitting.values, pool);
-    let mut buffers = match outcome {
-        Ok(buffers) => buffers.into_iter(),
+    let outcome = replay.program.run(&mut inputs, &fitting.values, pool);
+    let mut values = match outcome {
+        Ok(values) => values.into_iter(),
         Err(e) => {
             // A failed run leaves its inputs as they were.
             for Vacated { next, input, .. } in vacated {
-                let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
-                next.finish(value, History::Kept);
+                next.finish(inputs[input].take(), History::Kept);
             }
             // What knows no place inside the function belongs to the call.
             return Err(match e.location() {
@@ -699,13 +722,12 @@ fn run(
     };
     let results = types.len() - replay.written.len();
     let mut types = types.into_iter();
-    let own = types.by_ref().take(results).zip(buffers.by_ref());
-    let tensors = own.map(|(ty, buffer)| Tensor::leaf(ty, buffer)).collect();
-    for (number, (cell, (ty, buffer))) in replay.written.iter().zip(types.zip(buffers)).enumerate()
-    {
+    let own = types.by_ref().take(results).zip(values.by_ref());
+    let tensors = own.map(|(ty, value)| Tensor::leaf(ty, value)).collect();
+    for (number, (cell, (ty, value))) in replay.written.iter().zip(types.zip(values)).enumerate() {
         match vacated.iter().position(|v| v.output == number) {
-            Some(at) => vacated.swap_remove(at).next.finish(buffer, History::Kept),
-            None => cell.settle(Tensor::leaf(ty, buffer)),
+            Some(at) => vacated.swap_remove(at).next.finish(value, History::Kept),
+            None => cell.settle(Tensor::leaf(ty, value)),
         }
     }
     Ok(tensors)
@@ -735,7 +757,7 @@ fn lend_cells(
         let Some(output) = replay.rewritten[i] else {
             continue;
         };
-        let (cell, ty) = &replay.cells[i];
+        let (cell, ty, _) = &replay.cells[i];
         let Ok(node) = fitting.accepted[i].node() else {
             continue;
         };
@@ -757,11 +779,16 @@ fn lend_cells(
 }
 
 /// The value of a realised tensor.
-pub(crate) fn value_of(tensor: &Tensor) -> Result<Buffer> {
+pub(crate) fn value_of(tensor: &Tensor) -> Result<Value> {
     tensor
         .node()?
         .value()
         .ok_or_else(|| internal("compile", "an input has no value"))
+}
+
+/// The same on the processor.
+pub(crate) fn host_value_of(tensor: &Tensor) -> Result<Buffer> {
+    value_of(tensor)?.to_host()
 }
 
 fn word(value: u64) -> Literal {

@@ -2,16 +2,17 @@
 //! kept, and computed again when one of the cells holds another tensor.
 
 use super::{Source, value_of};
-use crate::engine::{self, Buffers};
+use crate::device::{Executable, Input};
+use crate::engine::Values;
 use crate::error::Result;
 use crate::tensor::{Node, Tensor, internal};
-use lazulite_runtime::{Input, Pool, Program};
+use lazulite_runtime::Pool;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The part, and what it gave last.
 pub(super) struct Preparation {
-    program: Program,
+    program: Executable,
     /// Where its parameters come from: constants and cells.
     sources: Vec<Source>,
     last: Mutex<Option<Last>>,
@@ -22,11 +23,11 @@ struct Last {
     /// What the cells among the sources held. The handles keep no value from being overwritten in place:
     /// another tensor stands for it then.
     cells: SmallVec<[Weak<Node>; 4]>,
-    results: Buffers,
+    results: Values,
 }
 
 impl Preparation {
-    pub fn new(program: Program, sources: Vec<Source>) -> Preparation {
+    pub fn new(program: Executable, sources: Vec<Source>) -> Preparation {
         let last = Mutex::new(None);
         Preparation {
             program,
@@ -36,7 +37,7 @@ impl Preparation {
     }
 
     /// The results for what the function's cells hold.
-    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Buffers> {
+    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Values> {
         let read = self.cells(cells)?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &*last
@@ -60,7 +61,7 @@ impl Preparation {
                 }
             }));
         }
-        let results = engine::execute(&self.program, &mut inputs, &[], pool)?;
+        let results = self.program.run(&mut inputs, &[], pool)?;
         *last = Some(Last {
             cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
             results: results.clone(),

@@ -5,6 +5,7 @@ mod batched_rules;
 mod body;
 mod build;
 mod cache;
+mod devices;
 mod flow;
 mod interpret;
 mod options;
@@ -20,22 +21,25 @@ pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build, build_in_two};
+pub(crate) use devices::{device_of, settled_trace};
 pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, address, trace};
+pub(crate) use trace::{Trace, address};
+use trace::trace;
 
+use crate::device::{Device, Executable, Input, Value};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, State, internal};
+use crate::tensor::{Literal, Node, internal};
 use cache::Cache;
 use lazulite_ir::{Graph, Plan, Symbol};
 use lazulite_passes::memory::{Hoisted, hoist};
 use lazulite_passes::{Artifact, Stage, run as run_stages};
-use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
+use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -99,7 +103,7 @@ pub fn cache_stats() -> CacheStats {
 /// pending hold their old values again; otherwise the writes are still pending.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
-    if roots.iter().all(|r| r.value().is_some()) {
+    if roots.iter().all(|r| r.is_known()) {
         return Ok(());
     }
     realize_with(roots, History::Kept)
@@ -171,8 +175,8 @@ impl Drop for Nested {
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let _deeper = Nested::enter()?;
-    let lazy = |node: &Arc<Node>| !matches!(&*node.state(), State::Value(..));
-    let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
+    let lazy = |node: &Arc<Node>| !node.is_known();
+    let mut wanted: Roots = roots.iter().filter(|r| lazy(r)).cloned().collect();
     let writes = pending::take();
     wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
@@ -182,17 +186,8 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
         history,
         replaced: writes.replaced(),
     };
-    let current = current();
-    let mut trace = keyed_trace(&wanted, held, &current.options);
-    drop(wanted);
-    match compute(&mut trace, &current) {
-        Ok(buffers) => {
-            let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
-            for (root, buffer) in roots.zip(buffers) {
-                root.finish(buffer, history);
-            }
-            Ok(())
-        }
+    match devices::compute_all(wanted, held, &current()) {
+        Ok(()) => Ok(()),
         Err(e) if matches!(e.kind(), ErrorKind::Fault | ErrorKind::Host) => {
             writes.take_back();
             Err(e)
@@ -201,17 +196,21 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     }
 }
 
-/// Lists what computing `roots` takes; the key says how it is compiled, too.
+/// Nodes to be computed.
+type Roots = SmallVec<[Arc<Node>; 4]>;
+
+/// Lists what computing `roots` on a device takes; the key says how it is compiled, too.
 #[inline]
-fn keyed_trace(roots: &[Arc<Node>], held: Held, options: &Options) -> Trace {
-    let mut trace = trace(roots, Some(&held));
-    trace.key.push(options.optimisation());
+fn keyed_trace(roots: &[Arc<Node>], held: &Held, options: &Options, device: Device) -> Trace {
+    let mut trace = trace(roots, Some(held));
+    trace.key.push(options.optimisation() | u64::from(device.slot()) << 16);
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let trace = keyed_trace(roots, Held::plainly(), &current().options);
+    let device = devices::device_of(roots).unwrap_or_default();
+    let trace = keyed_trace(roots, &Held::plainly(), &current().options, device);
     let size = |position| {
         let next = trace
             .nodes
@@ -224,16 +223,16 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 
 /// The values of a trace's roots.
 #[track_caller]
-fn compute(trace: &mut Trace, current: &Current) -> Result<Buffers> {
+fn compute(trace: &mut Trace, current: &Current, device: Device) -> Result<Values> {
     let dims = constant_dims(trace)?;
     if anomaly::searching() {
         anomaly::search(trace).map_err(|e| placed(e, trace))?;
     }
     let outcome = if current.options.interpret {
-        interpret::run(trace)
+        interpret::run(trace).and_then(|values| values.iter().map(|v| v.at(device)).collect())
     } else {
-        let served = CACHE.serve(trace, &dims, &current.options)?;
-        run(trace, &served, &current.pool)
+        let served = CACHE.serve(trace, &dims, &current.options, device)?;
+        run(trace, &served, &current.pool, device)
     };
     outcome.map_err(|e| placed(e, trace))
 }
@@ -307,11 +306,17 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers> {
+fn run(
+    trace: &mut Trace,
+    served: &cache::Served,
+    pool: &Pool,
+    device: Device,
+) -> Result<Values> {
     let version = &served.version;
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     let mut lent: SmallVec<[(usize, u32); 4]> = SmallVec::new();
     let may_overwrite = !version.program.calls_host();
+    devices::bring_leaves(trace, device)?;
     for (i, &leaf) in trace.leaves.iter().enumerate() {
         let listed = &mut trace.nodes[leaf as usize];
         let Some(value) = listed.value.take() else {
@@ -319,7 +324,10 @@ fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers
         };
         if may_overwrite && trace.expendable.get(i) == Some(&true) && listed.node.lend() {
             lent.push((i, leaf));
-            inputs.push(Input::donate(value));
+            inputs.push(Input {
+                value,
+                donate: true,
+            });
         } else {
             inputs.push(Input::keep(value));
         }
@@ -328,11 +336,11 @@ fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
         inputs.push(Input::keep(literal_buffer(*literal)?));
     }
-    let outcome = execute(&version.program, &mut inputs, &served.values, pool);
+    let outcome = version.program.run(&mut inputs, &served.values, pool);
     if outcome.is_err() {
         // A failed run leaves its inputs as they were.
         for (input, leaf) in lent {
-            let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
+            let value = inputs[input].take();
             trace.nodes[leaf as usize].node.finish(value, History::Kept);
         }
     }
@@ -340,25 +348,12 @@ fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers
 }
 
 /// Results of a program.
-pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
+pub(crate) type Values = SmallVec<[Value; 4]>;
 
 /// The number as the value of a 0-d parameter.
 pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
     let bytes = u128::from(literal.bits).to_le_bytes();
     Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
-}
-
-/// Runs a program on these threads.
-pub(crate) fn execute(
-    program: &Program,
-    inputs: &mut [Input],
-    sizes: &[i64],
-    pool: &Pool,
-) -> Result<Buffers> {
-    match program.run(inputs, sizes, pool) {
-        Ok(outputs) => Ok(outputs.buffers),
-        Err(e) => Err(run_error(e)),
-    }
 }
 
 /// The error of a run as the facade's.
@@ -408,20 +403,26 @@ fn memory_error(message: &str) -> Error {
     Error::new(ErrorKind::Memory, "realize", message)
 }
 
-/// Compiles a graph whose sizes are bound in the order of `symbols`.
+/// Compiles a graph, whose sizes are bound in the order of `symbols`, for a device.
 pub(crate) fn compile_graph(
     graph: &Graph,
     symbols: &[Symbol],
     options: &Options,
-) -> Result<Program> {
+    device: Device,
+) -> Result<Executable> {
     let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes()).map_err(refused)?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
-    compile_plan(&plan, options)
+    compile_plan(&plan, options, device)
 }
 
-fn compile_plan(plan: &Plan, options: &Options) -> Result<Program> {
-    lazulite_codegen::compile(plan, &options.codegen(), options.threads).map_err(refused)
+/// Compiles a plan for a device.
+pub(crate) fn compile_plan(plan: &Plan, options: &Options, device: Device) -> Result<Executable> {
+    if let Some(code) = device.compile(plan) {
+        return Ok(Executable::Device(code?));
+    }
+    let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads);
+    Ok(Executable::Host(program.map_err(refused)?))
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {
@@ -431,9 +432,9 @@ fn refused(error: impl std::fmt::Display) -> Error {
 /// A program in two parts.
 pub(crate) struct Parts {
     /// What is done once, and which parameters it has. Nothing if there is nothing to do.
-    pub prepare: Option<(Program, Vec<u32>)>,
+    pub prepare: Option<(Executable, Vec<u32>)>,
     /// What is done at every call.
-    pub main: Program,
+    pub main: Executable,
     /// Where its parameters come from.
     pub sources: Vec<Hoisted>,
 }
@@ -444,6 +445,7 @@ pub(crate) fn compile_in_parts(
     symbols: &[Symbol],
     constant: &[bool],
     options: &Options,
+    device: Device,
 ) -> Result<Parts> {
     let passes = options.passes();
     let advance = |from, after, until| {
@@ -459,7 +461,7 @@ pub(crate) fn compile_in_parts(
     let split = hoist(&plan, constant).map_err(refused)?;
     let compiled = |plan| {
         let plan = advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory)?;
-        compile_plan(&plan, options)
+        compile_plan(&plan, options, device)
     };
     let prepare = match split.prepare.outputs.is_empty() {
         true => None,
@@ -484,13 +486,15 @@ pub(crate) struct Traced {
 /// What computing `roots` would compile.
 #[track_caller]
 pub(crate) fn traced(roots: &[Arc<Node>]) -> Result<Traced> {
-    let trace = trace(roots, Some(&Held::plainly()));
+    let trace = devices::settled_trace(roots, Some(&Held::plainly()))?;
     let pattern = Pattern::exact(&trace);
     let (graph, forward) = build::build_in_two(&trace, &pattern, "dump")?;
     let leaves = trace.leaves.iter();
-    let mut values: Vec<Option<Buffer>> = leaves
-        .map(|&leaf| trace.nodes[leaf as usize].value.clone())
-        .collect();
+    let value = |&leaf: &u32| {
+        let value = trace.nodes[leaf as usize].value.as_ref();
+        value.map(Value::to_host).transpose()
+    };
+    let mut values = leaves.map(value).collect::<Result<Vec<_>>>()?;
     let numbers = trace.literals.iter().zip(&pattern.literals);
     for (literal, _) in numbers.filter(|(_, constant)| constant.is_none()) {
         values.push(Some(literal_buffer(*literal)?));

@@ -1,8 +1,9 @@
 //! Modules: named trees of parameters and buffers.
 
 use super::param::{Buffer, Mode, Param};
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -146,12 +147,49 @@ pub trait Module {
             let Some(tensor) = state.get(path) else {
                 return;
             };
+            // The module stays where it is.
+            let new = || {
+                let new = tensor.detach().type_as(&own[path]);
+                Ok(new.to(own[path].device()?))
+            };
             let set = match part {
-                Part::Param(param) => param.set(tensor.detach().type_as(&own[path])),
-                Part::Buffer(buffer) => buffer.set(tensor.type_as(&own[path])),
+                Part::Param(param) => new().and_then(|new| param.set(new)),
+                Part::Buffer(buffer) => new().and_then(|new| buffer.set(new)),
                 Part::Mode(_) => Ok(()),
             };
             if let (Ok(()), Err(e)) = (&outcome, set) {
+                outcome = Err(e);
+            }
+        });
+        outcome
+    }
+
+    /// Moves all parameters and buffers to a device. Optimisers are made afterwards: what they keep lies where the
+    /// parameters do. Lazy layers must have been called.
+    ///
+    /// ```no_run
+    /// use lazulite::{Device, nn::*, prelude::*};
+    /// let gpu = Device::cuda(0)?;
+    /// let layer = Linear::new(4, 2);
+    /// layer.to(gpu)?;
+    /// assert_eq!(layer.forward(&Tensor::ones([3, 4]).to(gpu)).device()?, gpu);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a parameter or buffer carries an error, cannot be computed, or there is no memory for it. Those before it
+    /// have been moved then.
+    #[track_caller]
+    fn to(&self, device: Device) -> Result<()> {
+        let _scope = Scope::pin();
+        let mut outcome = Ok(());
+        see(self, &mut |_, part| {
+            let moved = match part {
+                Part::Param(param) => param.move_to(device),
+                Part::Buffer(buffer) => buffer.move_to(device),
+                Part::Mode(_) => return,
+            };
+            if let (Ok(()), Err(e)) = (&outcome, moved) {
                 outcome = Err(e);
             }
         });

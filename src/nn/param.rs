@@ -1,6 +1,7 @@
 //! What modules hold: parameters, buffers, and whether they are being trained.
 
 use crate::cell::TensorCell;
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::Tensor;
@@ -156,6 +157,12 @@ impl Param {
         self.cell.replace(content);
     }
 
+    /// Moves its value to a device.
+    #[track_caller]
+    pub(super) fn move_to(&self, device: Device) -> Result<()> {
+        self.cell.move_to(device)
+    }
+
     /// True for handles of the same parameter.
     pub fn is(&self, other: &Param) -> bool {
         self.cell.is(&other.cell)
@@ -233,6 +240,12 @@ impl Buffer {
 
     pub(super) fn set_path(&self, path: &str) {
         self.cell.set_name(path);
+    }
+
+    /// Moves its value to a device.
+    #[track_caller]
+    pub(super) fn move_to(&self, device: Device) -> Result<()> {
+        self.cell.move_to(device)
     }
 
     /// What it holds.

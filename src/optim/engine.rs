@@ -253,7 +253,7 @@ impl<R: Rule> Group<R> {
 
 /// A number as a value, so that no program depends on it.
 pub(super) fn scalar(value: f64) -> Tensor {
-    Tensor::from_vec(vec![value], Vec::<usize>::new())
+    Tensor::table(vec![value], Vec::<usize>::new())
 }
 
 /// What a step has done.

@@ -9,6 +9,7 @@
 //! A replayed result knows nothing of how it came about. So a function through whose results gradients flow
 //! is recorded at each call instead, unless gradients are off.
 
+mod kind;
 mod prepared;
 mod state;
 
@@ -25,7 +26,8 @@ use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
-use lazulite_ir::{DType, Dim, Graph, Guard, Symbol, TensorType};
+use kind::{InputType, Kind};
+use lazulite_ir::{DType, Graph, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::{Buffer, Pool};
 use prepared::Preparation;
@@ -104,49 +106,6 @@ const MAX_ATTEMPTS: usize = 16;
 /// Calls of captured functions inside of captured functions, at most.
 const MAX_NESTING: usize = 100;
 
-/// What makes calls take the same versions.
-#[derive(Clone, PartialEq, Eq)]
-struct Kind {
-    /// Gradients are on.
-    gradients: bool,
-    /// Where the function makes tensors.
-    here: Device,
-    inputs: SmallVec<[InputType; 4]>,
-}
-
-/// Sizes 0 and 1 count as structure: 1 broadcasts, and there is no extremum of nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct InputType {
-    dtype: DType,
-    rank: usize,
-    /// Gradients are on and flow to it.
-    grad: bool,
-    places: Places,
-    /// Bits of the axes of size 0, then of those of size 1.
-    special: [u64; 2],
-}
-
-impl InputType {
-    /// The type without its sizes, which are appended to `sizes`.
-    fn of(node: &Node, gradients: bool, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
-        let ty = &node.ty;
-        let mut special = [0; 2];
-        for (axis, size) in ty.dims.iter().filter_map(Dim::as_const).enumerate() {
-            sizes.push(size);
-            if let 0 | 1 = size {
-                special[size as usize] |= 1 << (axis % 64);
-            }
-        }
-        InputType {
-            dtype: ty.dtype,
-            rank: ty.rank(),
-            grad: gradients && node.traits.grad,
-            places: node.traits.places,
-            special,
-        }
-    }
-}
-
 /// The versions for each kind of calls.
 type Tables = SmallVec<[(Kind, Arc<Versions<Way>>); 1]>;
 
@@ -212,13 +171,14 @@ where
 /// inputs, in order.
 struct Replay {
     program: Executable,
+    device: Device,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
     sources: Vec<Source>,
     generators: Vec<(Generator, u64)>,
-    /// Cells read, with the type and the place they had, and cells written.
-    cells: Vec<(TensorCell, TensorType, Places)>,
+    /// Cells read, with the type they had, and cells written.
+    cells: Vec<(TensorCell, TensorType)>,
     written: Vec<TensorCell>,
     /// For each cell read, which of those written it is, if its value may be overwritten in place.
     rewritten: Vec<Option<usize>>,
@@ -266,6 +226,7 @@ where
             let ty = InputType::of(input.node()?, gradients, &mut dims);
             kind.inputs.push(ty);
         }
+        kind.place();
         let (call, place) = (
             Call {
                 dims: &dims,
@@ -618,7 +579,7 @@ impl Replay {
         let cells = state.cells_read();
         let rewritten = cells
             .iter()
-            .map(|(cell, ..)| written.iter().position(|w| w.is(cell)));
+            .map(|(cell, _)| written.iter().position(|w| w.is(cell)));
         let mut rewritten: Vec<Option<usize>> = rewritten.collect();
         let steady = |source: &Source| match source {
             Source::Constant(_) => true,
@@ -642,6 +603,7 @@ impl Replay {
         });
         let replay = Replay {
             program: parts.main,
+            device,
             preparation,
             sources: sources.collect(),
             generators: state.generators(),
@@ -664,10 +626,11 @@ impl Replay {
     /// What the cells hold now, if it has the types that the program reads.
     fn read_cells(&self) -> Option<CellValues> {
         let mut values = CellValues::new();
-        for (cell, ty, places) in &self.cells {
+        let here = Places::of(self.device);
+        for (cell, ty) in &self.cells {
             let content = cell.content();
             let node = content.node().ok()?;
-            if *node.ty != *ty || node.traits.places != *places {
+            if *node.ty != *ty || !here.admits(node.traits.places) {
                 return None;
             }
             values.push(content);
@@ -757,7 +720,7 @@ fn lend_cells(
         let Some(output) = replay.rewritten[i] else {
             continue;
         };
-        let (cell, ty, _) = &replay.cells[i];
+        let (cell, ty) = &replay.cells[i];
         let Ok(node) = fitting.accepted[i].node() else {
             continue;
         };

@@ -28,7 +28,10 @@ impl Tensor {
     pub fn from_slice<T: Element>(data: &[T], dims: impl IntoDims) -> Tensor {
         match leaf_type::<T>(data.len(), dims) {
             Ok(ty) => match Buffer::from_bytes(T::as_bytes(data)) {
-                Ok(buffer) => Tensor::leaf(ty, buffer).to(Device::here()),
+                Ok(buffer) => match Device::here() {
+                    here if here.is_cpu() => Tensor::leaf(ty, buffer),
+                    here => Tensor::leaf(ty, buffer).to(here),
+                },
                 Err(e) => Tensor::error(
                     Error::new(ErrorKind::Memory, "from_slice", e.to_string()).at(Place::here()),
                 ),

@@ -145,7 +145,7 @@ fn kernels_of_all_kinds_give_what_the_processor_gives() {
     let run = |x: &Tensor, table: &Tensor, index: &Tensor| {
         [
             (x * 2.0 + 1.0).tanh(),
-            x.sum(0) + x.max(0),
+            x.sum(0) + x.amax([0]),
             x.softmax(-1),
             x.matmul(table).relu(),
             x.index_select(0, index),
@@ -160,8 +160,8 @@ fn kernels_of_all_kinds_give_what_the_processor_gives() {
         assert!(difference(there, &here) < 1e-6);
     }
     // A host function runs on copies.
-    let there = x.to(gpu).i((..5, ..5)).inverse();
-    assert!(difference(&there, &x.i((..5, ..5)).inverse()) < 1e-4);
+    let there = x.to(gpu).i((..5, ..5)).inv();
+    assert!(difference(&there, &x.i((..5, ..5)).inv()) < 1e-4);
 }
 
 #[test]
@@ -182,7 +182,12 @@ fn draws_have_the_bits_that_the_processor_draws() {
     let x = ramp([50]).to(gpu);
     let dropped = x.dropout(0.5, true);
     assert_eq!(dropped.device().unwrap(), gpu);
-    let zeros = dropped.eq(0).cast(DType::I64).sum(..).item::<i64>().unwrap();
+    let zeros = dropped
+        .eq(0)
+        .cast(DType::I64)
+        .sum(..)
+        .item::<i64>()
+        .unwrap();
     assert!((5..45).contains(&zeros));
     let mut filled = x.clone();
     assert_eq!(filled.normal_(0.0, 1.0).device().unwrap(), gpu);
@@ -208,11 +213,16 @@ fn different_devices_are_an_error_and_numbers_go_anywhere() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(Tensor::cat(&[&x, &ramp([2, 3]).to(other)], 0).check().is_err());
+    assert!(
+        Tensor::cat(&[&x, &ramp([2, 3]).to(other)], 0)
+            .check()
+            .is_err()
+    );
     assert!(ramp([2, 2]).matmul(&x).check().is_err());
     // Numbers, what is made of them, and single elements.
     let sum = ramp([4]).sum(..);
-    let all = &x * 2.0 + Tensor::ones([2, 3]) + Tensor::scalar(1.0f32) + Tensor::arange(0, 3, 1) + &sum;
+    let all =
+        &x * 2.0 + Tensor::ones([2, 3]) + Tensor::scalar(1.0f32) + Tensor::arange(0, 3, 1) + &sum;
     assert_eq!(all.device().unwrap(), gpu);
     let expected = ramp([2, 3]) * 2.0 + Tensor::arange(0, 3, 1) + (sum + 2.0);
     assert!(difference(&all, &expected) < 1e-5);
@@ -335,7 +345,7 @@ fn captured_functions_run_where_their_inputs_lie() {
     let weight = ramp([4, 4]).to(gpu);
     let step = compile(|[x]: [Tensor; 1]| {
         let y = x.matmul(&weight).relu().dropout(0.0, true);
-        total.set(total.get() + y.sum(0)).unwrap();
+        let _ = total.set(total.get() + y.sum(0));
         y
     });
     let mut sum = vec![0f32; 4];
@@ -362,7 +372,10 @@ fn captured_functions_run_where_their_inputs_lie() {
         assert!(difference(&y, &(ramp([3]) * 2.0)) == 0.0);
     }
     let apart = compile(|[x]: [Tensor; 1]| x.to(Device::cpu()));
-    assert_eq!(apart.call([&ramp([3]).to(gpu)]).unwrap_err().kind(), ErrorKind::Capture);
+    assert_eq!(
+        apart.call([&ramp([3]).to(gpu)]).unwrap_err().kind(),
+        ErrorKind::Capture
+    );
 }
 
 #[test]
@@ -379,9 +392,19 @@ fn control_flow_runs_there() {
             |x| x[0].abs().sum(..).lt(100.0),
             |x| vec![&x[0] * 2.0],
         );
-        let chosen = cond(&x.sum(..).gt(0), &[x], |x| vec![x[0].exp()], |x| vec![-&x[0]]);
+        let chosen = cond(
+            &x.sum(..).gt(0),
+            &[x],
+            |x| vec![x[0].exp()],
+            |x| vec![-&x[0]],
+        );
         let each = vmap(|x| vec![x[0].softmax(-1)], &[x]);
-        [sums[1].clone(), doubled[0].clone(), chosen[0].clone(), each[0].clone()]
+        [
+            sums[1].clone(),
+            doubled[0].clone(),
+            chosen[0].clone(),
+            each[0].clone(),
+        ]
     };
     for (there, here) in run(&x.to(gpu)).iter().zip(run(&x)) {
         assert_eq!(there.device().unwrap(), gpu);
@@ -410,13 +433,19 @@ fn memory_is_counted_and_its_end_is_an_error() {
     let before = other.memory().unwrap();
     let x = Tensor::zeros([1 << 16]).to(other).realize().unwrap();
     let during = other.memory().unwrap();
-    assert!(during.used >= before.used + (1 << 18), "{before:?} {during:?}");
+    assert!(
+        during.used >= before.used + (1 << 18),
+        "{before:?} {during:?}"
+    );
     assert!(during.peak >= during.used && during.total > during.free);
     // More than the emulated device has.
     let error = Tensor::zeros([1 << 23]).to(other).realize().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory);
     let large = Tensor::zeros([1 << 23]).realize().unwrap();
-    assert_eq!(large.to(other).realize().unwrap_err().kind(), ErrorKind::Memory);
+    assert_eq!(
+        large.to(other).realize().unwrap_err().kind(),
+        ErrorKind::Memory
+    );
     assert_eq!((&x + 1.0).sum(..).item::<f32>().unwrap(), 65536.0);
     assert_eq!((large + 1.0).sum(..).item::<f32>().unwrap(), 8388608.0);
     drop(x);
@@ -474,7 +503,10 @@ fn exported_functions_run_where_their_inputs_lie() {
     let exported = exported.unwrap();
     for batch in [3, 70] {
         let x = Tensor::randn([batch, 7]);
-        let (here, there) = (exported.run(&[&x]).unwrap(), exported.run(&[&x.to(gpu)]).unwrap());
+        let (here, there) = (
+            exported.run(&[&x]).unwrap(),
+            exported.run(&[&x.to(gpu)]).unwrap(),
+        );
         assert_eq!(there[0].device().unwrap(), gpu);
         assert!(difference(&there[0], &here[0]) < 1e-6);
     }
@@ -483,7 +515,10 @@ fn exported_functions_run_where_their_inputs_lie() {
     // Weights that lie on a device are exported like others.
     let w = w.to(gpu);
     let again = lazulite::export(|[x]| x.linear(&w, None), &[spec!(f32["batch", 7])]).unwrap();
-    assert_eq!(again.run(&[&ramp([2, 7])]).unwrap()[0].dims().unwrap(), [2, 5]);
+    assert_eq!(
+        again.run(&[&ramp([2, 7])]).unwrap()[0].dims().unwrap(),
+        [2, 5]
+    );
 }
 
 #[test]

@@ -114,7 +114,10 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     options.threads = arguments.kernel_threads;
     lazulite::set_options(options).map_err(|e| e.to_string())?;
     let settings = Settings {
-        device: arguments.device.parse().map_err(|e: lazulite::Error| e.to_string())?,
+        device: arguments
+            .device
+            .parse()
+            .map_err(|e: lazulite::Error| e.to_string())?,
         ..arguments.settings.clone()
     };
     // Panics are part of the report.

@@ -202,10 +202,10 @@ impl CaptureState {
         each.map(|g| (g.generator.clone(), g.draws)).collect()
     }
 
-    /// Cells whose value is an input, with its type and place.
-    pub fn cells_read(&self) -> Vec<(TensorCell, TensorType, Places)> {
+    /// Cells whose value is an input, with its type.
+    pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
         let each = self.read.iter();
-        each.map(|(cell, node)| (cell.clone(), (*node.ty).clone(), node.traits.places))
+        each.map(|(cell, node)| (cell.clone(), (*node.ty).clone()))
             .collect()
     }
 }

@@ -55,7 +55,8 @@ pub(super) fn device_count() -> Result<u32> {
 pub(crate) fn opened(number: u32) -> Result<&'static Opened> {
     static OPENING: Mutex<()> = Mutex::new(());
     let Some(slot) = OPENED.get(number as usize) else {
-        let message = format!("there are {MOST_DEVICES} CUDA devices at most, and none is {number}");
+        let message =
+            format!("there are {MOST_DEVICES} CUDA devices at most, and none is {number}");
         return Err(Error::new(ErrorKind::Device, "device", message));
     };
     if let Some(opened) = slot.get() {

@@ -64,7 +64,10 @@ mod tests {
         assert!(first.join(host).disagree() && first.join(last).disagree());
         assert!(!first.join(first).disagree() && !Places::NONE.disagree());
         assert_eq!(last.device(), Some(Device::at(31)));
-        assert_eq!((Places::NONE.device(), host.join(last).device()), (None, None));
+        assert_eq!(
+            (Places::NONE.device(), host.join(last).device()),
+            (None, None)
+        );
         assert!(first.admits(Places::NONE) && Places::NONE.admits(first) && !first.admits(host));
     }
 }

@@ -96,12 +96,7 @@ impl Tensor {
         };
         let operands = smallvec![Operand::Node(node.clone())];
         let recorded = Recorded::Move(device);
-        Tensor(Ok(with_traits(
-            recorded,
-            node.ty.clone(),
-            operands,
-            traits,
-        )))
+        Tensor(Ok(with_traits(recorded, node.ty.clone(), operands, traits)))
     }
 
     /// The same tensor, which was recorded just now and nobody else has, at a place.

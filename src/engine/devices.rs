@@ -25,8 +25,8 @@ fn by_device(nodes: Roots) -> SmallVec<[(Device, Roots); 1]> {
     if let Some(device) = device_of(&nodes) {
         return smallvec![(device, nodes)];
     }
-    let (loose, tied): (Roots, Roots) = { nodes.into_iter() }
-        .partition(|n| n.traits.places.is_none());
+    let (loose, tied): (Roots, Roots) =
+        { nodes.into_iter() }.partition(|n| n.traits.places.is_none());
     let mut groups: SmallVec<[(Device, Roots); 1]> = SmallVec::new();
     for node in tied {
         let device = node.traits.places.device().unwrap_or_default();

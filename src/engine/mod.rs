@@ -28,8 +28,8 @@ pub(crate) use pending::add_pending;
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, address};
 use trace::trace;
+pub(crate) use trace::{Trace, address};
 
 use crate::device::{Device, Executable, Input, Value};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
@@ -203,7 +203,9 @@ type Roots = SmallVec<[Arc<Node>; 4]>;
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: &Held, options: &Options, device: Device) -> Trace {
     let mut trace = trace(roots, Some(held));
-    trace.key.push(options.optimisation() | u64::from(device.slot()) << 16);
+    trace
+        .key
+        .push(options.optimisation() | u64::from(device.slot()) << 16);
     trace
 }
 
@@ -306,12 +308,7 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     }
 }
 
-fn run(
-    trace: &mut Trace,
-    served: &cache::Served,
-    pool: &Pool,
-    device: Device,
-) -> Result<Values> {
+fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool, device: Device) -> Result<Values> {
     let version = &served.version;
     let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
     let mut lent: SmallVec<[(usize, u32); 4]> = SmallVec::new();

@@ -111,7 +111,10 @@ impl Exported {
     fn run_on(&self, device: Device, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let deployed = self.deployed(device)?;
         let interface = &deployed.interface;
-        let shapes = inputs.iter().map(|t| shape_of(t)).collect::<Result<Vec<_>>>()?;
+        let shapes = inputs
+            .iter()
+            .map(|t| shape_of(t))
+            .collect::<Result<Vec<_>>>()?;
         let shapes: Vec<Option<&Array>> = shapes.iter().map(Some).collect();
         let sizes = interface.sizes(&shapes, &[]);
         let sizes = sizes.map_err(|e| model_error(ModelError::Argument(e)))?;

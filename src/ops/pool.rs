@@ -231,8 +231,7 @@ impl Tensor {
                     (first + i + 1) as i64,
                 );
                 let sums = inside.where_(windows, 0).sum(axis).cast(self.dtype()?);
-                let sizes =
-                    Tensor::table(parts.sizes(), [*count]).along(first + i, sums.rank()?);
+                let sizes = Tensor::table(parts.sizes(), [*count]).along(first + i, sums.rank()?);
                 let sizes = sizes.cast(floating(self.dtype()?));
                 x = sums.div(sizes);
             }

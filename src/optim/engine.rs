@@ -583,7 +583,8 @@ impl<R: Rule> Optimizer for Descent<R> {
                 .steps
                 .set(state[&format!("{name}.steps")].cast(DType::F64))?;
             for (slot, cell) in member.names(rule).iter().zip(&member.slots) {
-                cell.set(state[&format!("{name}.{slot}")].detach())?;
+                let device = cell.get().device()?;
+                cell.set(state[&format!("{name}.{slot}")].detach().to(device))?;
             }
         }
         Ok(())

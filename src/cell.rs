@@ -1,6 +1,7 @@
 //! A shared place that holds a tensor and can be given another: parameters and running statistics.
 
 use crate::compile::{captured_cell, write_captured_cell};
+use crate::device::Device;
 use crate::engine::add_pending;
 use crate::error::{Error, ErrorKind};
 use crate::location::Place;
@@ -106,6 +107,17 @@ impl TensorCell {
             true => tensor.with_grad(),
             false => tensor,
         });
+    }
+
+    /// Moves what it holds to a device, at once. A gradient that was collected for it is forgotten.
+    #[track_caller]
+    pub(crate) fn move_to(&self, device: Device) -> crate::Result<()> {
+        let content = self.content();
+        if content.device()? != device || content.places()?.is_none() {
+            let moved = content.detach().to(device).realize()?;
+            self.settle(moved);
+        }
+        Ok(())
     }
 
     /// Where the cell lies: the same for its handles, and for no other cell's.

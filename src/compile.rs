@@ -13,6 +13,7 @@ mod outputs;
 mod prepared;
 mod record;
 mod replay;
+mod shape;
 mod state;
 
 pub use outputs::Outputs;
@@ -23,15 +24,17 @@ pub(crate) use state::{
 
 use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
+use crate::device::{Device, Places};
 use crate::engine::{self, Call, Found, Options, Pattern, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
-use crate::tensor::{Node, Tensor, internal};
-use lazulite_ir::{DType, Dim, Guard, Symbol, TensorType};
+use crate::tensor::{Tensor, internal};
+use lazulite_ir::{Guard, Symbol, TensorType};
 use record::Recording;
 use replay::Replay;
-pub(crate) use replay::value_of;
+pub(crate) use replay::{host_value_of, value_of};
+use shape::{CallShape, InputType};
 use smallvec::SmallVec;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -44,47 +47,6 @@ pub struct Compiled<F, const N: usize> {
 
 /// Calls of captured functions inside of captured functions, at most.
 const MAX_NESTING: usize = 100;
-
-/// What makes calls take the same versions.
-#[derive(Clone, PartialEq, Eq)]
-struct CallShape {
-    /// How programs are optimised.
-    optimisation: u64,
-    /// Gradients are on.
-    gradients: bool,
-    inputs: SmallVec<[InputType; 4]>,
-}
-
-/// Sizes 0 and 1 count as structure: 1 broadcasts, and there is no extremum of nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct InputType {
-    dtype: DType,
-    rank: usize,
-    /// Gradients are on and flow to it.
-    grad: bool,
-    /// Bits of the axes of size 0, then of those of size 1.
-    special: [u64; 2],
-}
-
-impl InputType {
-    /// The type without its sizes, which are appended to `sizes`.
-    fn of(node: &Node, gradients: bool, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
-        let ty = &node.ty;
-        let mut special = [0; 2];
-        for (axis, size) in ty.dims.iter().filter_map(Dim::as_const).enumerate() {
-            sizes.push(size);
-            if let 0 | 1 = size {
-                special[size as usize] |= 1 << (axis % 64);
-            }
-        }
-        InputType {
-            dtype: ty.dtype,
-            rank: ty.rank(),
-            grad: gradients && node.traits.grad,
-            special,
-        }
-    }
-}
 
 /// The versions for each kind of calls.
 type Tables = SmallVec<[(CallShape, Arc<Versions<Serving>>); 1]>;
@@ -99,6 +61,8 @@ struct Serving {
 /// What a captured function depends on in a cell besides the value.
 struct CellType {
     ty: Arc<TensorType>,
+    /// Where it is.
+    places: Places,
     /// Gradients are on and flow to it.
     grad: bool,
 }
@@ -117,8 +81,9 @@ impl Serving {
         let read = |(cell, known): &(TensorCell, CellType)| {
             let content = cell.content();
             let node = content.node().ok()?;
-            let fits = node.ty == known.ty && (gradients && node.traits.grad) == known.grad;
-            fits.then_some(content)
+            let traits = &node.traits;
+            let fits = node.ty == known.ty && known.places == traits.places;
+            (fits && (gradients && traits.grad) == known.grad).then_some(content)
         };
         self.cells.iter().map(read).collect()
     }
@@ -185,6 +150,7 @@ where
         let mut shape = CallShape {
             optimisation: current.options.optimisation(),
             gradients,
+            here: Device::here(),
             inputs: SmallVec::new(),
         };
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
@@ -192,6 +158,7 @@ where
             let ty = InputType::of(input.node()?, gradients, &mut dims);
             shape.inputs.push(ty);
         }
+        shape.place();
         let (call, place) = (
             Call {
                 dims: &dims,
@@ -319,15 +286,20 @@ where
     ) -> Result<(Serving, Vec<Guard>)> {
         let mut rest = pattern.dims.iter().cloned();
         let inputs = shape.inputs.iter();
-        let types = inputs.map(|ty| TensorType::new(ty.dtype, rest.by_ref().take(ty.rank)));
+        let types = inputs.map(|ty| {
+            let dims = rest.by_ref().take(ty.rank);
+            (TensorType::new(ty.dtype, dims), ty.places)
+        });
         let recording = Recording::begin("compile", types.collect(), place, |mut parameters| {
             let flows = parameters.iter_mut().zip(&shape.inputs);
             flows.for_each(|(p, ty)| _ = p.requires_grad_(ty.grad));
             self.applied(parameters)
         })?;
         let cells = recording.state.cells_read().map(|(cell, node)| {
-            let (ty, grad) = (node.ty.clone(), shape.gradients && node.traits.grad);
-            (cell.clone(), CellType { ty, grad })
+            let traits = &node.traits;
+            let (grad, places) = (shape.gradients && traits.grad, traits.places);
+            let ty = node.ty.clone();
+            (cell.clone(), CellType { ty, places, grad })
         });
         let cells = cells.collect();
         if shape.gradients && recording.keeps_history() {
@@ -366,14 +338,17 @@ where
     #[track_caller]
     pub fn report(&self, inputs: [&Tensor; N], options: &ReportOptions) -> Result<Report> {
         crate::tensor::realize_all(&inputs)?;
-        let types = inputs.iter().map(|input| Ok((*input.node()?.ty).clone()));
+        let types = inputs.iter().map(|input| {
+            let node = input.node()?;
+            Ok(((*node.ty).clone(), node.traits.places))
+        });
         let types = types.collect::<Result<Vec<_>>>()?;
         let apply = |parameters| self.applied(parameters);
         let captured = capture("compile", types, Place::here(), Halves::Apart, apply)?;
         let value = |source: &Source| {
             Ok(match source {
-                Source::Argument(n) => Some(value_of(inputs[*n])?),
-                Source::Constant(value) => Some(value.clone()),
+                Source::Argument(n) => Some(host_value_of(inputs[*n])?),
+                Source::Constant(value) => Some(value.to_host()?),
                 Source::Seed(_) | Source::Stream(_) | Source::Cell(_) | Source::Prepared(_) => None,
             })
         };

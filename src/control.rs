@@ -43,6 +43,7 @@ fn region(
     operands: &[&Tensor],
     results: Vec<Arc<TensorType>>,
 ) -> Result<Vec<Tensor>> {
+    let name = kind.name();
     let (region, captured) = Region::new(kind, bodies);
     let mut all = Operands::new();
     for operand in operands {
@@ -52,6 +53,6 @@ fn region(
     let Some(first) = results.first().cloned() else {
         return Ok(Vec::new());
     };
-    let tuple = record_node(Recorded::Region(Arc::new(region)), first, all, true);
+    let tuple = record_node(name, Recorded::Region(Arc::new(region)), first, all, true)?;
     Ok(items(&tuple, results))
 }

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Fault,
     /// Memory cannot be had.
     Memory,
+    /// Operands lie on different devices, or a device is missing or fails.
+    Device,
     /// A value is asked for that does not exist yet, such as inside a captured function.
     Capture,
     /// There is no gradient, or it is asked for in a way that makes no sense.

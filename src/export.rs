@@ -11,6 +11,7 @@ pub use demo::Demo;
 pub use spec::{Spec, SpecSize};
 
 use crate::compile::{self, Captured, Halves, Outputs};
+use crate::device::Places;
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{self, Format, Report, ReportOptions, Stage, Subject};
@@ -19,8 +20,9 @@ use crate::tensor::{Tensor, internal};
 use lazulite_codegen::signature;
 use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType};
 use lazulite_runtime::{self as runtime, Buffer, Interface, Metadata, Model, Port};
+use program::Deployed;
 use rustc_hash::FxHashSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// A function with its weights, independent of the program that made it.
 ///
@@ -35,6 +37,8 @@ pub struct Exported {
     metadata: Metadata,
     /// Compiled for this process when it is first run.
     model: OnceLock<Result<Model>>,
+    /// The same on other devices.
+    deployed: Mutex<Vec<Arc<Deployed>>>,
 }
 
 /// Records `function` for inputs as `specs` describe them. It must compute its results from its inputs, and from
@@ -67,7 +71,9 @@ where
     let types = specs.iter().map(Spec::tensor_type);
     let types: Vec<TensorType> = types.collect::<Result<_>>().map_err(|e| e.at(place))?;
     let halves = Halves::Joined;
-    let captured = compile::capture("export", types.clone(), place, halves, |parameters| {
+    // It leaves this process, so its parameters are tied to no device of it.
+    let anywhere = types.iter().map(|ty| (ty.clone(), Places::NONE)).collect();
+    let captured = compile::capture("export", anywhere, place, halves, |parameters| {
         let all: Vec<&Tensor> = parameters.iter().collect();
         let Ok(parameters) = <[&Tensor; N]>::try_from(all) else {
             let message = "another number of parameters was expected";
@@ -87,6 +93,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
         forward: _,
         sources,
         outputs,
+        device: _,
         state,
     } = captured;
     let symbols = spec::symbols(types);
@@ -117,10 +124,10 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
                 interface.sources.push(runtime::Source::Argument(n as u32));
                 continue;
             }
-            compile::Source::Constant(value) => value,
+            compile::Source::Constant(value) => value.to_host()?,
             compile::Source::Cell(n) => {
                 given = cells[n].0.name();
-                compile::value_of(&cells[n].0.content().realize()?)?
+                compile::host_value_of(&cells[n].0.content().realize()?)?
             }
             // Refused above.
             compile::Source::Seed(_) | compile::Source::Stream(_) => {
@@ -145,6 +152,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
         weights,
         metadata: Metadata::default(),
         model: OnceLock::new(),
+        deployed: Mutex::default(),
     })
 }
 
@@ -241,6 +249,7 @@ impl Exported {
         }
         distinct_names(&self.interface)?;
         self.model = OnceLock::new();
+        self.deployed = Mutex::default();
         Ok(self)
     }
 

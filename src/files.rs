@@ -1,7 +1,7 @@
 //! Tensors in files: one in `.npy`, several by name in `.safetensors`, `.npz` and JSON. Files are written whole or not
 //! at all.
 
-use crate::compile::value_of;
+use crate::compile::host_value_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{Tensor, internal};
@@ -162,7 +162,7 @@ pub(crate) fn to_array(tensor: &Tensor) -> Result<Array> {
     Ok(Array {
         element: element(node.ty.dtype),
         dims: dims.to_vec(),
-        data: value_of(tensor)?,
+        data: host_value_of(tensor)?,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Values crossing between tensors and the program's own memory.
 
+use crate::device::{Device, Places};
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
@@ -28,13 +29,23 @@ impl Tensor {
     pub fn from_slice<T: Element>(data: &[T], dims: impl IntoDims) -> Tensor {
         match leaf_type::<T>(data.len(), dims) {
             Ok(ty) => match Buffer::from_bytes(T::as_bytes(data)) {
-                Ok(buffer) => Tensor::leaf(ty, buffer),
+                Ok(buffer) => match Device::here() {
+                    here if here.is_cpu() => Tensor::leaf(ty, buffer),
+                    here => Tensor::leaf(ty, buffer).to(here),
+                },
                 Err(e) => Tensor::error(
                     Error::new(ErrorKind::Memory, "from_slice", e.to_string()).at(Place::here()),
                 ),
             },
             Err(e) => Tensor::error(e),
         }
+    }
+
+    /// A table that belongs to an operation: computed with wherever that is.
+    #[track_caller]
+    pub(crate) fn table<T: Element>(data: Vec<T>, dims: impl IntoDims) -> Tensor {
+        let _here = Device::cpu().use_here();
+        Tensor::from_slice(&data, dims).pinned_to(Places::NONE)
     }
 
     /// A 0-d tensor.
@@ -129,7 +140,7 @@ impl Tensor {
         }
         crate::tensor::realize_all(&[self])?;
         match node.value() {
-            Some(buffer) => decode(buffer.as_bytes()),
+            Some(value) => decode(value.to_host()?.as_bytes()),
             None => Err(crate::tensor::internal(
                 op,
                 "a realised tensor has no value",

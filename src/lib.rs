@@ -37,6 +37,7 @@ mod cell;
 mod compile;
 mod control;
 pub mod data;
+mod device;
 mod display;
 pub mod distributions;
 mod element;
@@ -67,6 +68,7 @@ pub use compile::{Compiled, Outputs, compile};
 pub use control::{
     Randomness, VmapOptions, checkpoint, cond, jvp, scan, vmap, vmap_with, while_loop,
 };
+pub use device::{Device, DeviceGuard, MemoryStats, device_count};
 pub use element::Element;
 pub use engine::{
     CacheStats, Compilation, Options, cache_stats, detect_anomaly, last_compilation, options,
@@ -92,7 +94,7 @@ pub use ops::{
     StftOptions, Tolerance, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
-pub use tensor::{Argument, Device, Dim, IntoDims, IntoList, Number, PerAxis, Tensor, realize_all};
+pub use tensor::{Argument, Dim, IntoDims, IntoList, Number, PerAxis, Tensor, realize_all};
 
 /// What most programs need.
 pub mod prelude {

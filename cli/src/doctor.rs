@@ -37,16 +37,17 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
 /// The GPUs that can be used, or why there are none. Most machines have none, so that is nothing missing.
 #[cfg(feature = "cuda")]
 fn gpus() -> String {
-    let count = match lazulite::gpu::device_count() {
+    let count = match lazulite::device_count() {
         Ok(count) => count,
         Err(e) => return format!("none can be used: {e}"),
     };
-    let describe = |number| match lazulite::gpu::Gpu::open(number) {
-        Ok(gpu) => format!("{} (sm_{})", gpu.name(), gpu.architecture()),
+    let info = |number| lazulite::gpu::info(lazulite::Device::cuda(number)?);
+    let describe = |number| match info(number) {
+        Ok(gpu) => format!("{} (sm_{})", gpu.name, gpu.architecture),
         Err(e) => format!("number {number} cannot be used: {e}"),
     };
     let all: Vec<String> = (0..count).map(describe).collect();
-    format!("{}, for exported functions (docs/gpu.md)", all.join(", "))
+    format!("{} (docs/gpu.md)", all.join(", "))
 }
 
 #[cfg(not(feature = "cuda"))]

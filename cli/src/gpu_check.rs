@@ -1,7 +1,8 @@
 //! `lazulite gpu-check`: whether a GPU gives what this processor gives, and how fast.
 
 use crate::failure::Failure;
-use lazulite::gpu::{Gpu, GpuReport, check};
+use lazulite::Device;
+use lazulite::gpu::{GpuReport, check};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -21,8 +22,8 @@ pub struct Arguments {
 
 /// Checks, prints a table and writes the report. Wrong results are a failure.
 pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
-    let gpu = Gpu::open(arguments.device)?;
-    let report = check(&gpu, arguments.small)?;
+    let gpu = Device::cuda(arguments.device)?;
+    let report = check(gpu, arguments.small)?;
     print(out, &report)?;
     if let Some(path) = &arguments.json {
         std::fs::write(path, report.json())?;

@@ -1,5 +1,6 @@
 //! `lazulite-conformance KIND FOLDER`: runs a conformance corpus and prints what came of it.
 
+use lazulite::Device;
 use lazulite_conformance::coverage::Coverage;
 use lazulite_conformance::random;
 use lazulite_conformance::run::{Settings, run};
@@ -15,6 +16,8 @@ options:
   --markdown        the whole report as a Markdown document
   --verbose         every failing case with its first difference
   --filter NAME     only operators whose name contains NAME
+  --device NAME     compute on this device, such as cuda:0 (default cpu)
+  --every N         only every Nth case, always the same ones
   --interpret       the reference interpreter instead of compiled code
   --threads N       check N operators at a time (default: all cores)
   --kernel-threads N  run kernels on N threads (default 1)";
@@ -27,6 +30,7 @@ struct Arguments {
     verbose: bool,
     interpret: bool,
     kernel_threads: usize,
+    device: String,
     settings: Settings,
 }
 
@@ -58,9 +62,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         verbose: false,
         interpret: false,
         kernel_threads: 1,
+        device: "cpu".into(),
         settings: Settings {
             filter: None,
             threads: cores,
+            device: Device::cpu(),
+            every: 1,
         },
     };
     while let Some(word) = words.next() {
@@ -75,6 +82,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--verbose" => arguments.verbose = true,
             "--interpret" => arguments.interpret = true,
             "--filter" => arguments.settings.filter = Some(value()?),
+            "--device" => arguments.device = value()?,
+            "--every" => arguments.settings.every = number(value()?)?,
             "--threads" => arguments.settings.threads = number(value()?)?,
             "--kernel-threads" => arguments.kernel_threads = number(value()?)?,
             option if option.starts_with("--") => return Err(format!("unknown option {option}")),
@@ -104,13 +113,20 @@ fn start(arguments: &Arguments) -> Result<(), String> {
     options.interpret |= arguments.interpret;
     options.threads = arguments.kernel_threads;
     lazulite::set_options(options).map_err(|e| e.to_string())?;
+    let settings = Settings {
+        device: arguments
+            .device
+            .parse()
+            .map_err(|e: lazulite::Error| e.to_string())?,
+        ..arguments.settings.clone()
+    };
     // Panics are part of the report.
     std::panic::set_hook(Box::new(|_| {}));
     let report = if arguments.kind == "random" {
         random::run(&arguments.folder, arguments.settings.filter.as_deref())
     } else {
         let folder = folder_of(&arguments.folder, &arguments.kind);
-        run(&arguments.kind, &folder, &arguments.settings)
+        run(&arguments.kind, &folder, &settings)
     };
     let report = report.map_err(|e| e.to_string())?;
     match arguments.markdown {

@@ -45,6 +45,8 @@ fn folder(name: &str) -> PathBuf {
 
 fn settings() -> Settings {
     Settings {
+        device: lazulite::Device::cpu(),
+        every: 1,
         filter: None,
         threads: 1,
     }

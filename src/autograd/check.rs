@@ -89,9 +89,11 @@ fn random_like(generator: &crate::ops::Generator, like: &Tensor) -> Result<Tenso
     let real = generator.randn(dims.clone());
     Ok(if like.is_complex() {
         let imaginary = generator.randn(dims);
-        Tensor::complex(&real, &imaginary).type_as(like)
+        Tensor::complex(&real, &imaginary)
+            .type_as(like)
+            .to(like.device()?)
     } else {
-        real.type_as(like)
+        real.type_as(like).to(like.device()?)
     })
 }
 
@@ -188,7 +190,10 @@ fn from_parts(parts: Vec<f64>, like: &Tensor) -> Result<Tensor> {
         dims.push(2);
         return Ok(Tensor::from_vec(parts, dims)
             .view_as_complex()
-            .type_as(like));
+            .type_as(like)
+            .to(like.device()?));
     }
-    Ok(Tensor::from_vec(parts, dims).type_as(like))
+    Ok(Tensor::from_vec(parts, dims)
+        .type_as(like)
+        .to(like.device()?))
 }

@@ -211,6 +211,8 @@ fn apply(
             grad: true,
             from_gradient: a.from_gradient | b.from_gradient,
             level: a.level.max(b.level),
+            // What the backward needs may lie elsewhere.
+            places: a.places,
         });
         let recorded = Recorded::Function(shared.clone(), index);
         let node = with_traits(recorded, node.ty.clone(), operands, traits);

@@ -2,6 +2,7 @@
 
 use super::mode::set_grad_enabled;
 use super::reach::{Reach, Stop, between};
+use crate::device::Places;
 use crate::engine::recording_body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
@@ -111,9 +112,33 @@ impl Sweep {
         });
     }
 
-    /// Records the gradients of nodes that are reached.
+    /// Records the gradients of nodes that are reached: of those on each device from the ends there, since functions
+    /// that move tensors have been dealt with.
     #[track_caller]
     pub fn gradients(&self, wrt: &[Arc<Node>]) -> Vec<Tensor> {
+        let nodes = wrt.iter().chain(self.ends.iter().map(|e| &e.node));
+        let places = nodes.map(|n| n.traits.places);
+        if !places.fold(Places::NONE, Places::join).disagree() {
+            return self.gradients_at(Places::NONE, wrt);
+        }
+        let mut found: Vec<Option<Tensor>> = vec![None; wrt.len()];
+        while let Some(next) = found.iter().position(Option::is_none) {
+            let here = wrt[next].traits.places;
+            let together: Vec<usize> = (next..wrt.len())
+                .filter(|&i| found[i].is_none() && wrt[i].traits.places == here)
+                .collect();
+            let nodes: Vec<Arc<Node>> = together.iter().map(|&i| wrt[i].clone()).collect();
+            let gradients = self.gradients_at(here, &nodes);
+            for (i, gradient) in together.into_iter().zip(gradients) {
+                found[i] = Some(gradient);
+            }
+        }
+        found.into_iter().flatten().collect()
+    }
+
+    /// As [`gradients`](Sweep::gradients), from the ends at a place.
+    #[track_caller]
+    fn gradients_at(&self, here: Places, wrt: &[Arc<Node>]) -> Vec<Tensor> {
         let Some(first) = wrt.first() else {
             return Vec::new();
         };
@@ -127,7 +152,8 @@ impl Sweep {
         if let Some(error) = self.ends.iter().find_map(wrong) {
             return vec![Tensor::error(error); wrt.len()];
         }
-        for end in &self.ends {
+        let near = |end: &&End| here.admits(end.node.traits.places);
+        for end in self.ends.iter().filter(near) {
             operands.push(Operand::Node(end.node.clone()));
             let cotangent = end.cotangent.as_ref().and_then(|c| c.0.as_ref().ok());
             operands.extend(cotangent.map(|c| Operand::Node(c.clone())));
@@ -138,13 +164,15 @@ impl Sweep {
         }
         operands.extend(wrt.iter().cloned().map(Operand::Node));
         let outside = if recording_body() {
-            between(self.ends.iter().map(|e| &e.node), wrt)
+            between(self.ends.iter().filter(near).map(|e| &e.node), wrt)
         } else {
             Vec::new()
         };
         let spec = Recorded::Gradient(Box::new(GradientSpec { ends, outside }));
-        let all = record_node(spec, first.ty.clone(), operands, true);
-        items(&all, wrt.iter().map(|node| node.ty.clone()))
+        match record_node("grad", spec, first.ty.clone(), operands, true) {
+            Ok(all) => items(&all, wrt.iter().map(|node| node.ty.clone())),
+            Err(e) => vec![Tensor::error(e); wrt.len()],
+        }
     }
 }
 

@@ -3,16 +3,17 @@
 
 use super::record::Source;
 use super::replay::value_of;
-use crate::engine::{Buffers, Inputs};
+use crate::device::Executable;
+use crate::engine::{Inputs, Values};
 use crate::error::Result;
 use crate::tensor::{Node, Tensor, internal};
-use lazulite_runtime::{Pool, Program};
+use lazulite_runtime::Pool;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The part, and what it gave last.
 pub(super) struct Preparation {
-    program: Program,
+    program: Executable,
     /// Where its parameters come from: constants and cells.
     sources: Vec<Source>,
     last: Mutex<Option<Last>>,
@@ -23,11 +24,11 @@ struct Last {
     /// What the cells among the sources held. The handles keep no value from being overwritten in place:
     /// another tensor stands for it then.
     cells: SmallVec<[Weak<Node>; 4]>,
-    results: Buffers,
+    results: Values,
 }
 
 impl Preparation {
-    pub fn new(program: Program, sources: Vec<Source>) -> Preparation {
+    pub fn new(program: Executable, sources: Vec<Source>) -> Preparation {
         let last = Mutex::new(None);
         Preparation {
             program,
@@ -38,7 +39,7 @@ impl Preparation {
 
     /// The results for what the function's cells hold. Threads that need new ones at the same time may both compute
     /// them: computing may call users' functions, so nothing is locked meanwhile.
-    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Buffers> {
+    pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Values> {
         let read = self.cells(cells)?;
         if let Some(results) = self.known(&read) {
             return Ok(results);
@@ -66,7 +67,7 @@ impl Preparation {
     }
 
     /// What was computed last, if that was from these nodes.
-    fn known(&self, read: &[&Arc<Node>]) -> Option<Buffers> {
+    fn known(&self, read: &[&Arc<Node>]) -> Option<Values> {
         let mut last = self.lock();
         let known = last.as_ref()?;
         let mut pairs = known.cells.iter().zip(read);

@@ -1,19 +1,19 @@
 //! Recording a function with parameters in place of its inputs.
 
 use super::state::{self, CaptureState};
-use crate::engine::{self, Pattern, Trace, trace};
+use crate::device::{Device, Places, Value};
+use crate::engine::{self, Pattern, Trace};
 use crate::error::Result;
 use crate::location::Place;
 use crate::tensor::{Node, Recorded, Tensor, internal};
 use lazulite_ir::{Graph, TensorType};
-use lazulite_runtime::Buffer;
 use std::sync::Arc;
 
 /// Where a parameter of the program comes from.
 #[derive(Clone)]
 pub(crate) enum Source {
     Argument(usize),
-    Constant(Buffer),
+    Constant(Value),
     Seed(usize),
     Stream(usize),
     Cell(usize),
@@ -31,6 +31,8 @@ pub(crate) struct Captured {
     /// Types of the results, then of the values written to cells. (A tensor returned twice is computed once
     /// and handed out twice.)
     pub outputs: Vec<TensorType>,
+    /// Where it runs; `None` if its results belong to several devices.
+    pub device: Option<Device>,
     pub state: CaptureState,
 }
 
@@ -41,10 +43,10 @@ pub(crate) enum Halves {
     Apart,
 }
 
-/// Records `function` for parameters of these types, on behalf of the operation `op` at `place`.
+/// Records `function` for parameters of these types at these places, on behalf of the operation `op` at `place`.
 pub(crate) fn capture(
     op: &'static str,
-    types: Vec<TensorType>,
+    types: Vec<(TensorType, Places)>,
     place: Place,
     halves: Halves,
     function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
@@ -63,15 +65,17 @@ pub(super) struct Recording {
 impl Recording {
     pub fn begin(
         op: &'static str,
-        types: Vec<TensorType>,
+        types: Vec<(TensorType, Places)>,
         place: Place,
         function: impl FnOnce(Vec<Tensor>) -> Result<Vec<Tensor>>,
     ) -> Result<Recording> {
         let arguments = types.len();
         let recording = state::begin(arguments as u32);
         let parameters = types.into_iter().zip(0..);
-        let parameters =
-            parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
+        let parameters = parameters.map(|((ty, places), i)| {
+            let node = state::parameter(recording.id, i, ty, places, place);
+            Tensor(Ok(node))
+        });
         let results = function(parameters.collect())?;
         Ok(Recording {
             op,
@@ -122,6 +126,7 @@ impl Recording {
             forward,
             sources,
             outputs: roots.iter().map(|r| (*r.ty).clone()).collect(),
+            device: engine::device_of(&roots),
             state,
         })
     }
@@ -129,7 +134,7 @@ impl Recording {
 
 /// Lists the program after computing everything expensive that does not depend on parameters.
 fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
-    let listed = trace(roots, None);
+    let listed = engine::settled_trace(roots, None)?;
     let mut depends = vec![false; listed.nodes.len()];
     let mut constants: Vec<Arc<Node>> = Vec::new();
     for (i, n) in listed.nodes.iter().enumerate() {
@@ -152,5 +157,5 @@ fn list_with_constants(roots: &mut [Arc<Node>]) -> Result<Trace> {
     }
     drop(listed);
     engine::realize(&constants)?;
-    Ok(trace(roots, None))
+    engine::settled_trace(roots, None)
 }

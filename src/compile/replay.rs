@@ -4,21 +4,23 @@ use super::Fitting;
 use super::prepared::Preparation;
 use super::record::{Captured, Source};
 use crate::cell::TensorCell;
-use crate::engine::{Buffers, History, Inputs, Options, compile_in_parts, literal_buffer};
+use crate::device::{Executable, Value};
+use crate::engine::{History, Inputs, Options, Values, compile_in_parts, literal_buffer};
 use crate::error::Result;
+use crate::error::{Error, ErrorKind};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Tensor, internal};
 use lazulite_ir::{DType, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
-use lazulite_runtime::{Buffer, Pool, Program};
+use lazulite_runtime::{Buffer, Pool};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A compiled function, for inputs of certain types. The sizes that specialise it are all sizes of all
 /// inputs, in order.
 pub(super) struct Replay {
-    program: Program,
+    program: Executable,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
@@ -44,8 +46,14 @@ impl Replay {
             forward: _,
             sources,
             outputs,
+            device,
             state,
         } = captured;
+        let device = device.ok_or_else(|| {
+            let message = "the results of a captured function lie on several devices";
+            Error::new(ErrorKind::Device, "compile", message)
+                .hint("capture a function for each device, and move tensors outside of them")
+        })?;
         let written: Vec<TensorCell> = state.written.iter().map(|(cell, _)| cell.clone()).collect();
         let rewritten = state
             .cells_read()
@@ -59,7 +67,7 @@ impl Replay {
             }
         };
         let constant: Vec<bool> = sources.iter().map(steady).collect();
-        let parts = compile_in_parts(&graph, symbols, &constant, options)?;
+        let parts = compile_in_parts(&graph, symbols, &constant, options, device)?;
         if parts.main.calls_host() {
             // Users' functions may read any cell while the program runs.
             rewritten.fill(None);
@@ -146,15 +154,15 @@ impl Replay {
             .collect();
         let prepared = match &self.preparation {
             Some(preparation) => preparation.results(&fitting.accepted, pool)?,
-            None => Buffers::new(),
+            None => Values::new(),
         };
         let (mut inputs, mut vacated) = (Inputs::default(), SmallVec::new());
         for source in &self.sources {
             inputs.keep(match source {
                 Source::Argument(i) => value_of(arguments[*i])?,
                 Source::Constant(value) => value.clone(),
-                Source::Seed(i) => literal_buffer(word(streams[*i].0))?,
-                Source::Stream(i) => literal_buffer(word(streams[*i].1))?,
+                Source::Seed(i) => literal_buffer(word(streams[*i].0))?.into(),
+                Source::Stream(i) => literal_buffer(word(streams[*i].1))?.into(),
                 Source::Prepared(i) => prepared[*i].clone(),
                 Source::Cell(i) => {
                     let value = value_of(&fitting.accepted[*i].realize()?)?;
@@ -205,11 +213,16 @@ struct Vacated {
 }
 
 /// The value of a realised tensor.
-pub(crate) fn value_of(tensor: &Tensor) -> Result<Buffer> {
+pub(crate) fn value_of(tensor: &Tensor) -> Result<Value> {
     tensor
         .node()?
         .value()
         .ok_or_else(|| internal("compile", "an input has no value"))
+}
+
+/// The same on the processor.
+pub(crate) fn host_value_of(tensor: &Tensor) -> Result<Buffer> {
+    value_of(tensor)?.to_host()
 }
 
 fn word(value: u64) -> Literal {

@@ -5,6 +5,7 @@
 
 use super::Source;
 use crate::cell::TensorCell;
+use crate::device::Places;
 use crate::engine::Capture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
@@ -126,24 +127,34 @@ impl Drop for Recording {
     }
 }
 
-/// A node that stands for a parameter, first met at `place`.
-pub(super) fn parameter(capture: u64, index: u32, ty: TensorType, place: Place) -> Arc<Node> {
+/// A node that stands for a parameter with values at `places`, first met at `place`.
+pub(super) fn parameter(
+    capture: u64,
+    index: u32,
+    ty: TensorType,
+    places: Places,
+    place: Place,
+) -> Arc<Node> {
+    let traits = Traits {
+        places,
+        ..Traits::default()
+    };
     Arc::new(Node::new(
         Recorded::Parameter(Parameter { capture, index }),
         ty,
         place,
         trail(),
-        Traits::default(),
+        traits,
         State::Lazy(Operands::new()),
     ))
 }
 
 impl CaptureState {
     #[track_caller]
-    fn extra(&mut self, extra: Extra, ty: TensorType) -> Arc<Node> {
+    fn extra(&mut self, extra: Extra, ty: TensorType, places: Places) -> Arc<Node> {
         let index = self.own + self.extras.len() as u32;
         self.extras.push(extra);
-        parameter(self.id, index, ty, Place::here())
+        parameter(self.id, index, ty, places, Place::here())
     }
 
     #[track_caller]
@@ -155,8 +166,8 @@ impl CaptureState {
         let position = known.unwrap_or_else(|| {
             let position = self.generators.len();
             let word = TensorType::scalar(DType::U64);
-            let seed = self.extra(Extra::Seed(position), word.clone());
-            let base = self.extra(Extra::Stream(position), word);
+            let seed = self.extra(Extra::Seed(position), word.clone(), Places::NONE);
+            let base = self.extra(Extra::Stream(position), word, Places::NONE);
             self.generators.push(GeneratorUse {
                 generator: generator.clone(),
                 seed,
@@ -251,14 +262,15 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
         if let Some((_, node)) = state.read.iter().find(|(c, _)| c.is(cell)) {
             return Some(Tensor(Ok(node.clone())));
         }
-        let ty = (*content.node().ok()?.ty).clone();
+        let held = content.node().ok()?;
+        let (ty, places) = ((*held.ty).clone(), held.traits.places);
         let position = state.read.len();
-        let node = state.extra(Extra::Cell(position), ty);
+        let node = state.extra(Extra::Cell(position), ty, places);
         let node = match content.requires_grad() {
             true => Tensor(Ok(node)).same(true).node().ok()?.clone(),
             false => node,
         };
-        node.adopt_leaf(content.node().ok()?);
+        node.adopt_leaf(held);
         state.read.push((cell.clone(), node.clone()));
         Some(Tensor(Ok(node)))
     })

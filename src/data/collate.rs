@@ -2,6 +2,7 @@
 //!
 //! Batches are made of bytes, not of operations: nothing is recorded, and their values are known at once.
 
+use crate::compile::host_value_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{Tensor, internal, realize_all};
 use lazulite_ir::{Dim, TensorType};
@@ -83,8 +84,7 @@ fn stack(samples: &[Tensor]) -> Result<Tensor> {
                     "bring the examples to one size, or give the loader a function that joins them",
                 ));
         }
-        let value = node.value();
-        let value = value.ok_or_else(|| internal("collate", "a computed tensor has no value"))?;
+        let value = host_value_of(sample)?;
         bytes.reserve_exact(samples.len() * value.len() - bytes.len());
         bytes.extend_from_slice(value.as_bytes());
     }

@@ -2,7 +2,7 @@
 
 use super::collate::{Sample, joined};
 use super::shuffle::permutation;
-use crate::compile::{Outputs, value_of};
+use crate::compile::{Outputs, host_value_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Tensor, realize_all};
@@ -179,7 +179,7 @@ impl<T: Outputs> TensorDataset<T> {
             columns.push(Column {
                 row: TensorType::new(ty.dtype, ty.dims.iter().skip(1).cloned()),
                 row_bytes: dims[1..].iter().product::<usize>() * ty.dtype.size(),
-                value: value_of(tensor)?,
+                value: host_value_of(tensor)?,
             });
         }
         Ok(TensorDataset {

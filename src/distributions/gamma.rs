@@ -62,7 +62,7 @@ fn slope(shape: &Tensor, log_x: &Tensor) -> Result<Tensor> {
         .detach();
     let (nodes, weights) = gauss_legendre(NODES);
     let rank = shape.rank()?;
-    let column = |list: Vec<f64>| Tensor::from_vec(list, [NODES]).along(0, rank + 1);
+    let column = |list: Vec<f64>| Tensor::table(list, [NODES]).along(0, rank + 1);
     let u = end.mul(column(nodes));
     let along = u.mul(&sign);
     let exponent = shape.mul(&along).sub(x.mul(along.expm1()));

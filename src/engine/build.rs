@@ -249,7 +249,9 @@ impl<'a> Builder<'a> {
     /// The node for an operation whose operands are there.
     fn operation(&mut self, position: u32, listed: &TraceNode) -> Result<NodeId, BuildError> {
         Ok(match &listed.node.op {
-            Recorded::Leaf | Recorded::Parameter(_) => return Err(TypeError::NoSuchNode.into()),
+            Recorded::Leaf | Recorded::Parameter(_) | Recorded::Move(_) => {
+                return Err(TypeError::NoSuchNode.into());
+            }
             Recorded::Constant | Recorded::Same => match self.operands(listed)?.first() {
                 Some(operand) => *operand,
                 None => return Err(TypeError::NoSuchNode.into()),

@@ -9,12 +9,12 @@ use super::options::Options;
 use super::report::{self, Compilation};
 use super::specialise::{Call, Found, Versions};
 use super::trace::Trace;
+use crate::device::{Device, Executable};
 use crate::error::Result;
 use crate::location::Place;
 use crate::tensor::internal;
 use hashbrown::HashMap;
 use lazulite_ir::Symbol;
-use lazulite_runtime::Program;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// Everything known about one structure.
 #[derive(Default)]
 struct Entry {
-    versions: Versions<Program>,
+    versions: Versions<Executable>,
     last_used: AtomicU64,
     /// About how many bytes key and versions take.
     bytes: AtomicUsize,
@@ -54,7 +54,7 @@ impl Default for Cache {
 }
 
 /// A program that serves a trace.
-pub(crate) type Served = Found<Program, ()>;
+pub(crate) type Served = Found<Executable, ()>;
 
 impl Cache {
     fn bounded(max_entries: usize, max_bytes: usize) -> Cache {
@@ -82,8 +82,14 @@ impl Cache {
         }
     }
 
-    /// A program for this trace, compiled if need be.
-    pub fn serve(&self, trace: &Trace, dims: &[i64], options: &Options) -> Result<Served> {
+    /// A program for this trace on a device, compiled if need be.
+    pub fn serve(
+        &self,
+        trace: &Trace,
+        dims: &[i64],
+        options: &Options,
+        device: Device,
+    ) -> Result<Served> {
         let entry = self.entry(&trace.key);
         entry
             .last_used
@@ -92,7 +98,7 @@ impl Cache {
             dims,
             literals: &trace.literals,
         };
-        let any = |_: &Program| Some(());
+        let any = |_: &Executable| Some(());
         if let Some(found) = entry.versions.find(call, any) {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
@@ -102,7 +108,7 @@ impl Cache {
             self.compilations.fetch_add(1, Relaxed);
             let graph = build::build(trace, pattern, "realize")?;
             nodes = graph.nodes().len();
-            let program = super::compile_graph(&graph, symbols, options)?;
+            let program = super::compile_graph(&graph, symbols, options, device)?;
             let places = trace.nodes.iter().map(|n| n.node.place).collect();
             lock(&entry.places).push(places);
             Ok((program, graph.guards().to_vec()))
@@ -123,11 +129,11 @@ impl Cache {
                 kernels: program.image().kernels.len(),
                 steps: program.image().steps.len(),
                 time,
-                // A run with these sizes would fail and say why.
-                peak_bytes: program.peak_bytes(values).unwrap_or(0),
+                // A run for which there can be none would fail and say why.
+                peak_bytes: program.peak_bytes(values),
             });
         }
-        let programs = entry.versions.sum(Program::footprint);
+        let programs = entry.versions.sum(Executable::footprint);
         let words = trace.key.len() + lock(&entry.places).len() * trace.nodes.len();
         let rest = words * size_of::<u64>();
         entry.bytes.store(rest.saturating_add(programs), Relaxed);
@@ -208,7 +214,7 @@ mod tests {
         let trace = trace(&[tensor.node().unwrap().clone()], None);
         let dims: Vec<i64> = trace.dims.iter().filter_map(Dim::as_const).collect();
         cache
-            .serve(&trace, &dims, &super::super::options())
+            .serve(&trace, &dims, &super::super::options(), Device::cpu())
             .unwrap()
     }
 
@@ -243,6 +249,6 @@ mod tests {
         assert_eq!(Arc::strong_count(&first.version), 1);
         let pool = lazulite_runtime::Pool::single();
         let outputs = first.version.program.run(&mut [], &[], &pool).unwrap();
-        assert_eq!(outputs.buffers[0].len(), 20);
+        assert_eq!(outputs[0].to_host().unwrap().len(), 20);
     }
 }

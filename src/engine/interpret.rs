@@ -1,8 +1,9 @@
 //! The other way to a value: the reference interpreter, for comparison.
 
-use super::Buffers;
+use super::Values;
 use super::build::{Pattern, build};
 use super::trace::Trace;
+use crate::device::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::internal;
 use lazulite_codegen::foreign_function;
@@ -11,14 +12,16 @@ use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
 #[track_caller]
-pub(super) fn run(trace: &Trace) -> Result<Buffers> {
+pub(super) fn run(trace: &Trace) -> Result<Values> {
     let graph = build(trace, &Pattern::constant(trace), "realize")?;
     let inputs = inputs_of(trace)?;
     let results = interpret_in(&graph, &inputs, environment()).map_err(interpreter_error)?;
     results
         .iter()
         .map(|array| {
-            Buffer::from_bytes(&array.bytes).map_err(|e| super::run::memory_error(&e.to_string()))
+            let buffer = Buffer::from_bytes(&array.bytes);
+            let buffer = buffer.map_err(|e| super::run::memory_error(&e.to_string()))?;
+            Ok(Value::Host(buffer))
         })
         .collect()
 }
@@ -44,7 +47,7 @@ pub(super) fn inputs_of(trace: &Trace) -> Result<Vec<Array>> {
         inputs.push(Array {
             dtype: listed.node.ty.dtype,
             dims: dims.to_vec(),
-            bytes: value.as_bytes().to_vec(),
+            bytes: value.to_host()?.as_bytes().to_vec(),
         });
     }
     Ok(inputs)

@@ -5,6 +5,7 @@ mod batched_rules;
 mod body;
 mod build;
 mod cache;
+mod devices;
 mod flow;
 mod interpret;
 mod options;
@@ -22,19 +23,22 @@ pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
 pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
 pub(crate) use build::{Pattern, build, build_in_two};
+pub(crate) use devices::{device_of, settled_trace};
 pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
-pub(crate) use program::{compile_graph, compile_in_parts};
+pub(crate) use program::{compile_graph, compile_in_parts, compile_plan};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
-pub(crate) use run::{Buffers, Inputs, execute, literal_buffer, run_error};
+pub(crate) use run::{Inputs, Values, literal_buffer, run_error};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
-pub(crate) use trace::{Trace, address, trace};
+use trace::trace;
+pub(crate) use trace::{Trace, address};
 
+use crate::device::{Device, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Node, State, internal};
+use crate::tensor::{Node, internal};
 use cache::Cache;
 use lazulite_ir::Graph;
 use lazulite_runtime::Buffer;
@@ -102,7 +106,7 @@ pub fn cache_stats() -> CacheStats {
 /// hold their old values again.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
-    if roots.iter().all(|r| r.value().is_some()) {
+    if roots.iter().all(|r| r.is_known()) {
         return Ok(());
     }
     realize_with(roots, History::Kept)
@@ -230,8 +234,8 @@ fn enter_values(
     writes: &pending::Writes,
     history: History,
 ) -> std::result::Result<(), Stopped> {
-    let lazy = |node: &Arc<Node>| !matches!(&*node.state(), State::Value(..));
-    let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
+    let lazy = |node: &Arc<Node>| !node.is_known();
+    let mut wanted: Roots = roots.iter().filter(|r| lazy(r)).cloned().collect();
     wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
         return Ok(());
@@ -240,28 +244,26 @@ fn enter_values(
         history,
         replaced: writes.replaced(),
     };
-    let current = current();
-    let mut trace = keyed_trace(&wanted, held, &current.options);
-    drop(wanted);
-    let (buffers, _overwritten) = compute(&mut trace, &current)?;
-    let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
-    for (root, buffer) in roots.zip(buffers) {
-        root.finish(buffer, history);
-    }
-    Ok(())
+    devices::compute_all(wanted, held, &current())
 }
 
-/// Lists what computing `roots` takes; the key says how it is compiled, too.
+/// Nodes to be computed.
+type Roots = SmallVec<[Arc<Node>; 4]>;
+
+/// Lists what computing `roots` on a device takes; the key says how it is compiled, too.
 #[inline]
-fn keyed_trace(roots: &[Arc<Node>], held: Held, options: &Options) -> Trace {
-    let mut trace = trace(roots, Some(&held));
-    trace.key.push(options.optimisation());
+fn keyed_trace(roots: &[Arc<Node>], held: &Held, options: &Options, device: Device) -> Trace {
+    let mut trace = trace(roots, Some(held));
+    trace
+        .key
+        .push(options.optimisation() | u64::from(device.slot()) << 16);
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let trace = keyed_trace(roots, Held::plainly(), &current().options);
+    let device = devices::device_of(roots).unwrap_or_default();
+    let trace = keyed_trace(roots, &Held::plainly(), &current().options, device);
     let size = |position| {
         let next = trace
             .nodes
@@ -277,18 +279,20 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 fn compute(
     trace: &mut Trace,
     current: &Current,
-) -> std::result::Result<(Buffers, Overwritten), Stopped> {
+    device: Device,
+) -> std::result::Result<(Values, Overwritten), Stopped> {
     let dims = constant_dims(trace).map_err(Stopped::Reading)?;
     if anomaly::searching() {
         anomaly::search(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
     }
     if current.options.interpret {
-        let buffers = interpret::run(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
-        return Ok((buffers, Overwritten::none()));
+        let values = interpret::run(trace).and_then(|v| v.iter().map(|v| v.at(device)).collect());
+        let values = values.map_err(|e| Stopped::Running(placed(e, trace)))?;
+        return Ok((values, Overwritten::none()));
     }
-    let served = CACHE.serve(trace, &dims, &current.options);
+    let served = CACHE.serve(trace, &dims, &current.options, device);
     let served = served.map_err(|e| Stopped::Compiling(placed(e, trace)))?;
-    run(trace, &served, &current.pool).map_err(|e| Stopped::Running(placed(e, trace)))
+    run(trace, &served, &current.pool, device).map_err(|e| Stopped::Running(placed(e, trace)))
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
@@ -326,13 +330,15 @@ pub(crate) struct Traced {
 /// What computing `roots` would compile.
 #[track_caller]
 pub(crate) fn traced(roots: &[Arc<Node>]) -> Result<Traced> {
-    let trace = trace(roots, Some(&Held::plainly()));
+    let trace = devices::settled_trace(roots, Some(&Held::plainly()))?;
     let pattern = Pattern::exact(&trace);
     let (graph, forward) = build::build_in_two(&trace, &pattern, "dump")?;
     let leaves = trace.leaves.iter();
-    let mut values: Vec<Option<Buffer>> = leaves
-        .map(|&leaf| trace.nodes[leaf as usize].value.clone())
-        .collect();
+    let value = |&leaf: &u32| {
+        let value = trace.nodes[leaf as usize].value.as_ref();
+        value.map(Value::to_host).transpose()
+    };
+    let mut values = leaves.map(value).collect::<Result<Vec<_>>>()?;
     let numbers = trace.literals.iter().zip(&pattern.literals);
     for (literal, _) in numbers.filter(|(_, constant)| constant.is_none()) {
         values.push(Some(literal_buffer(*literal)?));

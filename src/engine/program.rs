@@ -1,26 +1,32 @@
 //! From graphs to programs.
 
 use super::Options;
+use crate::device::{Device, Executable};
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_ir::{Graph, Plan, Symbol};
 use lazulite_passes::memory::Hoisted;
 use lazulite_passes::{compile_apart, compile_to_plan};
-use lazulite_runtime::Program;
 
-/// Compiles a graph whose sizes are bound in the order of `symbols`.
+/// Compiles a graph, whose sizes are bound in the order of `symbols`, for a device.
 pub(crate) fn compile_graph(
     graph: &Graph,
     symbols: &[Symbol],
     options: &Options,
-) -> Result<Program> {
+    device: Device,
+) -> Result<Executable> {
     let mut plan = compile_to_plan(graph, &options.passes()).map_err(refused)?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
-    compile_plan(&plan, options)
+    compile_plan(&plan, options, device)
 }
 
-fn compile_plan(plan: &Plan, options: &Options) -> Result<Program> {
-    lazulite_codegen::compile(plan, &options.codegen(), options.threads).map_err(refused)
+/// Compiles a plan for a device.
+pub(crate) fn compile_plan(plan: &Plan, options: &Options, device: Device) -> Result<Executable> {
+    if let Some(code) = device.compile(plan) {
+        return Ok(Executable::Device(code?));
+    }
+    let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads);
+    Ok(Executable::Host(program.map_err(refused)?))
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {
@@ -30,9 +36,9 @@ fn refused(error: impl std::fmt::Display) -> Error {
 /// A program in two parts.
 pub(crate) struct Parts {
     /// What is done once, and which parameters it has. Nothing if there is nothing to do.
-    pub prepare: Option<(Program, Vec<u32>)>,
+    pub prepare: Option<(Executable, Vec<u32>)>,
     /// What is done at every call.
-    pub main: Program,
+    pub main: Executable,
     /// Where its parameters come from.
     pub sources: Vec<Hoisted>,
 }
@@ -43,15 +49,19 @@ pub(crate) fn compile_in_parts(
     symbols: &[Symbol],
     constant: &[bool],
     options: &Options,
+    device: Device,
 ) -> Result<Parts> {
     let split = compile_apart(graph, symbols, constant, &options.passes()).map_err(refused)?;
     let prepare = match split.prepare.outputs.is_empty() {
         true => None,
-        false => Some((compile_plan(&split.prepare, options)?, split.prepare_inputs)),
+        false => Some((
+            compile_plan(&split.prepare, options, device)?,
+            split.prepare_inputs,
+        )),
     };
     Ok(Parts {
         prepare,
-        main: compile_plan(&split.main, options)?,
+        main: compile_plan(&split.main, options, device)?,
         sources: split.sources,
     })
 }

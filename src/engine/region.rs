@@ -45,6 +45,20 @@ pub(crate) enum RegionKind {
     },
 }
 
+impl RegionKind {
+    /// What the user wrote.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RegionKind::Forward { .. } => "jvp",
+            RegionKind::Batch { .. } => "vmap",
+            RegionKind::Checkpoint => "checkpoint",
+            RegionKind::Branch => "cond",
+            RegionKind::Repeat => "while_loop",
+            RegionKind::Scan { .. } => "scan",
+        }
+    }
+}
+
 /// An operation with functions. Its operands are those of the functions, then what they capture.
 pub(crate) struct Region {
     pub kind: RegionKind,

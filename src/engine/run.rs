@@ -2,10 +2,11 @@
 
 use super::cache::Served;
 use super::trace::{Trace, TraceNode};
-use super::{CACHE, History};
+use super::{CACHE, History, devices};
+use crate::device::{Device, Executable, Input, Value};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::tensor::{Literal, Node, internal};
-use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
+use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -29,12 +30,12 @@ struct Loan {
 
 impl Inputs {
     /// A value that stays as it is.
-    pub fn keep(&mut self, value: Buffer) {
+    pub fn keep(&mut self, value: impl Into<Value>) {
         self.list.push(Input::keep(value));
     }
 
     /// Lends the value of a node to which nobody has a way but who computes from it, if `value` is all that holds it.
-    fn lend(&mut self, value: Buffer, node: &Arc<Node>) {
+    fn lend(&mut self, value: Value, node: &Arc<Node>) {
         if node.lend() {
             self.give_up(value, node.clone(), true);
         } else {
@@ -44,26 +45,27 @@ impl Inputs {
 
     /// Lends a value that no node holds any more; it goes to `next`, which has none, unless the program runs. If it
     /// does, the caller enters another one there.
-    pub fn lend_for(&mut self, value: Buffer, next: Arc<Node>) {
+    pub fn lend_for(&mut self, value: Value, next: Arc<Node>) {
         self.give_up(value, next, false);
     }
 
-    fn give_up(&mut self, value: Buffer, node: Arc<Node>, ends: bool) {
+    fn give_up(&mut self, value: Value, node: Arc<Node>, ends: bool) {
         let input = self.list.len();
         self.loans.push(Loan { input, node, ends });
-        self.list.push(Input::donate(value));
+        let donate = true;
+        self.list.push(Input { value, donate });
     }
 
     /// Runs a program.
     pub fn run(
         mut self,
-        program: &Program,
+        program: &Executable,
         sizes: &[i64],
         pool: &Pool,
-    ) -> Result<(Buffers, Overwritten)> {
-        let buffers = execute(program, &mut self.list, sizes, pool)?;
+    ) -> Result<(Values, Overwritten)> {
+        let values = program.run(&mut self.list, sizes, pool)?;
         let ended = self.loans.drain(..).filter(|loan| loan.ends);
-        Ok((buffers, Overwritten(ended.map(|loan| loan.node).collect())))
+        Ok((values, Overwritten(ended.map(|loan| loan.node).collect())))
     }
 }
 
@@ -88,7 +90,7 @@ impl Drop for Inputs {
     fn drop(&mut self) {
         for loan in self.loans.drain(..) {
             // A program that has not run leaves its inputs as they were.
-            let value = std::mem::replace(&mut self.list[loan.input].buffer, Buffer::empty());
+            let value = self.list[loan.input].take();
             loan.node.finish(value, History::Kept);
         }
     }
@@ -99,7 +101,9 @@ pub(super) fn run(
     trace: &mut Trace,
     served: &Served,
     pool: &Pool,
-) -> Result<(Buffers, Overwritten)> {
+    device: Device,
+) -> Result<(Values, Overwritten)> {
+    devices::bring_leaves(trace, device)?;
     let version = &served.version;
     let mut inputs = Inputs::default();
     let may_overwrite = !version.program.calls_host();
@@ -122,25 +126,12 @@ pub(super) fn run(
 }
 
 /// Results of a program.
-pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
+pub(crate) type Values = SmallVec<[Value; 4]>;
 
 /// The number as the value of a 0-d parameter.
 pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
     let bytes = u128::from(literal.bits).to_le_bytes();
     Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
-}
-
-/// Runs a program on these threads.
-pub(crate) fn execute(
-    program: &Program,
-    inputs: &mut [Input],
-    sizes: &[i64],
-    pool: &Pool,
-) -> Result<Buffers> {
-    match program.run(inputs, sizes, pool) {
-        Ok(outputs) => Ok(outputs.buffers),
-        Err(e) => Err(run_error(e)),
-    }
 }
 
 /// The error of a run as the facade's.

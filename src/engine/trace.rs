@@ -3,9 +3,9 @@
 //! numbers that the key leaves out, and the set of values to be computed.
 
 use super::{Held, History};
+use crate::device::Value;
 use crate::tensor::{Literal, Node, Operand, Operands, Recorded, State};
 use lazulite_ir::{Dim, Structure, TensorType};
-use lazulite_runtime::Buffer;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(crate) struct Trace {
     pub differentiates: bool,
     /// Whether this is a function that is part of a program, and no program.
     pub is_body: bool,
+    /// Transfers from other devices, which are leaves, that have not been made: the listing is of no use before they are.
+    pub moves: Vec<Arc<Node>>,
     /// Per leaf, whether its value is needed by nobody once the roots are computed. Empty when that
     /// holds for none.
     pub expendable: Vec<bool>,
@@ -38,7 +40,7 @@ pub(crate) struct TraceNode {
     pub node: Arc<Node>,
     pub links: SmallVec<[Link; 2]>,
     /// The value, for leaves.
-    pub value: Option<Buffer>,
+    pub value: Option<Value>,
     /// Position of the node's first size in [`Trace::dims`]: for leaves the sizes of the value come
     /// first, then those in the operation.
     pub first_dim: u32,
@@ -85,7 +87,7 @@ struct Frame {
     node: Arc<Node>,
     operands: Operands,
     next: usize,
-    value: Option<Buffer>,
+    value: Option<Value>,
 }
 
 #[derive(Default)]
@@ -244,18 +246,18 @@ impl Tracer {
         }
         let state = node.state();
         match &*state {
-            State::Value(buffer, history) => {
-                let buffer = buffer.clone();
+            State::Value(value, history) => {
+                let value = value.clone();
                 if self.trace.differentiates && !history.is_empty() {
                     self.stack.push(Frame {
                         node: node.clone(),
-                        operands: history.clone(),
+                        operands: self.listed_operands(node, history),
                         next: 0,
-                        value: Some(buffer),
+                        value: Some(value),
                     });
                 } else {
                     drop(state);
-                    self.leaf(node, Some(buffer));
+                    self.leaf(node, Some(value));
                 }
                 Ok(())
             }
@@ -272,10 +274,16 @@ impl Tracer {
                 self.leaf(node, None);
                 Ok(())
             }
+            State::Lazy(_) if matches!(node.op, Recorded::Move(_)) => {
+                drop(state);
+                self.trace.moves.push(node.clone());
+                self.leaf(node, None);
+                Ok(())
+            }
             State::Lazy(operands) => {
                 let frame = Frame {
                     node: node.clone(),
-                    operands: operands.clone(),
+                    operands: self.listed_operands(node, operands),
                     next: 0,
                     value: None,
                 };
@@ -286,7 +294,18 @@ impl Tracer {
         }
     }
 
-    fn leaf(&mut self, node: &Arc<Node>, value: Option<Buffer>) {
+    /// The operands that are listed. What a function took from other devices concerns its backward alone, which was
+    /// called when the gradient was recorded.
+    fn listed_operands(&self, node: &Node, operands: &Operands) -> Operands {
+        let Recorded::Function(..) = node.op else {
+            return operands.clone();
+        };
+        let places = node.traits.places;
+        let near = |o: &&Operand| o.node().is_none_or(|n| places.admits(n.traits.places));
+        operands.iter().filter(near).cloned().collect()
+    }
+
+    fn leaf(&mut self, node: &Arc<Node>, value: Option<Value>) {
         let first_dim = self.trace.dims.len() as u32;
         self.write_leaf(node);
         self.push(TraceNode {
@@ -456,6 +475,8 @@ fn write_structure(node: &Node, trace: &mut Trace) {
             op.visit_dims(&mut |d| dims.push(d.clone()));
         }
         Recorded::Same => key.push(tag(10, 0)),
+        // Like a leaf, which it is listed as.
+        Recorded::Move(_) => key.push(tag(15, 0)),
         // Outside of bodies, how it is differentiated was settled when its gradient was recorded.
         Recorded::Function(function, index) => {
             key.push(tag(14, u64::from(*index)));

@@ -10,7 +10,7 @@ use lazulite_runtime::{
     Contents, ExportedFile, Interface, Signature, Source, read_exported, write_exported,
 };
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 impl Exported {
     /// Writes the function to a file, whole or not at all.
@@ -69,6 +69,7 @@ fn exported(file: ExportedFile) -> Result<Exported, String> {
         weights,
         metadata,
         model: OnceLock::new(),
+        deployed: Mutex::default(),
     })
 }
 

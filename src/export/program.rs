@@ -1,6 +1,8 @@
 //! Exported functions as programs: run here, or written as executables.
 
 use super::Exported;
+use crate::compile::value_of;
+use crate::device::{self, Device};
 use crate::engine::{self, Current};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{dtype, from_array, to_array};
@@ -8,7 +10,7 @@ use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::{assemble, compile, element};
-use lazulite_ir::{Dim, Plan};
+use lazulite_ir::{Dim, Plan, TensorType};
 use lazulite_passes::compile_apart;
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::files::{self, NamedFile, replace_executable};
@@ -19,12 +21,49 @@ use lazulite_runtime::{
 };
 use lazulite_stub::Variant;
 use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 /// A program before its kernels are compiled, with the weights as it wants them.
 pub(crate) struct Parts {
     pub(crate) plan: Plan,
     pub(crate) interface: Interface,
     pub(crate) weights: Vec<Buffer>,
+}
+
+/// An exported function on a device other than the processor.
+pub(super) struct Deployed {
+    device: Device,
+    program: device::Executable,
+    interface: Interface,
+    weights: Vec<device::Value>,
+}
+
+/// The one device of inputs.
+fn common_device(inputs: &[&Tensor]) -> Result<Device> {
+    let mut common = None;
+    for input in inputs {
+        let places = input.places()?;
+        let Some(device) = places.device() else {
+            continue;
+        };
+        if *common.get_or_insert(device) != device {
+            let message = "the inputs lie on different devices";
+            let error = Error::new(ErrorKind::Device, "run", message);
+            let all = inputs.iter();
+            let error = all.fold(error, |e, t| e.operand(t.note("input")));
+            return Err(error.hint("bring them to one device with `.to(device)`"));
+        }
+    }
+    Ok(common.unwrap_or_default())
+}
+
+/// Type and sizes of an input, without its value.
+fn shape_of(tensor: &Tensor) -> Result<Array> {
+    Ok(Array {
+        element: element(tensor.dtype()?),
+        dims: tensor.known_dims()?,
+        data: Buffer::empty(),
+    })
 }
 
 pub(super) fn unsupported(error: impl std::fmt::Display) -> Error {
@@ -49,18 +88,76 @@ impl Parts {
 }
 
 impl Exported {
-    /// Runs the function in this process; it is compiled the first time.
+    /// Runs the function in this process, on the device that its inputs lie on; it is compiled, and its weights
+    /// brought there, the first time.
     ///
     /// # Errors
-    /// When the inputs do not fit, or something goes wrong while it runs.
+    /// When the inputs do not fit, lie on different devices, or something goes wrong while it runs.
     #[track_caller]
     pub fn run(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         let place = Place::here();
         crate::tensor::realize_all(inputs)?;
+        let device = common_device(inputs).map_err(|e| e.at(place))?;
+        if !device.is_cpu() {
+            return self.run_on(device, inputs).map_err(|e| called_at(e, place));
+        }
         let arrays: Vec<Array> = inputs.iter().map(|t| to_array(t)).collect::<Result<_>>()?;
         let ran = self.model()?.run(&arrays, &[], &engine::current().pool);
         let (results, _) = ran.map_err(|e| called_at(model_error(e), place))?;
         results.into_iter().map(from_array).collect()
+    }
+
+    /// Runs the function on a device.
+    fn run_on(&self, device: Device, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+        let deployed = self.deployed(device)?;
+        let interface = &deployed.interface;
+        let shapes = inputs
+            .iter()
+            .map(|t| shape_of(t))
+            .collect::<Result<Vec<_>>>()?;
+        let shapes: Vec<Option<&Array>> = shapes.iter().map(Some).collect();
+        let sizes = interface.sizes(&shapes, &[]);
+        let sizes = sizes.map_err(|e| model_error(ModelError::Argument(e)))?;
+        let mut values = Vec::with_capacity(interface.sources.len());
+        for source in &interface.sources {
+            values.push(device::Input::keep(match source {
+                Source::Argument(n) => value_of(inputs[*n as usize])?,
+                Source::Weight(n) => deployed.weights[*n as usize].clone(),
+            }));
+        }
+        let pool = &engine::current().pool;
+        let results = deployed.program.run(&mut values, &sizes, pool)?;
+        let typed = interface.outputs.iter().zip(results).map(|(port, value)| {
+            let dims = port.ty.dims.iter().map(|d| d.eval(&sizes));
+            let dims = dims.collect::<Result<Vec<i64>, _>>();
+            let dims = dims.map_err(|_| internal("run", "a result has an unknown size"))?;
+            let dims = dims.into_iter().map(Dim::constant);
+            Ok(Tensor::leaf(
+                TensorType::new(dtype(port.ty.element)?, dims),
+                value,
+            ))
+        });
+        typed.collect()
+    }
+
+    /// The function on a device, compiled and with its weights there.
+    fn deployed(&self, device: Device) -> Result<Arc<Deployed>> {
+        let mut all = self.deployed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.iter().find(|d| d.device == device) {
+            return Ok(known.clone());
+        }
+        let parts = self.parts()?;
+        let program = engine::compile_plan(&parts.plan, &engine::options(), device)?;
+        let weights = parts.weights.into_iter();
+        let weights = weights.map(|w| device::Value::Host(w).at(device));
+        let deployed = Arc::new(Deployed {
+            device,
+            program,
+            interface: parts.interface,
+            weights: weights.collect::<Result<_>>()?,
+        });
+        all.push(deployed.clone());
+        Ok(deployed)
     }
 
     /// Runs the function on files, as executables do, and gives the results besides writing them: `inputs` are `.npy`
@@ -212,7 +309,8 @@ impl Exported {
                 }
             }
         }
-        Ok(engine::execute(&program, &mut inputs, &[], pool)?.into_vec())
+        let outputs = program.run(&mut inputs, &[], pool);
+        Ok(outputs.map_err(engine::run_error)?.buffers.into_vec())
     }
 
     /// The interface of the program that is left, and its weights.

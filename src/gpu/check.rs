@@ -1,8 +1,8 @@
 //! Whether a GPU gives what this processor gives, and how fast: functions of every kind of kernel, held against the same
 //! functions compiled for the processor, and timed against the device's own copies.
 
-use super::{Gpu, arrays, error};
-use crate::engine;
+use super::{info, number_of};
+use crate::device::{Device, error, opened};
 use crate::error::{Error, ErrorKind, Result};
 use crate::export::{Exported, export};
 use crate::inspect::json::{Json, Object};
@@ -104,14 +104,14 @@ struct Subject {
 /// whether all is there.
 ///
 /// # Errors
-/// When something cannot be compiled or run. Wrong results are no error: the report tells of them.
-pub fn check(gpu: &Gpu, small: bool) -> Result<GpuReport> {
-    let [driver, compiler] = gpu.versions();
+/// When the device is no GPU, or something cannot be compiled or run. Wrong results are no error: the report tells of them.
+pub fn check(gpu: Device, small: bool) -> Result<GpuReport> {
+    let info = info(gpu)?;
     let mut report = GpuReport {
-        device: gpu.name().to_owned(),
-        architecture: gpu.architecture(),
-        driver,
-        compiler,
+        device: info.name,
+        architecture: info.architecture,
+        driver: info.driver,
+        compiler: info.compiler,
         copy_bytes_per_second: copy_bandwidth(gpu, small)?,
         cases: Vec::new(),
     };
@@ -189,11 +189,12 @@ fn subjects(small: bool) -> Result<Vec<Subject>> {
     ])
 }
 
-fn case(gpu: &Gpu, subject: &Subject) -> Result<GpuCase> {
+fn case(gpu: Device, subject: &Subject) -> Result<GpuCase> {
     let inputs: Vec<&Tensor> = subject.inputs.iter().collect();
     let expected = subject.function.run(&inputs)?;
-    let function = gpu.load(&subject.function)?;
-    let found = function.run(&inputs)?;
+    let there: Vec<Tensor> = inputs.iter().map(|t| t.to(gpu)).collect();
+    let there: Vec<&Tensor> = there.iter().collect();
+    let found = subject.function.run(&there)?;
     let mut difference = 0.0;
     let mut bytes = 0.0;
     for (found, expected) in found.iter().zip(&expected) {
@@ -208,7 +209,7 @@ fn case(gpu: &Gpu, subject: &Subject) -> Result<GpuCase> {
         name: subject.name.to_owned(),
         difference,
         right: difference <= tolerance(&expected)?,
-        microseconds: time(gpu, &function, &inputs)?,
+        microseconds: time(gpu, &subject.function, &there)?,
         bytes,
         operations: subject.operations,
     })
@@ -247,18 +248,13 @@ fn largest_difference(found: &[f64], expected: &[f64], least: f64) -> f64 {
 }
 
 /// Microseconds of a run, of as many as fit into the time.
-fn time(gpu: &Gpu, function: &super::GpuFunction, inputs: &[&Tensor]) -> Result<f64> {
-    let arguments = function.model.upload(&arrays(inputs)?).map_err(error)?;
-    let pool = engine::current().pool.clone();
-    measure(gpu, || {
-        // Results are given back when the runs that write them are done.
-        function.model.queue(&arguments, &pool).map_err(error)?;
-        Ok(())
-    })
+fn time(gpu: Device, function: &Exported, inputs: &[&Tensor]) -> Result<f64> {
+    // Results are given back when the runs that write them are done.
+    measure(gpu, || function.run(inputs).map(|_| ()))
 }
 
 /// Microseconds of what `queue` queues.
-fn measure(gpu: &Gpu, mut queue: impl FnMut() -> Result<()>) -> Result<f64> {
+fn measure(gpu: Device, mut queue: impl FnMut() -> Result<()>) -> Result<f64> {
     queue()?;
     gpu.synchronize()?;
     let mut runs = 1u32;
@@ -277,9 +273,10 @@ fn measure(gpu: &Gpu, mut queue: impl FnMut() -> Result<()>) -> Result<f64> {
 }
 
 /// Bytes per second that copies within the device read and write.
-fn copy_bandwidth(gpu: &Gpu, small: bool) -> Result<f64> {
+fn copy_bandwidth(gpu: Device, small: bool) -> Result<f64> {
     let bytes: usize = if small { 1 << 16 } else { 1 << 28 };
-    let [from, to] = [(); 2].map(|()| gpu.device.allocate(bytes).map_err(error));
+    let device = &opened(number_of(gpu)?)?.device;
+    let [from, to] = [(); 2].map(|()| device.allocate(bytes).map_err(error));
     let (from, to) = (from?, to?);
     let microseconds = measure(gpu, || from.copy_to(&to, bytes).map_err(error))?;
     if microseconds <= 0.0 {

@@ -120,7 +120,9 @@ fn inputs(
             | DType::I32
             | DType::I64 => Tensor::full(dims.to_vec(), integer).cast(dtype),
         };
-        Ok(Input::keep(crate::compile::value_of(&value.realize()?)?))
+        Ok(Input::keep(crate::compile::host_value_of(
+            &value.realize()?,
+        )?))
     };
     plan.inputs.iter().enumerate().map(input).collect()
 }

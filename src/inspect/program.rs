@@ -1,18 +1,18 @@
 //! Graphs given as text, compiled and run.
 
 use super::{parse, symbols_of};
+use crate::device::{Device, Executable, Input};
 use crate::engine::{self, Assignment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Generator;
 use crate::tensor::Tensor;
 use lazulite_ir::{Graph, Symbol};
-use lazulite_runtime::Input;
 
 /// A compiled graph that was given as text.
 pub struct Program {
     graph: Graph,
     symbols: Vec<Symbol>,
-    program: lazulite_runtime::Program,
+    program: Executable,
 }
 
 impl Program {
@@ -30,7 +30,7 @@ impl Program {
     pub fn from_text(text: &str) -> Result<Program> {
         let graph = parse(text)?;
         let symbols = symbols_of(&graph);
-        let program = engine::compile_graph(&graph, &symbols, &engine::options())?;
+        let program = engine::compile_graph(&graph, &symbols, &engine::options(), Device::cpu())?;
         Ok(Program {
             graph,
             symbols,
@@ -59,15 +59,16 @@ impl Program {
             })?;
             values.push(Input::keep(value));
         }
-        let buffers = engine::execute(&self.program, &mut values, &sizes, &engine::current().pool)?;
+        let pool = &engine::current().pool;
+        let values = self.program.run(&mut values, &sizes, pool)?;
         let types = self.graph.output_types();
         types
             .iter()
-            .zip(buffers)
-            .map(|(ty, buffer)| {
+            .zip(values)
+            .map(|(ty, value)| {
                 let known = self.assignment(&sizes).tensor_type(ty);
                 let ty = known.ok_or_else(|| crate::tensor::internal("run", "an unknown size"))?;
-                Ok(Tensor::leaf(ty, buffer))
+                Ok(Tensor::leaf(ty, value))
             })
             .collect()
     }

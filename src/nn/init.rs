@@ -9,14 +9,15 @@ use crate::tensor::Tensor;
 #[track_caller]
 pub fn uniform_(param: &Param, low: f64, high: f64) -> Result<()> {
     let x = param.get();
-    param.set(uniform(x.dims()?, low, high).type_as(&x))
+    param.set(uniform(x.dims()?, low, high).type_as(&x).to(x.device()?))
 }
 
 /// Normal.
 #[track_caller]
 pub fn normal_(param: &Param, mean: f64, std: f64) -> Result<()> {
     let x = param.get();
-    param.set((Tensor::randn(x.dims()?) * std + mean).type_as(&x))
+    let drawn = Tensor::randn(x.dims()?) * std + mean;
+    param.set(drawn.type_as(&x).to(x.device()?))
 }
 
 /// All `value`.

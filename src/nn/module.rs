@@ -2,6 +2,7 @@
 
 use super::param::{Buffer, Mode, Param};
 use super::state::StateDict;
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
@@ -239,6 +240,38 @@ pub trait Module {
     {
         let _scope = Scope::pin();
         self.load_state_dict(&StateDict::load(path)?)
+    }
+
+    /// Moves all parameters and buffers to a device. Optimisers are made afterwards: what they keep lies where the
+    /// parameters do. Lazy layers must have been called.
+    ///
+    /// ```no_run
+    /// use lazulite::{Device, nn::*, prelude::*};
+    /// let gpu = Device::cuda(0)?;
+    /// let layer = Linear::new(4, 2);
+    /// layer.to(gpu)?;
+    /// assert_eq!(layer.forward(&Tensor::ones([3, 4]).to(gpu)).device()?, gpu);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a parameter or buffer carries an error, cannot be computed, or there is no memory for it. Those before it
+    /// have been moved then.
+    #[track_caller]
+    fn to(&self, device: Device) -> Result<()> {
+        let _scope = Scope::pin();
+        let mut outcome = Ok(());
+        see(self, &mut |_, part| {
+            let moved = match part {
+                Part::Param(param) => param.move_to(device),
+                Part::Buffer(buffer) => buffer.move_to(device),
+                Part::Mode(_) => return,
+            };
+            if let (Ok(()), Err(e)) = (&outcome, moved) {
+                outcome = Err(e);
+            }
+        });
+        outcome
     }
 
     /// Trains from now on: dropout drops, statistics move. Modules start that way.

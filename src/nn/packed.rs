@@ -52,7 +52,7 @@ impl PackedSequence {
             let count = places.len();
             Ok(padded
                 .flatten(0, 1)
-                .index_select(0, &Tensor::from_vec(places, [count])))
+                .index_select(0, &Tensor::table(places, [count])))
         });
         let lengths = lengths.to_vec();
         PackedSequence {
@@ -122,7 +122,7 @@ impl PackedSequence {
             for (place, (step, sequence)) in packed.enumerate() {
                 places[step * batch + sequence] = place as i64;
             }
-            let places = Tensor::from_vec(places, [steps * batch]);
+            let places = Tensor::table(places, [steps * batch]);
             let rows = self.data.index_select(0, &places);
             let padded = rows.unflatten(0, [steps as i64, batch as i64]);
             let rank = padded.rank()?;
@@ -152,7 +152,7 @@ impl PackedSequence {
     pub(super) fn live(&self) -> Tensor {
         let (steps, batch) = (self.batch_sizes().len(), self.lengths.len());
         let lengths: Vec<i64> = self.lengths.iter().map(|l| *l as i64).collect();
-        let lengths = Tensor::from_vec(lengths, [1, batch, 1]);
+        let lengths = Tensor::table(lengths, [1, batch, 1]);
         let steps = Tensor::arange(0, steps as i64, 1).cast(DType::I64);
         steps.reshape([-1, 1, 1]).lt(lengths)
     }

@@ -2,6 +2,7 @@
 
 use crate::autograd::Graded;
 use crate::cell::TensorCell;
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::Tensor;
@@ -158,6 +159,12 @@ impl Param {
         });
     }
 
+    /// Moves its value to a device.
+    #[track_caller]
+    pub(super) fn move_to(&self, device: Device) -> Result<()> {
+        self.cell.move_to(device)
+    }
+
     /// True for handles of the same parameter.
     pub fn is(&self, other: &Param) -> bool {
         self.cell.is(&other.cell)
@@ -241,6 +248,12 @@ impl Buffer {
 
     pub(super) fn set_path(&self, path: &str) {
         self.cell.set_name(path);
+    }
+
+    /// Moves its value to a device.
+    #[track_caller]
+    pub(super) fn move_to(&self, device: Device) -> Result<()> {
+        self.cell.move_to(device)
     }
 
     /// What it holds.

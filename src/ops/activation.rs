@@ -210,7 +210,8 @@ impl Tensor {
             let slope: Argument = match training {
                 false => ((lower + upper) / 2.0).into(),
                 true => {
-                    let random = Tensor::rand(self.sizes()?).cast(self.dtype()?);
+                    let random = self.beside(|| Ok(Tensor::rand(self.sizes()?)));
+                    let random = random.cast(self.dtype()?);
                     random.mul(upper - lower).add(lower).into()
                 }
             };
@@ -310,7 +311,8 @@ impl Tensor {
         if p == 1.0 {
             return Ok(self.mul(0));
         }
-        let kept = Tensor::rand(sizes).ge(p).cast(self.dtype()?.real());
+        let kept = self.beside(|| Ok(Tensor::rand(sizes))).ge(p);
+        let kept = kept.cast(self.dtype()?.real());
         Ok(self.mul(kept.div(1.0 - p)))
     }
 
@@ -354,7 +356,7 @@ impl Tensor {
         }
         let limit = -SELU_ALPHA * SELU_SCALE;
         let scale = ((1.0 - p) * (1.0 + p * limit * limit)).sqrt().recip();
-        let kept = Tensor::rand(sizes).ge(p);
+        let kept = self.beside(|| Ok(Tensor::rand(sizes))).ge(p);
         Ok(kept
             .where_(self, self.full_like(limit))
             .mul(scale)

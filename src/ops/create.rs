@@ -101,7 +101,10 @@ impl Tensor {
     pub fn full_like(&self, value: impl Into<Number>) -> Tensor {
         match self.node() {
             Ok(node) => match value.into().fitting(node.ty.dtype) {
-                Ok(value) => constant(value).expand_to("full_like", node.ty.dims.clone()),
+                Ok(value) => {
+                    let all = constant(value).expand_to("full_like", node.ty.dims.clone());
+                    all.pinned_to(node.traits.places)
+                }
                 Err(message) => Tensor::error(unfit("full_like", message)),
             },
             Err(e) => Tensor::error(e),

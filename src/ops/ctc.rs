@@ -95,7 +95,7 @@ impl Tensor {
                     let counts: Vec<f32> =
                         target_lengths.iter().map(|l| (*l).max(1) as f32).collect();
                     losses
-                        .div(Tensor::from_vec(counts, [batch]).cast(self.dtype()?))
+                        .div(Tensor::table(counts, [batch]).cast(self.dtype()?))
                         .mean(..)
                 }
                 other => other.apply(&losses),
@@ -120,12 +120,12 @@ fn target_rows(targets: &Tensor, lengths: &[usize], blank: i64) -> Result<Tensor
                 places.extend((start..start + longest).map(|i| i.min(last) as i64));
                 start += length;
             }
-            targets.take(&Tensor::from_vec(places, [batch, longest]))
+            targets.take(&Tensor::table(places, [batch, longest]))
         }
         _ => targets,
     };
     let lengths: Vec<i64> = lengths.iter().map(|l| *l as i64).collect();
-    let inside = rows.positions(1)?.lt(Tensor::from_vec(lengths, [batch, 1]));
+    let inside = rows.positions(1)?.lt(Tensor::table(lengths, [batch, 1]));
     Ok(inside.where_(&rows, blank))
 }
 
@@ -155,7 +155,7 @@ fn ctc_losses(
         .cast(log.dtype()?);
     let lengths = |values: &[usize]| {
         let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
-        Tensor::from_vec(values, [batch, 1])
+        Tensor::table(values, [batch, 1])
     };
     let (inputs, ends) = (lengths(input_lengths), lengths(target_lengths).mul(2));
     let times = Tensor::iota(time);

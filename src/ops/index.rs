@@ -599,7 +599,7 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn nonzero_coordinates(&self) -> Result<Vec<Tensor>> {
         let _pinned = Scope::pin();
-        let dims = self.known_dims()?;
+        let (dims, device) = (self.known_dims()?, self.device()?);
         let hits = self.cast(DType::Bool).to_vec::<bool>()?;
         let mut columns: Vec<Vec<i64>> = vec![Vec::new(); dims.len()];
         for (flat, _) in hits.iter().enumerate().filter(|(_, hit)| **hit) {
@@ -613,7 +613,7 @@ impl Tensor {
             .into_iter()
             .map(|c| {
                 let count = c.len();
-                Tensor::from_vec(c, [count])
+                Tensor::table(c, [count]).to(device)
             })
             .collect())
     }

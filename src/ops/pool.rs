@@ -305,8 +305,7 @@ impl Tensor {
                     (first + i + 1) as i64,
                 );
                 let sums = inside.where_(windows, 0).sum(axis).cast(self.dtype()?);
-                let sizes =
-                    Tensor::from_vec(parts.sizes(), [*count]).along(first + i, sums.rank()?);
+                let sizes = Tensor::table(parts.sizes(), [*count]).along(first + i, sums.rank()?);
                 let sizes = sizes.cast(floating(self.dtype()?));
                 x = sums.div(sizes);
             }
@@ -378,7 +377,7 @@ impl Tensor {
             let batch: Vec<usize> = dims[..first].to_vec();
             let samples = match samples {
                 Some(samples) => samples.clone(),
-                None => Tensor::rand([&batch[..], &[axes]].concat()),
+                None => self.beside(|| Ok(Tensor::rand([&batch[..], &[axes]].concat()))),
             };
             let samples = samples.reshape([&batch[..], &[axes]].concat());
             self.fractional(first, kernel, counts, &samples)
@@ -536,7 +535,7 @@ impl Parts {
         let widest = self.widest();
         let pairs = self.starts.iter().zip(&self.ends);
         let rows = pairs.flat_map(|(s, e)| (0..widest).map(move |k| (s + k).min(e - 1) as i64));
-        Tensor::from_vec(rows.collect(), [self.starts.len(), widest])
+        Tensor::table(rows.collect(), [self.starts.len(), widest])
     }
 
     /// The windows of an axis, which becomes two: windows and their elements.
@@ -549,7 +548,7 @@ impl Parts {
     /// Which elements are in their window, to broadcast with [`Parts::gather`]'s result.
     #[track_caller]
     fn inside(&self, axis: usize, rank: usize) -> Tensor {
-        let sizes = Tensor::from_vec(self.sizes(), [self.starts.len()]).along(axis, rank);
+        let sizes = Tensor::table(self.sizes(), [self.starts.len()]).along(axis, rank);
         Tensor::iota(self.widest()).along(axis + 1, rank).lt(sizes)
     }
 }

@@ -94,7 +94,7 @@ impl Tensor {
                 .iter()
                 .map(|p| (*p).clamp(0, len as i64 - 1))
                 .collect();
-            self.index_select(axis as i64, &Tensor::from_vec(clamped, [places.len()]))
+            self.index_select(axis as i64, &Tensor::table(clamped, [places.len()]))
         };
         let mut sum: Option<Tensor> = None;
         for (places, weights) in &taps {
@@ -102,7 +102,7 @@ impl Tensor {
             let part = match weights[..] {
                 [] => part,
                 _ => {
-                    let weights = Tensor::from_slice(weights, [weights.len()]);
+                    let weights = Tensor::table(weights.clone(), [weights.len()]);
                     match self.dtype() {
                         Ok(dtype) => part.mul(weights.cast(dtype).along(axis, rank)),
                         Err(e) => Tensor::error(e),

@@ -347,7 +347,7 @@ impl Tensor {
                 .flat_map(|(i, &count)| std::iter::repeat_n(i as i64, count as usize))
                 .collect();
             let count = index.len();
-            Ok(self.index_select(axis, &Tensor::from_vec(index, [count])))
+            Ok(self.index_select(axis, &Tensor::table(index, [count])))
         })
     }
 

@@ -291,7 +291,7 @@ impl Tensor {
                 rows = extended.collect();
             }
             let chosen = rows.len();
-            let index = Tensor::from_vec(rows.concat(), [chosen * r]);
+            let index = Tensor::table(rows.concat(), [chosen * r]);
             Ok(self.index_select(0, &index).reshape([chosen, r]))
         })
     }

@@ -261,7 +261,7 @@ impl<R: Rule> Group<R> {
 
 /// A number as a value, so that no program depends on it.
 pub(super) fn scalar(value: f64) -> Tensor {
-    Tensor::from_vec(vec![value], Vec::<usize>::new())
+    Tensor::table(vec![value], Vec::<usize>::new())
 }
 
 /// What a step has done.
@@ -644,7 +644,8 @@ impl<R: Rule> Optimizer for Descent<R> {
                 .steps
                 .set(state[&format!("{name}.steps")].cast(DType::F64))?;
             for (slot, cell) in member.names(rule).iter().zip(&member.slots) {
-                cell.set(state[&format!("{name}.{slot}")].detach())?;
+                let device = cell.get().device()?;
+                cell.set(state[&format!("{name}.{slot}")].detach().to(device))?;
             }
         }
         Ok(())

@@ -280,7 +280,8 @@ impl Lbfgs {
             let dims = old.dims()?;
             let (own, others) = rest.split_at(dims.iter().product());
             rest = others;
-            let new = Tensor::from_vec(own.to_vec(), dims).type_as(&old);
+            let new = Tensor::table(own.to_vec(), dims);
+            let new = new.to(old.device()?).type_as(&old);
             param.set(new.realize()?)?;
         }
         Ok(())

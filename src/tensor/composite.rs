@@ -79,7 +79,7 @@ pub(crate) fn composite(
         derivative,
     }));
     let ty = node.ty.clone();
-    Tensor(Ok(record_node(recorded, ty, nodes, false)))
+    Tensor(record_node(name, recorded, ty, nodes, false))
 }
 
 impl Tensor {

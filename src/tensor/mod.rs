@@ -19,11 +19,11 @@ pub(crate) use record::{
     promote, random_bits, record_node, select, type_error, unfit, with_traits,
 };
 
+use crate::device::{Places, Value};
 use crate::engine;
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use lazulite_ir::{DType, Shape, TensorType};
-use lazulite_runtime::Buffer;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -69,23 +69,6 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Tensor(pub(crate) Result<Arc<Node>>);
 
-/// The machine a tensor lives on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum Device {
-    /// The processor this program runs on.
-    #[default]
-    Cpu,
-}
-
-impl std::fmt::Display for Device {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Device::Cpu => f.write_str("cpu"),
-        }
-    }
-}
-
 impl Tensor {
     /// A tensor that only carries an error, which comes out wherever a value is asked for.
     pub fn error(error: Error) -> Tensor {
@@ -100,16 +83,25 @@ impl Tensor {
         }
     }
 
-    /// A tensor over a known dense value.
+    /// A tensor over a known dense value, where that lies. A number on the processor goes anywhere.
     #[track_caller]
-    pub(crate) fn leaf(ty: TensorType, value: Buffer) -> Tensor {
+    pub(crate) fn leaf(ty: TensorType, value: impl Into<Value>) -> Tensor {
+        let value = value.into();
+        let places = match value.device() {
+            device if device.is_cpu() && ty.rank() == 0 => Places::NONE,
+            device => Places::of(device),
+        };
+        let traits = Traits {
+            places,
+            ..Traits::default()
+        };
         let state = State::Value(value, Operands::new());
         Tensor(Ok(Arc::new(Node::new(
             Recorded::Leaf,
             ty,
             Place::here(),
             crate::location::trail(),
-            Traits::default(),
+            traits,
             state,
         ))))
     }
@@ -240,12 +232,6 @@ impl Tensor {
         Ok(self.dims()?.iter().product())
     }
 
-    /// The device this tensor lives on.
-    pub fn device(&self) -> Result<Device> {
-        self.node()?;
-        Ok(Device::Cpu)
-    }
-
     /// Computes the value now, along with everything near that is held and was expensive to compute,
     /// and returns the tensor.
     #[doc(alias("compute", "eval", "contiguous", "synchronize"))]
@@ -257,7 +243,7 @@ impl Tensor {
 
     /// True once the value has been computed.
     pub fn is_realized(&self) -> bool {
-        self.0.as_ref().is_ok_and(|node| node.value().is_some())
+        self.0.as_ref().is_ok_and(|node| node.is_known())
     }
 
     /// Resolves a possibly negative axis.

@@ -5,10 +5,10 @@
 
 use super::composite::Composite;
 use crate::autograd::{Function, GradientSpec, Leaf};
+use crate::device::{Device, Places, Value};
 use crate::engine::{History, Region};
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
-use lazulite_runtime::Buffer;
 use smallvec::SmallVec;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -22,6 +22,8 @@ pub(crate) enum Recorded {
     Parameter(Parameter),
     /// A 0-d number, its only operand.
     Constant,
+    /// The operand on another device. It is copied once it is known: tracing stops here.
+    Move(Device),
     Unary(Unary),
     Binary(Binary),
     Compare(Predicate),
@@ -59,6 +61,7 @@ impl Recorded {
             Recorded::Leaf
             | Recorded::Parameter(_)
             | Recorded::Constant
+            | Recorded::Move(_)
             | Recorded::Unary(_)
             | Recorded::Binary(_)
             | Recorded::Compare(_)
@@ -145,7 +148,7 @@ pub(crate) enum State {
     /// Nothing yet; computed from these.
     Lazy(Operands),
     /// The value, dense and row-major, and what it was computed from where gradients may flow.
-    Value(Buffer, Operands),
+    Value(Value, Operands),
     /// A thread computes right now and will enter a value: a new one, or the old one, which it may overwrite but
     /// has not if computing fails.
     Lent,
@@ -165,6 +168,8 @@ pub(crate) struct Traits {
     pub from_gradient: bool,
     /// It depends on nothing but constants, and is no work: whoever needs it makes it anew.
     pub constant: bool,
+    /// Where it is computed.
+    pub places: Places,
     /// How deep the innermost function is whose parameters it depends on; 0 outside of functions
     /// that are recorded into bodies.
     pub level: u8,
@@ -209,11 +214,16 @@ impl Node {
     }
 
     /// The value, if it is known.
-    pub fn value(&self) -> Option<Buffer> {
+    pub fn value(&self) -> Option<Value> {
         match &*self.state() {
-            State::Value(buffer, _) => Some(buffer.clone()),
+            State::Value(value, _) => Some(value.clone()),
             State::Lazy(_) | State::Lent | State::Spent => None,
         }
+    }
+
+    /// True if the value is known.
+    pub fn is_known(&self) -> bool {
+        matches!(&*self.state(), State::Value(..))
     }
 
     /// True for a node with several results, which only `Item` nodes use.
@@ -273,6 +283,13 @@ impl Node {
         known
     }
 
+    /// Puts a copy on another device in the place of a known value.
+    pub fn relocate(&self, copy: Value) {
+        if let State::Value(value, _) = &mut *self.state() {
+            *value = copy;
+        }
+    }
+
     /// The value that was lent is gone for good.
     pub fn spend(&self) {
         *self.state() = State::Spent;
@@ -299,7 +316,7 @@ impl Node {
     }
 
     /// Enters the value, and lets go of the operands unless gradients flow to them and history is kept.
-    pub fn finish(&self, value: Buffer, history: History) {
+    pub fn finish(&self, value: Value, history: History) {
         let mut state = self.state();
         let lent = matches!(&*state, State::Lent);
         let operands = take_operands(&mut state);

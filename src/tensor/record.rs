@@ -5,6 +5,7 @@ use super::{
     Tensor, Traits,
 };
 use crate::autograd::grad_enabled;
+use crate::device::{pinned_here, reconcile};
 use crate::engine::draw_level;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
@@ -62,7 +63,7 @@ impl Tensor {
         };
         if f.accepts(node.ty.dtype) {
             let operands = smallvec![Operand::Node(node.clone())];
-            return record(Recorded::Unary(f), node.ty.clone(), operands, false);
+            return record(op, Recorded::Unary(f), node.ty.clone(), operands, false);
         }
         let ty = Type::Tensor((*node.ty).clone());
         match infer(&Op::Unary { f }, &[&ty], &mut Vec::new()) {
@@ -78,7 +79,7 @@ impl Tensor {
             Ok(node) if node.ty.dtype != dtype => {
                 let ty = TensorType::new(dtype, node.ty.dims.iter().cloned());
                 let operands = smallvec![Operand::Node(node.clone())];
-                record(Recorded::Cast, ty, operands, false)
+                record("cast", Recorded::Cast, ty, operands, false)
             }
             _ => self.clone(),
         }
@@ -188,9 +189,9 @@ fn broadcasting<const N: usize>(
     };
     // The common case needs neither broadcasting nor inference.
     match common_type(&operands, result) {
-        Some(ty) if accepted => record(recorded, ty, operands, false),
+        Some(ty) if accepted => record(op, recorded, ty, operands, false),
         _ => match broadcast_type(op, &operands, arguments, &dtypes, &primitive) {
-            Ok(ty) => record(recorded, ty, operands, false),
+            Ok(ty) => record(op, recorded, ty, operands, false),
             Err(e) => Tensor::error(e),
         },
     }
@@ -293,7 +294,7 @@ pub(crate) fn constant(value: Scalar) -> Tensor {
         Some(literal) => {
             let ty = TensorType::scalar(value.dtype());
             let operands = smallvec![Operand::Literal(literal)];
-            record(Recorded::Constant, ty, operands, false)
+            record("constant", Recorded::Constant, ty, operands, false)
         }
         None => primitive("constant", Op::Const { value }, &[]),
     }
@@ -334,7 +335,7 @@ pub(crate) fn items<T: Into<Arc<TensorType>>>(
     // Not a closure: through those the caller is not tracked.
     for (index, ty) in (0..).zip(types) {
         let operands = smallvec![Operand::Node(tuple.clone())];
-        items.push(record(Recorded::Item(index), ty, operands, true));
+        items.push(record("item", Recorded::Item(index), ty, operands, true));
     }
     items
 }
@@ -366,7 +367,7 @@ fn record_primitive(
     };
     let heavy = is_heavy(&primitive);
     let recorded = Recorded::Primitive(Box::new(primitive));
-    Ok((record_node(recorded, first, operands, heavy), ty))
+    Ok((record_node(op, recorded, first, operands, heavy)?, ty))
 }
 
 /// Work that is not repeated for a value the user holds.
@@ -380,23 +381,26 @@ fn is_heavy(op: &Op) -> bool {
 
 #[track_caller]
 fn record(
+    op: &'static str,
     recorded: Recorded,
     ty: impl Into<Arc<TensorType>>,
     operands: Operands,
     heavy: bool,
 ) -> Tensor {
-    Tensor(Ok(record_node(recorded, ty, operands, heavy)))
+    Tensor(record_node(op, recorded, ty, operands, heavy))
 }
 
-/// Records an operation on operands that fit it.
+/// Records the user's operation `op` on operands that fit it; an error if they lie on different devices.
 #[track_caller]
 pub(crate) fn record_node(
+    op: &'static str,
     recorded: Recorded,
     ty: impl Into<Arc<TensorType>>,
-    operands: Operands,
+    mut operands: Operands,
     heavy: bool,
-) -> Arc<Node> {
+) -> Result<Arc<Node>> {
     let ty = ty.into();
+    let mut made_of_numbers = true;
     let mut traits = Traits {
         heavy,
         constant: !heavy,
@@ -407,11 +411,18 @@ pub(crate) fn record_node(
         traits.from_gradient |= node.traits.from_gradient;
         traits.constant &= node.traits.constant;
         traits.level = traits.level.max(node.traits.level);
+        traits.places = traits.places.join(node.traits.places);
+        made_of_numbers = false;
+    }
+    if made_of_numbers {
+        traits.places = pinned_here();
+    } else if traits.places.disagree() {
+        traits.places = reconcile(op, &mut operands)?;
     }
     traits.from_gradient |= matches!(recorded, Recorded::Gradient(_));
     let smooth = recorded.has_several_results() || ty.dtype.is_inexact();
     traits.grad = traits.grad && smooth && grad_enabled();
-    with_traits(recorded, ty, operands, traits)
+    Ok(with_traits(recorded, ty, operands, traits))
 }
 
 /// Records an operation whose traits are not those that its operands suggest.
@@ -529,12 +540,13 @@ pub(crate) fn random_bits(generator: &Generator, dims: impl IntoDims, dtype: DTy
 fn stream_of_turn(stream: Operand, turn: &Tensor) -> Result<Operand> {
     let stream = match stream {
         Operand::Node(node) => Tensor(Ok(node)),
-        Operand::Literal(_) => Tensor(Ok(record_node(
+        Operand::Literal(_) => record(
+            "random",
             Recorded::Constant,
             TensorType::scalar(DType::U64),
             smallvec![stream],
             false,
-        ))),
+        ),
     };
     let turn = turn.cast(DType::U64).add(1).mul(Number::Int(ODD[0]));
     let mut mixed = stream.add(turn);

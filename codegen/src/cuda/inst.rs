@@ -3,7 +3,7 @@
 use super::ctype;
 use super::emit::{Emitter, Result};
 use super::nest::{narrowed, wide, widened};
-use super::shape;
+use super::shape::{self, Team};
 use crate::CodegenError;
 use crate::lower::register_bits;
 use crate::vector::Class;
@@ -92,8 +92,14 @@ impl Emitter<'_> {
             None => value,
         };
         let value = ctype::to_memory(dtype, &value);
-        let guard = guard.map(|g| format!("if (v{}) ", g.0));
-        self.line(format!("{}{place} = {value};", guard.unwrap_or_default()));
+        let guard = guard.map(|g| format!("v{}", g.0));
+        let live = (self.shape.team == Team::Column).then(|| "live".to_owned());
+        let conditions: Vec<String> = live.into_iter().chain(guard).collect();
+        let condition = match conditions.is_empty() {
+            true => String::new(),
+            false => format!("if ({}) ", conditions.join(" && ")),
+        };
+        self.line(format!("{condition}{place} = {value};"));
         Ok(())
     }
 

@@ -27,15 +27,32 @@ impl Emitter<'_> {
         if team != Team::One {
             self.line("const u32 rank = Team::rank();");
         }
+        let place = match team {
+            Team::Column => format!("% {per_block}u"),
+            Team::One | Team::Warp | Team::Block => format!("/ {size}u"),
+        };
         self.line(format!(
-            "const i64 team = lz_block() * {per_block} + lz_thread() / {size};"
+            "const i64 team = lz_block() * {per_block} + lz_thread() {place};"
         ));
         self.locals()?;
         let extents = self.point_extents()?;
         let points = self.dim(&Dim::product(&extents)?);
-        self.open(format!(
-            "for (i64 point = team; point < {points}; point += lz_blocks() * {per_block})"
-        ));
+        let step = format!("lz_blocks() * {per_block}");
+        if team == Team::Column {
+            // A block's columns go on together, since they wait for each other.
+            let first = format!("lz_block() * {per_block}");
+            self.open(format!(
+                "for (i64 start = {first}; start < {points}; start += {step})"
+            ));
+            // Those beyond the last point do it once more, and store nothing.
+            self.line(format!("const i64 own = start + lz_thread() {place};"));
+            self.line(format!("const bool live = own < {points};"));
+            self.line(format!("const i64 point = live ? own : {points} - 1;"));
+        } else {
+            self.open(format!(
+                "for (i64 point = team; point < {points}; point += {step})"
+            ));
+        }
         self.coordinates(&extents)?;
         match self.shape.pack {
             1 => self.stages()?,
@@ -329,6 +346,7 @@ impl Emitter<'_> {
                     // Others may still have to read what is overwritten here.
                     self.barrier();
                 }
+                // A column's stores say themselves who is there.
                 self.open("if (rank == 0u)");
                 self.inst(inst)?;
                 self.close();
@@ -358,7 +376,7 @@ impl Emitter<'_> {
     /// A stage's points shared by the threads of the team.
     fn shared(&mut self, stage: &Stage) -> Result<()> {
         let threads = self.shape.team.size();
-        if let [extent] = &*stage.ranges {
+        if let ([extent], true) = (&*stage.ranges, self.shape.team != Team::Column) {
             let var = Var::Inner(0);
             let width = shape::piece(self.kernel, stage, var).unwrap_or(1);
             let pack = shape::pack(width, extent, threads);

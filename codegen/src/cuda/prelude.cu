@@ -175,7 +175,7 @@ LZ_FUNCTION void lz_unword(u64 &x, u64 w) { x = w; }
 LZ_FUNCTION void lz_unword(float &x, u32 w) { x = lz_float(w); }
 LZ_FUNCTION void lz_unword(double &x, u64 w) { x = lz_float(w); }
 
-// The threads that share an outer point: one, a warp or a block. All of them call these together.
+// The threads that share an outer point: one, a warp, a block, or a column of a block. All of them call these together.
 struct LzOne {
   static const int SIZE = 1;
   LZ_FUNCTION void barrier() {}
@@ -232,6 +232,28 @@ template <int THREADS> struct LzBlock {
     if (lz_thread() == 0u) part = lz_word(x);
     lz_block_barrier();
     lz_unword(x, part);
+    return x;
+  }
+};
+
+// Threads below one another in a block of 32 columns: a warp reads neighbouring points.
+template <int THREADS> struct LzColumn {
+  static const int SIZE = THREADS / 32;
+  LZ_FUNCTION void barrier() { lz_block_barrier(); }
+  LZ_FUNCTION u32 rank() { return lz_thread() / 32u; }
+  template <class F, class T> LZ_FUNCTION T join(T x) {
+    LZ_SHARED u64 parts[SIZE][32];
+    const u32 column = lz_thread() % 32u;
+    lz_block_barrier();
+    parts[rank()][column] = lz_word(x);
+    lz_block_barrier();
+    lz_unword(x, parts[0][column]);
+#pragma unroll
+    for (int i = 1; i < SIZE; ++i) {
+      T other;
+      lz_unword(other, parts[i][column]);
+      x = F::of(x, other);
+    }
     return x;
   }
 };

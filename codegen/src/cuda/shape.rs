@@ -1,6 +1,6 @@
 //! How a kernel is spread over threads.
 //!
-//! An outer point is computed by a *team*: one thread, a warp or a block. A team of several threads shares the points
+//! An outer point is computed by a *team*: one thread, a warp, a block, or a column of a block. A team of several threads shares the points
 //! of every stage that is not ordered and joins its accumulators in an order that depends on nothing; ordered
 //! stages run on its first thread. Teams take outer points in turn, so any number of blocks will do.
 
@@ -26,6 +26,8 @@ pub(super) enum Team {
     One,
     Warp,
     Block,
+    /// Every 32nd thread of a block: where neighbouring points are neighbours in memory.
+    Column,
 }
 
 impl Team {
@@ -34,6 +36,7 @@ impl Team {
             Team::One => 1,
             Team::Warp => 32,
             Team::Block => THREADS,
+            Team::Column => THREADS / 32,
         }
     }
 
@@ -43,6 +46,7 @@ impl Team {
             Team::One => "LzOne".into(),
             Team::Warp => "LzWarp".into(),
             Team::Block => format!("LzBlock<{THREADS}>"),
+            Team::Column => format!("LzColumn<{THREADS}>"),
         }
     }
 
@@ -137,8 +141,11 @@ fn team(kernel: &Kernel) -> Team {
         .try_fold(0, |a, b| Some(i64::max(a, b?)));
     let rows = Dim::product(&kernel.outer).ok().and_then(|d| d.as_const());
     let few = rows.is_some_and(|rows| rows <= 2048);
+    let many = largest.is_none_or(|n| n >= 64);
+    let wide = rows.is_none_or(|r| (32..=1 << 16).contains(&r));
     match (kernel.lanes, largest) {
         (_, Some(0)) => Team::One,
+        (Lanes::Outer, _) if many && wide && takes_columns(kernel) => Team::Column,
         // Neighbouring threads read neighbouring points, so each does its own sum, if there are enough of them.
         (Lanes::Outer, Some(n)) if !few || n < 512 => Team::One,
         (Lanes::Outer, None) if !few => Team::One,
@@ -146,6 +153,11 @@ fn team(kernel: &Kernel) -> Team {
         (_, Some(n)) if n <= 1024 => Team::Warp,
         _ => Team::Block,
     }
+}
+
+/// Whether threads of a column may share points: there is nothing that one of them does alone.
+fn takes_columns(kernel: &Kernel) -> bool {
+    kernel.locals.is_empty() && kernel.stages.iter().all(|s| !s.ordered)
 }
 
 /// Bytes of all locals of a point.
@@ -177,7 +189,7 @@ fn place(team: Team, bytes: &Dim) -> Locals {
         {
             Locals::Shared
         }
-        (Team::One | Team::Warp | Team::Block, _) => Locals::Scratch(bytes.clone()),
+        (Team::One | Team::Warp | Team::Block | Team::Column, _) => Locals::Scratch(bytes.clone()),
     }
 }
 

@@ -4,9 +4,10 @@ use crate::corpus::Subject;
 use crate::shapes;
 use lazulite_codegen::CodegenError;
 use lazulite_codegen::cuda::{CudaCompiler, Nvrtc, PRELUDE};
-use lazulite_ir::{Array, Symbol};
+use lazulite_ir::{Array, Symbol, TensorType};
 use lazulite_runtime::cuda::{
-    CudaDevice, CudaError, DeviceBuffer, DeviceError, DeviceProgram, Driver,
+    CudaDevice, CudaError, DeviceBuffer, DeviceError, DeviceInput, DeviceProgram, DeviceValue,
+    Driver,
 };
 use lazulite_runtime::{Pool, RunError};
 use libloading::Library;
@@ -115,8 +116,8 @@ fn compiler(cache: Option<PathBuf>) -> Option<CudaCompiler> {
     Some(CudaCompiler::new(nvrtc, cache))
 }
 
-fn upload(device: &Arc<CudaDevice>, inputs: &[Array]) -> Vec<Arc<DeviceBuffer>> {
-    let upload = |a: &Array| Arc::new(device.upload(&a.bytes).unwrap());
+fn upload(device: &Arc<CudaDevice>, inputs: &[Array]) -> Vec<DeviceInput> {
+    let upload = |a: &Array| DeviceInput::keep(DeviceValue::upload(device, &a.bytes).unwrap());
     inputs.iter().map(upload).collect()
 }
 
@@ -133,19 +134,18 @@ fn run(
         .iter()
         .map(|s| size(s).unwrap())
         .collect();
-    let inputs = upload(device, &subject.case.inputs);
-    let outputs = program.run(&inputs, &bound, &Pool::new(1).unwrap())?;
+    let mut inputs = upload(device, &subject.case.inputs);
+    let outputs = program.run(&mut inputs, &bound, &Pool::new(1).unwrap())?;
     let types = subject.case.graph.output_types();
-    let arrays = types.iter().zip(outputs.read()?).map(|(ty, bytes)| Array {
-        dtype: ty.dtype,
-        dims: ty
-            .dims
-            .iter()
-            .map(|d| d.eval(&size).unwrap() as usize)
-            .collect(),
-        bytes: bytes.as_bytes().to_vec(),
-    });
-    Ok(arrays.collect())
+    let array = |(ty, value): (&TensorType, &DeviceValue)| {
+        let dims = ty.dims.iter().map(|d| d.eval(&size).unwrap() as usize);
+        Ok(Array {
+            dtype: ty.dtype,
+            dims: dims.collect(),
+            bytes: value.read()?.as_bytes().to_vec(),
+        })
+    };
+    types.iter().zip(&outputs).map(array).collect()
 }
 
 /// Graphs whose steps are of every kind.
@@ -190,7 +190,7 @@ fn programs_run_from_their_text_to_their_results() {
 }
 
 #[test]
-fn faults_are_found_when_results_are_read() {
+fn faults_are_errors_of_the_run() {
     let (Some(fake), Some(compiler)) = (Fake::new(&[]), compiler(None)) else {
         return;
     };

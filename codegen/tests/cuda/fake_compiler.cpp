@@ -1,10 +1,17 @@
-// NVRTC's interface over the C++ compiler: the "machine code" is the path of a library of emulated kernels. FOLDER and
-// SHIM are where libraries go and where the emulator's text is.
+// NVRTC's interface over the C++ compiler: the "machine code" is a library of emulated kernels behind its length. FOLDER
+// and SHIM are where files go for a moment and where the emulator's text is; LEVEL is how much is optimised.
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <unistd.h>
+
+#ifndef LEVEL
+#define LEVEL "-O1"
+#endif
 
 struct Program {
   std::string source, code, log;
@@ -47,14 +54,14 @@ int nvrtcCreateProgram(Program **to, const char *source, const char *, int, cons
 }
 int nvrtcCompileProgram(Program *program, int, const char *const *) {
   // Several of these libraries may be loaded.
-  static int number;
+  static std::atomic<int> number;
   std::string base = std::string(FOLDER) + "/fake-" + std::to_string(getpid()) + "-" +
                      std::to_string((unsigned long)&number) + "-" + std::to_string(number++);
   FILE *file = fopen((base + ".cpp").c_str(), "w");
   fprintf(file, "#define LZ_KERNEL(threads, blocks) extern \"C\" void\n#include \"shim.h\"\n%s\n%s\n%s",
           program->source.c_str(), with_counts(program->source).c_str(), CALL);
   fclose(file);
-  std::string command = "g++ -std=c++17 -O1 -fPIC -shared -w -ffp-contract=off -fno-strict-aliasing -I " SHIM
+  std::string command = "g++ -std=c++17 " LEVEL " -fPIC -shared -w -ffp-contract=off -fno-strict-aliasing -I " SHIM
                         " -o " + base + ".so " + base + ".cpp";
   if (system((command + " 2> " + base + ".log").c_str()) != 0) {
     program->log = "the C++ compiler refuses " + base + ".cpp";
@@ -62,7 +69,11 @@ int nvrtcCompileProgram(Program *program, int, const char *const *) {
   }
   unlink((base + ".cpp").c_str());
   unlink((base + ".log").c_str());
-  program->code = base + ".so";
+  std::ifstream library(base + ".so", std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(library)), std::istreambuf_iterator<char>());
+  unlink((base + ".so").c_str());
+  unsigned long long length = bytes.size();
+  program->code = std::string((const char *)&length, sizeof length) + bytes;
   return 0;
 }
 int nvrtcDestroyProgram(Program **program) { delete *program; return 0; }
@@ -70,7 +81,7 @@ int nvrtcGetProgramLogSize(Program *program, size_t *to) { *to = program->log.si
 int nvrtcGetProgramLog(Program *program, char *to) { strcpy(to, program->log.c_str()); return 0; }
 int nvrtcGetPTXSize(Program *, size_t *to) { *to = 1; return 0; }
 int nvrtcGetPTX(Program *, char *to) { *to = 0; return 0; }
-int nvrtcGetCUBINSize(Program *program, size_t *to) { *to = program->code.size() + 1; return 0; }
-int nvrtcGetCUBIN(Program *program, char *to) { strcpy(to, program->code.c_str()); return 0; }
+int nvrtcGetCUBINSize(Program *program, size_t *to) { *to = program->code.size(); return 0; }
+int nvrtcGetCUBIN(Program *program, char *to) { memcpy(to, program->code.data(), program->code.size()); return 0; }
 const char *nvrtcGetErrorString(int) { return "emulated failure"; }
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const COMPUTE_MAJOR: i32 = 75;
 const COMPUTE_MINOR: i32 = 76;
 const MEMORY_POOLS: i32 = 115;
+/// The attribute of a pool that says how much of what is given back it keeps.
+const RELEASE_THRESHOLD: i32 = 4;
 /// A stream that does not wait for the default one.
 const NON_BLOCKING: u32 = 1;
 
@@ -106,12 +108,18 @@ impl CudaDevice {
         }
         let mut name = [0 as c_char; 128];
         let f = &self.driver.functions;
-        // SAFETY: there are as many bytes as stated, and the last one stays 0.
+        // SAFETY: there are as many bytes as stated, and the last one stays 0; the other pointers are to live places.
         unsafe {
             let code = (f.device_name)(name.as_mut_ptr(), name.len() as i32 - 1, self.handle);
             self.driver.check(code, "cuDeviceGetName")?;
             let code = (f.create_stream)(&raw mut self.stream, NON_BLOCKING);
             self.driver.check(code, "cuStreamCreate")?;
+            // Arenas come again with every run; by itself the pool would give them back whenever the host waits.
+            let (mut pool, mut all) = (null_mut(), u64::MAX);
+            let code = (f.default_pool)(&raw mut pool, self.handle);
+            self.driver.check(code, "cuDeviceGetDefaultMemPool")?;
+            let code = (f.set_pool)(pool, RELEASE_THRESHOLD, (&raw mut all).cast());
+            self.driver.check(code, "cuMemPoolSetAttribute")?;
         }
         let name = name.iter().take_while(|c| **c != 0).map(|c| *c as u8);
         self.name = String::from_utf8_lossy(&name.collect::<Vec<u8>>()).into_owned();

@@ -52,6 +52,8 @@ functions! {
     retain_context = "cuDevicePrimaryCtxRetain" (*mut Handle, c_int);
     release_context = "cuDevicePrimaryCtxRelease_v2" (c_int);
     set_context = "cuCtxSetCurrent" (Handle);
+    default_pool = "cuDeviceGetDefaultMemPool" (*mut Handle, c_int);
+    set_pool = "cuMemPoolSetAttribute" (Handle, c_int, *mut c_void);
     memory_info = "cuMemGetInfo_v2" (*mut usize, *mut usize);
     create_stream = "cuStreamCreate" (*mut Handle, c_uint);
     destroy_stream = "cuStreamDestroy_v2" (Handle);

@@ -8,12 +8,12 @@ mod device;
 mod driver;
 mod error;
 mod library;
-mod model;
 mod program;
+mod value;
 
 pub use device::{CudaDevice, DeviceBuffer, MemoryUse, Module};
 pub use driver::Driver;
 pub use error::CudaError;
 pub use library::{CudaLibrary, Wanted};
-pub use model::{DeviceArguments, DeviceModel, DeviceModelError};
-pub use program::{DeviceError, DeviceLaunch, DeviceOutputs, DeviceProgram};
+pub use program::{DeviceError, DeviceLaunch, DeviceProgram};
+pub use value::{DeviceInput, DeviceValue};

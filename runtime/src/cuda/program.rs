@@ -1,12 +1,13 @@
 //! Programs on a device: the steps of an image, bound as for the processor, queued on the device's stream.
 //!
 //! The host waits only where it has to know something: the condition of a branch or loop, the operands of a
-//! sort or a foreign function, which it runs itself, and values that are read. Whether a kernel has recorded a fault is
-//! asked when a result is read; conditions ask as well, so that a fault ends loops.
+//! sort or a foreign function, which it runs itself, and whether a fault was recorded. The latter is asked behind the last
+//! step that can record one, so that a run which fails is an error of this run and has overwritten no input;
+//! conditions ask as well, so that a fault ends loops. Programs without such steps are queued as a whole.
 
 use super::device::{DeviceBuffer, Function, Module};
 use super::driver::Pointer;
-use super::{CudaDevice, CudaError};
+use super::{CudaDevice, CudaError, DeviceInput, DeviceValue};
 use crate::bind::{Binding, Home};
 use crate::exec::{
     Arg, BoundCustom, BoundLoop, BoundSort, BoundStep, BoundStepKind, BoundWhile, Carry, Columns,
@@ -129,73 +130,71 @@ impl DeviceProgram {
         self.module.device()
     }
 
-    /// Queues the program on `inputs` with its symbols bound to `sizes`; `pool` is for what the host does.
+    /// True if running it calls functions of the process around it, which may do anything.
+    pub fn calls_host(&self) -> bool {
+        self.program.calls_host()
+    }
+
+    /// About how many bytes of the host's memory the program holds while it does not run.
+    pub fn footprint(&self) -> usize {
+        self.program.footprint()
+    }
+
+    /// Bytes of the device that a run with these sizes will need besides its inputs.
     ///
     /// # Errors
-    /// When inputs or sizes are not what the program takes, memory is short, or the driver refuses something.
+    /// When the sizes are not what the program takes.
+    pub fn peak_bytes(&self, sizes: &[i64]) -> Result<usize> {
+        let bound = self.program.binding(sizes)?;
+        let scratch = scratch_bytes(&bound);
+        Ok(self.program.peak_bytes(sizes)?.saturating_add(scratch))
+    }
+
+    /// Queues the program on `inputs` with its symbols bound to `sizes`; `pool` is for what the host does.
+    ///
+    /// Inputs that are given up are taken over by results where the program allows for it and there is no other
+    /// handle to their memory, as for [`Program::run`]. After an error all of them hold what they held.
+    ///
+    /// # Errors
+    /// When inputs or sizes are not what the program takes, memory is short, a kernel records a fault, or the
+    /// driver refuses something.
     pub fn run(
         &self,
-        inputs: &[Arc<DeviceBuffer>],
+        inputs: &mut [DeviceInput],
         sizes: &[i64],
         pool: &Pool,
-    ) -> Result<DeviceOutputs> {
+    ) -> Result<SmallVec<[DeviceValue; 4]>> {
         let bound = self.program.binding(sizes)?;
         let binding = &*bound;
         self.check_inputs(inputs, binding)?;
         let device = self.module.device();
-        let arena = device.allocate(binding.arena_bytes)?;
-        let scratch = binding.kernels.iter().map(|k| k.scratch).max().unwrap_or(0);
-        let scratch = device.allocate(scratch)?;
-        let mut memory: SmallVec<[Option<Arc<DeviceBuffer>>; 16]> = SmallVec::new();
-        let mut base: SmallVec<[Pointer; 16]> = SmallVec::new();
-        for home in &binding.homes {
-            let held = match home {
-                Home::Input(input) => Some(inputs[*input as usize].clone()),
-                Home::Output(bytes) => Some(Arc::new(device.allocate(*bytes)?)),
-                Home::Arena(_) => None,
-            };
-            base.push(match (home, &held) {
-                (Home::Arena(offset), _) => arena.pointer() + *offset as u64,
-                (_, Some(buffer)) => buffer.pointer(),
-                (_, None) => 0,
-            });
-            memory.push(held);
-        }
+        let memory = Memory::new(device, binding, inputs)?;
         let status = device.upload(&[0; size_of::<Status>()])?;
         let mut run = Run {
             owner: self,
             binding,
             device,
             pool,
-            base,
+            base: memory.bases(binding, inputs),
             iterations: smallvec![0; binding.loops],
-            scratch: scratch.pointer(),
+            scratch: memory.scratch.pointer(),
             status: &status,
         };
-        run.steps(&binding.steps)?;
-        let output = |&(slot, bytes): &(u32, usize)| {
-            let memory = memory[slot as usize].clone();
-            let inside = || RunError::Inconsistent("a result lies in the arena".into());
-            Ok((memory.ok_or_else(inside)?, bytes))
-        };
-        Ok(DeviceOutputs {
-            buffers: binding.outputs.iter().map(output).collect::<Result<_>>()?,
-            status,
-            faults: self.image().faults.as_slice().into(),
-        })
+        run.all(&binding.steps)?;
+        memory.results(binding, inputs)
     }
 
-    fn check_inputs(&self, inputs: &[Arc<DeviceBuffer>], binding: &Binding) -> Result<()> {
+    fn check_inputs(&self, inputs: &[DeviceInput], binding: &Binding) -> Result<()> {
         let (expected, found) = (binding.inputs.len(), inputs.len());
         if expected != found {
             return Err(RunError::InputCount { expected, found }.into());
         }
         for (i, (input, &expected)) in inputs.iter().zip(&binding.inputs).enumerate() {
-            if !Arc::ptr_eq(input.device(), self.module.device()) {
+            if !Arc::ptr_eq(input.value.device(), self.module.device()) {
                 let problem = format!("input {i} lies on another device");
                 return Err(RunError::Inconsistent(problem).into());
             }
-            let found = input.len();
+            let found = input.value.len();
             if expected != found {
                 let element = self.image().inputs[i].element;
                 return Err(RunError::InputBytes {
@@ -219,36 +218,87 @@ impl fmt::Debug for DeviceProgram {
     }
 }
 
-/// Results that may still be under way.
-#[derive(Debug)]
-pub struct DeviceOutputs {
-    /// Memory of each result, of which the first so many bytes count.
-    pub buffers: Vec<(Arc<DeviceBuffer>, usize)>,
-    status: DeviceBuffer,
-    faults: Arc<[Fault]>,
+/// The scratch of the kernel that needs most; they run one after the other.
+fn scratch_bytes(binding: &Binding) -> usize {
+    let kernels = binding.kernels.iter();
+    kernels.map(|k| k.scratch).max().unwrap_or(0)
 }
 
-impl DeviceOutputs {
-    /// Waits for the run and says whether it was without a fault.
-    ///
-    /// # Errors
-    /// When a kernel recorded a fault, or something that was queued has failed.
-    pub fn check(&self) -> Result<()> {
-        check_status(&self.status, &self.faults)
+/// Memory of a run.
+struct Memory {
+    arena: DeviceBuffer,
+    scratch: DeviceBuffer,
+    /// By slot: new memory of results.
+    made: SmallVec<[Option<Arc<DeviceBuffer>>; 16]>,
+    /// Inputs whose memory a result takes over: parameter and slot.
+    taken: SmallVec<[(u32, u32); 4]>,
+}
+
+impl Memory {
+    fn new(
+        device: &Arc<CudaDevice>,
+        binding: &Binding,
+        inputs: &mut [DeviceInput],
+    ) -> Result<Memory> {
+        let mut taken: SmallVec<[(u32, u32); 4]> = SmallVec::new();
+        for &(input, slot) in &binding.donations {
+            let free = taken.iter().all(|(i, s)| *i != input && *s != slot);
+            let given = &mut inputs[input as usize];
+            if free && given.donate && Arc::get_mut(&mut given.value.memory).is_some() {
+                taken.push((input, slot));
+            }
+        }
+        let mut made = SmallVec::with_capacity(binding.homes.len());
+        for (slot, home) in binding.homes.iter().enumerate() {
+            made.push(match home {
+                Home::Output(bytes) if taken.iter().all(|(_, s)| *s as usize != slot) => {
+                    Some(Arc::new(device.allocate(*bytes)?))
+                }
+                Home::Output(_) | Home::Input(_) | Home::Arena(_) => None,
+            });
+        }
+        Ok(Memory {
+            arena: device.allocate(binding.arena_bytes)?,
+            scratch: device.allocate(scratch_bytes(binding))?,
+            made,
+            taken,
+        })
     }
 
-    /// Waits for the run and reads all results.
-    ///
-    /// # Errors
-    /// As for [`DeviceOutputs::check`], and when memory is short.
-    pub fn read(&self) -> Result<Vec<Buffer>> {
-        self.check()?;
-        let read = |(buffer, bytes): &(Arc<DeviceBuffer>, usize)| {
-            let mut host = vec![0; *bytes];
-            buffer.read(&mut host)?;
-            Ok(Buffer::from_bytes(&host).map_err(RunError::from)?)
+    /// Memory of each slot.
+    fn bases(&self, binding: &Binding, inputs: &[DeviceInput]) -> SmallVec<[Pointer; 16]> {
+        let base = |(home, made): (&Home, &Option<Arc<DeviceBuffer>>)| match home {
+            Home::Input(input) => inputs[*input as usize].value.memory.pointer(),
+            Home::Output(_) => made.as_ref().map_or(0, |m| m.pointer()),
+            Home::Arena(offset) => self.arena.pointer() + *offset as u64,
         };
-        self.buffers.iter().map(read).collect()
+        let mut bases: SmallVec<[Pointer; 16]> =
+            binding.homes.iter().zip(&self.made).map(base).collect();
+        for &(input, slot) in &self.taken {
+            bases[slot as usize] = inputs[input as usize].value.memory.pointer();
+        }
+        bases
+    }
+
+    /// The results, once everything is queued.
+    fn results(
+        mut self,
+        binding: &Binding,
+        inputs: &[DeviceInput],
+    ) -> Result<SmallVec<[DeviceValue; 4]>> {
+        for &(input, slot) in &self.taken {
+            self.made[slot as usize] = Some(inputs[input as usize].value.memory.clone());
+        }
+        let result = |&(slot, bytes): &(u32, usize)| {
+            let memory = match binding.homes[slot as usize] {
+                Home::Input(input) => Some(&inputs[input as usize].value.memory),
+                Home::Output(_) | Home::Arena(_) => self.made[slot as usize].as_ref(),
+            };
+            let inside = || RunError::Inconsistent("a result lies in the arena".into());
+            let memory = memory.ok_or_else(inside)?.clone();
+            Ok(DeviceValue { memory, bytes })
+        };
+        binding.outputs.iter().map(result).collect()
     }
 }
 
@@ -287,6 +337,35 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Queues everything, and waits behind the last step that can fail.
+    fn all(&mut self, steps: &[BoundStep]) -> Result<()> {
+        let last = steps.iter().rposition(|s| self.can_fault(&s.kind));
+        let (failing, rest) = steps.split_at(last.map_or(0, |last| last + 1));
+        if !failing.is_empty() {
+            self.steps(failing)?;
+            check_status(self.status, &self.owner.image().faults)?;
+        }
+        self.steps(rest)
+    }
+
+    /// Whether a step can record a fault on the device.
+    fn can_fault(&self, kind: &BoundStepKind) -> bool {
+        let any = |steps: &[BoundStep]| steps.iter().any(|s| self.can_fault(&s.kind));
+        match kind {
+            BoundStepKind::Kernel { kernel, .. } => {
+                self.owner.image().kernels[*kernel as usize].can_fault
+            }
+            // Those that run on the host fail at once.
+            BoundStepKind::Contract(_)
+            | BoundStepKind::Sort(_)
+            | BoundStepKind::Custom(_)
+            | BoundStepKind::Copy { .. } => false,
+            BoundStepKind::If { then, other, .. } => any(then) || any(other),
+            BoundStepKind::Loop(l) => any(&l.body),
+            BoundStepKind::While(w) => any(&w.test) || any(&w.body),
+        }
+    }
+
     fn steps(&mut self, steps: &[BoundStep]) -> Result<()> {
         steps.iter().try_for_each(|s| self.step(&s.kind))
     }

@@ -44,7 +44,8 @@ fn sampled(op: &'static str, a: &Tensor, q: usize, rounds: usize) -> Result<[Ten
         return Err(bad_argument(op, message).operand(a.note("self")));
     }
     let orthonormal = |x: &Tensor| x.qr(QrMode::Reduced).0;
-    let samples = Tensor::randn([a.dim(-1), q.into()]).cast(a.dtype()?);
+    let samples = a.beside(|| Ok(Tensor::randn([a.dim(-1), q.into()])));
+    let samples = samples.cast(a.dtype()?);
     let mut range = orthonormal(&a.matmul(&samples));
     for _ in 0..rounds {
         range = orthonormal(&adjoint(a).matmul(&range));

@@ -128,6 +128,7 @@ impl Tensor {
                 d => Err(no_such_numbers("rand", d)),
             }
         })
+        .pinned_here()
     }
 
     /// Standard normal numbers, f32.
@@ -146,6 +147,7 @@ impl Tensor {
                 false => Err(no_such_numbers("randn", dtype)),
             }
         })
+        .pinned_here()
     }
 
     /// Integers from `low` up to but not including `high`, i64.
@@ -166,31 +168,38 @@ impl Tensor {
             let word = bits(&listed(dims)?, DType::U64).bitwise_right_shift(1);
             Ok(word.cast(DType::I64).fmod(range).add(low).cast(dtype))
         })
+        .pinned_here()
     }
 
     /// A random permutation of the integers from 0 up to `n`, i64: the order of as many random numbers, so that it is the
     /// same at any number of threads and can be captured. (A million take a sort, some 100 ms.)
     #[track_caller]
     pub fn randperm(n: impl Into<Dim>) -> Tensor {
-        bits(&[n.into()], DType::U64).argsort(0)
+        bits(&[n.into()], DType::U64).argsort(0).pinned_here()
+    }
+
+    /// Draws that belong where this tensor is.
+    #[track_caller]
+    pub(crate) fn beside(&self, draw: impl FnOnce() -> Result<Tensor>) -> Tensor {
+        attempt(|| Ok(draw()?.pinned_to(self.places()?)))
     }
 
     /// [`Tensor::rand_of`] with this tensor's type and sizes.
     #[track_caller]
     pub fn rand_like(&self) -> Tensor {
-        attempt(|| Ok(Tensor::rand_of(self.sizes()?, self.dtype()?)))
+        self.beside(|| Ok(Tensor::rand_of(self.sizes()?, self.dtype()?)))
     }
 
     /// [`Tensor::randn_of`] with this tensor's type and sizes.
     #[track_caller]
     pub fn randn_like(&self) -> Tensor {
-        attempt(|| Ok(Tensor::randn_of(self.sizes()?, self.dtype()?)))
+        self.beside(|| Ok(Tensor::randn_of(self.sizes()?, self.dtype()?)))
     }
 
     /// [`Tensor::randint_of`] with this tensor's type and sizes.
     #[track_caller]
     pub fn randint_like(&self, low: i64, high: i64) -> Tensor {
-        attempt(|| Ok(Tensor::randint_of(low, high, self.sizes()?, self.dtype()?)))
+        self.beside(|| Ok(Tensor::randint_of(low, high, self.sizes()?, self.dtype()?)))
     }
 }
 

@@ -177,7 +177,11 @@ impl Tensor {
         let _pinned = Scope::pin();
         let drawn = attempt(|| {
             let dtype = check_floating(op, self)?;
-            Ok(draw(self, dtype)?.cast(dtype))
+            let drawn = draw(self, dtype)?.cast(dtype);
+            Ok(match drawn.places()?.is_none() {
+                true => drawn.pinned_to(self.places()?),
+                false => drawn.to(self.device()?),
+            })
         });
         self.rebind(op, drawn)
     }

@@ -612,6 +612,8 @@ fn assigning_operators_rebind() {
 fn tuples_and_other_lists_are_sizes_and_axes() {
     let x = Tensor::iota(24).reshape((2, 3, -1));
     assert_eq!(x.dims().unwrap(), [2, 3, 4]);
+    assert_eq!(x.reshape(-1).dims().unwrap(), [24]);
+    assert_eq!(Tensor::zeros(x.dim(1)).dims().unwrap(), [3]);
     assert_eq!(x.permute((2, 0, 1)).dims().unwrap(), [4, 2, 3]);
     assert_eq!(x.permute(vec![2, 0, 1]).dims().unwrap(), [4, 2, 3]);
     for sums in [x.sum((0, 2)), x.sum([0, -1]), x.sum(vec![2, 0])] {

@@ -6,6 +6,10 @@ use crate::location::Place;
 use crate::tensor::Tensor;
 
 /// What [`Tensor::from`] takes: a number, or arrays, vectors or slices of numbers or of more such, to any depth.
+#[diagnostic::on_unimplemented(
+    message = "a tensor cannot be made from `{Self}`",
+    label = "expected a number, or arrays, vectors or slices of numbers"
+)]
 pub trait Nested {
     /// The type of the numbers.
     type Element: Element;

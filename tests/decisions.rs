@@ -28,7 +28,7 @@ fn d11_1_recording_keeps_identity_and_drops_iteratively() {
 
     let mut chain = Tensor::ones([2]);
     for _ in 0..300_000 {
-        chain = chain + 1;
+        chain += 1;
     }
     drop(chain);
 }

@@ -308,7 +308,7 @@ fn absurd_arguments_are_errors() {
     };
     let all = [
         x.conv_with(&Tensor::ones([1, 1, 2, 2]), None, &options),
-        x.max_pool_with(&[2, 2], &pool).0,
+        x.max_pool_with([2, 2], &pool).0,
         x.max_pool([huge, 2]),
         x.adaptive_avg_pool(&[Some(huge), None]),
         x.interpolate(&[huge, 2], None, lazulite::ResampleMode::Nearest, false),

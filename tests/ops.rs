@@ -612,9 +612,11 @@ fn assigning_operators_rebind() {
 fn tuples_and_other_lists_are_sizes_and_axes() {
     let x = Tensor::iota(24).reshape((2, 3, -1));
     assert_eq!(x.dims().unwrap(), [2, 3, 4]);
+    assert_eq!(x.reshape(-1).dims().unwrap(), [24]);
+    assert_eq!(Tensor::zeros(x.dim(1)).dims().unwrap(), [3]);
     assert_eq!(x.permute((2, 0, 1)).dims().unwrap(), [4, 2, 3]);
     assert_eq!(x.permute(vec![2, 0, 1]).dims().unwrap(), [4, 2, 3]);
-    for sums in [x.sum((0, 2)), x.sum(&[0, -1]), x.sum(vec![2, 0])] {
+    for sums in [x.sum((0, 2)), x.sum([0, -1]), x.sum(vec![2, 0])] {
         is(&sums, &[3], &[60i64, 92, 124]);
     }
     assert_eq!(x.sum(Some((0, 1, 2))).item::<i64>().unwrap(), 276);
@@ -622,7 +624,7 @@ fn tuples_and_other_lists_are_sizes_and_axes() {
     is(&flat.flip(0), &[3], &[2i64, 1, 0]);
     is(&flat.roll(1, 0), &[3], &[2i64, 0, 1]);
     is(&flat.pad((1, 0), 9), &[4], &[9i64, 0, 1, 2]);
-    is(&flat.repeat(&[2]), &[6], &[0i64, 1, 2, 0, 1, 2]);
+    is(&flat.repeat([2]), &[6], &[0i64, 1, 2, 0, 1, 2]);
     assert_eq!(x.movedim((0, 1), (2, 0)).dims().unwrap(), [3, 4, 2]);
 }
 

@@ -156,7 +156,7 @@ impl<const AXES: usize> MaxPoolNd<AXES> {
     /// The largest elements, and their positions in the flattened last axes.
     #[track_caller]
     pub fn forward_with_indices(&self, x: &Tensor) -> (Tensor, Tensor) {
-        x.max_pool_with(&self.window, &self.options)
+        x.max_pool_with(self.window, &self.options)
     }
 }
 
@@ -170,14 +170,14 @@ impl<const AXES: usize> Layer for MaxPoolNd<AXES> {
 impl<const AXES: usize> Layer for AvgPoolNd<AXES> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        x.avg_pool_with(&self.window, &self.options)
+        x.avg_pool_with(self.window, &self.options)
     }
 }
 
 impl<const AXES: usize> Layer for LpPoolNd<AXES> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        x.lp_pool_with(self.p, &self.window, &self.options)
+        x.lp_pool_with(self.p, self.window, &self.options)
     }
 }
 

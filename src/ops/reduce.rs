@@ -10,6 +10,10 @@ use std::ops::RangeFull;
 /// Which axes to reduce: `..` for all, one axis, or several: a tuple, array, slice or vector (negative ones count from
 /// the end). As in PyTorch an
 /// empty list stands for all, but for [`Tensor::any`] and [`Tensor::all`], which reduce nothing then.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` lists no axes",
+    label = "expected `..` for all, `1` for one, or `(0, 1)`, `[0, 1]`, a slice or vector of `i64`s"
+)]
 pub trait IntoAxes {
     /// The axes, resolved for a tensor with `rank` axes; `None` marks one that does not exist.
     fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)>;

@@ -10,6 +10,10 @@
 /// assert_eq!(x.roll([1, 1], [0, 1]).to_vec::<i64>()?, [5, 3, 4, 2, 0, 1]);
 /// # Ok::<(), lazulite::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of `{T}`s",
+    label = "expected a number, a tuple, an array, a slice or a vector"
+)]
 pub trait IntoList<T> {
     /// The numbers.
     fn into_list(self) -> Vec<T>;
@@ -83,6 +87,10 @@ tuples! {
 /// assert_eq!(Conv2d::new(1, 2, (3, 5)).weight.get().dims()?, [2, 1, 3, 5]);
 /// # Ok::<(), lazulite::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not one size, or one for each of {AXES} axes",
+    label = "expected a `usize`, or as many of them as there are axes"
+)]
 pub trait PerAxis<const AXES: usize> {
     /// The number of each axis.
     fn per_axis(self) -> [usize; AXES];

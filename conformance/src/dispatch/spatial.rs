@@ -134,7 +134,7 @@ fn avg_pool(a: &Bound, axes: usize) -> Outcome {
         ..PoolOptions::default()
     };
     a.input()?
-        .avg_pool_with(&a.each("kernel_size", axes)?, &options)
+        .avg_pool_with(a.each("kernel_size", axes)?, &options)
         .done()
 }
 
@@ -149,7 +149,7 @@ fn max_pool(a: &Bound, axes: usize) -> Outcome {
     with_indices(
         a,
         a.input()?
-            .max_pool_with(&a.each("kernel_size", axes)?, &options),
+            .max_pool_with(a.each("kernel_size", axes)?, &options),
     )
 }
 

@@ -1,6 +1,5 @@
 //! NVIDIA GPUs: each is opened once in a process, by its number, with the compiler for it.
 
-use super::places::MOST_DEVICES;
 use super::{Device, Input, MemoryStats, Value};
 use crate::engine::{self, Values};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +24,9 @@ pub(crate) struct Opened {
     pub device: Arc<CudaDevice>,
     pub compiler: CudaCompiler,
 }
+
+/// As many as [`Places`](super::Places) has bits beside the processor's.
+const MOST_DEVICES: u32 = u32::BITS - 1;
 
 /// By number. What was opened stays: values and programs refer to it by its number.
 static OPENED: [OnceLock<Opened>; MOST_DEVICES as usize] =

@@ -46,9 +46,6 @@ impl Places {
     }
 }
 
-/// As many devices as there are bits, with the processor.
-pub(super) const MOST_DEVICES: u32 = u32::BITS - 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,15 +64,15 @@ impl Tensor {
         if places == Places::of(device) {
             return self.clone();
         }
-        let loose = places.is_none() || node.traits.constant;
-        if loose && !self.is_realized() {
-            return self.same(node.traits.grad).pinned_to(Places::of(device));
-        }
         if recording_body() && node.traits.level > 0 {
             let message = "inside of a function that is recorded, tensors stay on its device";
             let error = Error::new(ErrorKind::Capture, "to", message).at(Place::here());
             let error = error.operand(self.note("self"));
             return Tensor::error(error.hint("move what goes into the function, or its results"));
+        }
+        let loose = places.is_none() || node.traits.constant;
+        if loose && !self.is_realized() {
+            return self.same(node.traits.grad).pinned_to(Places::of(device));
         }
         if !(node.traits.grad && grad_enabled()) {
             return self.moved(device);

@@ -178,8 +178,10 @@ impl Tensor {
         let drawn = attempt(|| {
             let dtype = check_floating(op, self)?;
             let drawn = draw(self, dtype)?.cast(dtype);
-            Ok(match drawn.places()?.is_none() {
-                true => drawn.pinned_to(self.places()?),
+            let (own, place) = (self.places()?, drawn.places()?);
+            Ok(match own.is_none() || own == place {
+                true => drawn,
+                false if place.is_none() => drawn.pinned_to(own),
                 false => drawn.to(self.device()?),
             })
         });

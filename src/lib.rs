@@ -47,6 +47,7 @@ mod files;
 #[cfg(feature = "cuda")]
 pub mod gpu;
 mod host;
+mod indexed;
 pub mod inspect;
 mod location;
 pub mod nn;

@@ -229,14 +229,15 @@ impl fmt::Display for ArgumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ArgumentError::Count(expected, found) => {
-                write!(f, "{expected} inputs were expected, {found} were given")
+                let plural = if *expected == 1 { " was" } else { "s were" };
+                write!(f, "{expected} input{plural} expected, {found} given")
             }
             ArgumentError::Type {
                 input,
                 expected,
                 found,
                 why,
-            } => write!(f, "input {input}: expected {expected}, got {found}{why}"),
+            } => write!(f, "`{input}` takes {expected}, got {found}{why}"),
             ArgumentError::NoSize(name, known) if known.is_empty() => {
                 write!(f, "there is no size {name}: all sizes are fixed")
             }

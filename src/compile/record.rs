@@ -72,7 +72,9 @@ impl Recording {
         let parameters = types.into_iter().zip(0..);
         let parameters =
             parameters.map(|(ty, i)| Tensor(Ok(state::parameter(recording.id, i, ty, place))));
+        let refusals = engine::Refusals::begin();
         let results = function(parameters.collect())?;
+        refusals.check()?;
         Ok(Recording {
             op,
             arguments,

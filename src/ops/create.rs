@@ -109,7 +109,7 @@ impl Tensor {
             _ => float_count(start, end, step),
         };
         let Some(count) = count else {
-            let message = format!("no numbers lead from {start:?} to {end:?} in steps of {step:?}");
+            let message = format!("no numbers lead from {start} to {end} in steps of {step}");
             return Tensor::error(
                 Error::new(ErrorKind::Argument, "arange", message)
                     .at(Place::here())
@@ -117,7 +117,7 @@ impl Tensor {
             );
         };
         let index = Tensor::iota(count);
-        match (start, step) {
+        let numbers = match (start, step) {
             (Number::Int(start), Number::Int(step)) if matches!(end, Number::Int(_)) => {
                 index.mul(step).add(start)
             }
@@ -127,7 +127,8 @@ impl Tensor {
                 .mul(start_as_f64(step))
                 .add(start_as_f64(start))
                 .cast(DType::F32),
-        }
+        };
+        numbers.named("arange", &[])
     }
 
     /// As [`Tensor::arange`], of the given element type.

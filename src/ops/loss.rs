@@ -2,6 +2,7 @@
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 use std::f64::consts::PI;
@@ -78,6 +79,7 @@ impl Tensor {
     /// As [`Tensor::cross_entropy`], with options.
     #[track_caller]
     pub fn cross_entropy_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
+        let _indexed = Indexed::of("cross_entropy", Noun::Label, &[self, target]);
         let define = || {
             let classes = self.class_axis("cross_entropy")?;
             if !(0.0..=1.0).contains(&options.label_smoothing) {
@@ -134,7 +136,8 @@ impl Tensor {
             let error = bad_shape("cross_entropy", "there is one probability per logit");
             return Err(error
                 .operand(self.note("self"))
-                .operand(target.note("target")));
+                .operand(target.note("target"))
+                .hint("targets of floats are probabilities; cast classes to i64"));
         }
         let count = self.dim(classes).value()? as f64;
         let eps = options.label_smoothing;
@@ -198,7 +201,8 @@ impl Tensor {
             let error = bad_shape(op, format!("targets are integers with sizes [{sizes}]"));
             return Err(error
                 .operand(self.note("self"))
-                .operand(target.note("target")));
+                .operand(target.note("target"))
+                .hint(format!("axis {classes} of the scores has the classes; targets have one class for each of the others")));
         }
         let kept = target.ne(options.ignore_index);
         let ones = kept.cast(self.dtype()?);
@@ -209,10 +213,7 @@ impl Tensor {
             }
             None => ones,
         };
-        let fits = target.ge(0).bitwise_or(kept.logical_not());
-        let counts = kept
-            .where_(counts, 0)
-            .require(&fits, "classes are not negative");
+        let counts = kept.where_(counts, 0);
         Ok((kept, counts))
     }
 
@@ -220,6 +221,7 @@ impl Tensor {
     /// (or the only axis); `target` holds classes. `label_smoothing` is not used.
     #[track_caller]
     pub fn nll_loss(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
+        let _indexed = Indexed::of("nll_loss", Noun::Label, &[self, target]);
         attempt(|| {
             let classes = self.class_axis("nll_loss")?;
             let (kept, counts) = self.class_weights("nll_loss", target, options)?;
@@ -233,22 +235,43 @@ impl Tensor {
         })
     }
 
+    /// Targets have the sizes of what they are compared with, or are one number: broadcasting a column against a row
+    /// would compare every element with every target.
+    fn check_target(&self, op: &'static str, target: &Tensor) -> Result<()> {
+        let (own, given) = (&self.node()?.ty.dims, &target.node()?.ty.dims);
+        if own.is_empty() || given.is_empty() || !differ(own, given) {
+            return Ok(());
+        }
+        let error = bad_shape(op, "input and target have different sizes");
+        Err(error
+            .operand(self.note("self"))
+            .operand(target.note("target"))
+            .hint("reshape one of them, or broadcast it on purpose with `expand_as`"))
+    }
+
     /// Absolute differences.
     #[track_caller]
     pub fn l1_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.sub(target).abs())))
+        attempt(|| {
+            self.check_target("l1_loss", target)?;
+            Ok(reduction.apply(&self.sub(target).abs()))
+        })
     }
 
     /// Squared differences.
     #[track_caller]
     pub fn mse_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.sub(target).square())))
+        attempt(|| {
+            self.check_target("mse_loss", target)?;
+            Ok(reduction.apply(&self.sub(target).square()))
+        })
     }
 
     /// Squared differences below `beta`, absolute ones above.
     #[track_caller]
     pub fn smooth_l1_loss(&self, target: &Tensor, beta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("smooth_l1_loss", target)?;
             if beta < 0.0 {
                 return Err(bad_argument(
                     "smooth_l1_loss",
@@ -269,6 +292,7 @@ impl Tensor {
     #[track_caller]
     pub fn huber_loss(&self, target: &Tensor, delta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("huber_loss", target)?;
             if delta <= 0.0 {
                 return Err(bad_argument(
                     "huber_loss",
@@ -291,6 +315,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("binary_cross_entropy", target)?;
             let pull = Derivative::Pullback(pull_binary_cross_entropy);
             let define = || {
                 // Logarithms are kept finite, as PyTorch does.
@@ -314,6 +339,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("binary_cross_entropy_with_logits", target)?;
             let positive = self.logsigmoid();
             let positive = match pos_weight {
                 Some(factor) => positive.mul(factor),
@@ -329,6 +355,7 @@ impl Tensor {
     #[track_caller]
     pub fn kl_div(&self, target: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("kl_div", target)?;
             let losses = match log_target {
                 true => target.exp().mul(target.sub(self)),
                 false => target.xlogy(target).sub(target.mul(self)),
@@ -349,6 +376,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("poisson_nll_loss", target)?;
             let mut losses = match log_input {
                 true => self.exp().sub(target.mul(self)),
                 false => self.sub(target.mul(self.add(eps).log())),
@@ -403,7 +431,10 @@ impl Tensor {
     /// `log(1 + exp(-target x))`, targets 1 and -1.
     #[track_caller]
     pub fn soft_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.mul(target).neg().exp().log1p())))
+        attempt(|| {
+            self.check_target("soft_margin_loss", target)?;
+            Ok(reduction.apply(&self.mul(target).neg().exp().log1p()))
+        })
     }
 
     /// x where the target is 1, `max(0, margin - x)` where it is -1.
@@ -415,6 +446,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("hinge_embedding_loss", target)?;
             let far = self.neg().add(margin).maximum(0);
             let (zero, same, other) = (self.zeros_like(), target.eq(1), target.eq(-1));
             // A target that is neither counts on both sides, as in PyTorch.
@@ -545,6 +577,7 @@ impl Tensor {
         weight: Option<&Tensor>,
         reduction: Reduction,
     ) -> Tensor {
+        let _indexed = Indexed::of("multi_margin_loss", Noun::Label, &[self, target]);
         attempt(|| {
             if p != 1 && p != 2 {
                 return Err(bad_argument(
@@ -597,6 +630,7 @@ impl Tensor {
     /// classes. Targets are classes, up to the first -1.
     #[track_caller]
     pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+        let _indexed = Indexed::of("multilabel_margin_loss", Noun::Label, &[self, target]);
         attempt(|| {
             let (own, given) = (self.known_dims()?, target.known_dims()?);
             if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()

@@ -398,3 +398,31 @@ fn few_of_many_are_those_that_sorting_gives() {
     );
     refused(&x.topk(2001, 0, true).0, ErrorKind::Shape, "topk");
 }
+
+#[test]
+fn far_below_its_domain_acosh_is_nan_and_infinite_sides_are_infinitely_long() {
+    let x = Tensor::from_vec(vec![-1e5f32, -1e7, -1e20, 0.5, 1.0, 1e20], [6]);
+    let y = x.acosh().to_vec::<f32>().unwrap();
+    assert!(y[..4].iter().all(|v| v.is_nan()), "{y:?}");
+    assert!(y[4] == 0.0 && (y[5] - 46.744_85).abs() < 1e-4, "{y:?}");
+    let inf = f32::INFINITY;
+    let sides = Tensor::from_vec(vec![inf, -inf, f32::NAN, 3.0, 0.0], [5]);
+    let others = Tensor::from_vec(vec![f32::NAN, 1.0, 1.0, 4.0, 0.0], [5]);
+    let lengths = sides.hypot(&others).to_vec::<f32>().unwrap();
+    assert_eq!(lengths[..2], [inf, inf]);
+    assert!(lengths[2].is_nan());
+    assert_eq!(lengths[3..], [5.0, 0.0]);
+    let parts = Tensor::from_vec(vec![inf, 1.0, 1.0, 7.0, f32::MAX], [5]);
+    let by = Tensor::from_vec(vec![2.0f32, 0.0, inf, 2.0, 1e-10], [5]);
+    let whole = parts.floor_divide(&by).to_vec::<f32>().unwrap();
+    assert!(whole[0].is_nan(), "{whole:?}");
+    assert_eq!(whole[1..], [inf, 0.0, 3.0, inf]);
+}
+
+#[test]
+fn updates_of_a_tensor_without_elements_are_out_of_range() {
+    let index = Tensor::from_vec(vec![7i64], [1, 1]);
+    let sum = Tensor::zeros([2, 0]).scatter_add(1, &index, &Tensor::ones([1, 1]));
+    let error = sum.realize().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fault, "{error}");
+}

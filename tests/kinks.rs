@@ -167,3 +167,13 @@ fn derivatives_that_stand_beside_definitions_serve_both_modes() {
         }
     }
 }
+
+/// Gradients of a maximum go to all elements that are equal to it, those of an element at a position to that one.
+#[test]
+fn extremes_at_a_position_have_their_gradient_there() {
+    let x = Tensor::ones([3]).with_grad();
+    let slope = |y: &Tensor| grad(&[y], &[&x]).unwrap()[0].to_vec::<f32>().unwrap();
+    assert_eq!(slope(&x.max_dim(0).0), [1.0, 0.0, 0.0]);
+    assert_eq!(slope(&x.min_dim(0).0), [1.0, 0.0, 0.0]);
+    assert_eq!(slope(&x.amax(0)), [1.0 / 3.0; 3]);
+}

@@ -158,6 +158,28 @@ fn unreached_parameters_are_reported() {
     assert_eq!(model.hidden.weight.get().to_vec::<f32>().unwrap(), before);
 }
 
+#[test]
+fn steps_that_would_do_nothing_or_forget_something_are_refused() {
+    let (model, other) = (Linear::new(4, 1), Linear::new(4, 1));
+    let mut optimizer = Sgd::new(model.parameters(), 0.5);
+    let loss = |model: &Linear| model.forward(&Tensor::ones([1, 4])).sum(..);
+    let error = optimizer.step(&loss(&other)).unwrap_err().to_string();
+    assert!(error.contains("no gradient reaches"), "{error}");
+    // Recorded before another step.
+    let (first, second) = (loss(&model), loss(&model));
+    optimizer.step(&first).unwrap();
+    assert!(optimizer.step(&second).is_err());
+    loss(&model).backward().unwrap();
+    let error = optimizer.step(&loss(&model)).unwrap_err().to_string();
+    assert!(error.contains("step_collected"), "{error}");
+    optimizer.step_collected().unwrap();
+    assert!(Sgd::new(Vec::new(), 0.1).step(&loss(&model)).is_err());
+    for rate in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(optimizer.set_rates(&[rate]).is_err(), "{rate}");
+        assert!(optimizer.set_momenta(&[rate]).is_err(), "{rate}");
+    }
+}
+
 /// What cannot be computed for lack of memory.
 fn too_large() -> Tensor {
     Tensor::randn([1usize << 44]).sort(-1, false).0.sum(..)

@@ -107,10 +107,13 @@ impl Replay {
     ) -> Result<Vec<Tensor>> {
         let types = self.types(fitting)?;
         let (inputs, vacated) = self.inputs(fitting, &types, arguments, pool)?;
-        let ran = inputs.run(&self.program, &fitting.values, pool);
+        let (ran, place) = (
+            inputs.run(&self.program, &fitting.values, pool),
+            Place::here(),
+        );
         // What knows no place inside the function belongs to the call.
         let (buffers, _overwritten) = ran.map_err(|e| match e.location() {
-            None => e.at(Place::here()),
+            None => e.at(place),
             Some(_) => e,
         })?;
         let mut buffers = buffers.into_iter();

@@ -422,13 +422,10 @@ impl Sightings {
     }
 }
 
-/// True for errors that come up where a size has to be known and is not.
+/// False for errors that do not come up for want of a known size.
 fn may_need_sizes(error: &Error) -> bool {
-    use ErrorKind::{Argument, Capture, DType, Index, Shape, Unsupported};
-    matches!(
-        error.kind(),
-        Argument | Capture | DType | Index | Shape | Unsupported
-    )
+    use ErrorKind::{Fault, File, Host, Internal, Memory};
+    !matches!(error.kind(), Fault | File | Host | Internal | Memory)
 }
 
 /// The most specific domain that fits all sightings (there is at least one), before guards are known.

@@ -60,13 +60,27 @@ impl Tensor {
     /// The largest element along an axis and its position (the first of equals).
     #[track_caller]
     pub fn max_dim(&self, axis: i64) -> (Tensor, Tensor) {
-        (self.amax(axis), self.argmax(axis))
+        self.extreme_at(self.argmax(axis), axis)
     }
 
     /// The smallest element along an axis and its position (the first of equals).
     #[track_caller]
     pub fn min_dim(&self, axis: i64) -> (Tensor, Tensor) {
-        (self.amin(axis), self.argmin(axis))
+        self.extreme_at(self.argmin(axis), axis)
+    }
+
+    /// The elements at these positions along an axis, and the positions. Gradients flow to these elements alone, not to
+    /// their equals.
+    #[track_caller]
+    fn extreme_at(&self, positions: Tensor, axis: i64) -> (Tensor, Tensor) {
+        let values = attempt(|| {
+            if self.rank()? == 0 {
+                return Ok(self.clone());
+            }
+            let values = self.gather(axis, &positions.unsqueeze(axis));
+            Ok(values.squeeze(axis))
+        });
+        (values, positions)
     }
 
     /// Smallest and largest element over axes.

@@ -126,6 +126,8 @@ impl Tensor {
         let t = x.sub(1);
         let near = t.mul(x.add(1)).sqrt().add(&t).log1p();
         let far = x.log().add(LN_2);
+        // Below 1 the formula for what is near is a root of something negative, unless it is cancelled or overflows.
+        let near = x.lt(1).where_(f64::NAN, near);
         x.lt(1e9).where_(near, far)
     }
 

@@ -41,8 +41,10 @@ impl Tensor {
                 let (a, b) = (x.abs(), y.abs());
                 let (low, high) = (a.minimum(&b), a.maximum(&b));
                 let length = high.mul(low.div(&high).square().add(1).sqrt());
-                let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
-                plain.where_(high, length)
+                // An infinite side makes the length infinite, whatever the other is.
+                let infinite = a.eq(f64::INFINITY).bitwise_or(b.eq(f64::INFINITY));
+                let length = high.eq(0).where_(high, length);
+                infinite.where_(f64::INFINITY, length)
             }))
         })
     }

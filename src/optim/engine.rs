@@ -184,13 +184,15 @@ struct Member {
 
 /// A number that schedules turn: an input of the step's program, and its value on this side.
 struct Knob {
+    name: &'static str,
     cell: TensorCell,
     value: f64,
 }
 
 impl Knob {
-    fn new(value: f64) -> Knob {
+    fn new(name: &'static str, value: f64) -> Knob {
         Knob {
+            name,
             cell: TensorCell::new(scalar(value)),
             value,
         }
@@ -199,6 +201,11 @@ impl Knob {
     #[track_caller]
     fn set(&mut self, value: f64) -> Result<()> {
         if self.value.to_bits() != value.to_bits() {
+            if !(value.is_finite() && value >= 0.0) {
+                let message = format!("{} cannot be {value}", self.name);
+                let error = Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here());
+                return Err(error.hint("it is finite and not negative"));
+            }
             self.cell.set(scalar(value))?;
             self.value = value;
         }
@@ -230,8 +237,8 @@ impl<R: Rule> Group<R> {
         };
         Group {
             params: params.into_iter().map(member).collect(),
-            rate: Knob::new(rate),
-            momentum: Knob::new(rule.momentum().unwrap_or(0.0)),
+            rate: Knob::new("the learning rate", rate),
+            momentum: Knob::new("the momentum", rule.momentum().unwrap_or(0.0)),
             rule,
         }
     }
@@ -416,6 +423,14 @@ impl Member {
         rule.slots(seen(&self.param.get()).rank().unwrap_or(0))
     }
 
+    /// The parameter in a sentence.
+    fn described(&self) -> String {
+        match self.param.path() {
+            "" => "a parameter".into(),
+            path => format!("the parameter `{path}`"),
+        }
+    }
+
     fn name(&self, number: usize) -> String {
         match self.param.path() {
             "" => number.to_string(),
@@ -481,6 +496,15 @@ impl<R: Rule> Optimizer for Descent<R> {
                 .operand(loss.note("loss"))
                 .hint("take its `mean(..)` or `sum(..)`"));
         }
+        if let Some(member) = self.members().find(|m| m.param.grad().is_some()) {
+            let message = format!(
+                "{} has a gradient that was collected before",
+                member.described()
+            );
+            let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+            let hint = "after `backward`, `step_collected()` takes what was collected; `zero_grad()` forgets it";
+            return Err(error.hint(hint));
+        }
         let report = no_grad(|| {
             let sweep = Sweep::new(&[loss], &[]).map_err(|e| e.renamed("grad", "step"))?;
             let trained = |m: &Member| {
@@ -489,6 +513,13 @@ impl<R: Rule> Optimizer for Descent<R> {
             };
             let nodes: Vec<Option<Arc<_>>> = self.members().map(trained).collect();
             let reached: Vec<_> = nodes.iter().flatten().cloned().collect();
+            if reached.is_empty() {
+                let message = "no gradient reaches any of the parameters";
+                let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+                let hint =
+                    "the loss is computed from what they hold now: a step gives them new values";
+                return Err(error.operand(loss.note("loss")).hint(hint));
+            }
             let mut gradients = sweep.gradients(&reached).into_iter();
             let mut nodes = nodes.into_iter();
             self.improve(|_| nodes.next().flatten().and_then(|_| gradients.next()))
@@ -519,6 +550,9 @@ impl<R: Rule> Optimizer for Descent<R> {
         let wrong = |message: String| {
             Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here())
         };
+        if self.members().next().is_none() {
+            return Err(wrong("there are no parameters to improve".into()));
+        }
         for group in &self.groups {
             group.check().map_err(wrong)?;
         }

@@ -39,8 +39,10 @@ pub struct Machine {
     pub product_vector_cost: i64,
     /// Time to move an element beside its neighbour.
     pub aligned_cost: i64,
-    /// Time to move an element whose neighbour lies elsewhere, there or here.
+    /// Time to read an element whose neighbour lies elsewhere, for an operand of a product.
     pub crossed_cost: i64,
+    /// Time to write an element of a product's result whose neighbour lies elsewhere.
+    pub scattered_cost: i64,
 }
 
 impl Default for Machine {
@@ -61,7 +63,8 @@ impl Default for Machine {
             product_lanes: 16,
             product_vector_cost: 2,
             aligned_cost: 1,
-            crossed_cost: 5,
+            crossed_cost: 2,
+            scattered_cost: 16,
         }
     }
 }

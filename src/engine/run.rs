@@ -4,7 +4,7 @@ use super::cache::Served;
 use super::trace::{Trace, TraceNode};
 use super::{CACHE, History};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
-use crate::indexed::Told;
+use crate::indexed::{Told, operands};
 use crate::tensor::{Literal, Node, internal};
 use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
 use smallvec::SmallVec;
@@ -231,7 +231,7 @@ pub(super) fn placed(error: Error, trace: &Trace) -> Error {
     // The program may have been compiled for operands of other sizes.
     let told = here.iter().find_map(|n| {
         let told = Told::by(n.trail.as_deref()?)?;
-        (told.op_and_trail().0 == error.op()).then(|| told.operands())
+        (told.op_and_trail().0 == error.op()).then(|| operands(&told))
     });
     match (told, here.iter().find_map(|n| n.op.failing())) {
         (Some(operands), _) => error.with_operands(operands),

@@ -249,7 +249,8 @@ impl Tensor {
             .hint("reshape one of them, or broadcast it on purpose with `expand_as`"))
     }
 
-    /// Absolute differences.
+    /// Absolute differences. As for the other losses that compare elements, the target has the same sizes or is one
+    /// number: a column against a row would silently compare all with all.
     #[track_caller]
     pub fn l1_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| {

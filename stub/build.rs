@@ -149,8 +149,8 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
         cargo.env("CARGO_PROFILE_STUB_LTO", "off");
         cargo.env("CARGO_PROFILE_STUB_CODEGEN_UNITS", "16");
     } else if !foreign {
-        // Fast is what the runtime does, for which the workspace says so; the rest only has to be small. Not so library
-        // functions.
+        // What takes time is generated code and products, whose loops are written out in any case; everything else
+        // has to be small. Not so library functions.
         cargo.env("CARGO_PROFILE_STUB_OPT_LEVEL", "s");
     }
     let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;

@@ -299,7 +299,7 @@ fn captured_functions_notice_that_parameters_are_frozen_or_trained() {
 fn a_captured_step_that_returns_its_loss_is_replayed() {
     let _alone = alone();
     let model = Linear::new(4, 1);
-    let optimizer = Mutex::new(Sgd::new(model.parameters(), 0.1));
+    let optimizer = Mutex::new(Sgd::new(model.parameters(), 0.01));
     let step = compile(|[x]: [Tensor; 1]| {
         let loss = model.forward(&x).square().mean(..);
         optimizer.lock().unwrap().step(&loss).unwrap();

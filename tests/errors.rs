@@ -211,9 +211,9 @@ fn errors_name_the_operation_that_was_written() {
         ("rand", Tensor::rand([-1i64])),
         ("randn", Tensor::randn([-1i64])),
         ("linspace", Tensor::linspace(0.0, 1.0, usize::MAX)),
-        ("argsort", x.argsort(5, false)),
-        ("topk", x.topk(1, 5, true).0),
-        ("topk", x.topk(9, 1, true).1),
+        ("argsort", x.argsort(5)),
+        ("topk", x.topk(1, 5).0),
+        ("topk", x.topk(9, 1).1),
         ("linear", x.linear(&Tensor::zeros([4, 7]), None)),
         ("stack", Tensor::stack(&[&x, &Tensor::iota(3)], 0)),
         ("set_item", written),
@@ -229,17 +229,13 @@ fn errors_name_the_operation_that_was_written() {
     // An operand's error stays what it is.
     let broken = x.matmul(&x);
     assert_eq!(error_of(broken.softmax(5)).op(), "matmul");
-    assert_eq!(error_of(broken.topk(9, 0, true).0).op(), "matmul");
+    assert_eq!(error_of(broken.topk(9, 0).0).op(), "matmul");
 }
 
 #[test]
 fn results_of_operations_with_several_have_the_users_place() {
     let x = Tensor::iota(6).reshape([2, 3]);
-    for t in [
-        x.sort(0, false).1,
-        x.topk(2, 1, true).1,
-        x.map_elements(|v: i64| v),
-    ] {
+    for t in [x.sort(0).1, x.topk(2, 1).1, x.map_elements(|v: i64| v)] {
         let e = t.to_vec::<f32>().expect_err("integers are not floats");
         let place = e.operands()[0].place.expect("the operand's place");
         assert_eq!(place.file(), file!(), "{e}");
@@ -253,7 +249,7 @@ fn faults_name_the_operation_that_ran() {
     let zero = Tensor::zeros_like(&x);
     let name = |t: Tensor| failure_of(&t).op().to_string();
     assert_eq!(name(x.gather(0, &far)), "gather");
-    assert_eq!(name(x.gather(0, &far).sort(0, false).0), "gather");
+    assert_eq!(name(x.gather(0, &far).sort(0).0), "gather");
     assert_eq!(name(x.fmod(&zero)), "rem");
     assert_eq!(
         name(x.map_elements(|_: i64| -> i64 { panic!("no") })),
@@ -322,9 +318,9 @@ fn absurd_arguments_are_errors() {
         ..lazulite::PoolOptions::default()
     };
     let all = [
-        x.conv(&Tensor::ones([1, 1, 2, 2]), None, &options),
-        x.max_pool(&[2, 2], &pool).0,
-        x.max_pool(&[huge, 2], &lazulite::PoolOptions::default()).0,
+        x.conv_with(&Tensor::ones([1, 1, 2, 2]), None, &options),
+        x.max_pool_with(&[2, 2], &pool).0,
+        x.max_pool([huge, 2]),
         x.adaptive_avg_pool(&[Some(huge), None]),
         x.interpolate(&[huge, 2], None, lazulite::ResampleMode::Nearest, false),
         Tensor::ones([2]).diag_embed(i64::MIN, 0, 1),
@@ -333,7 +329,7 @@ fn absurd_arguments_are_errors() {
         square.split_with_sizes(&[huge, 4], 0).remove(0),
         Tensor::ones([3]).repeat_interleave_by(&Tensor::full([3], i64::MAX), 0),
         square.flip([0, -2]),
-        square.cdist(&square, -1.0),
+        square.cdist_with(&square, -1.0),
         Tensor::arange(0, 4, 1).gather(0, &Tensor::full_of([1], -1.0, lazulite::DType::U64)),
         Tensor::zeros([1, 3]).cross_entropy(&Tensor::full([1], -1)),
     ];
@@ -341,7 +337,7 @@ fn absurd_arguments_are_errors() {
         assert!(wrong.realize().is_err(), "number {i}");
     }
     assert!(square.roll([i64::MIN], [0]).realize().is_ok());
-    assert_eq!(square.diagonal(i64::MIN, 0, 1).dims().unwrap(), [0]);
+    assert_eq!(square.diagonal_with(i64::MIN, 0, 1).dims().unwrap(), [0]);
 }
 
 #[test]
@@ -505,8 +501,7 @@ fn labels_outside_of_the_classes_are_told_as_labels() {
         e.message().contains(three) && e.op() == "cross_entropy",
         "{e}"
     );
-    let e =
-        failure_of(&logits.multi_margin_loss(&labels(-1), 1, 1.0, None, lazulite::Reduction::Mean));
+    let e = failure_of(&logits.multi_margin_loss(&labels(-1)));
     assert!(
         e.message().contains("label -1") && e.op() == "multi_margin_loss",
         "{e}"
@@ -608,13 +603,13 @@ fn layers_are_shown_with_their_path_and_where_they_were_made() {
         groups,
         ..Default::default()
     };
-    let e = error_of(x.conv(&Tensor::ones([3, 2, 1, 1]), None, &grouped(2)));
+    let e = error_of(x.conv_with(&Tensor::ones([3, 2, 1, 1]), None, &grouped(2)));
     assert!(
         e.message()
             .contains("3 outputs of the weight do not form 2 groups"),
         "{e}"
     );
-    let e = error_of(x.conv(&Tensor::ones([3, 2, 1, 1]), None, &grouped(0)));
+    let e = error_of(x.conv_with(&Tensor::ones([3, 2, 1, 1]), None, &grouped(0)));
     assert!(e.message().contains("0 groups"), "{e}");
 
     let e = error_of(BatchNorm1d::new(5).forward(&Tensor::ones([2, 4])));
@@ -660,7 +655,7 @@ fn operations_made_of_others_are_named_as_they_were_written() {
     let cases = [
         ("arange", Tensor::arange(0, i64::MAX, 1)),
         ("randperm", Tensor::randperm(-1i64)),
-        ("diag", Tensor::ones([3]).diag(i64::MAX)),
+        ("diag", Tensor::ones([3]).diag_with(i64::MAX)),
         ("unflatten", x.unflatten(1, [2, 2])),
         ("from_vec", Tensor::from_vec(vec![1.0f32], [2])),
         ("sub", &truth - &truth),
@@ -671,7 +666,7 @@ fn operations_made_of_others_are_named_as_they_were_written() {
         ("cast", Tensor::zeros([1usize << 60]).cast(DType::F64)),
         (
             "mse_loss",
-            Tensor::ones([4]).mse_loss(&Tensor::ones([4, 1]), lazulite::Reduction::Mean),
+            Tensor::ones([4]).mse_loss(&Tensor::ones([4, 1])),
         ),
     ];
     for (op, tensor) in cases {

@@ -44,7 +44,7 @@ fn data() -> (Tensor, Tensor) {
 
 #[test]
 fn names_are_paths() {
-    let names: Vec<String> = mlp(true).state_dict().into_keys().collect();
+    let names: Vec<String> = mlp(true).state_dict().keys().cloned().collect();
     let expected = [
         "hidden.bias",
         "hidden.weight",
@@ -182,7 +182,7 @@ fn steps_that_would_do_nothing_or_forget_something_are_refused() {
 
 /// What cannot be computed for lack of memory.
 fn too_large() -> Tensor {
-    Tensor::randn([1usize << 44]).sort(-1, false).0.sum(..)
+    Tensor::randn([1usize << 44]).sort(-1).0.sum(..)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What modules hold: parameters, buffers, and whether they are being trained.
 
+use crate::autograd::Graded;
 use crate::cell::TensorCell;
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::{Place, Scope};
@@ -203,6 +204,12 @@ impl Param {
     }
 }
 
+impl Graded for Param {
+    fn graded(&self) -> Tensor {
+        self.cell.content()
+    }
+}
+
 /// A tensor that belongs to the state of a module and is not trained.
 #[derive(Clone, Debug)]
 pub struct Buffer {
@@ -291,7 +298,7 @@ impl Mode {
     }
 
     /// Trains, or not.
-    pub fn train(&self, training: bool) {
+    pub fn set_training(&self, training: bool) {
         self.0.store(training, Relaxed);
     }
 }

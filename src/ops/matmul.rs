@@ -17,6 +17,7 @@ impl Tensor {
     /// assert_eq!(a.matmul(&b).dims()?, [5, 2, 4]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    #[doc(alias("mm", "bmm", "dot"))]
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = match (self.node(), other.node()) {

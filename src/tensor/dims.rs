@@ -105,7 +105,15 @@ macro_rules! dim_operator {
 
 dim_operator!(Add add, Sub sub, Mul mul);
 
-/// Anything that lists sizes: arrays, slices and vectors of integers or [`Dim`]s, and `()` for no axes.
+/// Anything that lists sizes: tuples, arrays, slices and vectors of integers or [`Dim`]s, and `()` for no axes.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let x = Tensor::zeros((2, 3));
+/// assert_eq!(x.reshape([3, 2]).dims()?, [3, 2]);
+/// assert_eq!(x.reshape((x.dim(0), 3, 1)).dims()?, [2, 3, 1]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
 pub trait IntoDims {
     /// The sizes; the first error among them, if there is one.
     fn into_dims(self) -> Result<Dims>;
@@ -115,6 +123,22 @@ impl IntoDims for () {
     fn into_dims(self) -> Result<Dims> {
         Ok(Dims::new())
     }
+}
+
+macro_rules! dims_of_tuples {
+    ($(($($part:ident)+))*) => {$(
+        impl<$($part: Into<Dim>),+> IntoDims for ($($part,)+) {
+            #[allow(non_snake_case)]
+            fn into_dims(self) -> Result<Dims> {
+                let ($($part,)+) = self;
+                [$($part.into()),+].into_dims()
+            }
+        }
+    )*};
+}
+
+dims_of_tuples! {
+    (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H)
 }
 
 impl<D: Into<Dim>, const N: usize> IntoDims for [D; N] {

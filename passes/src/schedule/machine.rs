@@ -33,6 +33,11 @@ pub struct Machine {
     pub streamed_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
+    /// Elements of a product of two matrices from which on it is made a block of rows at a time, if another product
+    /// follows.
+    pub blocked_product: i64,
+    /// Elements of such a block, which stay in cache.
+    pub block_elements: i64,
     /// Columns of a matrix product that are computed at once.
     pub product_lanes: i64,
     /// Time that these take per row and summed element; the unit of the next two.
@@ -60,6 +65,8 @@ impl Default for Machine {
             thin_product: 3,
             streamed_product: 1 << 16,
             reduce_block: 1 << 13,
+            blocked_product: 1 << 21,
+            block_elements: 1 << 17,
             product_lanes: 16,
             product_vector_cost: 2,
             aligned_cost: 1,

@@ -7,7 +7,7 @@
 use super::ScheduleOptions;
 use super::contract::{Axes, operand_space, under_views};
 use super::member::{Space, variable};
-use super::policy::count_users;
+use super::policy::{count_users, is_inlinable};
 use super::views::operand_coords;
 use crate::build::{Builder, Emit};
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
@@ -153,9 +153,14 @@ fn is_turned(
             true => machine.scattered_cost,
             false => price(read),
         };
+        // What is not in memory is computed into its place by a kernel.
+        let packed_price = match packed.is_crossed && packed.is_computed {
+            true => machine.scattered_cost,
+            false => price(packed),
+        };
         let terms = [
             multiplied,
-            moved(packed, n, price(packed)),
+            moved(packed, n, packed_price),
             storing,
             moved(read, m, read_price),
         ];
@@ -190,6 +195,8 @@ struct Packing {
     is_parameter: bool,
     /// It consists of windows that overlap or do not follow each other.
     is_windowed: bool,
+    /// Its elements are computed from others.
+    is_computed: bool,
 }
 
 impl Packing {
@@ -217,9 +224,11 @@ impl Packing {
         };
         // Axes of size 1 have no variable.
         let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
+        let op = &graph.node(base).op;
         Ok(Packing {
             is_windowed,
-            is_parameter: !is_windowed && matches!(graph.node(base).op, Op::Input { .. }),
+            is_computed: is_inlinable(op) && !matches!(op, Op::Pad { .. }),
+            is_parameter: !is_windowed && matches!(op, Op::Input { .. }),
             is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),
             is_shared: groups[0]
                 .iter()

@@ -6,7 +6,7 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Micro, Number};
+use super::micro::{Block, Direct, Micro, Number};
 use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
@@ -232,10 +232,12 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                         (first.offset(tile.batch as isize * placed.batch), placed)
                     }
                 };
-                if let (Some([row, 1]), PANEL) = (placed.strides(), extent.1) {
+                if let (Some([row, 1]), PANEL, Some(direct)) =
+                    (placed.strides(), extent.1, &micro.direct)
+                {
                     let rhs = (first.offset(depth as isize * row).add(column), row);
                     let block = c.block(tile, column, depth, extent, rhs);
-                    keeping(&block, &micro, panel);
+                    keeping(&block, &micro, direct, panel);
                     continue;
                 }
                 let part = Part {
@@ -257,14 +259,19 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
 ///
 /// # Safety
 /// As for [`super::micro::Micro::run`]; `panel` is good for a panel of so many rows.
-unsafe fn keeping<T: Number>(block: &Block<T>, micro: &Micro<T>, panel: *mut T) {
+unsafe fn keeping<T: Number>(
+    block: &Block<T>,
+    micro: &Micro<T>,
+    direct: &Direct<T>,
+    panel: *mut T,
+) {
     // SAFETY: the rows are some of the block's.
     unsafe {
-        if block.rows <= micro.once_rows {
-            return (micro.once)(block);
+        if block.rows <= direct.once_rows {
+            return (direct.once)(block);
         }
         let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
-        (micro.keep)(&block.part(0, first), panel);
+        (direct.keep)(&block.part(0, first), panel);
         let rest = Block {
             rhs: panel.cast_const(),
             rhs_depth: PANEL as isize,

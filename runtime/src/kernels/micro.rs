@@ -53,18 +53,9 @@ pub(crate) struct Micro<T> {
     /// The machine has the kernel's level; all elements that the block speaks of exist and are
     /// aligned; those of the product may be written and are read by nobody else.
     pub run: unsafe fn(&Block<T>),
-    /// As `run`, for all columns of a panel, which is written down packed on the way.
-    ///
-    /// # Safety
-    /// As for `run`; besides, the memory is good for writing as many rows of a panel, and is not the right operand's.
-    pub keep: unsafe fn(&Block<T>, *mut T),
-    /// Rows of `once` at most, no fewer than of `run`.
-    pub once_rows: usize,
-    /// As `run`, reading the right operand once.
-    ///
-    /// # Safety
-    /// As for `run`.
-    pub once: unsafe fn(&Block<T>),
+    /// For right operands that lie elsewhere. Only types of which large products are common have them: what they save
+    /// is some packing, and they are as large as all other kernels together.
+    pub direct: Option<Direct<T>>,
     /// Rows of `thin` at most.
     pub thin_rows: usize,
     /// As `run`, for any number of columns of a right operand whose columns lie beside each other.
@@ -81,10 +72,29 @@ pub(crate) struct Micro<T> {
     pub square: Option<(usize, Square<T>)>,
 }
 
+/// Micro-kernels that read a right operand of [`PANEL`](crate::PANEL) columns where it lies.
+pub(crate) struct Direct<T> {
+    /// As [`Micro::run`]; the operand is written down packed on the way.
+    ///
+    /// # Safety
+    /// As for `run`; besides, the memory is good for writing as many rows of a panel, and is not the right operand's.
+    pub keep: unsafe fn(&Block<T>, *mut T),
+    /// Rows of `once` at most, no fewer than of `run`.
+    pub once_rows: usize,
+    /// As `run`, reading the right operand once.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub once: unsafe fn(&Block<T>),
+}
+
 /// Element types of products.
 pub(crate) trait Number: Copy + 'static {
     /// 0.
     const ZERO: Self;
+
+    /// Whether large products of them are common, so that kernels have forms of their own for more numbers of rows.
+    const COMMON: bool;
 
     /// `self * b + c`, rounding after each of the two or wrapping.
     fn multiply_add(self, b: Self, c: Self) -> Self;
@@ -364,32 +374,16 @@ impl<T: Number, const N: usize> Vector for Lanes<T, N> {
 /// # Safety
 /// As for [`Micro::run`], for any machine.
 unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
-    // SAFETY: the caller's promise; nothing is kept.
-    unsafe { portable_rows::<T, N, false>(block, core::ptr::null_mut()) }
-}
-
-/// # Safety
-/// As for [`Micro::keep`], for any machine.
-unsafe fn portable_keep<T: Number, const N: usize>(block: &Block<T>, keep: *mut T) {
-    // SAFETY: the caller's promise.
-    unsafe { portable_rows::<T, N, true>(block, keep) }
-}
-
-/// # Safety
-/// As for [`Micro::run`], or with `KEEP` for [`Micro::keep`], for any machine.
-unsafe fn portable_rows<T: Number, const N: usize, const KEEP: bool>(
-    block: &Block<T>,
-    keep: *mut T,
-) {
-    // SAFETY: the caller's promise, and `row` stays below the block's rows.
+    let keep = core::ptr::null_mut();
+    let mut row = 0;
+    // SAFETY: the caller's promise, and `row` stays below the block's rows; nothing is kept.
     unsafe {
-        let mut row = 0;
         while block.rows - row >= 4 {
-            rows::<Lanes<T, N>, 4, 2, KEEP>(block, row, keep);
+            rows::<Lanes<T, N>, 4, 2, false>(block, row, keep);
             row += 4;
         }
         for row in row..block.rows {
-            rows::<Lanes<T, N>, 1, 2, KEEP>(block, row, keep);
+            rows::<Lanes<T, N>, 1, 2, false>(block, row, keep);
         }
     }
 }
@@ -412,12 +406,14 @@ unsafe fn portable_pack<T: Number, const N: usize>(pieces: &Pieces<'_, T>, to: *
 
 macro_rules! number {
     (
-        $type:ty, $lanes:literal, [$avx2:expr, $avx2_keep:expr, $avx2_thin:expr, $avx2_pack:expr],
-        [$avx512:expr, $avx512_keep:expr, $avx512_once:expr, $avx512_thin:expr, $avx512_pack:expr],
+        $type:ty, $lanes:literal, common: $common:literal,
+        avx2: [$avx2:expr, $avx2_thin:expr, $avx2_pack:expr, $avx2_direct:expr],
+        avx512: [$avx512:expr, $avx512_thin:expr, $avx512_pack:expr, $avx512_direct:expr],
         $multiply_add:expr, $plus:expr
     ) => {
         impl Number for $type {
             const ZERO: Self = 0 as $type;
+            const COMMON: bool = $common;
 
             #[inline(always)]
             fn multiply_add(self, b: Self, c: Self) -> Self {
@@ -433,9 +429,7 @@ macro_rules! number {
                 let portable = Micro {
                     rows: 4,
                     run: portable::<$type, $lanes>,
-                    keep: portable_keep::<$type, $lanes>,
-                    once_rows: 4,
-                    once: portable::<$type, $lanes>,
+                    direct: None,
                     thin_rows: 1,
                     thin: portable_thin::<$type, $lanes>,
                     pack: portable_pack::<$type, $lanes>,
@@ -447,9 +441,7 @@ macro_rules! number {
                     Level::Avx2 => Micro {
                         rows: 6,
                         run: $avx2,
-                        keep: $avx2_keep,
-                        once_rows: 6,
-                        once: $avx2,
+                        direct: $avx2_direct,
                         thin_rows: 6,
                         thin: $avx2_thin,
                         pack: $avx2_pack,
@@ -459,9 +451,7 @@ macro_rules! number {
                     Level::Avx512 => Micro {
                         rows: 6,
                         run: $avx512,
-                        keep: $avx512_keep,
-                        once_rows: 12,
-                        once: $avx512_once,
+                        direct: $avx512_direct,
                         thin_rows: 6,
                         thin: $avx512_thin,
                         pack: $avx512_pack,
@@ -478,18 +468,26 @@ macro_rules! number {
 number!(
     f32,
     4,
-    [
+    common: true,
+    avx2: [
         x86::avx2::<x86::F32x8>,
-        x86::avx2_keep::<x86::F32x8>,
         x86::avx2_thin::<x86::F32x8>,
-        x86::avx2_pack::<x86::F32x8>
+        x86::avx2_pack::<x86::F32x8>,
+        Some(Direct {
+            keep: x86::avx2_keep::<x86::F32x8>,
+            once_rows: 6,
+            once: x86::avx2::<x86::F32x8>,
+        })
     ],
-    [
+    avx512: [
         x86::avx512::<x86::F32x16>,
-        x86::avx512_keep::<x86::F32x16>,
-        x86::avx512_once::<x86::F32x16>,
         x86::avx512_thin::<x86::F32x16>,
-        x86::avx512_pack::<x86::F32x16>
+        x86::avx512_pack::<x86::F32x16>,
+        Some(Direct {
+            keep: x86::avx512_keep::<x86::F32x16>,
+            once_rows: 12,
+            once: x86::avx512_once::<x86::F32x16>,
+        })
     ],
     |a, b, c| a * b + c,
     |a, b| a + b
@@ -497,18 +495,18 @@ number!(
 number!(
     f64,
     2,
-    [
+    common: false,
+    avx2: [
         x86::avx2::<x86::F64x4>,
-        x86::avx2_keep::<x86::F64x4>,
         x86::avx2_thin::<x86::F64x4>,
-        x86::avx2_pack::<x86::F64x4>
+        x86::avx2_pack::<x86::F64x4>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::F64x8>,
-        x86::avx512_keep::<x86::F64x8>,
-        x86::avx512_once::<x86::F64x8>,
         x86::avx512_thin::<x86::F64x8>,
-        x86::avx512_pack::<x86::F64x8>
+        x86::avx512_pack::<x86::F64x8>,
+        None
     ],
     |a, b, c| a * b + c,
     |a, b| a + b
@@ -516,18 +514,18 @@ number!(
 number!(
     i32,
     4,
-    [
+    common: false,
+    avx2: [
         x86::avx2::<x86::I32x8>,
-        x86::avx2_keep::<x86::I32x8>,
         x86::avx2_thin::<x86::I32x8>,
-        x86::avx2_pack::<x86::I32x8>
+        x86::avx2_pack::<x86::I32x8>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::I32x16>,
-        x86::avx512_keep::<x86::I32x16>,
-        x86::avx512_once::<x86::I32x16>,
         x86::avx512_thin::<x86::I32x16>,
-        x86::avx512_pack::<x86::I32x16>
+        x86::avx512_pack::<x86::I32x16>,
+        None
     ],
     |a: i32, b, c| a.wrapping_mul(b).wrapping_add(c),
     i32::wrapping_add
@@ -536,18 +534,18 @@ number!(
 number!(
     i64,
     2,
-    [
+    common: false,
+    avx2: [
         portable::<i64, 2>,
-        portable_keep::<i64, 2>,
         portable_thin::<i64, 2>,
-        portable_pack::<i64, 2>
+        portable_pack::<i64, 2>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::I64x8>,
-        x86::avx512_keep::<x86::I64x8>,
-        x86::avx512_once::<x86::I64x8>,
         x86::avx512_thin::<x86::I64x8>,
-        x86::avx512_pack::<x86::I64x8>
+        x86::avx512_pack::<x86::I64x8>,
+        None
     ],
     |a: i64, b, c| a.wrapping_mul(b).wrapping_add(c),
     i64::wrapping_add

@@ -47,10 +47,15 @@ pub(super) unsafe fn avx2_thin<V: Vector>(block: &Block<V::Element>) {
         match block.rows {
             1 => thin::<V, 1, 4>(block),
             2 => thin::<V, 2, 4>(block),
-            3 => thin::<V, 3, 4>(block),
+            3 if V::Element::COMMON => thin::<V, 3, 4>(block),
             4 => thin::<V, 4, 2>(block),
-            5 => thin::<V, 5, 2>(block),
-            _ => thin::<V, 6, 2>(block),
+            5 if V::Element::COMMON => thin::<V, 5, 2>(block),
+            6 if V::Element::COMMON => thin::<V, 6, 2>(block),
+            rows => {
+                let first = if rows > 4 { 4 } else { 2 };
+                avx2_thin::<V>(&block.part(0, first));
+                avx2_thin::<V>(&block.part(first, rows - first));
+            }
         }
     }
 }
@@ -64,10 +69,15 @@ pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
         match block.rows {
             1 => thin::<V, 1, 4>(block),
             2 => thin::<V, 2, 4>(block),
-            3 => thin::<V, 3, 4>(block),
+            3 if V::Element::COMMON => thin::<V, 3, 4>(block),
             4 => thin::<V, 4, 4>(block),
-            5 => thin::<V, 5, 4>(block),
-            _ => thin::<V, 6, 4>(block),
+            5 if V::Element::COMMON => thin::<V, 5, 4>(block),
+            6 if V::Element::COMMON => thin::<V, 6, 4>(block),
+            rows => {
+                let first = if rows > 4 { 4 } else { 2 };
+                avx512_thin::<V>(&block.part(0, first));
+                avx512_thin::<V>(&block.part(first, rows - first));
+            }
         }
     }
 }
@@ -98,12 +108,22 @@ unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
     // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            1 => rows::<V, 1, WIDE, KEEP>(block, 0, keep),
-            2 => rows::<V, 2, WIDE, KEEP>(block, 0, keep),
-            3 => rows::<V, 3, WIDE, KEEP>(block, 0, keep),
-            4 => rows::<V, 4, WIDE, KEEP>(block, 0, keep),
-            5 => rows::<V, 5, WIDE, KEEP>(block, 0, keep),
-            _ => rows::<V, 6, WIDE, KEEP>(block, 0, keep),
+            6 => rows::<V, 6, WIDE, KEEP>(block, 0, keep),
+            // Fewer in few forms: at the end of a product's rows only, and every form counts in executables.
+            count => {
+                let mut row = 0;
+                if count >= 4 {
+                    rows::<V, 4, WIDE, KEEP>(block, row, keep);
+                    row += 4;
+                }
+                if count - row >= 2 {
+                    rows::<V, 2, WIDE, KEEP>(block, row, keep);
+                    row += 2;
+                }
+                if count > row {
+                    rows::<V, 1, WIDE, KEEP>(block, row, keep);
+                }
+            }
         }
     }
 }
@@ -122,7 +142,7 @@ pub(super) unsafe fn avx512_once<V: Vector>(block: &Block<V::Element>) {
             10 => rows::<V, 10, 2, false>(block, 0, keep),
             11 => rows::<V, 11, 2, false>(block, 0, keep),
             12 => rows::<V, 12, 2, false>(block, 0, keep),
-            _ => some_rows::<V, 4, false>(block, keep),
+            _ => avx512::<V>(block),
         }
     }
 }

@@ -173,7 +173,7 @@ impl Tensor {
     #[track_caller]
     pub fn randperm(n: impl Into<Dim>) -> Tensor {
         bits(&[n.into()], DType::U64)
-            .argsort(0, false)
+            .argsort(0)
             .named("randperm", &[])
     }
 

@@ -107,6 +107,9 @@ type Fitting = Found<Serving, CellValues>;
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
 /// them in or keep them in a [`TensorCell`].
 ///
+/// There are no values inside: if the function reads one, or the sizes of a tensor as numbers, the call returns that
+/// error, whatever the function makes of it.
+///
 /// Gradients flow through the results as they would without capturing. Where they do (an input or a parameter
 /// used inside needs one, and the result is not of integers), the function is recorded at each call, since a
 /// replayed result has no history; under [`no_grad`](crate::no_grad) it is replayed.

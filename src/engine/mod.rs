@@ -12,6 +12,7 @@ mod options;
 mod pending;
 mod program;
 mod recompute;
+mod refused;
 mod region;
 mod report;
 mod rules;
@@ -28,6 +29,7 @@ pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
 pub(crate) use program::{compile_graph, compile_in_parts, compile_plan};
+pub(crate) use refused::{Refusals, refused};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
 pub(crate) use run::{Inputs, Values, literal_buffer, run_error};
@@ -308,13 +310,14 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     let dims = trace.dims.iter().map(lazulite_ir::Dim::as_const).collect();
     match dims {
         Some(dims) if !parameter => Ok(dims),
-        _ => Err(Error::new(
-            ErrorKind::Capture,
-            "realize",
-            "inside a captured function there are no values: it is recorded once and replayed",
-        )
-        .at(Place::here())
-        .hint("return the tensor from the function and read it outside")),
+        _ => {
+            let message =
+                "inside a captured function there are no values: it is recorded once and replayed";
+            let error = Error::new(ErrorKind::Capture, "realize", message).at(Place::here());
+            Err(refused(error.hint(
+                "return the tensor from the function and read it outside",
+            )))
+        }
     }
 }
 

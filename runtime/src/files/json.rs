@@ -174,7 +174,8 @@ fn literal(word: &str) -> Option<Json> {
             // `-0` is no whole number: its sign would be lost.
             match whole {
                 Ok(value) if value != Json::Negative(0) => value,
-                Ok(_) | Err(_) => Json::Real(word.parse().ok()?),
+                // What is too large for any number is none: infinity has a name.
+                Ok(_) | Err(_) => Json::Real(word.parse().ok().filter(|v: &f64| v.is_finite())?),
             }
         }
     })

@@ -293,8 +293,10 @@ fn nearly(there: &[f32], here: &[f32]) {
 fn training_with_sgd_gives_the_processors_losses() {
     let gpu = gpu!();
     let sgd = |parameters| -> Box<dyn Optimizer> {
-        let mut settings = SgdSettings::default();
-        settings.momentum = 0.9;
+        let settings = SgdSettings {
+            momentum: 0.9,
+            ..SgdSettings::default()
+        };
         Box::new(Sgd::with(parameters, 0.1, settings))
     };
     nearly(&train(gpu, sgd), &train(Device::cpu(), sgd));

@@ -495,7 +495,7 @@ fn labels_outside_of_the_classes_are_told_as_labels() {
         "{e}"
     );
     let specs = [lazulite::spec!(f32["n", 3]), lazulite::spec!(i64["n"])];
-    let exported = lazulite::export(|[x, y]| loss(&x, &y), &specs).unwrap();
+    let exported = lazulite::export(|[x, y]| loss(x, y), &specs).unwrap();
     let e = exported.run(&[&logits, &labels(3)]).unwrap_err();
     assert!(
         e.message().contains(three) && e.op() == "cross_entropy",

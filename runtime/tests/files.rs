@@ -211,7 +211,7 @@ fn sizes_come_from_arguments_or_the_caller() {
     let error = model.sizes(&[Some(&eight)], &given).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "input x: expected f32[n], got f32[8] (where n = 2)"
+        "`x`: expected f32[n], got f32[8] (where n = 2)"
     );
     let error = model.sizes(&[Some(&array(&[2, 2]))], &[]).unwrap_err();
     assert_eq!(error.to_string(), "input x: expected f32[n], got f32[2, 2]");

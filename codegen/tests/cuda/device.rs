@@ -6,8 +6,7 @@ use lazulite_codegen::CodegenError;
 use lazulite_codegen::cuda::{CudaCompiler, Nvrtc, PRELUDE};
 use lazulite_ir::{Array, Symbol, TensorType};
 use lazulite_runtime::cuda::{
-    CudaDevice, CudaError, DeviceBuffer, DeviceError, DeviceInput, DeviceProgram, DeviceValue,
-    Driver,
+    CudaDevice, CudaError, DeviceError, DeviceInput, DeviceProgram, DeviceValue, Driver,
 };
 use lazulite_runtime::{Pool, RunError};
 use libloading::Library;

@@ -151,7 +151,7 @@ impl Selector<'_> {
                     let joined = self.vector();
                     let inst = Inst::new(self.target.codes.insert[0]).def(joined, View::X);
                     let inst = inst.read(*last, View::X).read(float, View::X);
-                    self.push(inst.imm8((lane % 4 << 4) as u8));
+                    self.push(inst.imm8(((lane % 4) << 4) as u8));
                     *last = joined;
                 }
                 Some(_) | None => quarters.push(float),

@@ -18,7 +18,7 @@ pub(super) fn run(trace: &Trace) -> Result<Buffers> {
     results
         .iter()
         .map(|array| {
-            Buffer::from_bytes(&array.bytes).map_err(|e| super::memory_error(&e.to_string()))
+            Buffer::from_bytes(&array.bytes).map_err(|e| super::run::memory_error(&e.to_string()))
         })
         .collect()
 }

@@ -9,10 +9,12 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod program;
 mod recompute;
 mod region;
 mod report;
 mod rules;
+mod run;
 mod specialise;
 mod trace;
 
@@ -23,19 +25,20 @@ pub(crate) use build::{Pattern, build, build_in_two};
 pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use program::{compile_graph, compile_in_parts};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
+pub(crate) use run::{Buffers, Inputs, execute, literal_buffer, run_error};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 pub(crate) use trace::{Trace, address, trace};
 
-use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, State, internal};
+use crate::tensor::{Node, State, internal};
 use cache::Cache;
-use lazulite_ir::{Graph, Plan, Symbol};
-use lazulite_passes::memory::{Hoisted, hoist};
-use lazulite_passes::{Artifact, Stage, run as run_stages};
-use lazulite_runtime::{Buffer, Input, Pool, Program, RunError, SizeError};
+use lazulite_ir::Graph;
+use lazulite_runtime::Buffer;
+use run::{Overwritten, placed, run};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -95,8 +98,8 @@ pub fn cache_stats() -> CacheStats {
 /// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held
 /// nearby and expensive.
 ///
-/// After an error every node is as it was. If it was met while running, the cells whose writes were
-/// pending hold their old values again; otherwise the writes are still pending.
+/// After an error every node is as it was. If it was met while running, or in what is written to cells, these
+/// hold their old values again.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
     if roots.iter().all(|r| r.value().is_some()) {
@@ -171,9 +174,64 @@ impl Drop for Nested {
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let _deeper = Nested::enter()?;
+    let writes = pending::take();
+    match enter_values(roots, &writes, history) {
+        Ok(()) => {
+            writes.settle();
+            Ok(())
+        }
+        Err(Stopped::Reading(e)) => Err(writes.wait(e)),
+        Err(Stopped::Running(e)) => {
+            writes.take_back();
+            Err(e)
+        }
+        Err(Stopped::Compiling(e)) => Err(settle_alone(writes, history).unwrap_or(e)),
+    }
+}
+
+/// Computes pending writes whose program with other values cannot be compiled, so that they have no part in the
+/// error. If they have, theirs is the error, and they are taken back: no later computation fails for them again.
+#[track_caller]
+fn settle_alone(writes: pending::Writes, history: History) -> Option<Error> {
+    match enter_values(&[], &writes, history) {
+        Ok(()) => {
+            writes.settle();
+            None
+        }
+        Err(stopped) => {
+            writes.take_back();
+            Some(stopped.error())
+        }
+    }
+}
+
+/// At what a computation stopped.
+enum Stopped {
+    /// Values cannot be read here.
+    Reading(Error),
+    /// Making its program.
+    Compiling(Error),
+    /// Running it.
+    Running(Error),
+}
+
+impl Stopped {
+    fn error(self) -> Error {
+        match self {
+            Stopped::Reading(e) | Stopped::Compiling(e) | Stopped::Running(e) => e,
+        }
+    }
+}
+
+/// Computes the values of `roots` and of what is written to cells, and enters them.
+#[track_caller]
+fn enter_values(
+    roots: &[Arc<Node>],
+    writes: &pending::Writes,
+    history: History,
+) -> std::result::Result<(), Stopped> {
     let lazy = |node: &Arc<Node>| !matches!(&*node.state(), State::Value(..));
     let mut wanted: SmallVec<[Arc<Node>; 4]> = roots.iter().filter(|r| lazy(r)).cloned().collect();
-    let writes = pending::take();
     wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
         return Ok(());
@@ -185,20 +243,12 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let current = current();
     let mut trace = keyed_trace(&wanted, held, &current.options);
     drop(wanted);
-    match compute(&mut trace, &current) {
-        Ok(buffers) => {
-            let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
-            for (root, buffer) in roots.zip(buffers) {
-                root.finish(buffer, history);
-            }
-            Ok(())
-        }
-        Err(e) if matches!(e.kind(), ErrorKind::Fault | ErrorKind::Host) => {
-            writes.take_back();
-            Err(e)
-        }
-        Err(e) => Err(writes.wait(e)),
+    let (buffers, _overwritten) = compute(&mut trace, &current)?;
+    let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
+    for (root, buffer) in roots.zip(buffers) {
+        root.finish(buffer, history);
     }
+    Ok(())
 }
 
 /// Lists what computing `roots` takes; the key says how it is compiled, too.
@@ -224,76 +274,33 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 
 /// The values of a trace's roots.
 #[track_caller]
-fn compute(trace: &mut Trace, current: &Current) -> Result<Buffers> {
-    let dims = constant_dims(trace)?;
+fn compute(
+    trace: &mut Trace,
+    current: &Current,
+) -> std::result::Result<(Buffers, Overwritten), Stopped> {
+    let dims = constant_dims(trace).map_err(Stopped::Reading)?;
     if anomaly::searching() {
-        anomaly::search(trace).map_err(|e| placed(e, trace))?;
+        anomaly::search(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
     }
-    let outcome = if current.options.interpret {
-        interpret::run(trace)
-    } else {
-        let served = CACHE.serve(trace, &dims, &current.options)?;
-        run(trace, &served, &current.pool)
-    };
-    outcome.map_err(|e| placed(e, trace))
-}
-
-/// Gives an error of a running program, which knows its place as text, the place itself and the name of
-/// the operation; and one about memory the tensor that takes most of it.
-fn placed(error: Error, trace: &Trace) -> Error {
-    if error.kind() == ErrorKind::Memory && error.place().is_none() {
-        let bytes = |n: &&trace::TraceNode| {
-            let element = n.node.ty.dtype.size() as u128;
-            let sizes = n.node.ty.const_dims();
-            sizes.map(|sizes| {
-                sizes
-                    .iter()
-                    .fold(element, |b, s| b.saturating_mul(*s as u128))
-            })
-        };
-        return match trace.nodes.iter().max_by_key(bytes) {
-            Some(largest) => largest_in(error, &largest.node),
-            None => error,
-        };
+    if current.options.interpret {
+        let buffers = interpret::run(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
+        return Ok((buffers, Overwritten::none()));
     }
-    let Some(text) = error.location() else {
-        return error;
-    };
-    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
-        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
-        .collect();
-    if here.is_empty() {
-        let nodes = trace.nodes.iter().map(|n| &n.node);
-        here = nodes.filter(|n| n.place.to_string() == text).collect();
-    }
-    let failed = match error.op() {
-        "check" => None,
-        _ => here.iter().find_map(|n| n.op.failing()),
-    };
-    match (here.first(), failed) {
-        (Some(node), Some(op)) => error.at(node.place).named(op),
-        (Some(node), None) => error.at(node.place),
-        (None, _) => error,
-    }
-}
-
-/// An error about memory, with the largest tensor of the program that lacks it.
-fn largest_in(error: Error, node: &Node) -> Error {
-    error.at(node.place).operand(OperandNote {
-        role: "largest",
-        ty: node.ty.to_string(),
-        place: Some(node.place),
-    })
+    let served = CACHE.serve(trace, &dims, &current.options);
+    let served = served.map_err(|e| Stopped::Compiling(placed(e, trace)))?;
+    run(trace, &served, &current.pool).map_err(|e| Stopped::Running(placed(e, trace)))
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
 /// values cannot be read.
 #[track_caller]
 fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
-    let parameter = trace
-        .leaves
-        .iter()
-        .any(|&l| trace.nodes[l as usize].value.is_none());
+    let mut leaves = trace.leaves.iter().map(|&l| &trace.nodes[l as usize]);
+    let parameter = leaves.clone().any(|leaf| leaf.value.is_none());
+    if parameter && leaves.any(|leaf| leaf.node.is_spent()) {
+        let message = "a value that is needed was overwritten by its next one";
+        return Err(internal("realize", message));
+    }
     let dims = trace.dims.iter().map(lazulite_ir::Dim::as_const).collect();
     match dims {
         Some(dims) if !parameter => Ok(dims),
@@ -305,171 +312,6 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
         .at(Place::here())
         .hint("return the tensor from the function and read it outside")),
     }
-}
-
-fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool) -> Result<Buffers> {
-    let version = &served.version;
-    let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-    let mut lent: SmallVec<[(usize, u32); 4]> = SmallVec::new();
-    let may_overwrite = !version.program.calls_host();
-    for (i, &leaf) in trace.leaves.iter().enumerate() {
-        let listed = &mut trace.nodes[leaf as usize];
-        let Some(value) = listed.value.take() else {
-            return Err(internal("realize", "a parameter has no value"));
-        };
-        if may_overwrite && trace.expendable.get(i) == Some(&true) && listed.node.lend() {
-            lent.push((i, leaf));
-            inputs.push(Input::donate(value));
-        } else {
-            inputs.push(Input::keep(value));
-        }
-    }
-    let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
-    for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
-        inputs.push(Input::keep(literal_buffer(*literal)?));
-    }
-    let outcome = execute(&version.program, &mut inputs, &served.values, pool);
-    if outcome.is_err() {
-        // A failed run leaves its inputs as they were.
-        for (input, leaf) in lent {
-            let value = std::mem::replace(&mut inputs[input].buffer, Buffer::empty());
-            trace.nodes[leaf as usize].node.finish(value, History::Kept);
-        }
-    }
-    outcome
-}
-
-/// Results of a program.
-pub(crate) type Buffers = SmallVec<[Buffer; 4]>;
-
-/// The number as the value of a 0-d parameter.
-pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
-    let bytes = u128::from(literal.bits).to_le_bytes();
-    Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
-}
-
-/// Runs a program on these threads.
-pub(crate) fn execute(
-    program: &Program,
-    inputs: &mut [Input],
-    sizes: &[i64],
-    pool: &Pool,
-) -> Result<Buffers> {
-    match program.run(inputs, sizes, pool) {
-        Ok(outputs) => Ok(outputs.buffers),
-        Err(e) => Err(run_error(e)),
-    }
-}
-
-/// The error of a run as the facade's.
-pub(crate) fn run_error(error: RunError) -> Error {
-    let new = |kind, message: String| Error::new(kind, "realize", message);
-    match error {
-        // A division by zero has no bound.
-        RunError::Fault {
-            what,
-            location,
-            value: 0,
-            bound: 0,
-        } => new(ErrorKind::Fault, what).located(location),
-        RunError::Fault {
-            what,
-            location,
-            value,
-            bound,
-        } => new(
-            ErrorKind::Fault,
-            format!("{what}: found {value}, the bound is {bound}"),
-        )
-        .located(location)
-        .of_check(),
-        RunError::Custom {
-            what,
-            location,
-            message,
-        } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
-        RunError::Alloc(e) => memory_error(&e.to_string()),
-        RunError::Size {
-            of,
-            error: SizeError::Overflow,
-        } => memory_error(&format!("{of} are more than can be addressed")),
-        // Checked before the program was chosen.
-        RunError::InputCount { .. }
-        | RunError::SizeCount { .. }
-        | RunError::NegativeSize { .. }
-        | RunError::InputBytes { .. }
-        | RunError::Guard { .. }
-        | RunError::Size { .. }
-        | RunError::Inconsistent(_) => new(ErrorKind::Internal, error.to_string()),
-    }
-}
-
-fn memory_error(message: &str) -> Error {
-    Error::new(ErrorKind::Memory, "realize", message)
-}
-
-/// Compiles a graph whose sizes are bound in the order of `symbols`.
-pub(crate) fn compile_graph(
-    graph: &Graph,
-    symbols: &[Symbol],
-    options: &Options,
-) -> Result<Program> {
-    let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes()).map_err(refused)?;
-    // The caller binds all its symbols, used or not, in its own order.
-    plan.symbols = symbols.to_vec();
-    compile_plan(&plan, options)
-}
-
-fn compile_plan(plan: &Plan, options: &Options) -> Result<Program> {
-    lazulite_codegen::compile(plan, &options.codegen(), options.threads).map_err(refused)
-}
-
-fn refused(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Unsupported, "compile", error.to_string())
-}
-
-/// A program in two parts.
-pub(crate) struct Parts {
-    /// What is done once, and which parameters it has. Nothing if there is nothing to do.
-    pub prepare: Option<(Program, Vec<u32>)>,
-    /// What is done at every call.
-    pub main: Program,
-    /// Where its parameters come from.
-    pub sources: Vec<Hoisted>,
-}
-
-/// As [`compile_graph`], with the work that depends on `constant` parameters alone apart.
-pub(crate) fn compile_in_parts(
-    graph: &Graph,
-    symbols: &[Symbol],
-    constant: &[bool],
-    options: &Options,
-) -> Result<Parts> {
-    let passes = options.passes();
-    let advance = |from, after, until| {
-        let ran = run_stages(from, after, until, &passes, &mut |_, _| {});
-        match ran.map_err(refused)? {
-            Artifact::Plan(plan) => Ok(plan),
-            Artifact::Graph(_) => Err(internal("compile", "scheduling gave no plan")),
-        }
-    };
-    let graph = Artifact::Graph(graph.clone());
-    let mut plan = advance(graph, Stage::Trace, Stage::Schedule)?;
-    plan.symbols = symbols.to_vec();
-    let split = hoist(&plan, constant).map_err(refused)?;
-    let compiled = |plan| {
-        let plan = advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory)?;
-        compile_plan(&plan, options)
-    };
-    let prepare = match split.prepare.outputs.is_empty() {
-        true => None,
-        false => Some((compiled(split.prepare)?, split.prepare_inputs)),
-    };
-    Ok(Parts {
-        prepare,
-        main: compiled(split.main)?,
-        sources: split.sources,
-    })
 }
 
 /// A program that has not been compiled.

@@ -81,7 +81,7 @@ fn execute(
     if wide().any(|wide| wide.name() == backend.name()) {
         decoded(backend, &artifact);
     }
-    let linked = jit::link(&artifact).unwrap();
+    let linked = jit::link(&[&artifact]).unwrap().remove(0);
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();

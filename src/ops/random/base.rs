@@ -172,7 +172,7 @@ impl Tensor {
     /// same at any number of threads and can be captured. (A million take a sort, some 100 ms.)
     #[track_caller]
     pub fn randperm(n: impl Into<Dim>) -> Tensor {
-        bits(&[n.into()], DType::U64).argsort(0, false)
+        bits(&[n.into()], DType::U64).argsort(0)
     }
 
     /// [`Tensor::rand_of`] with this tensor's type and sizes.

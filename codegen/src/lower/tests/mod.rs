@@ -54,7 +54,7 @@ impl Compiled<'_> {
         let code = backend
             .emit(&lowered.function)
             .unwrap_or_else(|e| panic!("{e}\n{kernel}\n{}", lowered.function));
-        let function = jit::link(&code.link().unwrap()).unwrap();
+        let function = jit::link(&[&code.link().unwrap()]).unwrap().remove(0);
         Compiled {
             kernel,
             lowered,

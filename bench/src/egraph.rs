@@ -55,16 +55,19 @@ fn compare<const N: usize>(
         .collect::<lazulite::Result<_>>()?;
     let inputs: [&Tensor; N] = std::array::from_fn(|i| &inputs[i]);
     let before = options();
-    let compiled = [compile(program), compile(program)];
-    let mut results = Vec::new();
-    for (function, egraph) in compiled.iter().zip([false, true]) {
+    // Captured functions follow the options in force, so these are set whenever one is called.
+    let ways = [false, true].map(|egraph| {
         let mut options = before.clone();
         (options.egraph, options.numerics) = (egraph, class);
-        set_options(options)?;
+        options
+    });
+    let function = compile(program);
+    let mut results = Vec::new();
+    for options in &ways {
+        set_options(options.clone())?;
         results.push(function.call(inputs)?.to_vec::<f32>()?);
         function.call(inputs)?;
     }
-    set_options(before)?;
     let scale = results[0].iter().fold(1e-6f32, |m, v| m.max(v.abs()));
     let apart = results[0]
         .iter()
@@ -75,10 +78,11 @@ fn compare<const N: usize>(
         return Err(format!("{name}: results differ by {apart} of the largest").into());
     }
     let mut seconds = [Vec::new(), Vec::new()];
-    let once = median(3, 1, || drop(black_box(compiled[0].call(inputs))));
+    let once = median(3, 1, || drop(black_box(function.call(inputs))));
     let batch = ((2e-2 / once) as usize).clamp(1, 2000);
     for _ in 0..TURNS {
-        for (function, seconds) in compiled.iter().zip(&mut seconds) {
+        for (options, seconds) in ways.iter().zip(&mut seconds) {
+            set_options(options.clone())?;
             let start = Instant::now();
             for _ in 0..batch {
                 black_box(function.call(inputs)?);
@@ -86,6 +90,7 @@ fn compare<const N: usize>(
             seconds.push(start.elapsed().as_secs_f64() / batch as f64);
         }
     }
+    set_options(before)?;
     let [without, with] = seconds.map(|mut s| {
         s.sort_by(f64::total_cmp);
         s[s.len() / 2]

@@ -74,7 +74,7 @@ impl Input {
 
 /// A compiled program.
 pub(crate) enum Executable {
-    Host(Program),
+    Host(Box<Program>),
     Device(Code),
 }
 

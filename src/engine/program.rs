@@ -26,7 +26,7 @@ pub(crate) fn compile_plan(plan: &Plan, options: &Options, device: Device) -> Re
         return Ok(Executable::Device(code?));
     }
     let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads);
-    Ok(Executable::Host(program.map_err(refused)?))
+    Ok(Executable::Host(Box::new(program.map_err(refused)?)))
 }
 
 fn refused(error: impl std::fmt::Display) -> Error {

@@ -75,7 +75,7 @@ impl Input {
 /// A compiled program.
 pub(crate) enum Executable {
     Host(Box<Program>),
-    Device(Code),
+    Device(Box<Code>),
 }
 
 impl Executable {

@@ -23,7 +23,7 @@ pub(crate) fn compile_graph(
 /// Compiles a plan for a device.
 pub(crate) fn compile_plan(plan: &Plan, options: &Options, device: Device) -> Result<Executable> {
     if let Some(code) = device.compile(plan) {
-        return Ok(Executable::Device(code?));
+        return Ok(Executable::Device(Box::new(code?)));
     }
     let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads);
     Ok(Executable::Host(Box::new(program.map_err(refused)?)))

@@ -3,7 +3,6 @@
 //!
 //! `cargo run --release --example inspect_graph -- [PAGE.html]`
 
-use lazulite::PoolOptions;
 use lazulite::inspect::{Format, ReportOptions, Stage};
 use lazulite::nn::{Conv2d, Layer, Linear, Module};
 use lazulite::prelude::*;
@@ -18,7 +17,7 @@ struct Digits {
 
 impl Layer for Digits {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let halved = |x: Tensor| x.max_pool(&[2, 2], &PoolOptions::default()).0;
+        let halved = |x: Tensor| x.max_pool((2, 2));
         let x = halved(self.conv1.forward(x).relu());
         let x = halved(self.conv2.forward(&x).relu());
         let x = self.hidden.forward(&x.flatten(1, -1)).gelu();

@@ -79,10 +79,9 @@ impl TensorCell {
     /// happen soon and in any case.
     pub(crate) fn vacate(&self, node: &Arc<Node>, others: usize) -> Option<Arc<Node>> {
         let mut content = lock(&self.shared);
-        let is_node = |t: &Tensor| t.node().is_ok_and(|n| Arc::ptr_eq(n, node));
-        let settled = usize::from(is_node(&content.settled));
+        let settled = usize::from(is_node(&content.settled, node));
         let private = Arc::strong_count(node) == 1 + settled + others;
-        if !is_node(&content.current) || !private || !node.operands().is_empty() {
+        if !is_node(&content.current, node) || !private || !node.operands().is_empty() {
             return None;
         }
         let next = Arc::new(node.vacant());
@@ -92,10 +91,19 @@ impl TensorCell {
         Some(next)
     }
 
+    /// Gives the cell what `change` makes of its content, at once, with no other thread writing in between: for
+    /// changes that are none to the value.
+    pub(crate) fn change(&self, change: impl FnOnce(Tensor) -> Tensor) {
+        let mut content = lock(&self.shared);
+        let tensor = change(content.current.clone());
+        adopt_leaf(&tensor, &content.current);
+        content.settled = tensor.clone();
+        content.current = tensor;
+    }
+
     /// Gives the cell a known value that was computed for it, which needs a gradient if the one before did.
     pub(crate) fn settle(&self, tensor: Tensor) {
-        let trained = lock(&self.shared).current.requires_grad();
-        self.replace(match trained {
+        self.change(|before| match before.requires_grad() {
             true => tensor.with_grad(),
             false => tensor,
         });
@@ -128,11 +136,6 @@ impl TensorCell {
     /// is returned.
     #[track_caller]
     pub fn set(&self, tensor: Tensor) -> crate::Result<()> {
-        let trained = lock(&self.shared).current.requires_grad();
-        let tensor = match trained {
-            true => tensor.detach().with_grad(),
-            false => tensor,
-        };
         let level = tensor.node()?.traits.level;
         if level > 0 {
             let message = "a cell outlives the function that is being recorded, and what it would hold does not";
@@ -141,56 +144,99 @@ impl TensorCell {
                 error.hint("return the value from the function and set the cell outside of it")
             );
         }
+        let mut content = lock(&self.shared);
+        let tensor = match content.current.requires_grad() {
+            true => tensor.detach().with_grad(),
+            false => tensor,
+        };
+        let node = Arc::downgrade(tensor.node()?);
         if write_captured_cell(self, &tensor) {
             return Ok(());
         }
+        if content.current.requires_grad() {
+            adopt_leaf(&tensor, &content.current);
+        }
         let lazy = !tensor.is_realized();
-        let mut content = lock(&self.shared);
         let before = std::mem::replace(&mut content.current, tensor);
         if before.is_realized() {
             content.settled = before;
         }
+        drop(content);
         if lazy {
-            drop(content);
-            add_pending(WeakCell(Arc::downgrade(&self.shared)));
+            let cell = Arc::downgrade(&self.shared);
+            add_pending(PendingWrite { cell, node });
         }
         Ok(())
     }
 }
 
-/// A cell that does not keep itself alive.
-pub(crate) struct WeakCell(Weak<Shared>);
+/// A value that was written to a cell before it was known. Keeps neither of them alive.
+pub(crate) struct PendingWrite {
+    cell: Weak<Shared>,
+    node: Weak<Node>,
+}
 
-impl WeakCell {
-    /// True for the same cell.
-    pub fn is(&self, other: &WeakCell) -> bool {
-        self.0.ptr_eq(&other.0)
+impl PendingWrite {
+    /// Where the cell lies: the same for writes to the same cell.
+    pub fn address(&self) -> usize {
+        self.cell.as_ptr().addr()
     }
 
-    /// The node that the cell holds, if it still exists.
+    /// The cell, if it still exists, and what was written, if the cell still holds that: another thread may have
+    /// written something else since.
+    fn current(&self) -> Option<(Arc<Shared>, Arc<Node>)> {
+        let (cell, node) = (self.cell.upgrade()?, self.node.upgrade()?);
+        let holds = is_node(&lock(&cell).current, &node);
+        holds.then_some((cell, node))
+    }
+
+    /// What was written, as long as the cell holds it.
     pub fn node(&self) -> Option<Arc<Node>> {
-        let cell = self.0.upgrade()?;
-        lock(&cell).current.node().ok().cloned()
+        Some(self.current()?.1)
     }
 
     /// The node that the cell would go back to, unless that is what it holds.
     pub fn replaced(&self) -> Option<Arc<Node>> {
-        let cell = self.0.upgrade()?;
+        let (cell, node) = self.current()?;
         let content = lock(&cell);
-        let (settled, current) = (content.settled.node().ok()?, content.current.node().ok()?);
-        (!Arc::ptr_eq(settled, current)).then(|| settled.clone())
+        let settled = content.settled.node().ok()?;
+        (!Arc::ptr_eq(settled, &node)).then(|| settled.clone())
     }
 
-    /// The cell goes back to its last settled content, unless its current value is known.
-    pub fn take_back(&self) {
-        let Some(cell) = self.0.upgrade() else {
-            return;
-        };
-        let mut content = lock(&cell);
-        if !content.current.is_realized() {
-            content.current = content.settled.clone();
+    /// What was written is known, and what it may have been computed from in place is gone: the cell goes back to
+    /// nothing before it, even if another thread has given it something else meanwhile that turns out to fail.
+    pub fn settle(&self) {
+        if let (Some(cell), Some(node)) = (self.cell.upgrade(), self.node.upgrade()) {
+            let mut content = lock(&cell);
+            let gone = content.settled.node().is_ok_and(|n| n.is_spent());
+            if gone || is_node(&content.current, &node) {
+                content.settled = Tensor(Ok(node));
+            }
         }
     }
+
+    /// The cell goes back to its last settled content, unless it holds something else by now.
+    pub fn take_back(&self) {
+        if let Some((cell, _)) = self.current() {
+            let mut content = lock(&cell);
+            let settled = content.settled.clone();
+            let failed = std::mem::replace(&mut content.current, settled);
+            // Dropped without the lock: it may be the last handle of a long history.
+            drop(content);
+            drop(failed);
+        }
+    }
+}
+
+/// Hooks and the collected gradient belong to the cell's tensor, whichever that is.
+fn adopt_leaf(tensor: &Tensor, before: &Tensor) {
+    if let (Ok(node), Ok(before)) = (tensor.node(), before.node()) {
+        node.adopt_leaf(before);
+    }
+}
+
+fn is_node(tensor: &Tensor, node: &Arc<Node>) -> bool {
+    tensor.node().is_ok_and(|n| Arc::ptr_eq(n, node))
 }
 
 fn lock(shared: &Shared) -> MutexGuard<'_, Content> {

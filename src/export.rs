@@ -114,7 +114,7 @@ fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<
         let name = spec::numbered("output", i, outputs.len());
         interface.outputs.push(port(name, ty)?);
     }
-    let cells = state.cells_read();
+    let cells: Vec<_> = state.cells_read().collect();
     let mut weights = Vec::new();
     let mut taken = FxHashSet::default();
     for (source, id) in sources.into_iter().zip(graph.inputs()) {

@@ -18,6 +18,7 @@ impl Tensor {
     /// assert_eq!(x.i((1, 2)).item::<i32>()?, 6);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    #[doc(alias("tensor", "as_tensor", "from_numpy"))]
     #[track_caller]
     pub fn from_vec<T: Element>(data: Vec<T>, dims: impl IntoDims) -> Tensor {
         Tensor::from_slice(&data, dims)
@@ -48,6 +49,7 @@ impl Tensor {
     }
 
     /// A 0-d tensor.
+    #[doc(alias("tensor"))]
     #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Tensor {
         Tensor::from_slice(&[value], ())
@@ -55,12 +57,29 @@ impl Tensor {
 
     /// Computes the value and copies it out, row-major. `T` must be the tensor's own element type;
     /// [`Tensor::cast`] converts.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]);
+    /// assert_eq!((&x * 2.0).to_vec::<f32>()?, [2.0, 4.0, 6.0, 8.0]);
+    /// assert!(x.to_vec::<f64>().is_err());
+    /// assert_eq!(x.cast(DType::F64).to_vec::<f64>()?.len(), 4);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("tolist", "numpy", "cpu"))]
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
         self.read("to_vec", |bytes| Ok(T::from_bytes(bytes)), Some(T::DTYPE))
     }
 
     /// Computes the value of a tensor with one element. `T` must be the tensor's own element type.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([1.0f32, 2.0]).sum(..).item::<f32>()?, 3.0);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("to_scalar"))]
     #[track_caller]
     pub fn item<T: Element>(&self) -> Result<T> {
         let place = Place::here();

@@ -50,6 +50,7 @@ pub mod gpu;
 mod host;
 pub mod inspect;
 mod location;
+mod nested;
 pub mod nn;
 mod ops;
 pub mod optim;
@@ -57,10 +58,10 @@ mod tensor;
 pub mod train;
 
 pub use autograd::{
-    BackwardOptions, Context, CustomFunction, GradCheck, GradOptions, GradientTape, HookHandle,
-    Pullback, clip_grad_norm, clip_grad_value, custom_function, enable_grad, grad, grad_with,
-    gradcheck, gradgradcheck, hessian, hvp, inference_mode, is_grad_enabled, jacobian, no_grad,
-    saved_tensors_hooks, set_grad_enabled, vhp, vjp,
+    BackwardOptions, Context, CustomFunction, GradCheck, GradOptions, Graded, GradientTape,
+    HookHandle, Pullback, clip_grad_norm, clip_grad_norm_with, clip_grad_value, custom_function,
+    enable_grad, grad, grad_with, gradcheck, gradgradcheck, hessian, hvp, inference_mode,
+    is_grad_enabled, jacobian, no_grad, saved_tensors_hooks, set_grad_enabled, vhp, vjp,
 };
 pub use cell::TensorCell;
 pub use compile::{Compiled, Outputs, compile};
@@ -83,6 +84,7 @@ pub use lazulite_ir::DType;
 pub use lazulite_passes::Numerics;
 pub use lazulite_runtime::files::NamedFile;
 pub use location::{Place, Scope};
+pub use nested::Nested;
 pub use num_complex::Complex;
 pub use ops::{
     AttentionOptions, BagMode, BagOptions, ClassOptions, ConvOptions, ElementFn, EmbeddingOptions,
@@ -92,13 +94,14 @@ pub use ops::{
     StftOptions, Tolerance, TripletOptions, Unique, Window, manual_seed, strided,
 };
 pub use ops::{GeneratorState, fork_rng};
-pub use tensor::{Argument, Dim, IntoDims, Number, Tensor, realize_all};
+pub use tensor::{Argument, Dim, IntoDims, IntoList, Number, PerAxis, Tensor, realize_all};
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::nn::{Layer, Module};
     pub use crate::{
         Complex, DType, Dim, ElementFn, Error, Generator, Index, Result, Tensor, TensorCell, bf16,
-        compile, f16, manual_seed, realize_all, strided,
+        compile, f16, manual_seed, no_grad, realize_all, strided,
     };
 }
 
@@ -106,6 +109,21 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../docs/inspection.md")]
 struct Inspection;
+
+/// So are those on training.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/training.md")]
+struct Training;
+
+/// Those on executables.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/aot.md")]
+struct Aot;
+
+/// Those for who comes from PyTorch.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/pytorch.md")]
+struct Pytorch;
 
 /// The example in the README is tested like any other.
 #[cfg(doctest)]

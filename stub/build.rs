@@ -116,13 +116,11 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
     // Beside the folders of build scripts, of which there is one per set of features of the outer build: all use
     // what was built once. `out` is PROFILE/build/PACKAGE/out.
     let profile = out.ancestors().nth(3).unwrap_or(out);
-    // Variants of one optimisation level share their dependencies.
+    // Variants of one optimisation level share their dependencies. The name must not be that of anything that the outer
+    // build puts there.
     let foreign = variant.name == FOREIGN;
-    let target = profile.join(if foreign {
-        "lazulite-stub-foreign"
-    } else {
-        "lazulite-stub"
-    });
+    let target = profile.join("stubs");
+    let target = target.join(if foreign { FOREIGN } else { "core" });
     let triple = variable("TARGET");
     let mut cargo = Command::new(variable("CARGO"));
     cargo
@@ -151,8 +149,8 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
         cargo.env("CARGO_PROFILE_STUB_LTO", "off");
         cargo.env("CARGO_PROFILE_STUB_CODEGEN_UNITS", "16");
     } else if !foreign {
-        // Fast is what the runtime does, for which the workspace says so; the rest only has to be small. Not so library
-        // functions.
+        // What takes time is generated code and products, whose loops are written out in any case; everything else
+        // has to be small. Not so library functions.
         cargo.env("CARGO_PROFILE_STUB_OPT_LEVEL", "s");
     }
     let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;

@@ -114,7 +114,7 @@ fn mixture() -> Exported {
         |[x, picks]: [&Tensor; 2]| {
             let rows = table.index_select(0, picks);
             let centred = x - x.mean_keepdim(-1);
-            let (sorted, order) = centred.sort(-1, true);
+            let (sorted, order) = centred.sort_with(-1, true);
             let likely = centred.softmax(-1).cumsum(-1);
             vec![
                 sorted,

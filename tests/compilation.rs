@@ -266,6 +266,51 @@ fn captured_functions_are_replayed_where_no_gradient_can_flow() {
     assert_eq!((cache_stats().compilations, best.versions()), (before, 1));
 }
 
+/// What a captured function depends on besides values: whether gradients flow to the parameters that it reads.
+#[test]
+fn captured_functions_notice_that_parameters_are_frozen_or_trained() {
+    let _alone = alone();
+    let model = Linear::new(4, 1);
+    let parameters = model.parameters();
+    let freeze = |frozen: bool| parameters.iter().for_each(|p| p.requires_grad_(!frozen));
+    let forward = compile(|[x]: [Tensor; 1]| model.forward(&x));
+    let x = Tensor::ones([2, 4]);
+    for _ in 0..2 {
+        freeze(true);
+        assert!(!forward.call([&x]).unwrap().requires_grad());
+        freeze(false);
+        let y = forward.call([&x]).unwrap().sum(..);
+        let slope = grad(&[&y], &[&model.weight.get()]).unwrap();
+        assert_eq!(slope[0].to_vec::<f32>().unwrap(), [2.0; 4]);
+    }
+    assert_eq!(forward.versions(), 1);
+    // A value with a history, written to a cell.
+    let cell = TensorCell::new(Tensor::zeros([1]));
+    let write = compile(|[x]: [Tensor; 1]| {
+        cell.set(model.forward(&x).sum(..).reshape([1])).unwrap();
+        x.detach()
+    });
+    write.call([&x]).unwrap();
+    let slope = grad(&[&cell.get().sum(..)], &[&model.weight.get()]).unwrap();
+    assert_eq!(slope[0].to_vec::<f32>().unwrap(), [2.0; 4]);
+}
+
+#[test]
+fn a_captured_step_that_returns_its_loss_is_replayed() {
+    let _alone = alone();
+    let model = Linear::new(4, 1);
+    let optimizer = Mutex::new(Sgd::new(model.parameters(), 0.01));
+    let step = compile(|[x]: [Tensor; 1]| {
+        let loss = model.forward(&x).square().mean(..);
+        optimizer.lock().unwrap().step(&loss).unwrap();
+        loss
+    });
+    let x = Tensor::ones([8, 4]);
+    let losses = [(); 3].map(|()| step.call([&x]).unwrap().item::<f32>().unwrap());
+    assert!(losses[2] < losses[1] && losses[1] < losses[0], "{losses:?}");
+    assert_eq!(step.versions(), 1);
+}
+
 #[test]
 fn a_step_through_a_captured_forward_moves_the_parameters() {
     let _alone = alone();

@@ -114,8 +114,8 @@ fn an_empty_list_of_axes_stands_for_all() {
         (x.prod(none), x.prod(..)),
         (x.amax(none), x.amax(..)),
         (x.amin(none), x.amin(..)),
-        (x.var(none, 1), x.var(.., 1)),
-        (x.std(none, 1), x.std(.., 1)),
+        (x.var(none), x.var(..)),
+        (x.std(none), x.std(..)),
         (x.logsumexp(none), x.logsumexp(..)),
         (x.nansum(none), x.nansum(..)),
         (x.nanmean(none), x.nanmean(..)),
@@ -178,7 +178,10 @@ fn counts_beyond_all_memory_are_errors_before_anything_is_allocated() {
     assert_eq!(vector.combinations(51, false).dims().unwrap(), [0, 51]);
     assert_eq!(vector.combinations(2, false).dims().unwrap(), [1225, 2]);
     assert_eq!(vector.combinations(2, true).dims().unwrap(), [1275, 2]);
-    assert_eq!(Tensor::zeros([3]).diff(usize::MAX, 0).dims().unwrap(), [0]);
+    assert_eq!(
+        Tensor::zeros([3]).diff_with(usize::MAX, 0).dims().unwrap(),
+        [0]
+    );
     assert_eq!(
         numbers(&Tensor::triu_indices(2, 3, 1)),
         [0.0, 0.0, 1.0, 1.0, 2.0, 2.0]
@@ -265,7 +268,7 @@ fn the_upper_factor_of_what_is_not_a_number_is_none_either() {
     assert!(numbers(&q).iter().all(|v| v.is_nan()));
     let upper = r
         .isnan()
-        .equal(&Tensor::ones([3, 3]).triu(0).cast(DType::Bool));
+        .equal(&Tensor::ones([3, 3]).triu().cast(DType::Bool));
     assert!(upper.unwrap(), "{r}");
 }
 
@@ -348,7 +351,9 @@ fn dropout_in_attention_is_no_reason_to_lose_the_place() {
         dropout: 2.0,
         ..AttentionOptions::default()
     };
-    let error = x.scaled_dot_product_attention(&x, &x, &options).check();
+    let error = x
+        .scaled_dot_product_attention_with(&x, &x, &options)
+        .check();
     assert_eq!(error.unwrap_err().place().unwrap().file(), file!());
 }
 
@@ -367,7 +372,11 @@ fn few_of_many_are_those_that_sorting_gives() {
     let spread = Tensor::randn([3, 1200]).mul(4.0).round();
     let wild = floats(&wild).expand([3, 8]);
     let floats = Tensor::cat(&[&wild, &spread, &wild], 1);
-    let of = |dtype| floats.nan_to_num(0.0, Some(9.0), Some(-9.0)).cast(dtype);
+    let of = |dtype| {
+        floats
+            .nan_to_num_with(0.0, Some(9.0), Some(-9.0))
+            .cast(dtype)
+    };
     let bools = floats.gt(0);
     let all = [
         of(DType::I8),
@@ -379,8 +388,8 @@ fn few_of_many_are_those_that_sorting_gives() {
     for x in &all {
         for (axis, x) in [(1, x.clone()), (0, x.t())] {
             for largest in [false, true] {
-                let (values, places) = x.topk(9, axis, largest);
-                let (sorted, order) = x.sort(axis, largest);
+                let (values, places) = x.topk_with(9, axis, largest);
+                let (sorted, order) = x.sort_with(axis, largest);
                 let first = |t: &Tensor| t.narrow(axis, 0, 9);
                 assert!(places.equal(&first(&order)).unwrap(), "{places} {order}");
                 let bits = |t: &Tensor| format!("{:?}", numbers(t));
@@ -389,12 +398,40 @@ fn few_of_many_are_those_that_sorting_gives() {
         }
     }
     let x = Tensor::arange(0, 2000, 1).cast(DType::F32).with_grad();
-    let slope = grad(&[&x.topk(3, 0, true).0.square().sum(..)], &[&x])
+    let slope = grad(&[&x.topk(3, 0).0.square().sum(..)], &[&x])
         .unwrap()
         .remove(0);
     assert_eq!(
         numbers(&slope.narrow(0, 1996, 4)),
         [0.0, 3994.0, 3996.0, 3998.0]
     );
-    refused(&x.topk(2001, 0, true).0, ErrorKind::Shape, "topk");
+    refused(&x.topk(2001, 0).0, ErrorKind::Shape, "topk");
+}
+
+#[test]
+fn far_below_its_domain_acosh_is_nan_and_infinite_sides_are_infinitely_long() {
+    let x = Tensor::from_vec(vec![-1e5f32, -1e7, -1e20, 0.5, 1.0, 1e20], [6]);
+    let y = x.acosh().to_vec::<f32>().unwrap();
+    assert!(y[..4].iter().all(|v| v.is_nan()), "{y:?}");
+    assert!(y[4] == 0.0 && (y[5] - 46.744_85).abs() < 1e-4, "{y:?}");
+    let inf = f32::INFINITY;
+    let sides = Tensor::from_vec(vec![inf, -inf, f32::NAN, 3.0, 0.0], [5]);
+    let others = Tensor::from_vec(vec![f32::NAN, 1.0, 1.0, 4.0, 0.0], [5]);
+    let lengths = sides.hypot(&others).to_vec::<f32>().unwrap();
+    assert_eq!(lengths[..2], [inf, inf]);
+    assert!(lengths[2].is_nan());
+    assert_eq!(lengths[3..], [5.0, 0.0]);
+    let parts = Tensor::from_vec(vec![inf, 1.0, 1.0, 7.0, f32::MAX], [5]);
+    let by = Tensor::from_vec(vec![2.0f32, 0.0, inf, 2.0, 1e-10], [5]);
+    let whole = parts.floor_divide(&by).to_vec::<f32>().unwrap();
+    assert!(whole[0].is_nan(), "{whole:?}");
+    assert_eq!(whole[1..], [inf, 0.0, 3.0, inf]);
+}
+
+#[test]
+fn updates_of_a_tensor_without_elements_are_out_of_range() {
+    let index = Tensor::from_vec(vec![7i64], [1, 1]);
+    let sum = Tensor::zeros([2, 0]).scatter_add(1, &index, &Tensor::ones([1, 1]));
+    let error = sum.realize().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fault, "{error}");
 }

@@ -200,9 +200,9 @@ fn errors_name_the_operation_that_was_written() {
         ("rand", Tensor::rand([-1i64])),
         ("randn", Tensor::randn([-1i64])),
         ("linspace", Tensor::linspace(0.0, 1.0, usize::MAX)),
-        ("argsort", x.argsort(5, false)),
-        ("topk", x.topk(1, 5, true).0),
-        ("topk", x.topk(9, 1, true).1),
+        ("argsort", x.argsort(5)),
+        ("topk", x.topk(1, 5).0),
+        ("topk", x.topk(9, 1).1),
         ("linear", x.linear(&Tensor::zeros([4, 7]), None)),
         ("stack", Tensor::stack(&[&x, &Tensor::iota(3)], 0)),
         ("set_item", written),
@@ -218,17 +218,13 @@ fn errors_name_the_operation_that_was_written() {
     // An operand's error stays what it is.
     let broken = x.matmul(&x);
     assert_eq!(error_of(broken.softmax(5)).op(), "matmul");
-    assert_eq!(error_of(broken.topk(9, 0, true).0).op(), "matmul");
+    assert_eq!(error_of(broken.topk(9, 0).0).op(), "matmul");
 }
 
 #[test]
 fn results_of_operations_with_several_have_the_users_place() {
     let x = Tensor::iota(6).reshape([2, 3]);
-    for t in [
-        x.sort(0, false).1,
-        x.topk(2, 1, true).1,
-        x.map_elements(|v: i64| v),
-    ] {
+    for t in [x.sort(0).1, x.topk(2, 1).1, x.map_elements(|v: i64| v)] {
         let e = t.to_vec::<f32>().expect_err("integers are not floats");
         let place = e.operands()[0].place.expect("the operand's place");
         assert_eq!(place.file(), file!(), "{e}");
@@ -242,7 +238,7 @@ fn faults_name_the_operation_that_ran() {
     let zero = Tensor::zeros_like(&x);
     let name = |t: Tensor| failure_of(&t).op().to_string();
     assert_eq!(name(x.gather(0, &far)), "gather");
-    assert_eq!(name(x.gather(0, &far).sort(0, false).0), "gather");
+    assert_eq!(name(x.gather(0, &far).sort(0).0), "gather");
     assert_eq!(name(x.fmod(&zero)), "rem");
     assert_eq!(
         name(x.map_elements(|_: i64| -> i64 { panic!("no") })),
@@ -311,9 +307,9 @@ fn absurd_arguments_are_errors() {
         ..lazulite::PoolOptions::default()
     };
     let all = [
-        x.conv(&Tensor::ones([1, 1, 2, 2]), None, &options),
-        x.max_pool(&[2, 2], &pool).0,
-        x.max_pool(&[huge, 2], &lazulite::PoolOptions::default()).0,
+        x.conv_with(&Tensor::ones([1, 1, 2, 2]), None, &options),
+        x.max_pool_with([2, 2], &pool).0,
+        x.max_pool([huge, 2]),
         x.adaptive_avg_pool(&[Some(huge), None]),
         x.interpolate(&[huge, 2], None, lazulite::ResampleMode::Nearest, false),
         Tensor::ones([2]).diag_embed(i64::MIN, 0, 1),
@@ -322,7 +318,7 @@ fn absurd_arguments_are_errors() {
         square.split_with_sizes(&[huge, 4], 0).remove(0),
         Tensor::ones([3]).repeat_interleave_by(&Tensor::full([3], i64::MAX), 0),
         square.flip([0, -2]),
-        square.cdist(&square, -1.0),
+        square.cdist_with(&square, -1.0),
         Tensor::arange(0, 4, 1).gather(0, &Tensor::full_of([1], -1.0, lazulite::DType::U64)),
         Tensor::zeros([1, 3]).cross_entropy(&Tensor::full([1], -1)),
     ];
@@ -330,7 +326,7 @@ fn absurd_arguments_are_errors() {
         assert!(wrong.realize().is_err(), "number {i}");
     }
     assert!(square.roll([i64::MIN], [0]).realize().is_ok());
-    assert_eq!(square.diagonal(i64::MIN, 0, 1).dims().unwrap(), [0]);
+    assert_eq!(square.diagonal_with(i64::MIN, 0, 1).dims().unwrap(), [0]);
 }
 
 #[test]

@@ -272,6 +272,41 @@ fn functions_that_return_their_inputs_pass_gradients_once() {
     assert_eq!(values(&gradients[1]), [-3.0, -3.0]);
 }
 
+/// Returns its input; the gradient passes through another custom function.
+struct Twice;
+
+impl CustomFunction for Twice {
+    fn forward(&self, _: &mut Context, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![inputs[0].square()])
+    }
+
+    fn backward(&self, _: &Context, cotangents: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let slope = custom_function(Cube, &[&cotangents[0]]).remove(0);
+        Ok(vec![Some(slope)])
+    }
+}
+
+#[test]
+fn custom_functions_in_a_backward_keep_their_own_in_second_derivatives() {
+    let x = vector(&[2.0, 3.0]).with_grad();
+    let inside = |x: &[Tensor]| vec![custom_function(Twice, &[&(&x[0] * 1.0)]).remove(0)];
+    // Its backward is Cube of what flows in, here of `scale`.
+    let slope = |through: &dyn Fn(&Tensor) -> Tensor| {
+        let scale = vector(&[2.0, 3.0]).with_grad();
+        let y = (through(&x) * &scale).sum(..);
+        let again = GradOptions::new().create_graph(true);
+        let first = grad_with(&[&y], &[&x], &again).unwrap();
+        let first = first[0].clone().unwrap();
+        values(&grad(&[&first.sum(..)], &[&scale]).unwrap()[0])
+    };
+    let plain = slope(&|x| inside(std::slice::from_ref(x)).remove(0));
+    assert_eq!(
+        plain,
+        slope(&|x| lazulite::checkpoint(inside, &[x]).remove(0))
+    );
+    assert!(plain.iter().all(|s| *s != 0.0), "{plain:?}");
+}
+
 #[test]
 fn slopes_are_right_where_formulas_break() {
     let slope = |f: &dyn Fn(&Tensor) -> Tensor, x: f32| {
@@ -286,7 +321,8 @@ fn slopes_are_right_where_formulas_break() {
     assert!(close(slope(&|y: &Tensor| y.atan2(2.0), 0.0), 0.5));
     for p in [0.0, 1.0] {
         let target = vector(&[p]);
-        let loss = |x: &Tensor| x.binary_cross_entropy(&target, None, lazulite::Reduction::Sum);
+        let loss =
+            |x: &Tensor| x.binary_cross_entropy_with(&target, None, lazulite::Reduction::Sum);
         assert_eq!(slope(&loss, p), 0.0);
     }
 }

@@ -34,8 +34,8 @@ fn activations_far_out_and_at_zero() {
         &[-1e4, -200.0, 0.0, 200.0, 1e4],
         &[
             ("relu", |x| x.relu(), step),
-            ("elu", |x| x.elu(1.0), rises),
-            ("celu", |x| x.celu(1.0), rises),
+            ("elu", |x| x.elu(), rises),
+            ("celu", |x| x.celu(), rises),
             (
                 "selu",
                 |x| x.selu(),
@@ -43,10 +43,10 @@ fn activations_far_out_and_at_zero() {
             ),
             (
                 "leaky_relu",
-                |x| x.leaky_relu(0.1),
+                |x| x.leaky_relu_with(0.1),
                 &[0.1, 0.1, 0.1, 1.0, 1.0],
             ),
-            ("softplus", |x| x.softplus(1.0, 20.0), half),
+            ("softplus", |x| x.softplus(), half),
             ("silu", |x| x.silu(), half),
             ("gelu", |x| x.gelu(), half),
             ("gelu_tanh", |x| x.gelu_tanh(), half),
@@ -56,17 +56,17 @@ fn activations_far_out_and_at_zero() {
             ("tanh", |x| x.tanh(), &[0.0, 0.0, 1.0, 0.0, 0.0]),
             ("tanhshrink", |x| x.tanhshrink(), &[1.0, 1.0, 0.0, 1.0, 1.0]),
             ("relu6", |x| x.relu6(), flat),
-            ("hardtanh", |x| x.hardtanh(0.0, 200.0), flat),
+            ("hardtanh", |x| x.hardtanh_with(0.0, 200.0), flat),
             ("clamp", |x| x.clamp(0.0, 200.0), &[0.0, 0.0, 1.0, 1.0, 0.0]),
             ("abs", |x| x.abs(), &[-1.0, -1.0, 0.0, 1.0, 1.0]),
             (
                 "hardshrink",
-                |x| x.hardshrink(200.0),
+                |x| x.hardshrink_with(200.0),
                 &[1.0, 0.0, 0.0, 0.0, 1.0],
             ),
             (
                 "softshrink",
-                |x| x.softshrink(200.0),
+                |x| x.softshrink_with(200.0),
                 &[1.0, 0.0, 0.0, 0.0, 1.0],
             ),
             ("logaddexp", |x| x.logaddexp(0.0), half),
@@ -106,7 +106,7 @@ fn functions_at_zero() {
                 |x| (x * 0.0).vector_norm(0.5, ..),
                 &[0.0, 0.0],
             ),
-            ("std of equals", |x| (x * 0.0 + 1.0).std(.., 1), &[0.0, 0.0]),
+            ("std of equals", |x| (x * 0.0 + 1.0).std(..), &[0.0, 0.0]),
             ("prod", |x| x.prod(..), &[2.0, 0.0]),
             ("cumprod", |x| x.cumprod(0), &[3.0, 0.0]),
             ("maximum of equals", |x| x.maximum(x * 1.0), &[1.0, 1.0]),
@@ -166,4 +166,14 @@ fn derivatives_that_stand_beside_definitions_serve_both_modes() {
             assert!((a - b).abs() <= 1e-12 * b.abs() && *a != 0.0, "{a} {b}");
         }
     }
+}
+
+/// Gradients of a maximum go to all elements that are equal to it, those of an element at a position to that one.
+#[test]
+fn extremes_at_a_position_have_their_gradient_there() {
+    let x = Tensor::ones([3]).with_grad();
+    let slope = |y: &Tensor| grad(&[y], &[&x]).unwrap()[0].to_vec::<f32>().unwrap();
+    assert_eq!(slope(&x.max_dim(0).0), [1.0, 0.0, 0.0]);
+    assert_eq!(slope(&x.min_dim(0).0), [1.0, 0.0, 0.0]);
+    assert_eq!(slope(&x.amax(0)), [1.0 / 3.0; 3]);
 }

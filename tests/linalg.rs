@@ -82,7 +82,7 @@ fn decompositions_make_up_the_matrix() {
                 let (q, r) = a.qr(mode);
                 assert_close(&q.matmul(&r), &a);
                 assert_orthonormal(&q);
-                assert_close(&r.triu(0), &r);
+                assert_close(&r.triu(), &r);
             }
             let (u, s, vh) = a.svd(false);
             assert_close(&u.mul(s.unsqueeze(-2)).matmul(&vh), &a);
@@ -98,9 +98,9 @@ fn decompositions_make_up_the_matrix() {
             let k = dims[dims.len() - 2].min(dims[dims.len() - 1]);
             if dims[dims.len() - 2] >= k && k > 0 {
                 let q = compact.narrow(-1, 0, k).householder_product(&tau);
-                assert_close(&q.matmul(&compact.narrow(-2, 0, k).triu(0)), &a);
+                assert_close(&q.matmul(&compact.narrow(-2, 0, k).triu()), &a);
                 let again = compact.narrow(-1, 0, k).ormqr(&tau, &a, true, true);
-                assert_close(&again.triu(0), &again);
+                assert_close(&again.triu(), &again);
             }
         }
     }
@@ -131,7 +131,7 @@ fn square_matrices_have_roots_and_eigenvalues() {
                 };
                 assert_close(&whole, &h);
                 // The other triangle does not count.
-                let half = if upper { h.triu(0) } else { h.tril(0) };
+                let half = if upper { h.triu() } else { h.tril() };
                 let (values, vectors) = half.eigh(upper);
                 assert_close(
                     &vectors.mul(values.unsqueeze(-2)).matmul(&adjoint(&vectors)),

@@ -247,3 +247,36 @@ fn digits_are_the_same_for_the_same_seed_and_cover_all_classes() -> Result<()> {
     assert!(rows.iter().all(|row| row.iter().sum::<f32>() > 10.0));
     Ok(())
 }
+
+/// As many examples as there are numbers.
+struct Endless;
+
+impl Dataset for Endless {
+    type Item = i64;
+
+    fn len(&self) -> usize {
+        usize::MAX
+    }
+
+    fn get(&self, index: usize) -> lazulite::Result<i64> {
+        Ok(index as i64)
+    }
+}
+
+#[test]
+fn orders_that_memory_does_not_hold_are_errors() {
+    let mut batches = DataLoader::new(Endless).batch_size(2).try_iter();
+    assert_eq!(
+        batches.next().unwrap().unwrap().to_vec::<i64>().unwrap(),
+        [0, 1]
+    );
+    for loader in [
+        DataLoader::new(Endless).batch_size(2).shuffle(1),
+        DataLoader::new(Endless).batch_size(usize::MAX),
+    ] {
+        let error = loader.try_iter().next().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
+    }
+    let images = Digits::train(usize::MAX, 0).tensors();
+    assert_eq!(images.unwrap_err().kind(), ErrorKind::Memory);
+}

@@ -2,7 +2,7 @@
 
 use lazulite::nn::*;
 use lazulite::prelude::*;
-use lazulite::{ConvOptions, PadMode, Padding, grad};
+use lazulite::{PadMode, Padding, grad};
 
 fn close(a: &Tensor, b: &Tensor) {
     let (a, b) = (a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap());
@@ -99,7 +99,7 @@ fn packed_sequences_give_what_each_gives_alone() {
 #[test]
 fn lazy_layers_take_their_sizes_from_the_first_call_or_a_state() {
     let layers = Sequential::new()
-        .with(Conv1d::lazy(4, [3], ConvOptions::default()))
+        .with(Conv1d::lazy(4, 3))
         .with(BatchNorm1d::lazy(&BatchNorm1d::DEFAULTS))
         .with(Relu)
         .with(Linear::lazy(2));
@@ -139,16 +139,13 @@ fn batches_may_all_weigh_alike() {
 
 #[test]
 fn convolutions_pad_with_what_they_are_told() {
-    let options = ConvOptions {
-        padding: Padding::Same,
-        ..ConvOptions::default()
-    };
-    let conv = Conv1d::with(2, 3, [4], options).padded_with(PadMode::Circular);
+    let conv = Conv1d::new(2, 3, 4).padding(Padding::Same);
+    let conv = conv.padding_mode(PadMode::Circular);
     let x = Tensor::randn([1, 2, 6]).realize().unwrap();
     let y = conv.forward(&x);
     let bias = conv.bias.as_ref().map(Param::get);
     let around = x.pad_last(&[1, 2], PadMode::Circular);
-    let expected = around.conv(&conv.weight.get(), bias.as_ref(), &ConvOptions::default());
+    let expected = around.conv(&conv.weight.get(), bias.as_ref());
     close(&y, &expected);
 }
 
@@ -192,7 +189,7 @@ fn attending_is_attention_to_oneself() {
     let attention = MultiheadAttention::with(4, 2, &options);
     let x = Tensor::randn([2, 5, 4]).realize().unwrap();
     let masks = HeadMasks {
-        mask: Some(Tensor::ones([5, 5]).triu(1).gt(0)),
+        mask: Some(Tensor::ones([5, 5]).triu_with(1).gt(0)),
         key_padding: None,
     };
     close(
@@ -275,4 +272,99 @@ fn a_transformer_has_pytorchs_names_and_sizes() {
     // In training elements are dropped.
     transformer.eval();
     close(&forward(), &forward());
+}
+
+#[test]
+fn models_are_saved_and_loaded() {
+    let folder = std::env::temp_dir().join(format!("lazulite-modules-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let build = || {
+        let convolution = Conv2d::new(1, 2, 3).without_bias();
+        Sequential::new()
+            .with(convolution)
+            .with(BatchNorm2d::new(2))
+    };
+    let (model, other) = (build(), build());
+    model
+        .forward(&Tensor::randn([4, 1, 5, 5]))
+        .realize()
+        .unwrap();
+    for name in ["state.safetensors", "state.npz", "state.json"] {
+        let path = folder.join(name);
+        model.save(&path).unwrap();
+        other.load(&path).unwrap();
+        let (saved, read) = (model.state_dict(), other.state_dict());
+        assert!(saved.keys().eq(read.keys()));
+        for (path, tensor) in &saved {
+            assert!(tensor.equal(&read[path]).unwrap(), "{path}");
+        }
+    }
+    let path = folder.join("state.safetensors");
+    // Boxed layers are modules, too; of others the state can be saved.
+    let boxed: Box<dyn Layer> = Box::new(model);
+    boxed.save(&path).unwrap();
+    let mut state = StateDict::load(&path).unwrap();
+    state.remove("1.bias");
+    state.save(&path).unwrap();
+    let before = other.state_dict()["0.weight"].clone();
+    other
+        .load_state_dict(&[("0.weight".to_string(), &before + 1.0)].into())
+        .unwrap_err();
+    let error = other.load(&path).unwrap_err();
+    assert!(error.to_string().contains("missing: [1.bias]"), "{error}");
+    assert!(other.load(folder.join("none.safetensors")).is_err());
+    assert!(other.save(folder.join("state.unknown")).is_err());
+    assert!(other.state_dict()["0.weight"].equal(&before).unwrap());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn options_follow_the_constructors_of_layers() {
+    let conv = Conv2d::new(4, 6, (3, 5)).stride((2, 1)).padding((1, 2));
+    let conv = conv.dilation(1).groups(2).without_bias();
+    assert_eq!(conv.weight.get().dims().unwrap(), [6, 2, 3, 5]);
+    assert!(conv.bias.is_none());
+    let x = Tensor::randn((1, 4, 8, 8));
+    assert_eq!(conv.forward(&x).dims().unwrap(), [1, 6, 4, 8]);
+    // Weights that nothing is changed about stay as they are.
+    let weight = conv.weight.clone();
+    assert!(conv.stride(1).weight.is(&weight));
+
+    let lazy = Conv1d::lazy(6, 3).groups(3);
+    assert!(lazy.weight.is_pending());
+    assert_eq!(
+        lazy.forward(&Tensor::ones((2, 3, 5))).dims().unwrap(),
+        [2, 6, 3]
+    );
+    assert_eq!(lazy.weight.get().dims().unwrap(), [6, 1, 3]);
+
+    let transposed = ConvTranspose2d::new(4, 2, 3)
+        .stride(2)
+        .padding(1)
+        .output_padding(1);
+    assert_eq!(transposed.forward(&x).dims().unwrap(), [1, 2, 16, 16]);
+    assert_eq!(
+        transposed.groups(2).weight.get().dims().unwrap(),
+        [4, 1, 3, 3]
+    );
+
+    let pool = AvgPool2d::new(3)
+        .stride(2)
+        .padding(1)
+        .count_include_pad(false);
+    close(
+        &pool.forward(&Tensor::ones((1, 1, 5, 5))),
+        &Tensor::ones((1, 1, 3, 3)),
+    );
+    let pool = MaxPool1d::new(2).stride(2).ceil_mode(true);
+    assert_eq!(
+        pool.forward(&Tensor::ones((1, 1, 5))).dims().unwrap(),
+        [1, 1, 3]
+    );
+    let pool = AdaptiveAvgPool2d::new((2, 4));
+    assert_eq!(pool.forward(&x).dims().unwrap(), [1, 4, 2, 4]);
+    assert!(Linear::new(2, 3).without_bias().bias.is_none());
+    // More numbers than axes are found when the layer is called.
+    let wrong = Conv2d::new(1, 1, 3).padding([1, 1, 1]);
+    assert!(wrong.forward(&Tensor::ones((1, 1, 5, 5))).check().is_err());
 }

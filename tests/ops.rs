@@ -1,7 +1,7 @@
 //! Every operation against values computed by hand, or by a plain loop.
 
 use lazulite::prelude::*;
-use lazulite::{Element, RunningStats};
+use lazulite::{Element, ErrorKind, RunningStats};
 use std::fmt::Debug;
 
 #[track_caller]
@@ -354,10 +354,10 @@ fn reductions() {
     is(&x.all(1), &[2], &[false, true]);
     near(&v([1.0f32, 2.0, 6.0]).mean(0), &[3.0]);
     near(&v([1.0f32, 2.0, 6.0]).mean_keepdim(0), &[3.0]);
-    near(&v([1.0f32, 2.0, 6.0]).var(0, 1), &[7.0]);
-    near(&v([1.0f32, 2.0, 6.0]).var_keepdim(0, 0), &[14.0 / 3.0]);
-    near(&v([1.0f32, 2.0, 6.0]).std(0, 1), &[7f64.sqrt()]);
-    near(&v([1.0f32]).var(0, 1), &[f64::NAN]);
+    near(&v([1.0f32, 2.0, 6.0]).var(0), &[7.0]);
+    near(&v([1.0f32, 2.0, 6.0]).var_keepdim_with(0, 0), &[14.0 / 3.0]);
+    near(&v([1.0f32, 2.0, 6.0]).std(0), &[7f64.sqrt()]);
+    near(&v([1.0f32]).var(0), &[f64::NAN]);
     near(&v([1.0f32, NAN]).amax(0), &[f64::NAN]);
     is(&v([1i64, 3, 3, 0, 0]).argmax(0), &[], &[1i64]);
     is(&v([1i64, 3, 3, 0, 0]).argmin(-1), &[], &[3i64]);
@@ -394,13 +394,13 @@ fn running_combinations_and_softmax() {
 #[test]
 fn order() {
     let x = v([3.0f32, NAN, 1.0, 3.0]);
-    near(&x.sort(0, false).0, &[1.0, 3.0, 3.0, f64::NAN]);
-    is(&x.argsort(0, false), &[4], &[2i64, 0, 3, 1]);
-    is(&x.argsort(0, true), &[4], &[1i64, 0, 3, 2]);
-    let (values, places) = v([5i32, 1, 9, 7]).topk(2, 0, true);
+    near(&x.sort(0).0, &[1.0, 3.0, 3.0, f64::NAN]);
+    is(&x.argsort(0), &[4], &[2i64, 0, 3, 1]);
+    is(&x.argsort_with(0, true), &[4], &[1i64, 0, 3, 2]);
+    let (values, places) = v([5i32, 1, 9, 7]).topk(2, 0);
     is(&values, &[2], &[9i32, 7]);
     is(&places, &[2], &[2i64, 3]);
-    is(&v([5i32, 1, 9]).topk(1, -1, false).0, &[1], &[1i32]);
+    is(&v([5i32, 1, 9]).topk_with(1, -1, false).0, &[1], &[1i32]);
 }
 
 #[test]
@@ -557,4 +557,116 @@ fn single_truth_values_select_all_or_nothing() {
     let x = Tensor::arange(0, 6, 1);
     assert_eq!(x.i(Tensor::full((), false)).dims().unwrap(), [0, 6]);
     assert_eq!(x.i(Tensor::full((), true)).dims().unwrap(), [1, 6]);
+}
+
+#[test]
+fn literals_are_tensors_of_any_depth() {
+    is(&Tensor::from(2.5f32), &[], &[2.5f32]);
+    is(&Tensor::from([1u8, 2]), &[2], &[1u8, 2]);
+    is(
+        &Tensor::from([[[1, 2, 3]], [[4, 5, 6]]]),
+        &[2, 1, 3],
+        &[1, 2, 3, 4, 5, 6],
+    );
+    let vectors = vec![vec![1i64, 2], vec![3, 4]];
+    is(&Tensor::from(&vectors), &[2, 2], &[1i64, 2, 3, 4]);
+    is(&Tensor::from(vectors.as_slice()), &[2, 2], &[1i64, 2, 3, 4]);
+    is(&Tensor::from(vec![[true, false]]), &[1, 2], &[true, false]);
+    is::<f32>(&Tensor::from([[0f32; 3]; 0]), &[0, 3], &[]);
+    is::<f32>(&Tensor::from(Vec::<Vec<f32>>::new()), &[0, 0], &[]);
+    let ragged = Tensor::from([vec![1, 2], vec![3]]);
+    let error = ragged.check().unwrap_err();
+    assert_eq!((error.op(), error.kind()), ("from", ErrorKind::Shape));
+    assert!(error.to_string().contains("tests/ops.rs"), "{error}");
+}
+
+#[test]
+fn assigning_operators_rebind() {
+    let one = Tensor::from([1.0f32, 2.0]);
+    let mut x = one.clone();
+    x += 3.0;
+    x -= &one;
+    x *= Tensor::from([1.0f32, 2.0]);
+    x /= 2;
+    is(&x, &[2], &[1.5f32, 3.0]);
+    is(&one, &[2], &[1.0f32, 2.0]);
+    let mut bits = Tensor::from([6, 9]);
+    bits &= 5;
+    bits <<= 1;
+    bits %= 5;
+    is(&bits, &[2], &[3i32, 2]);
+    // As with the names: neither sizes nor the kind of number change, and gradients flow.
+    let mut wide = one.clone();
+    wide += Tensor::ones([3, 2]);
+    assert_eq!(wide.check().unwrap_err().op(), "add_");
+    bits += 0.5;
+    assert_eq!(bits.check().unwrap_err().kind(), ErrorKind::DType);
+    let leaf = one.with_grad();
+    let mut y = leaf.clone();
+    y *= &leaf;
+    y.sum(..).backward().unwrap();
+    is(&leaf.grad().unwrap(), &[2], &[2.0f32, 4.0]);
+}
+
+#[test]
+fn tuples_and_other_lists_are_sizes_and_axes() {
+    let x = Tensor::iota(24).reshape((2, 3, -1));
+    assert_eq!(x.dims().unwrap(), [2, 3, 4]);
+    assert_eq!(x.reshape(-1).dims().unwrap(), [24]);
+    assert_eq!(Tensor::zeros(x.dim(1)).dims().unwrap(), [3]);
+    assert_eq!(x.permute((2, 0, 1)).dims().unwrap(), [4, 2, 3]);
+    assert_eq!(x.permute(vec![2, 0, 1]).dims().unwrap(), [4, 2, 3]);
+    for sums in [x.sum((0, 2)), x.sum([0, -1]), x.sum(vec![2, 0])] {
+        is(&sums, &[3], &[60i64, 92, 124]);
+    }
+    assert_eq!(x.sum(Some((0, 1, 2))).item::<i64>().unwrap(), 276);
+    let flat = Tensor::iota(3);
+    is(&flat.flip(0), &[3], &[2i64, 1, 0]);
+    is(&flat.roll(1, 0), &[3], &[2i64, 0, 1]);
+    is(&flat.pad((1, 0), 9), &[4], &[9i64, 0, 1, 2]);
+    is(&flat.repeat([2]), &[6], &[0i64, 1, 2, 0, 1, 2]);
+    assert_eq!(x.movedim((0, 1), (2, 0)).dims().unwrap(), [3, 4, 2]);
+}
+
+#[test]
+fn largest_and_smallest_by_their_first_names() {
+    let x = Tensor::from([[1.0f32, 5.0], [f32::NAN, 3.0]]);
+    near(&x.max(1), &[5.0, f64::NAN]);
+    near(&x.min(0), &[f64::NAN, 3.0]);
+    assert_eq!(
+        Tensor::from([[3, 4]]).max(..).item::<i32>().unwrap(),
+        Tensor::from([[4, 9]]).min(..).item::<i32>().unwrap()
+    );
+    assert_eq!(x.max(5).check().unwrap_err().op(), "max");
+}
+
+#[test]
+fn short_names_have_pytorchs_defaults() {
+    let (x, y) = (v([0.5f32, 3.0]), v([0.0f32, 1.0]));
+    near(&x.mse_loss(&y), &[2.125]);
+    near(&x.l1_loss(&y), &[1.25]);
+    near(&x.smooth_l1_loss(&y), &[0.8125]);
+    near(&x.huber_loss(&y), &[0.8125]);
+    let unit = v([0.5f32, 0.25]);
+    near(&unit.binary_cross_entropy(&y), &[1.039_720_8]);
+    near(&x.binary_cross_entropy_with_logits(&y), &[0.511_332_1]);
+    near(&unit.log().kl_div(&v([0.5f32, 0.5])), &[0.173_286_8]);
+    near(&x.poisson_nll_loss(&y), &[9.367_129]);
+    near(&x.gaussian_nll_loss(&y, &v([1.0f32, 4.0])), &[0.659_073_6]);
+    near(&x.soft_margin_loss(&v([1.0f32, -1.0])), &[1.761_332]);
+    near(&x.hinge_embedding_loss(&v([1.0f32, -1.0])), &[0.25]);
+    near(&x.softplus(), &[0.974_077, 3.048_587]);
+    near(&v([-1.0f32]).leaky_relu(), &[-0.01]);
+    near(&v([-1.0f32]).elu(), &[-0.632_120_6]);
+    near(&v([0.4f32, 0.6]).hardshrink(), &[0.0, 0.6]);
+    near(&v([0.4f32, 0.6]).softshrink(), &[0.0, 0.1]);
+    near(&v([-3.0f32, 0.6]).hardtanh(), &[-1.0, 0.6]);
+    near(&x.std(0), &[1.767_767]);
+    near(&x.var_mean(0).0, &[3.125]);
+    near(&x.dist(&y), &[2.061_553]);
+    near(&x.diff(0), &[2.5]);
+    near(&v([NAN, INF]).nan_to_num(), &[0.0, f32::MAX.into()]);
+    near(&x.addcmul(&x, &y), &[0.5, 6.0]);
+    assert!(x.allclose(&(&x + 1e-6)).unwrap());
+    assert!(!x.allclose(&(&x + 1e-4)).unwrap());
 }

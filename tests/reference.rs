@@ -8,7 +8,6 @@ use lazulite::optim::{
     Adam, AdamW, CosineAnnealingLr, OneCycleLr, Optimizer, Schedule, Sgd, SgdSettings, StepLr,
 };
 use lazulite::prelude::*;
-use lazulite::{ConvOptions, Padding, PoolOptions};
 
 const STEPS: u64 = 50;
 const BATCHES: u64 = 4;
@@ -141,7 +140,7 @@ struct Cnn {
 impl Layer for Cnn {
     fn forward(&self, x: &Tensor) -> Tensor {
         let x = self.norm.forward(&self.first.forward(x)).relu();
-        let (x, _) = x.max_pool(&[2, 2], &PoolOptions::default());
+        let x = x.max_pool((2, 2));
         self.head
             .forward(&self.second.forward(&x).relu().flatten(1, -1))
     }
@@ -149,12 +148,8 @@ impl Layer for Cnn {
 
 #[test]
 fn a_cnn_learns_as_pytorch_s_does() -> Result<()> {
-    let padded = ConvOptions {
-        padding: Padding::Each(vec![1]),
-        ..ConvOptions::default()
-    };
     let model = Cnn {
-        first: Conv2d::with(1, 6, [3, 3], padded),
+        first: Conv2d::new(1, 6, 3).padding(1),
         norm: BatchNorm2d::new(6),
         second: Conv2d::new(6, 8, 3),
         head: Linear::new(128, 10),
@@ -247,7 +242,7 @@ fn a_gpt_learns_as_pytorch_s_does() -> Result<()> {
         places: Embedding::new(12, 24),
         blocks: (0..2).map(block).collect(),
         norm: LayerNorm::new(24),
-        head: Linear::without_bias(24, 20),
+        head: Linear::new(24, 20).without_bias(),
     };
     initialise(&model)?;
     let optimizer = AdamW::new(model.parameters(), 1e-3);

@@ -5,6 +5,7 @@ use lazulite::nn::{
 };
 use lazulite::optim::{Adam, AdamSettings, AdamW, Optimizer, Sgd, SgdSettings};
 use lazulite::prelude::*;
+use lazulite::{ErrorKind, grad};
 
 #[derive(Module)]
 struct Mlp {
@@ -43,7 +44,7 @@ fn data() -> (Tensor, Tensor) {
 
 #[test]
 fn names_are_paths() {
-    let names: Vec<String> = mlp(true).state_dict().into_keys().collect();
+    let names: Vec<String> = mlp(true).state_dict().keys().cloned().collect();
     let expected = [
         "hidden.bias",
         "hidden.weight",
@@ -149,14 +150,100 @@ fn unreached_parameters_are_reported() {
     let report = optimizer.step(&loss).unwrap();
     assert_eq!(report.unreached, ["output.weight", "output.bias"]);
     optimizer.strict = true;
+    let before = model.hidden.weight.get().to_vec::<f32>().unwrap();
     let loss = model.hidden.forward(&Tensor::ones([2, 4])).sum(..);
-    assert!(
-        optimizer
-            .step(&loss)
-            .unwrap_err()
-            .to_string()
-            .contains("output.weight")
-    );
+    let error = optimizer.step(&loss).unwrap_err().to_string();
+    assert!(error.contains("output.weight"), "{error}");
+    // A step that was refused has moved nothing.
+    assert_eq!(model.hidden.weight.get().to_vec::<f32>().unwrap(), before);
+}
+
+#[test]
+fn steps_that_would_do_nothing_or_forget_something_are_refused() {
+    let (model, other) = (Linear::new(4, 1), Linear::new(4, 1));
+    let mut optimizer = Sgd::new(model.parameters(), 0.5);
+    let loss = |model: &Linear| model.forward(&Tensor::ones([1, 4])).sum(..);
+    let error = optimizer.step(&loss(&other)).unwrap_err().to_string();
+    assert!(error.contains("no gradient reaches"), "{error}");
+    // Recorded before another step.
+    let (first, second) = (loss(&model), loss(&model));
+    optimizer.step(&first).unwrap();
+    assert!(optimizer.step(&second).is_err());
+    loss(&model).backward().unwrap();
+    let error = optimizer.step(&loss(&model)).unwrap_err().to_string();
+    assert!(error.contains("step_collected"), "{error}");
+    optimizer.step_collected().unwrap();
+    assert!(Sgd::new(Vec::new(), 0.1).step(&loss(&model)).is_err());
+    for rate in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(optimizer.set_rates(&[rate]).is_err(), "{rate}");
+        assert!(optimizer.set_momenta(&[rate]).is_err(), "{rate}");
+    }
+}
+
+/// What cannot be computed for lack of memory.
+fn too_large() -> Tensor {
+    Tensor::randn([1usize << 44]).sort(-1).0.sum(..)
+}
+
+#[test]
+fn a_step_that_lacks_memory_is_taken_back_and_a_smaller_one_works() {
+    let model = Linear::new(4, 1);
+    let mut optimizer = Sgd::new(model.parameters(), 0.5);
+    let before = model.weight.get().to_vec::<f32>().unwrap();
+    let loss = model.forward(&Tensor::ones([2, 4])).sum(..) * too_large();
+    let error = optimizer.step(&loss).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
+    assert_eq!(model.weight.get().to_vec::<f32>().unwrap(), before);
+    let loss = model.forward(&Tensor::ones([2, 4])).sum(..);
+    optimizer.step(&loss).unwrap();
+    let after = model.weight.get().to_vec::<f32>().unwrap();
+    assert_eq!(after[0], before[0] - 1.0);
+}
+
+#[test]
+fn a_write_that_cannot_be_compiled_fails_once_and_alone() {
+    let x = Tensor::ones([3]).with_grad();
+    let opaque = x.map_elements(|v: f32| v);
+    let cell = TensorCell::new(Tensor::zeros([3]));
+    let slopes = grad(&[&opaque.sum(..)], &[&x]).unwrap();
+    cell.set(slopes[0].clone()).unwrap();
+    let other = Tensor::ones([2]) * 2.0;
+    assert!(other.to_vec::<f32>().is_err());
+    assert_eq!(other.to_vec::<f32>().unwrap(), [2.0, 2.0]);
+    assert_eq!(cell.get().to_vec::<f32>().unwrap(), [0.0; 3]);
+}
+
+#[test]
+fn hooks_and_collected_gradients_stay_with_a_parameter() {
+    let model = Linear::new(4, 1);
+    let mut optimizer = Sgd::new(model.parameters(), 0.5);
+    let hook = model
+        .weight
+        .get()
+        .register_hook(|g| Some(g * 10.0))
+        .unwrap();
+    let moved = |step: &mut dyn FnMut()| {
+        let before = model.weight.get().to_vec::<f32>().unwrap()[0];
+        step();
+        before - model.weight.get().to_vec::<f32>().unwrap()[0]
+    };
+    let loss = || model.forward(&Tensor::ones([1, 4])).sum(..);
+    for _ in 0..3 {
+        let by = moved(&mut || _ = optimizer.step(&loss()).unwrap());
+        assert!((by - 5.0).abs() < 1e-5, "{by}");
+    }
+    loss().backward().unwrap();
+    optimizer.step_collected().unwrap();
+    // As in PyTorch it stays until it is forgotten.
+    let collected = || model.weight.grad().map(|g| g.to_vec::<f32>().unwrap()[0]);
+    assert_eq!(collected(), Some(10.0));
+    loss().backward().unwrap();
+    assert_eq!(collected(), Some(20.0));
+    optimizer.zero_grad();
+    assert_eq!(collected(), None);
+    hook.remove();
+    let by = moved(&mut || _ = optimizer.step(&loss()).unwrap());
+    assert!((by - 0.5).abs() < 1e-5, "{by}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `lazulite build`: exported models as executables, object files and static libraries.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, refuse_same};
 use crate::files::shown;
 use lazulite::Exported;
 use std::io::Write;
@@ -43,12 +43,7 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
                        -Wl,--no-whole-archive -lm -lpthread -ldl`";
         return Err(Failure::Message(message.into()));
     }
-    if let (Ok(from), Ok(to)) = (arguments.file.canonicalize(), target.canonicalize())
-        && from == to
-    {
-        let message = "the output is the model itself, which would be lost: choose another name";
-        return Err(Failure::Message(message.into()));
-    }
+    refuse_same(&arguments.file, target)?;
     let exported = Exported::load(&arguments.file)?;
     let start = Instant::now();
     let (files, next) = match arguments.emit {

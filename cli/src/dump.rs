@@ -1,6 +1,6 @@
 //! `lazulite dump`: programs as they stand after a stage.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, refuse_same};
 use crate::files::{dim, report};
 use clap::ValueEnum;
 use lazulite::inspect::{Format, ReportOptions, Stage};
@@ -116,6 +116,9 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
         sizes: arguments.dims.clone(),
         measure: arguments.measure,
     };
+    if let Some(output) = &arguments.output {
+        refuse_same(&arguments.file, output)?;
+    }
     let shown = report(&arguments.file, &options)?.render(stage, format)?;
     match &arguments.output {
         None => write!(out, "{shown}")?,

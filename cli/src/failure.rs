@@ -24,6 +24,16 @@ impl Failure {
     }
 }
 
+/// Refuses to write over the file that is read.
+pub fn refuse_same(input: &Path, output: &Path) -> Result<(), Failure> {
+    match (input.canonicalize(), output.canonicalize()) {
+        (Ok(from), Ok(to)) if from == to => Err(Failure::Message(
+            "the output is the model itself, which would be lost: choose another name".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::Io(error)

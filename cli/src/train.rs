@@ -10,7 +10,7 @@ use lazulite::nn::{Conv2d, Flatten, Layer, Linear, Module, Relu, Sequential};
 use lazulite::optim::{AdamW, OneCycleLr, Optimizer, Schedule};
 use lazulite::prelude::*;
 use lazulite::train::Checkpoint;
-use lazulite::{ConvOptions, Demo, Padding, spec};
+use lazulite::{Demo, spec};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -125,15 +125,10 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
 
 /// Two convolutions that halve the image, two linear layers.
 fn network() -> Sequential {
-    let halving = |window: usize| ConvOptions {
-        stride: vec![2],
-        padding: Padding::Each(vec![window / 2]),
-        ..ConvOptions::default()
-    };
     Sequential::new()
-        .with(Conv2d::with(1, 8, [5, 5], halving(5)))
+        .with(Conv2d::new(1, 8, 5).stride(2).padding(2))
         .with(Relu)
-        .with(Conv2d::with(8, 16, [3, 3], halving(3)))
+        .with(Conv2d::new(8, 16, 3).stride(2).padding(1))
         .with(Relu)
         .with(Flatten::default())
         .with(Linear::new(16 * (SIDE / 4) * (SIDE / 4), 64))

@@ -118,7 +118,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, kernel) in &kernels {
         match &wanted {
             None => {
-                let levels = [Level::Avx2, Level::Avx512].into_iter();
+                let levels = [Level::Baseline, Level::Avx2, Level::Avx512].into_iter();
                 for level in levels.filter(|l| l.is_available()) {
                     measure(name, kernel, level)?;
                 }

@@ -1,6 +1,7 @@
 //! How fast generated code runs, at every level that this processor has, in turns:
 //! `cargo run --release -p lazulite-codegen --example speed [NAME [VECTORS]]`. With a name the kernels of that program are
-//! shown as well; a number of vectors takes the place of the one that is chosen for an iteration.
+//! shown as well, at the level `LAZULITE_LEVEL`; a number of vectors takes the place of the one that is chosen for an
+//! iteration.
 
 use lazulite_codegen::lower::LowerOptions;
 use lazulite_codegen::{CodegenOptions, Level, compile, inspect};
@@ -170,7 +171,7 @@ fn seconds(program: &Program, input: &Buffer, pool: &Pool) -> Result<f64, Box<dy
 fn measure(name: &str, text: &str, show: bool) -> Result<(), Box<dyn Error>> {
     let graph = parse_graph(text)?;
     let plan: Plan = compile_to_plan(&graph, &Options::default())?;
-    let levels: Vec<Level> = [Level::Avx2, Level::Avx512]
+    let levels: Vec<Level> = [Level::Baseline, Level::Avx2, Level::Avx512]
         .into_iter()
         .filter(|l| l.is_available())
         .collect();
@@ -185,7 +186,9 @@ fn measure(name: &str, text: &str, show: bool) -> Result<(), Box<dyn Error>> {
     if show {
         println!("{}", lazulite_ir::print_plan(&plan));
         for kernel in &plan.kernels {
-            let text = inspect(kernel, &options(Level::Native))?;
+            let level = std::env::var("LAZULITE_LEVEL").ok();
+            let level = level.and_then(|name| Level::from_name(&name));
+            let text = inspect(kernel, &options(level.unwrap_or_default()))?;
             println!("{}\n{}", text.vector, text.native);
         }
     }

@@ -31,7 +31,7 @@ const KERNELS_PER_THREAD: usize = 4;
 pub(crate) struct CompiledKernel {
     pub artifact: Artifact,
     /// In this process, once it is to run here.
-    function: OnceLock<Result<jit::Function, CodegenError>>,
+    function: OnceLock<jit::Function>,
     /// See [`crate::lower::Lowered`].
     pub sizes: Vec<Dim>,
     pub scratch: Dim,
@@ -52,18 +52,31 @@ pub(crate) struct PlanKernel {
 impl CompiledKernel {
     /// The code in executable memory.
     pub fn function(&self) -> Result<&jit::Function, CodegenError> {
-        let linked = self.function.get_or_init(|| jit::link(&self.artifact));
-        linked.as_ref().map_err(Clone::clone)
+        link(&[self])?;
+        let missing = || CodegenError::Backend("a function was not loaded".into());
+        self.function.get().ok_or_else(missing)
     }
 
-    /// Memory held, pages of executable code included.
+    /// Memory held, executable code included.
     pub fn bytes(&self) -> usize {
-        let linked = match self.function.get() {
-            Some(Ok(function)) => function.memory.len().next_multiple_of(PAGE),
-            Some(Err(_)) | None => 0,
-        };
-        linked + self.artifact.bytes.len()
+        let linked = usize::from(self.function.get().is_some());
+        (1 + linked) * self.artifact.bytes.len()
     }
+}
+
+/// Puts the code of those kernels into executable memory that has not been there yet.
+fn link(kernels: &[&CompiledKernel]) -> Result<(), CodegenError> {
+    let absent = |kernel: &&&CompiledKernel| kernel.function.get().is_none();
+    let absent: Vec<&CompiledKernel> = kernels.iter().filter(absent).copied().collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let artifacts: Vec<&Artifact> = absent.iter().map(|kernel| &kernel.artifact).collect();
+    for (kernel, function) in absent.iter().zip(jit::link(&artifacts)?) {
+        // Another thread may have been first, or the kernel may stand in the list twice.
+        let _ = kernel.function.set(function);
+    }
+    Ok(())
 }
 
 type Shared = Arc<CompiledKernel>;
@@ -250,11 +263,7 @@ fn compile_canonical(
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        let compiled = cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
-        if let (Ok(kernel), Purpose::Run) = (compiled, purpose) {
-            // Done by this thread already; who runs the kernel meets a failure.
-            let _ = kernel.function();
-        }
+        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
     };
     let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
@@ -274,14 +283,15 @@ fn compile_canonical(
         with_cache(|cache| cache.trim(CAPACITY));
     }
     // All threads are done, so every cell is filled; failures are told to everyone who asks.
-    cells
-        .iter()
-        .zip(kernels)
-        .map(|(cell, kernel)| {
-            cell.get_or_init(|| compile(kernel, options).map(Arc::new))
-                .clone()
-        })
-        .collect()
+    let compiled = cells.iter().zip(kernels).map(|(cell, kernel)| {
+        cell.get_or_init(|| compile(kernel, options).map(Arc::new))
+            .clone()
+    });
+    let compiled: Vec<Shared> = compiled.collect::<Result<_, _>>()?;
+    if purpose == Purpose::Run {
+        link(&compiled.iter().map(|kernel| &**kernel).collect::<Vec<_>>())?;
+    }
+    Ok(compiled)
 }
 
 fn compile(kernel: &Kernel, options: CodegenOptions) -> Result<CompiledKernel, CodegenError> {
@@ -389,7 +399,7 @@ mod tests {
         assert!(held(&kernels[0]) && held(&kernels[7]) && !held(&kernels[1]));
         drop(cache);
         for used in [oldest, newest] {
-            assert_eq!(Arc::strong_count(&used.function().unwrap().memory), 1);
+            assert_eq!(Arc::strong_count(&used), 1);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::cache::PlanKernel;
 use crate::canonical::original;
 use lazulite_ir::{
     Access, Atom, BufferId, ContractStep, Custom, DType, Dim, HostFn, Kernel, KernelCall, Lanes,
-    Place, Plan, PlanBuffer, Relation, RightLayout, Source, Step, Symbol, TensorType,
+    Place, Placement, Plan, PlanBuffer, Relation, RightLayout, Source, Step, Symbol, TensorType,
 };
 use lazulite_runtime as rt;
 use rustc_hash::FxHashMap;
@@ -424,12 +424,24 @@ impl Imager<'_> {
             rhs: c.rhs.0,
             rhs_layout: match &c.rhs_layout {
                 RightLayout::Panels { batch, .. } => rt::RightLayout::Panels(self.size(batch)?),
-                RightLayout::Strided(strides) => {
-                    rt::RightLayout::Strided(Box::new(self.size_array(strides)?))
+                RightLayout::Placed(placement) => {
+                    rt::RightLayout::Placed(Box::new(self.placement(placement)?))
                 }
             },
             product: c.product.0,
             epilogue: c.epilogue.as_ref().map(|call| self.call(call)),
+        })
+    }
+
+    fn placement(&self, p: &Placement) -> Result<rt::Placement> {
+        let digits = |digits: &[[Dim; 2]]| -> Result<Vec<[rt::Size; 2]>> {
+            digits.iter().map(|d| self.size_array(d)).collect()
+        };
+        Ok(rt::Placement {
+            offset: self.size(&p.offset)?,
+            batch: self.size(&p.batch)?,
+            rows: digits(&p.rows)?,
+            columns: digits(&p.columns)?,
         })
     }
 

@@ -84,10 +84,11 @@ impl Level {
         }
     }
 
-    /// The level that decides: what there is, on a processor with a level that has a backend of its own.
+    /// The level that decides: what there is, on a processor with a level that our own backend makes code for.
     pub(crate) fn resolved(self) -> Level {
         match self {
             Level::Native if Level::Avx512.is_available() => Level::Avx512,
+            Level::Native if Level::Avx2.is_available() => Level::Avx2,
             Level::Native | Level::Baseline | Level::Avx2 | Level::Avx512 => self,
         }
     }
@@ -99,8 +100,10 @@ impl Level {
     pub fn backend(self) -> Result<&'static dyn VectorBackend, CodegenError> {
         let level = self.resolved();
         #[cfg(target_arch = "x86_64")]
-        if level == Level::Avx512 {
-            return Ok(&WideBackend);
+        match level {
+            Level::Avx512 => return Ok(WideBackend::avx512()),
+            Level::Avx2 => return Ok(WideBackend::avx2()),
+            Level::Native | Level::Baseline => {}
         }
         static BACKENDS: [OnceLock<CraneliftBackend>; 4] = [const { OnceLock::new() }; 4];
         let slot = &BACKENDS[level as usize];
@@ -109,5 +112,23 @@ impl Level {
         }
         let backend = CraneliftBackend::new(level)?;
         Ok(slot.get_or_init(|| backend))
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
+mod tests {
+    use super::*;
+
+    fn bytes(level: Level) -> u32 {
+        level.backend().unwrap().caps().vector_bytes
+    }
+
+    #[test]
+    fn levels_have_their_width_and_the_best_is_taken() {
+        let levels = [Level::Avx512, Level::Avx2, Level::Baseline];
+        assert_eq!(levels.map(bytes), [64, 32, 16]);
+        let best = levels.into_iter().find(|l| l.is_available()).unwrap();
+        assert_eq!(bytes(Level::Native), bytes(best));
     }
 }

@@ -105,8 +105,8 @@ impl Ties<'_> {
             return Ok(Err(format!("at the positions: {difference}")));
         }
         if self.distinct && got.rank()? > 0 {
-            let sorted = got.sort(self.axis, false).0;
-            let repeated = sorted.diff(1, self.axis).eq(0).any(..).item::<bool>()?;
+            let sorted = got.sort(self.axis).0;
+            let repeated = sorted.diff(self.axis).eq(0).any(..).item::<bool>()?;
             if repeated {
                 return Ok(Err("a position is named twice".into()));
             }

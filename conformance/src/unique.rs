@@ -122,7 +122,7 @@ fn inverse(ld: &Tensor, pivots: &Tensor, hermitian: bool, rest: &[Tensor]) -> Re
 fn reflected(compact: &Tensor, tau: &Tensor) -> Result<Vec<Tensor>> {
     let columns = compact.dims()?.last().copied().unwrap_or(0);
     let count = tau.dims()?.last().copied().unwrap_or(0).min(columns);
-    let upper = compact.triu(0);
+    let upper = compact.triu();
     let vectors = compact.narrow(-1, 0, count);
     Ok(vec![vectors.ormqr(tau, &upper, true, false)])
 }

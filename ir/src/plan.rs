@@ -225,18 +225,45 @@ pub enum RightLayout {
         batch: Dim,
         /// Where the elements lie besides, if the panels are a copy of them: the buffer and the strides there.
         /// Known between scheduling and the decision which of the two is read; nothing else looks at it.
-        copy_of: Option<Box<(BufferId, [Dim; 4])>>,
+        copy_of: Option<Box<(BufferId, Placement)>>,
     },
-    /// Addressed by strides: element offset of the first element, then strides along b, k, n.
-    Strided([Dim; 4]),
+    /// Somewhere in memory.
+    Placed(Placement),
+}
+
+/// Digits that a [`Placement`] may have along k and along n.
+pub const DIGITS: usize = 4;
+
+/// Where the elements (b, k, n) of a right operand lie: the index k is a number whose digits have the extents of `rows`,
+/// the last one changing fastest, and each digit has a stride; n likewise with `columns`.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// Element offset of the first element.
+    pub offset: Dim,
+    /// Elements from one batch entry to the next.
+    pub batch: Dim,
+    /// Extents and strides of k's digits.
+    pub rows: Vec<[Dim; 2]>,
+    /// Extents and strides of n's digits.
+    pub columns: Vec<[Dim; 2]>,
+}
+
+impl Placement {
+    /// The sizes that it depends on.
+    pub fn dims(&self) -> impl Iterator<Item = &Dim> {
+        let digits = self.rows.iter().chain(&self.columns);
+        [&self.offset, &self.batch]
+            .into_iter()
+            .chain(digits.flatten())
+    }
 }
 
 impl RightLayout {
     /// The sizes that it depends on.
-    pub fn dims(&self) -> &[Dim] {
+    pub fn dims(&self) -> Vec<&Dim> {
         match self {
-            RightLayout::Panels { batch, .. } => std::slice::from_ref(batch),
-            RightLayout::Strided(strides) => strides,
+            RightLayout::Panels { batch, .. } => vec![batch],
+            RightLayout::Placed(placement) => placement.dims().collect(),
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use lazulite_ir::{
     Array, BufferId, ContractStep, Custom, DType, Dim, Environment, EvalError, EvalMode, FaultInfo,
-    KernelCall, PANEL, Place, Plan, PlanBuffer, RightLayout, Step, TensorType, eval_plan,
-    parse_kernel,
+    KernelCall, PANEL, Place, Placement, Plan, PlanBuffer, RightLayout, Step, TensorType,
+    eval_plan, parse_kernel,
 };
 use std::sync::Arc;
 
@@ -227,6 +227,52 @@ fn contractions_read_panels_and_run_epilogues_per_tile() {
             expected.push(-sum);
         }
     }
+    let flat = |v: &[i32]| Array::from_i32(&[v.len()], v).unwrap();
+    assert_eq!(run_all(&b.plan, &[flat(&l), flat(&r)]), [flat(&expected)]);
+}
+
+#[test]
+fn contractions_read_windows_where_they_lie() {
+    // A convolution of two windows each of 2 by 3 rows and columns over images of 4 by 5 with 2 channels.
+    let at = |digits: &[[i64; 2]]| digits.iter().map(|d| d.map(Dim::constant)).collect();
+    let mut b = Builder::default();
+    let weights = b.input(DType::I32, 3 * 12);
+    let images = b.input(DType::I32, 2 * 40 + 1);
+    let product = b.output(DType::I32, 2 * 3 * 6);
+    b.plan.steps.push(Step::Contract(ContractStep {
+        dtype: DType::I32,
+        dims: [2, 3, 6, 12].map(Dim::constant),
+        lhs: weights,
+        lhs_strides: [0, 0, 12, 1].map(Dim::constant),
+        rhs: images,
+        rhs_layout: RightLayout::Placed(Placement {
+            offset: Dim::ONE,
+            batch: Dim::constant(40),
+            rows: at(&[[2, 20], [2, 5], [3, 1]]),
+            columns: at(&[[2, 10], [3, 1]]),
+        }),
+        product,
+        epilogue: None,
+    }));
+    let weight = |o: i32, c: i32, y: i32, x: i32| o * 5 + c * 3 - y * 2 + x;
+    let image = |n: i32, c: i32, y: i32, x: i32| n * 100 + c * 30 - y * 7 + x * x;
+    let each = |dims: [i32; 4], of: &dyn Fn([i32; 4]) -> i32| -> Vec<i32> {
+        let count: i32 = dims.iter().product();
+        let place = |i: i32| {
+            let [_, b, c, d] = dims;
+            [i / (b * c * d), i / (c * d) % b, i / d % c, i % d]
+        };
+        (0..count).map(|i| of(place(i))).collect()
+    };
+    let l = each([3, 2, 2, 3], &|[o, c, y, x]| weight(o, c, y, x));
+    let mut r = vec![i32::MAX];
+    r.extend(each([2, 2, 4, 5], &|[n, c, y, x]| image(n, c, y, x)));
+    let expected = each([2, 3, 2, 3], &|[n, o, y, x]| {
+        let window = each([1, 2, 2, 3], &|[_, c, i, j]| {
+            weight(o, c, i, j) * image(n, c, 2 * y + i, x + j)
+        });
+        window.iter().sum()
+    });
     let flat = |v: &[i32]| Array::from_i32(&[v.len()], v).unwrap();
     assert_eq!(run_all(&b.plan, &[flat(&l), flat(&r)]), [flat(&expected)]);
 }

@@ -1,7 +1,7 @@
 //! `#[derive(Module)]`: a struct of layers becomes a layer's worth of named parameters and buffers.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, Ident, Index, Member, parse_macro_input};
 
@@ -19,8 +19,9 @@ pub fn module(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     let body = match &input.data {
         Data::Struct(data) => {
-            let shown = shown(&data.fields)?.into_iter().map(|(member, name)| {
-                quote! { visitor.part(#name, &self.#member); }
+            let shown = shown(&data.fields)?.into_iter().map(|part| {
+                let Part { member, name, span } = part;
+                quote_spanned! { span => visitor.part(#name, &self.#member); }
             });
             quote! { #(#shown)* }
         }
@@ -29,10 +30,11 @@ fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
             for variant in &data.variants {
                 let variant_name = &variant.ident;
                 let (mut patterns, mut visits) = (Vec::new(), Vec::new());
-                for (i, (member, name)) in shown(&variant.fields)?.into_iter().enumerate() {
+                for (i, part) in shown(&variant.fields)?.into_iter().enumerate() {
+                    let Part { member, name, span } = part;
                     let bound = Ident::new(&format!("part{i}"), variant.span());
                     patterns.push(quote! { #member: #bound });
-                    visits.push(quote! { visitor.part(#name, #bound); });
+                    visits.push(quote_spanned! { span => visitor.part(#name, #bound); });
                 }
                 arms.push(quote! { Self::#variant_name { #(#patterns,)* .. } => { #(#visits)* } });
             }
@@ -58,8 +60,16 @@ fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     })
 }
 
-/// The fields that are not skipped, with their names.
-fn shown(fields: &Fields) -> syn::Result<Vec<(Member, String)>> {
+/// A field that is shown.
+struct Part {
+    member: Member,
+    name: String,
+    /// Where its type stands, for what the compiler says about types that are no modules.
+    span: Span,
+}
+
+/// The fields that are not skipped.
+fn shown(fields: &Fields) -> syn::Result<Vec<Part>> {
     let mut shown = Vec::new();
     for (number, field) in fields.iter().enumerate() {
         let mut skipped = false;
@@ -75,10 +85,13 @@ fn shown(fields: &Fields) -> syn::Result<Vec<(Member, String)>> {
         if skipped {
             continue;
         }
-        shown.push(match &field.ident {
+        let (member, name) = match &field.ident {
             Some(name) => (Member::Named(name.clone()), name.to_string()),
             None => (Member::Unnamed(Index::from(number)), number.to_string()),
-        });
+        };
+        // As if written by the derive, so that it sees the derive's names; found where the type stands.
+        let span = Span::call_site().located_at(field.ty.span());
+        shown.push(Part { member, name, span });
     }
     Ok(shown)
 }

@@ -22,7 +22,8 @@ pub use complex::split_complex;
 pub use error::PassError;
 pub use inline::inline;
 pub use pipeline::{
-    Artifact, GraphStage, Numerics, Options, Stage, compile_to_plan, graph_stage, run,
+    Artifact, GraphStage, Numerics, Options, Stage, compile_apart, compile_to_plan, graph_stage,
+    run,
 };
 pub use schedule::{
     Machine, ScheduleError, ScheduleOptions, SizeHints, report, schedule, schedule_with_report,

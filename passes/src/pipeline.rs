@@ -7,7 +7,7 @@
 use crate::egraph::{EgraphOptions, egraph};
 use crate::schedule::{ScheduleOptions, schedule};
 use crate::{PassError, canon, complex, inline, memory};
-use lazulite_ir::{Graph, Plan, verify_graph, verify_plan};
+use lazulite_ir::{Graph, Plan, Symbol, verify_graph, verify_plan};
 use std::fmt;
 
 /// What passes may do.
@@ -165,7 +165,52 @@ impl fmt::Display for Artifact {
 /// Compiles a recorded graph.
 pub fn compile_to_plan(graph: &Graph, options: &Options) -> Result<Plan, PassError> {
     let start = Artifact::Graph(graph.clone());
-    match run(start, Stage::Trace, Stage::Memory, options, &mut |_, _| {})? {
+    planned(run(
+        start,
+        Stage::Trace,
+        Stage::Memory,
+        options,
+        &mut |_, _| {},
+    )?)
+}
+
+/// Compiles a recorded graph into two plans: what depends on `constant` parameters alone (said of each parameter),
+/// and what is left, which binds `symbols` in this order, used or not.
+pub fn compile_apart(
+    graph: &Graph,
+    symbols: &[Symbol],
+    constant: &[bool],
+    options: &Options,
+) -> Result<memory::Split, PassError> {
+    let start = Artifact::Graph(graph.clone());
+    let scheduled = run(
+        start,
+        Stage::Trace,
+        Stage::Schedule,
+        options,
+        &mut |_, _| {},
+    )?;
+    let mut plan = planned(scheduled)?;
+    plan.symbols = symbols.to_vec();
+    let mut split = memory::hoist(&plan, constant)?;
+    for plan in [&mut split.prepare, &mut split.main] {
+        let whole = std::mem::take(plan);
+        let start = Artifact::Plan(whole);
+        let laid_out = run(
+            start,
+            Stage::Schedule,
+            Stage::Memory,
+            options,
+            &mut |_, _| {},
+        )?;
+        *plan = planned(laid_out)?;
+    }
+    Ok(split)
+}
+
+/// What stages from `schedule` on give.
+fn planned(artifact: Artifact) -> Result<Plan, PassError> {
+    match artifact {
         Artifact::Plan(plan) => Ok(plan),
         Artifact::Graph(_) => Err(PassError::Order {
             after: Stage::Trace.name(),

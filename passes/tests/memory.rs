@@ -179,11 +179,13 @@ fn weights_are_packed_once() {
     let Step::Contract(product) = &split.main.steps[0] else {
         panic!("the product is left");
     };
-    let RightLayout::Strided(strides) = &product.rhs_layout else {
+    let RightLayout::Placed(placement) = &product.rhs_layout else {
         panic!("the right operand is not packed before");
     };
-    let strides = strides.each_ref().map(|d| d.as_const());
-    assert_eq!(strides, [0, 0, 1, 200].map(Some));
+    let numbers = |dims: &[Dim]| dims.iter().map(Dim::as_const).collect::<Vec<_>>();
+    let digits = placement.rows.iter().chain(&placement.columns);
+    let digits: Vec<_> = digits.map(|d| numbers(d)).collect();
+    assert_eq!(digits, [[Some(200), Some(1)], [Some(100), Some(200)]]);
 }
 
 /// The plan of a graph, every operation a kernel of its own if `fuse` is false.
@@ -279,4 +281,32 @@ fn epilogues_write_over_the_product() {
         let place = &plan.buffers[product.0 as usize].place;
         assert_eq!(*place, Place::Alias(result), "{}", print_plan(&plan));
     }
+}
+
+/// Windows are neither written out nor packed before: the product reads the padded image.
+#[test]
+fn convolutions_read_their_windows_from_the_padded_image() {
+    let text = "graph(%0: f32[1, 16, 28, 28], %1: f32[32, 16, 3, 3]) {
+        %2 = const {value=f32(0.0)} : f32[]
+        %3 = pad %0, %2 {low=[0, 0, 1, 1], high=[0, 0, 1, 1], interior=[0, 0, 0, 0]} : f32[1, 16, 30, 30]
+        %4 = window %3 {axis=2, size=3, stride=1, dilation=1} : f32[1, 16, 28, 30, 3]
+        %5 = window %4 {axis=3, size=3, stride=1, dilation=1} : f32[1, 16, 28, 28, 3, 3]
+        %6 = contract %5, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1, 4, 5], rhs_sum=[1, 2, 3], acc=f32} : f32[1, 28, 28, 32]
+        %7 = permute %6 {perm=[0, 3, 1, 2]} : f32[1, 32, 28, 28]
+        %8 = tanh %7 : f32[1, 32, 28, 28]
+        return %8
+    }";
+    let plan = compiled(text, true);
+    let [Step::Kernel(_), Step::Contract(product)] = &plan.steps[..] else {
+        panic!("padding and a product\n{}", print_plan(&plan));
+    };
+    let RightLayout::Placed(windows) = &product.rhs_layout else {
+        panic!("windows are packed\n{}", print_plan(&plan));
+    };
+    let numbers = |digits: &[[Dim; 2]]| -> Vec<_> {
+        let both = |d: &[Dim; 2]| d.each_ref().map(|d| d.as_const().unwrap());
+        digits.iter().map(both).collect()
+    };
+    assert_eq!(numbers(&windows.rows), [[16, 900], [3, 30], [3, 1]]);
+    assert_eq!(numbers(&windows.columns), [[28, 30], [28, 1]]);
 }

@@ -5,13 +5,15 @@ use crate::exec::{
     Arg, BoundContract, BoundCustom, BoundLoop, BoundRight, BoundSort, BoundStep, BoundStepKind,
     BoundWhile, Carry, CustomArg,
 };
-use crate::kernels::contract::Tiling;
+use crate::kernels::contract::{Placed, Tiling};
+use crate::kernels::pack::Digits;
 use crate::kernels::sort::Place as SortPlace;
 use crate::partition::Partition;
 use crate::{
-    Contract, CustomTarget, Element, KernelCall, PANEL, Place, Program, RightLayout, RunError,
-    Signature, Size, Step,
+    Contract, CustomTarget, Element, KernelCall, PANEL, Place, Placement, Program, RightLayout,
+    RunError, Signature, Size, Step,
 };
+use smallvec::SmallVec;
 
 /// Cost of copying a byte and of a comparison while sorting, in nanoseconds times 1024.
 const COPY_COST: i64 = 50;
@@ -70,7 +72,7 @@ impl<'a> StepBinder<'a> {
                 let (kernel, args) = self.call(call);
                 BoundStepKind::Kernel { kernel, args }
             }
-            Step::Contract(contract) => BoundStepKind::Contract(self.contract(contract)?),
+            Step::Contract(contract) => BoundStepKind::Contract(Box::new(self.contract(contract)?)),
             Step::Sort {
                 columns,
                 dims,
@@ -222,15 +224,49 @@ impl<'a> StepBinder<'a> {
         Ok(strides)
     }
 
-    /// The elements at an offset and strides, as many along each, are in a buffer.
-    fn has_strided(
+    /// A right operand of so many batch entries, columns and rows, all of whose elements are in its buffer.
+    fn placed(
+        &self,
+        c: &Contract,
+        placement: &Placement,
+        [b, n, k]: [i128; 3],
+    ) -> Result<BoundRight, RunError> {
+        let number = |size: &Size| eval(size, self.sizes, || self.name());
+        let (offset, batch) = (number(&placement.offset)?, number(&placement.batch)?);
+        let mut spans = vec![(b, batch)];
+        let mut digits = |sizes: &[[Size; 2]], expected: i128| -> Result<Digits, RunError> {
+            let mut digits: SmallVec<[(usize, isize); 8]> = SmallVec::new();
+            let mut numbers = 1i128;
+            for [extent, stride] in sizes {
+                let (extent, stride) = (self.count(extent)?, number(stride)?);
+                numbers = numbers.saturating_mul(extent as i128);
+                spans.push((extent as i128, stride));
+                digits.push((extent, stride as isize));
+            }
+            let fits = Digits::new(&digits).filter(|_| numbers == expected);
+            fits.ok_or_else(|| {
+                let name = self.name();
+                inconsistent(format!("{name} places a right operand of other extents"))
+            })
+        };
+        let (rows, columns) = (digits(&placement.rows, k)?, digits(&placement.columns, n)?);
+        let (low, high) = strided_range(offset, spans);
+        self.spans(("right", c.rhs), (low, high), c.element)?;
+        let placed = Placed {
+            batch: batch as isize,
+            rows,
+            columns,
+        };
+        Ok(BoundRight::Placed(offset as isize, placed))
+    }
+
+    /// A range of elements is in a buffer.
+    fn spans(
         &self,
         (which, buffer): (&str, u32),
-        strides: [i64; 4],
-        extents: [i128; 3],
+        (low, high): (i128, i128),
         element: Element,
     ) -> Result<(), RunError> {
-        let (low, high) = strided_range(strides, extents);
         if low < 0 {
             let name = self.name();
             return Err(inconsistent(format!(
@@ -249,9 +285,11 @@ impl<'a> StepBinder<'a> {
             self.has_elements(c.product, b.saturating_mul(m).saturating_mul(n), c.element)?;
         }
         if !empty && k > 0 {
-            self.has_strided(("left", c.lhs), strides, [b, m, k], c.element)?;
+            let [offset, steps @ ..] = strides;
+            let spans = [b, m, k].into_iter().zip(steps);
+            self.spans(("left", c.lhs), strided_range(offset, spans), c.element)?;
         }
-        let (rhs_layout, steps) = match &c.rhs_layout {
+        let rhs_layout = match &c.rhs_layout {
             RightLayout::Panels(batch) => {
                 let batch = self.count(batch)?;
                 let panels = (n + PANEL as i128 - 1) / PANEL as i128;
@@ -260,25 +298,21 @@ impl<'a> StepBinder<'a> {
                 if !empty && k > 0 {
                     self.has_elements(c.rhs, batches.saturating_add(last), c.element)?;
                 }
-                (BoundRight::Panels(batch), None)
+                BoundRight::Panels(batch)
             }
-            RightLayout::Strided(strides) => {
-                let strides = self.strides(strides)?;
-                if !empty && k > 0 {
-                    self.has_strided(("right", c.rhs), strides, [b, k, n], c.element)?;
-                }
-                let [offset, strides @ ..] = strides.map(|s| s as isize);
-                (
-                    BoundRight::Strided(offset, strides),
-                    Some([strides[1], strides[2]]),
-                )
-            }
+            RightLayout::Placed(_) if empty || k == 0 => BoundRight::Panels(0),
+            RightLayout::Placed(placement) => self.placed(c, placement, [b, n, k])?,
         };
+        let placed = match &rhs_layout {
+            BoundRight::Panels(_) => None,
+            BoundRight::Placed(_, placed) => Some(placed),
+        };
+        // One form for all empty products, whose other extents may be absurd.
+        let tiling = Tiling::new(if empty { [0; 4] } else { dims }, placed);
         let [offset, lhs_strides @ ..] = strides.map(|s| s as isize);
         Ok(BoundContract {
             element: c.element,
-            // One form for all empty products, whose other extents may be absurd.
-            tiling: Tiling::new(if empty { [0; 4] } else { dims }, steps),
+            tiling,
             dims: if empty { [0; 4] } else { dims },
             lhs: self.arg(c.lhs),
             offset,
@@ -383,11 +417,11 @@ impl<'a> StepBinder<'a> {
 
 /// Lowest and highest element index of a strided operand: offset, then one stride per extent (none of them
 /// zero).
-fn strided_range(strides: [i64; 4], extents: [i128; 3]) -> (i128, i128) {
-    let start = i128::from(strides[0]);
-    let ends = strides[1..].iter().zip(extents);
-    ends.fold((start, start), |(low, high), (stride, extent)| {
-        let last = i128::from(*stride).saturating_mul(extent - 1);
+fn strided_range(start: i64, spans: impl IntoIterator<Item = (i128, i64)>) -> (i128, i128) {
+    let start = i128::from(start);
+    let ends = spans.into_iter();
+    ends.fold((start, start), |(low, high), (extent, stride)| {
+        let last = i128::from(stride).saturating_mul(extent - 1);
         (
             low.saturating_add(last.min(0)),
             high.saturating_add(last.max(0)),

@@ -8,7 +8,7 @@ use crate::bind::Binding;
 use crate::custom::{Foreign, guarded};
 use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
-use crate::kernels::contract::{Contraction, Right, Tiling, compute_tile};
+use crate::kernels::contract::{Contraction, Placed, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
@@ -47,7 +47,7 @@ pub(crate) enum BoundStepKind {
         kernel: u32,
         args: Box<[Arg]>,
     },
-    Contract(BoundContract),
+    Contract(Box<BoundContract>),
     Sort(BoundSort),
     Custom(BoundCustom),
     Copy {
@@ -97,8 +97,8 @@ pub(crate) struct BoundContract {
 pub(crate) enum BoundRight {
     /// Elements between batch entries.
     Panels(usize),
-    /// Offset and strides.
-    Strided(isize, [isize; 3]),
+    /// Offset, and where the elements are from there.
+    Placed(isize, Placed),
 }
 
 pub(crate) struct BoundSort {
@@ -404,8 +404,8 @@ impl Run<'_, '_> {
                     lhs_strides: c.lhs_strides,
                     rhs: match c.rhs_layout {
                         BoundRight::Panels(batch) => Right::Panels(rhs, batch),
-                        BoundRight::Strided(offset, strides) => {
-                            Right::Strided(rhs.wrapping_offset(offset), strides)
+                        BoundRight::Placed(offset, placed) => {
+                            Right::Placed(rhs.wrapping_offset(offset), placed)
                         }
                     },
                     product: self.pointer(c.product).cast::<T>(),

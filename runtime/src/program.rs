@@ -396,16 +396,33 @@ pub enum RightLayout {
     /// Packed in panels of 64 columns: element (b, k, n) lies at `b*batch + (n/64)*64*K + k*64 + n%64`, with these
     /// elements from batch entry to batch entry. Lanes behind `n` in the last panel exist and hold arbitrary values.
     Panels(Size),
-    /// Offset, then strides along b, k, n, in elements.
-    Strided(Box<[Size; 4]>),
+    /// Somewhere in the buffer.
+    Placed(Box<Placement>),
+}
+
+/// Where the elements (b, k, n) of a right operand lie, in elements: the index k is a number whose digits have the extents
+/// of `rows`, the last one changing fastest, and each digit has a stride; n likewise with `columns`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Placement {
+    /// Of the first element.
+    pub offset: Size,
+    /// From batch entry to batch entry.
+    pub batch: Size,
+    /// Extents and strides of k's digits, at most 4.
+    pub rows: Vec<[Size; 2]>,
+    /// Extents and strides of n's digits, at most 4.
+    pub columns: Vec<[Size; 2]>,
 }
 
 impl RightLayout {
     /// The sizes that it depends on.
-    pub fn sizes(&self) -> &[Size] {
+    pub fn sizes(&self) -> Vec<&Size> {
         match self {
-            RightLayout::Panels(batch) => std::slice::from_ref(batch),
-            RightLayout::Strided(strides) => &strides[..],
+            RightLayout::Panels(batch) => vec![batch],
+            RightLayout::Placed(p) => {
+                let digits = p.rows.iter().chain(&p.columns).flatten();
+                [&p.offset, &p.batch].into_iter().chain(digits).collect()
+            }
         }
     }
 }

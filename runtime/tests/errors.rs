@@ -466,25 +466,34 @@ fn products_that_reach_outside_of_buffers_are_refused_when_bound() {
 
 #[test]
 fn right_operands_that_lie_outside_of_buffers_are_refused_when_bound() {
-    let product = |strides: [i64; 4]| {
+    let product = |[offset, batch, row, column]: [i64; 4], extent: i64| {
+        let digit = |stride| [constant(extent), constant(stride)];
+        let placement = Placement {
+            offset: constant(offset),
+            batch: constant(batch),
+            rows: vec![digit(row)],
+            columns: vec![digit(column)],
+        };
         let step = Step::Contract(Contract {
             element: Element::F32,
             dims: [1, 2, 2, 2].map(constant),
             lhs: 0,
             lhs_strides: [0; 4].map(constant),
             rhs: 0,
-            rhs_layout: RightLayout::Strided(Box::new(strides.map(constant))),
+            rhs_layout: RightLayout::Placed(Box::new(placement)),
             product: 1,
             epilogue: None,
         });
         stepping(step, Place::Arena)
     };
-    let error = product([0, 0, -1, 1]);
+    let error = product([0, 0, -1, 1], 2);
     assert_eq!(error, "step 0 reads before the right operand");
-    let error = product([0, 0, 4, 5]);
+    let error = product([0, 0, 4, 5], 2);
     assert_eq!(error, "step 0 takes 40 bytes of buffer 0 of 32");
-    let error = product([i64::MAX; 4]);
+    let error = product([i64::MAX; 4], 2);
     assert!(error.contains("takes"), "{error}");
+    let error = product([0; 4], 3);
+    assert_eq!(error, "step 0 places a right operand of other extents");
 }
 
 #[test]

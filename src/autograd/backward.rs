@@ -40,6 +40,7 @@ impl Tensor {
     /// assert_eq!(w.grad().expect("w was reached").to_vec::<f32>()?, [2.0; 3]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    #[doc(alias("requires_grad"))]
     #[track_caller]
     pub fn with_grad(mut self) -> Tensor {
         self.requires_grad_(true);

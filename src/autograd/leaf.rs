@@ -31,9 +31,19 @@ impl Leaf {
         self.lock().gradient.clone()
     }
 
-    /// Takes the accumulated gradient out.
+    /// The same for another tensor that takes the place of this one.
+    pub fn share(&self) -> Leaf {
+        Leaf {
+            kept: self.kept.clone(),
+        }
+    }
+
+    /// Takes the accumulated gradient out, if no other tensor shares it.
     pub fn take_gradient(&mut self) -> Option<Tensor> {
-        self.lock().gradient.take()
+        match Arc::strong_count(&self.kept) {
+            1 => self.lock().gradient.take(),
+            _ => None,
+        }
     }
 
     /// Puts another gradient in the place of the accumulated one.

@@ -19,7 +19,7 @@ mod tape;
 
 pub use backward::BackwardOptions;
 pub use check::{GradCheck, gradcheck, gradgradcheck};
-pub use clip::{clip_grad_norm, clip_grad_value};
+pub use clip::{Graded, clip_grad_norm, clip_grad_norm_with, clip_grad_value};
 pub(crate) use foreign::{ForeignRules, foreign_rules};
 pub(crate) use function::Function;
 pub use function::{Context, CustomFunction, custom_function};

@@ -8,7 +8,9 @@ use smallvec::SmallVec;
 
 /// What makes calls take the same versions.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct CallShape {
+    /// How programs are optimised.
+    pub optimisation: u64,
     /// Gradients are on.
     pub gradients: bool,
     /// Where the function makes tensors.
@@ -16,7 +18,7 @@ pub(super) struct Kind {
     pub inputs: SmallVec<[InputType; 4]>,
 }
 
-impl Kind {
+impl CallShape {
     /// Inputs that belong to no device go where the others are.
     pub fn place(&mut self) {
         let places = self.inputs.iter().map(|i| i.places);

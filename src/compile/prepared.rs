@@ -1,14 +1,15 @@
 //! The part of a captured function that depends on constants and on cells which it only reads: its results are
 //! kept, and computed again when one of the cells holds another tensor.
 
-use super::{Source, value_of};
-use crate::device::{Executable, Input};
-use crate::engine::Values;
+use super::record::Source;
+use super::replay::value_of;
+use crate::device::Executable;
+use crate::engine::{Inputs, Values};
 use crate::error::Result;
 use crate::tensor::{Node, Tensor, internal};
 use lazulite_runtime::Pool;
 use smallvec::SmallVec;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The part, and what it gave last.
 pub(super) struct Preparation {
@@ -36,37 +37,46 @@ impl Preparation {
         }
     }
 
-    /// The results for what the function's cells hold.
+    /// The results for what the function's cells hold. Threads that need new ones at the same time may both compute
+    /// them: computing may call users' functions, so nothing is locked meanwhile.
     pub fn results(&self, cells: &[Tensor], pool: &Pool) -> Result<Values> {
         let read = self.cells(cells)?;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = &*last
-            && last
-                .cells
-                .iter()
-                .zip(&read)
-                .all(|(a, b)| a.as_ptr() == Arc::as_ptr(b))
-        {
-            return Ok(last.results.clone());
+        if let Some(results) = self.known(&read) {
+            return Ok(results);
         }
-        // What was made of other values is of no use, and may be large.
-        *last = None;
-        let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
+        let mut inputs = Inputs::default();
         for source in &self.sources {
-            inputs.push(Input::keep(match source {
+            inputs.keep(match source {
                 Source::Constant(value) => value.clone(),
                 Source::Cell(i) => value_of(&cells[*i].realize()?)?,
                 Source::Argument(_) | Source::Seed(_) | Source::Stream(_) | Source::Prepared(_) => {
                     return Err(internal("compile", "a constant depends on an input"));
                 }
-            }));
+            });
         }
-        let results = self.program.run(&mut inputs, &[], pool)?;
-        *last = Some(Last {
+        let (results, _) = inputs.run(&self.program, &[], pool)?;
+        *self.lock() = Some(Last {
             cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
             results: results.clone(),
         });
         Ok(results)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was computed last, if that was from these nodes.
+    fn known(&self, read: &[&Arc<Node>]) -> Option<Values> {
+        let mut last = self.lock();
+        let known = last.as_ref()?;
+        let mut pairs = known.cells.iter().zip(read);
+        if pairs.all(|(a, b)| a.as_ptr() == Arc::as_ptr(b)) {
+            return Some(known.results.clone());
+        }
+        // What was made of other values is of no use, and may be large.
+        *last = None;
+        None
     }
 
     /// What its own cells hold.

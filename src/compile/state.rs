@@ -45,6 +45,8 @@ pub(crate) struct CaptureState {
     read: Vec<(TensorCell, Arc<Node>)>,
     /// The last value given to each cell.
     pub written: Vec<(TensorCell, Tensor)>,
+    /// Losses that were improved, through which no gradients flow any more.
+    forgotten: Vec<Arc<Node>>,
 }
 
 thread_local! {
@@ -202,12 +204,25 @@ impl CaptureState {
         each.map(|g| (g.generator.clone(), g.draws)).collect()
     }
 
-    /// Cells whose value is an input, with its type.
-    pub fn cells_read(&self) -> Vec<(TensorCell, TensorType)> {
-        let each = self.read.iter();
-        each.map(|(cell, node)| (cell.clone(), (*node.ty).clone()))
-            .collect()
+    /// Cells whose value is an input, with the node that stands for it.
+    pub fn cells_read(&self) -> impl Iterator<Item = &(TensorCell, Arc<Node>)> {
+        self.read.iter()
     }
+
+    /// True if it was forgotten where this tensor came from.
+    pub fn is_forgotten(&self, tensor: &Tensor) -> bool {
+        let is_it = |node: &Arc<Node>| self.forgotten.iter().any(|f| Arc::ptr_eq(f, node));
+        tensor.node().is_ok_and(is_it)
+    }
+}
+
+/// Inside a capture: gradients flow through this node no more, because what they were wanted for is done.
+pub(crate) fn forget_captured(node: &Arc<Node>) {
+    STACK.with_borrow_mut(|stack| {
+        if let Some(state) = stack.last_mut() {
+            state.forgotten.push(node.clone());
+        }
+    });
 }
 
 /// Inside a capture: seed and stream of a fresh draw, relative to what the call will bring.
@@ -255,6 +270,7 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
             true => Tensor(Ok(node)).same(true).node().ok()?.clone(),
             false => node,
         };
+        node.adopt_leaf(content.node().ok()?);
         state.read.push((cell.clone(), node.clone()));
         Some(Tensor(Ok(node)))
     })

@@ -325,7 +325,7 @@ pub fn random_split<D: Dataset, const N: usize>(
         return Err(Error::new(ErrorKind::Argument, "random_split", message).at(Place::here()));
     }
     let dataset = Arc::new(dataset);
-    let order = permutation(len, seed, 0);
+    let order = permutation(len, seed, 0)?;
     let mut rest = order.as_slice();
     Ok(sizes.map(|size| {
         let (part, behind) = rest.split_at(size);

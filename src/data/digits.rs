@@ -16,9 +16,9 @@
 
 use super::collate::joined;
 use super::dataset::{Dataset, no_example};
-use super::shuffle::Chance;
+use super::shuffle::{Chance, numbers};
 use crate::element::Element;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::Tensor;
 use lazulite_ir::{DType, Dim, TensorType};
 
@@ -63,7 +63,7 @@ impl Digits {
     /// # Errors
     /// When there is not enough memory.
     pub fn tensors(&self) -> Result<(Tensor, Tensor)> {
-        self.batch(&(0..self.count).collect::<Vec<_>>())
+        self.batch(&numbers(0..self.count)?)
     }
 
     /// Draws an image, row by row, and says which digit it is.
@@ -115,7 +115,13 @@ impl Dataset for Digits {
         if let Some(&index) = indices.iter().find(|i| **i >= self.count) {
             return Err(no_example(index, self.count));
         }
-        let mut pixels = vec![0.0f32; indices.len() * PIXELS];
+        let mut pixels = Vec::new();
+        let elements = indices.len().saturating_mul(PIXELS);
+        pixels.try_reserve_exact(elements).map_err(|_| {
+            let message = format!("there is no memory for {} images", indices.len());
+            Error::new(ErrorKind::Memory, "dataset", message)
+        })?;
+        pixels.resize(elements, 0.0f32);
         let each = indices.iter().zip(pixels.chunks_exact_mut(PIXELS));
         let digits = each.map(|(&index, pixels)| self.draw_into(index, pixels) as i64);
         let digits: Vec<i64> = digits.collect();

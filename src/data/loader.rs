@@ -3,11 +3,12 @@
 use super::collate::{Batch, Sample};
 use super::dataset::Dataset;
 use super::queue::Queue;
-use super::shuffle::{Chance, permutation};
+use super::shuffle::{Chance, numbers, permutation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -239,10 +240,10 @@ impl<B: Batch> DataLoader<B> {
         Batches(self.try_iter())
     }
 
-    fn order(&self, epoch: u64) -> Vec<usize> {
+    fn order(&self, epoch: u64) -> Order {
         match self.shuffle {
-            true => permutation(self.examples, self.seed, epoch),
-            false => (0..self.examples).collect(),
+            true => Order::Shuffled(permutation(self.examples, self.seed, epoch)),
+            false => Order::Given(self.examples),
         }
     }
 }
@@ -269,9 +270,30 @@ fn following(epoch: u64) -> LoaderState {
 }
 
 /// One pass over the examples.
+/// The order in which an epoch takes examples.
+enum Order {
+    /// So many, as they come.
+    Given(usize),
+    /// By chance; an error where memory does not hold it.
+    Shuffled(Result<Vec<usize>>),
+}
+
+impl Order {
+    /// The examples of batch `number`.
+    fn batch(&self, number: usize, size: usize) -> Result<Cow<'_, [usize]>> {
+        let from = number * size;
+        let part = |len: usize| from..len.min(from.saturating_add(size));
+        match self {
+            Order::Given(len) => numbers(part(*len)).map(Cow::Owned),
+            Order::Shuffled(Ok(order)) => Ok(Cow::Borrowed(&order[part(order.len())])),
+            Order::Shuffled(Err(e)) => Err(e.clone()),
+        }
+    }
+}
+
 struct Epoch<B> {
     fetch: Arc<Fetch<B>>,
-    order: Vec<usize>,
+    order: Order,
     batch_size: usize,
     seed: u64,
     number: u64,
@@ -281,10 +303,10 @@ struct Epoch<B> {
 impl<B> Epoch<B> {
     /// Makes a batch. Does not panic.
     fn batch(&self, number: usize) -> Result<B> {
-        let from = number * self.batch_size;
-        let to = self.order.len().min(from + self.batch_size);
+        let examples = self.order.batch(number, self.batch_size);
+        let examples = examples.map_err(|e| e.at(self.place))?;
         let seed = Chance::new(self.seed, self.number, number as u64).next();
-        let fetch = || Generator::new(seed).scope(|| (self.fetch)(&self.order[from..to]));
+        let fetch = || Generator::new(seed).scope(|| (self.fetch)(&examples));
         let outcome = catch_unwind(AssertUnwindSafe(fetch)).unwrap_or_else(|panic| {
             let message = format!("the dataset panicked: {}", words(&*panic));
             Err(Error::new(ErrorKind::Host, "DataLoader", message).at(self.place))

@@ -1,5 +1,8 @@
 //! Orders by chance, and a small generator for work on the host.
 
+use crate::error::{Error, ErrorKind, Result};
+use std::ops::Range;
+
 /// SplitMix64: one multiplication-and-shift hash per draw. Fast, and good enough for orders and pictures; tensors
 /// draw from Philox.
 #[derive(Clone, Debug)]
@@ -41,14 +44,28 @@ impl Chance {
     }
 }
 
+/// The numbers of a range, if memory holds them.
+pub(super) fn numbers(range: Range<usize>) -> Result<Vec<usize>> {
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(range.len()).map_err(|_| {
+        let message = format!(
+            "there is no memory for the numbers of {} examples",
+            range.len()
+        );
+        Error::new(ErrorKind::Memory, "dataset", message)
+    })?;
+    numbers.extend(range);
+    Ok(numbers)
+}
+
 /// The numbers below `len` in an order that seed and epoch determine.
-pub(super) fn permutation(len: usize, seed: u64, epoch: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..len).collect();
+pub(super) fn permutation(len: usize, seed: u64, epoch: u64) -> Result<Vec<usize>> {
+    let mut order = numbers(0..len)?;
     let mut chance = Chance::new(seed, 0, epoch);
     for last in (1..len).rev() {
         order.swap(last, chance.below(last + 1));
     }
-    order
+    Ok(order)
 }
 
 #[cfg(test)]
@@ -59,7 +76,7 @@ mod tests {
     fn every_order_is_about_equally_likely() {
         let mut counts = std::collections::BTreeMap::new();
         for epoch in 0..6000 {
-            *counts.entry(permutation(3, 1, epoch)).or_insert(0) += 1;
+            *counts.entry(permutation(3, 1, epoch).unwrap()).or_insert(0) += 1;
         }
         assert_eq!(counts.len(), 6);
         assert!(

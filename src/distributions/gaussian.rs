@@ -128,9 +128,9 @@ impl MultivariateNormal {
     #[track_caller]
     pub fn from_scale_tril(loc: &Tensor, scale_tril: &Tensor) -> MultivariateNormal {
         MultivariateNormal::of(loc, scale_tril, |l| {
-            let positive = l.diagonal(0, -2, -1).gt(0).all(-1);
+            let positive = l.diagonal_with(0, -2, -1).gt(0).all(-1);
             let positive = positive.unsqueeze(-1).unsqueeze(-1);
-            Ok(l.tril(0)
+            Ok(l.tril()
                 .require(&positive, "factors have a positive diagonal"))
         })
     }
@@ -397,7 +397,7 @@ fn squares(x: &Tensor) -> Tensor {
 
 /// The sum of the logarithms of a diagonal.
 fn log_diagonal(x: &Tensor) -> Tensor {
-    x.diagonal(0, -2, -1).log().sum(-1)
+    x.diagonal_with(0, -2, -1).log().sum(-1)
 }
 
 /// Tensors of a common floating-point type.

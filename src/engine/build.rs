@@ -4,6 +4,7 @@
 use super::body::Body;
 use super::flow::Flow;
 use super::region::Outside;
+use super::rules::Building;
 use super::trace::{Link, Trace, TraceNode};
 use crate::error::{Error, Result};
 use crate::tensor::{Broadcast, Literal, Recorded, type_error};
@@ -99,6 +100,7 @@ fn graph(
     pattern: &Pattern,
     forward: Forward,
 ) -> Result<(Graph, Option<Graph>), BuildError> {
+    let _building = Building::begin();
     let mut builder = Builder::new(trace, pattern);
     builder.forward = forward;
     for &leaf in &trace.leaves {

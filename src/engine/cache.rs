@@ -98,8 +98,8 @@ impl Cache {
             dims,
             literals: &trace.literals,
         };
-        let find = || entry.versions.find(call, |_| Some(()));
-        if let Some(found) = find() {
+        let any = |_: &Executable| Some(());
+        if let Some(found) = entry.versions.find(call, any) {
             self.hits.fetch_add(1, Relaxed);
             return Ok(found);
         }
@@ -114,11 +114,10 @@ impl Cache {
             Ok((program, graph.guards().to_vec()))
         };
         let inputs = trace.input_dims();
-        entry.versions.compile(call, &inputs, |_| true, make)?;
+        let found = entry.versions.compile(call, &inputs, any, make)?;
         let time = start.elapsed();
         self.nanoseconds
             .fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-        let found = find();
         if let Some(Found { version, values, .. }) = &found
             // Else another thread compiled it meanwhile.
             && nodes > 0

@@ -2,7 +2,7 @@
 //! transfers that it needs from others.
 
 use super::trace::trace;
-use super::{Current, Held, History, Roots, Trace, compute, keyed_trace};
+use super::{Current, Held, History, Roots, Stopped, Trace, compute, keyed_trace};
 use crate::device::{Device, Places, Value};
 use crate::error::Result;
 use crate::tensor::{Node, Recorded, State, internal};
@@ -53,7 +53,11 @@ enum Next {
 
 /// Computes `wanted` and enters the values.
 #[track_caller]
-pub(super) fn compute_all(wanted: Roots, held: Held, current: &Current) -> Result<()> {
+pub(super) fn compute_all(
+    wanted: Roots,
+    held: Held,
+    current: &Current,
+) -> std::result::Result<(), Stopped> {
     let mut levels: SmallVec<[(Roots, Held); 1]> = smallvec![(wanted, held)];
     while let Some((wanted, held)) = levels.last() {
         match advance(wanted, held, current)? {
@@ -67,7 +71,7 @@ pub(super) fn compute_all(wanted: Roots, held: Held, current: &Current) -> Resul
 
 /// Computes what can be computed now.
 #[track_caller]
-fn advance(wanted: &Roots, held: &Held, current: &Current) -> Result<Next> {
+fn advance(wanted: &Roots, held: &Held, current: &Current) -> std::result::Result<Next, Stopped> {
     let (mut moves, mut rest) = (Roots::new(), Roots::new());
     for node in wanted.iter().filter(|n| !n.is_known()) {
         match node.op {
@@ -76,7 +80,7 @@ fn advance(wanted: &Roots, held: &Held, current: &Current) -> Result<Next> {
         }
     }
     if !moves.is_empty() {
-        return make(&moves);
+        return make(&moves).map_err(Stopped::Running);
     }
     if rest.is_empty() {
         return Ok(Next::Nothing);
@@ -87,7 +91,7 @@ fn advance(wanted: &Roots, held: &Held, current: &Current) -> Result<Next> {
         if !trace.moves.is_empty() {
             return Ok(Next::Compute(trace.moves.into()));
         }
-        let values = compute(&mut trace, current, device)?;
+        let (values, _overwritten) = compute(&mut trace, current, device)?;
         let roots = trace.roots.iter().map(|&r| &trace.nodes[r as usize].node);
         for (root, value) in roots.zip(values) {
             root.finish(value, held.history);
@@ -106,7 +110,7 @@ fn make(moves: &[Arc<Node>]) -> Result<Next> {
         let source = match &*node.state() {
             State::Lazy(operands) => operands.first().and_then(|o| o.node()).cloned(),
             // Another thread was faster.
-            State::Value(..) | State::Lent => continue,
+            State::Value(..) | State::Lent | State::Spent => continue,
         };
         let source = source.ok_or_else(|| internal("to", "a transfer has no operand"))?;
         match source.value() {

@@ -20,7 +20,7 @@ pub(super) fn run(trace: &Trace) -> Result<Values> {
         .iter()
         .map(|array| {
             let buffer = Buffer::from_bytes(&array.bytes);
-            let buffer = buffer.map_err(|e| super::memory_error(&e.to_string()))?;
+            let buffer = buffer.map_err(|e| super::run::memory_error(&e.to_string()))?;
             Ok(Value::Host(buffer))
         })
         .collect()

@@ -10,10 +10,12 @@ mod flow;
 mod interpret;
 mod options;
 mod pending;
+mod program;
 mod recompute;
 mod region;
 mod report;
 mod rules;
+mod run;
 mod specialise;
 mod trace;
 
@@ -25,21 +27,22 @@ pub(crate) use devices::{device_of, settled_trace};
 pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
+pub(crate) use program::{compile_graph, compile_in_parts, compile_plan};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
+pub(crate) use run::{Inputs, Values, literal_buffer, run_error};
 pub(crate) use specialise::{Assignment, Call, Found, Versions};
 use trace::trace;
 pub(crate) use trace::{Trace, address};
 
-use crate::device::{Device, Executable, Input, Value};
-use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::device::{Device, Value};
+use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
-use crate::tensor::{Literal, Node, internal};
+use crate::tensor::{Node, internal};
 use cache::Cache;
-use lazulite_ir::{Graph, Plan, Symbol};
-use lazulite_passes::memory::{Hoisted, hoist};
-use lazulite_passes::{Artifact, Stage, run as run_stages};
-use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
+use lazulite_ir::Graph;
+use lazulite_runtime::Buffer;
+use run::{Overwritten, placed, run};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -99,8 +102,8 @@ pub fn cache_stats() -> CacheStats {
 /// Computes the values of `roots`, of the cell writes pending on this thread, and of what is held
 /// nearby and expensive.
 ///
-/// After an error every node is as it was. If it was met while running, the cells whose writes were
-/// pending hold their old values again; otherwise the writes are still pending.
+/// After an error every node is as it was. If it was met while running, or in what is written to cells, these
+/// hold their old values again.
 #[track_caller]
 pub(crate) fn realize(roots: &[Arc<Node>]) -> Result<()> {
     if roots.iter().all(|r| r.is_known()) {
@@ -175,9 +178,64 @@ impl Drop for Nested {
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
     let _deeper = Nested::enter()?;
+    let writes = pending::take();
+    match enter_values(roots, &writes, history) {
+        Ok(()) => {
+            writes.settle();
+            Ok(())
+        }
+        Err(Stopped::Reading(e)) => Err(writes.wait(e)),
+        Err(Stopped::Running(e)) => {
+            writes.take_back();
+            Err(e)
+        }
+        Err(Stopped::Compiling(e)) => Err(settle_alone(writes, history).unwrap_or(e)),
+    }
+}
+
+/// Computes pending writes whose program with other values cannot be compiled, so that they have no part in the
+/// error. If they have, theirs is the error, and they are taken back: no later computation fails for them again.
+#[track_caller]
+fn settle_alone(writes: pending::Writes, history: History) -> Option<Error> {
+    match enter_values(&[], &writes, history) {
+        Ok(()) => {
+            writes.settle();
+            None
+        }
+        Err(stopped) => {
+            writes.take_back();
+            Some(stopped.error())
+        }
+    }
+}
+
+/// At what a computation stopped.
+enum Stopped {
+    /// Values cannot be read here.
+    Reading(Error),
+    /// Making its program.
+    Compiling(Error),
+    /// Running it.
+    Running(Error),
+}
+
+impl Stopped {
+    fn error(self) -> Error {
+        match self {
+            Stopped::Reading(e) | Stopped::Compiling(e) | Stopped::Running(e) => e,
+        }
+    }
+}
+
+/// Computes the values of `roots` and of what is written to cells, and enters them.
+#[track_caller]
+fn enter_values(
+    roots: &[Arc<Node>],
+    writes: &pending::Writes,
+    history: History,
+) -> std::result::Result<(), Stopped> {
     let lazy = |node: &Arc<Node>| !node.is_known();
     let mut wanted: Roots = roots.iter().filter(|r| lazy(r)).cloned().collect();
-    let writes = pending::take();
     wanted.extend(writes.nodes().filter(lazy));
     if wanted.is_empty() {
         return Ok(());
@@ -186,14 +244,7 @@ fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
         history,
         replaced: writes.replaced(),
     };
-    match devices::compute_all(wanted, held, &current()) {
-        Ok(()) => Ok(()),
-        Err(e) if matches!(e.kind(), ErrorKind::Fault | ErrorKind::Host) => {
-            writes.take_back();
-            Err(e)
-        }
-        Err(e) => Err(writes.wait(e)),
-    }
+    devices::compute_all(wanted, held, &current())
 }
 
 /// Nodes to be computed.
@@ -203,15 +254,14 @@ type Roots = SmallVec<[Arc<Node>; 4]>;
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: &Held, options: &Options, device: Device) -> Trace {
     let mut trace = trace(roots, Some(held));
-    trace
-        .key
-        .push(options.optimisation() | u64::from(device.slot()) << 16);
+    trace.key.push(options.optimisation());
+    trace.key.push(u64::from(device.slot()));
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let device = devices::device_of(roots).unwrap_or_default();
+    let device = device_of(roots).unwrap_or_default();
     let trace = keyed_trace(roots, &Held::plainly(), &current().options, device);
     let size = |position| {
         let next = trace
@@ -225,76 +275,36 @@ pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
 
 /// The values of a trace's roots.
 #[track_caller]
-fn compute(trace: &mut Trace, current: &Current, device: Device) -> Result<Values> {
-    let dims = constant_dims(trace)?;
+fn compute(
+    trace: &mut Trace,
+    current: &Current,
+    device: Device,
+) -> std::result::Result<(Values, Overwritten), Stopped> {
+    let dims = constant_dims(trace).map_err(Stopped::Reading)?;
     if anomaly::searching() {
-        anomaly::search(trace).map_err(|e| placed(e, trace))?;
+        anomaly::search(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
     }
-    let outcome = if current.options.interpret {
-        interpret::run(trace).and_then(|values| values.iter().map(|v| v.at(device)).collect())
-    } else {
-        let served = CACHE.serve(trace, &dims, &current.options, device)?;
-        run(trace, &served, &current.pool, device)
-    };
-    outcome.map_err(|e| placed(e, trace))
-}
-
-/// Gives an error of a running program, which knows its place as text, the place itself and the name of
-/// the operation; and one about memory the tensor that takes most of it.
-fn placed(error: Error, trace: &Trace) -> Error {
-    if error.kind() == ErrorKind::Memory && error.place().is_none() {
-        let bytes = |n: &&trace::TraceNode| {
-            let element = n.node.ty.dtype.size() as u128;
-            let sizes = n.node.ty.const_dims();
-            sizes.map(|sizes| {
-                sizes
-                    .iter()
-                    .fold(element, |b, s| b.saturating_mul(*s as u128))
-            })
-        };
-        return match trace.nodes.iter().max_by_key(bytes) {
-            Some(largest) => largest_in(error, &largest.node),
-            None => error,
-        };
+    if current.options.interpret {
+        let values = interpret::run(trace);
+        let values = values.and_then(|all| all.iter().map(|v| v.at(device)).collect());
+        let values = values.map_err(|e| Stopped::Running(placed(e, trace)))?;
+        return Ok((values, Overwritten::none()));
     }
-    let Some(text) = error.location() else {
-        return error;
-    };
-    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
-        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
-        .collect();
-    if here.is_empty() {
-        let nodes = trace.nodes.iter().map(|n| &n.node);
-        here = nodes.filter(|n| n.place.to_string() == text).collect();
-    }
-    let failed = match error.op() {
-        "check" => None,
-        _ => here.iter().find_map(|n| n.op.failing()),
-    };
-    match (here.first(), failed) {
-        (Some(node), Some(op)) => error.at(node.place).named(op),
-        (Some(node), None) => error.at(node.place),
-        (None, _) => error,
-    }
-}
-
-/// An error about memory, with the largest tensor of the program that lacks it.
-fn largest_in(error: Error, node: &Node) -> Error {
-    error.at(node.place).operand(OperandNote {
-        role: "largest",
-        ty: node.ty.to_string(),
-        place: Some(node.place),
-    })
+    let served = CACHE.serve(trace, &dims, &current.options, device);
+    let served = served.map_err(|e| Stopped::Compiling(placed(e, trace)))?;
+    run(trace, &served, &current.pool, device).map_err(|e| Stopped::Running(placed(e, trace)))
 }
 
 /// The sizes as numbers. Unknown ones belong to parameters of functions being captured, whose
 /// values cannot be read.
 #[track_caller]
 fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
-    let parameter = trace
-        .leaves
-        .iter()
-        .any(|&l| trace.nodes[l as usize].value.is_none());
+    let mut leaves = trace.leaves.iter().map(|&l| &trace.nodes[l as usize]);
+    let parameter = leaves.clone().any(|leaf| leaf.value.is_none());
+    if parameter && leaves.any(|leaf| leaf.node.is_spent()) {
+        let message = "a value that is needed was overwritten by its next one";
+        return Err(internal("realize", message));
+    }
     let dims = trace.dims.iter().map(lazulite_ir::Dim::as_const).collect();
     match dims {
         Some(dims) if !parameter => Ok(dims),
@@ -306,169 +316,6 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
         .at(Place::here())
         .hint("return the tensor from the function and read it outside")),
     }
-}
-
-fn run(trace: &mut Trace, served: &cache::Served, pool: &Pool, device: Device) -> Result<Values> {
-    let version = &served.version;
-    let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
-    let mut lent: SmallVec<[(usize, u32); 4]> = SmallVec::new();
-    let may_overwrite = !version.program.calls_host();
-    devices::bring_leaves(trace, device)?;
-    for (i, &leaf) in trace.leaves.iter().enumerate() {
-        let listed = &mut trace.nodes[leaf as usize];
-        let Some(value) = listed.value.take() else {
-            return Err(internal("realize", "a parameter has no value"));
-        };
-        if may_overwrite && trace.expendable.get(i) == Some(&true) && listed.node.lend() {
-            lent.push((i, leaf));
-            inputs.push(Input {
-                value,
-                donate: true,
-            });
-        } else {
-            inputs.push(Input::keep(value));
-        }
-    }
-    let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
-    for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
-        inputs.push(Input::keep(literal_buffer(*literal)?));
-    }
-    let outcome = version.program.run(&mut inputs, &served.values, pool);
-    if outcome.is_err() {
-        // A failed run leaves its inputs as they were.
-        for (input, leaf) in lent {
-            let value = inputs[input].take();
-            trace.nodes[leaf as usize].node.finish(value, History::Kept);
-        }
-    }
-    outcome
-}
-
-/// Results of a program.
-pub(crate) type Values = SmallVec<[Value; 4]>;
-
-/// The number as the value of a 0-d parameter.
-pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
-    let bytes = u128::from(literal.bits).to_le_bytes();
-    Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
-}
-
-/// The error of a run as the facade's.
-pub(crate) fn run_error(error: RunError) -> Error {
-    let new = |kind, message: String| Error::new(kind, "realize", message);
-    match error {
-        // A division by zero has no bound.
-        RunError::Fault {
-            what,
-            location,
-            value: 0,
-            bound: 0,
-        } => new(ErrorKind::Fault, what).located(location),
-        RunError::Fault {
-            what,
-            location,
-            value,
-            bound,
-        } => new(
-            ErrorKind::Fault,
-            format!("{what}: found {value}, the bound is {bound}"),
-        )
-        .located(location)
-        .of_check(),
-        RunError::Custom {
-            what,
-            location,
-            message,
-        } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
-        RunError::Alloc(e) => memory_error(&e.to_string()),
-        RunError::Size {
-            of,
-            error: SizeError::Overflow,
-        } => memory_error(&format!("{of} are more than can be addressed")),
-        // Checked before the program was chosen.
-        RunError::InputCount { .. }
-        | RunError::SizeCount { .. }
-        | RunError::NegativeSize { .. }
-        | RunError::InputBytes { .. }
-        | RunError::Guard { .. }
-        | RunError::Size { .. }
-        | RunError::Inconsistent(_) => new(ErrorKind::Internal, error.to_string()),
-    }
-}
-
-fn memory_error(message: &str) -> Error {
-    Error::new(ErrorKind::Memory, "realize", message)
-}
-
-/// Compiles a graph, whose sizes are bound in the order of `symbols`, for a device.
-pub(crate) fn compile_graph(
-    graph: &Graph,
-    symbols: &[Symbol],
-    options: &Options,
-    device: Device,
-) -> Result<Executable> {
-    let mut plan = lazulite_passes::compile_to_plan(graph, &options.passes()).map_err(refused)?;
-    // The caller binds all its symbols, used or not, in its own order.
-    plan.symbols = symbols.to_vec();
-    compile_plan(&plan, options, device)
-}
-
-/// Compiles a plan for a device.
-pub(crate) fn compile_plan(plan: &Plan, options: &Options, device: Device) -> Result<Executable> {
-    if let Some(code) = device.compile(plan) {
-        return Ok(Executable::Device(code?));
-    }
-    let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads);
-    Ok(Executable::Host(program.map_err(refused)?))
-}
-
-fn refused(error: impl std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Unsupported, "compile", error.to_string())
-}
-
-/// A program in two parts.
-pub(crate) struct Parts {
-    /// What is done once, and which parameters it has. Nothing if there is nothing to do.
-    pub prepare: Option<(Executable, Vec<u32>)>,
-    /// What is done at every call.
-    pub main: Executable,
-    /// Where its parameters come from.
-    pub sources: Vec<Hoisted>,
-}
-
-/// As [`compile_graph`], with the work that depends on `constant` parameters alone apart.
-pub(crate) fn compile_in_parts(
-    graph: &Graph,
-    symbols: &[Symbol],
-    constant: &[bool],
-    options: &Options,
-    device: Device,
-) -> Result<Parts> {
-    let passes = options.passes();
-    let advance = |from, after, until| {
-        let ran = run_stages(from, after, until, &passes, &mut |_, _| {});
-        match ran.map_err(refused)? {
-            Artifact::Plan(plan) => Ok(plan),
-            Artifact::Graph(_) => Err(internal("compile", "scheduling gave no plan")),
-        }
-    };
-    let graph = Artifact::Graph(graph.clone());
-    let mut plan = advance(graph, Stage::Trace, Stage::Schedule)?;
-    plan.symbols = symbols.to_vec();
-    let split = hoist(&plan, constant).map_err(refused)?;
-    let compiled = |plan| {
-        let plan = advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory)?;
-        compile_plan(&plan, options, device)
-    };
-    let prepare = match split.prepare.outputs.is_empty() {
-        true => None,
-        false => Some((compiled(split.prepare)?, split.prepare_inputs)),
-    };
-    Ok(Parts {
-        prepare,
-        main: compiled(split.main)?,
-        sources: split.sources,
-    })
 }
 
 /// A program that has not been compiled.
@@ -483,7 +330,7 @@ pub(crate) struct Traced {
 /// What computing `roots` would compile.
 #[track_caller]
 pub(crate) fn traced(roots: &[Arc<Node>]) -> Result<Traced> {
-    let trace = devices::settled_trace(roots, Some(&Held::plainly()))?;
+    let trace = settled_trace(roots, Some(&Held::plainly()))?;
     let pattern = Pattern::exact(&trace);
     let (graph, forward) = build::build_in_two(&trace, &pattern, "dump")?;
     let leaves = trace.leaves.iter();

@@ -68,8 +68,8 @@ impl Options {
         }
     }
 
-    /// How programs are optimised: part of the plan cache's key.
-    pub(super) fn optimisation(&self) -> u64 {
+    /// How programs are optimised: part of every cache's key.
+    pub(crate) fn optimisation(&self) -> u64 {
         let passes = u64::from(self.optimise) | u64::from(self.egraph) << 1;
         passes | (self.numerics as u64) << 2 | (self.level as u64) << 8
     }
@@ -120,8 +120,7 @@ pub fn options() -> Options {
     current().options.clone()
 }
 
-/// Changes the options for everything compiled and run from now on. Programs compiled before keep
-/// the way they were compiled. An error, and no change, if so many threads make no sense or the system refuses
+/// Changes the options for everything recorded, compiled and run from now on, on all threads. An error, and no change, if so many threads make no sense or the system refuses
 /// them.
 pub fn set_options(options: Options) -> Result<()> {
     let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);

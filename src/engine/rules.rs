@@ -10,6 +10,7 @@ use crate::tensor::{Applied, Composite, Derivative, Pull, Push, Tensor};
 use lazulite_ir::{Custom, Graph, Op, TensorType};
 use lazulite_passes::autodiff::{Rule, Rules};
 use rustc_hash::FxHashMap;
+use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 /// The name of calls behind which gradients do not go.
@@ -35,10 +36,49 @@ static FUNCTIONS: LazyLock<Mutex<FxHashMap<Arc<str>, Weak<Function>>>> =
 /// Functions beyond which forgotten ones are cleared away.
 const MANY_FUNCTIONS: usize = 1024;
 
+/// What the names of calls of such functions begin with.
+const FUNCTION: &str = "custom_function.";
+
+thread_local! {
+    /// Functions met while a graph is built on this thread, and how many builds, one inside of the other, are under
+    /// way.
+    static MET: RefCell<(u32, Vec<Arc<Function>>)> = const { RefCell::new((0, Vec::new())) };
+}
+
+/// While it lives, a graph is being built. Derivatives are recorded meanwhile, and may call functions that only they
+/// hold; since they may be differentiated in turn, these live until the outermost graph is built.
+pub(super) struct Building;
+
+impl Building {
+    pub fn begin() -> Building {
+        MET.with_borrow_mut(|(depth, _)| *depth += 1);
+        Building
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        let done = MET.with_borrow_mut(|(depth, met)| {
+            *depth -= 1;
+            match *depth {
+                0 => std::mem::take(met),
+                _ => Vec::new(),
+            }
+        });
+        // Outside of the borrow: what they hold may be anything.
+        drop(done);
+    }
+}
+
 /// The name of the calls for result `index` of a function, under which it is found as long as it
 /// exists.
 pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str> {
-    let name: Arc<str> = format!("custom_function.{}.{index}", function.number()).into();
+    MET.with_borrow_mut(|(depth, met)| {
+        if *depth > 0 {
+            met.push(function.clone());
+        }
+    });
+    let name: Arc<str> = format!("{FUNCTION}{}.{index}", function.number()).into();
     let mut functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
     if functions.len() > MANY_FUNCTIONS {
         functions.retain(|_, f| f.strong_count() > 0);
@@ -47,15 +87,16 @@ pub(super) fn remember_function(function: &Arc<Function>, index: u32) -> Arc<str
     name
 }
 
-/// The function that is called, and which of its results the call stands for.
-fn function_called(op: &Op) -> Option<(Arc<Function>, usize)> {
+/// The function that is called, if it still exists, and which of its results the call stands for; nothing for other
+/// calls, those of its derivatives among them.
+fn function_called(op: &Op) -> Option<(Option<Arc<Function>>, usize)> {
     let Op::Call { name, .. } = op else {
         return None;
     };
+    let (number, index) = name.strip_prefix(FUNCTION)?.split_once('.')?;
+    let (_, index) = (number.parse::<u64>().ok()?, index.parse().ok()?);
     let functions = FUNCTIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    let function = functions.get(name)?.upgrade()?;
-    let index = name.rsplit('.').next()?.parse().ok()?;
-    Some((function, index))
+    Some((functions.get(name).and_then(Weak::upgrade), index))
 }
 
 /// The name of the composite's calls, under which its derivative is found from now on.
@@ -101,6 +142,9 @@ impl Rules for FacadeRules {
             return batched.pullback(self, operands, results);
         }
         if let Some((function, index)) = function_called(op) {
+            let Some(function) = function else {
+                return gone();
+            };
             return rule(operands, results, results.iter(), |operands, _, flow| {
                 function.pull_alone(index, operands, &flow[0])
             });
@@ -127,6 +171,9 @@ impl Rules for FacadeRules {
             return batched.pushforward(self, operands, results);
         }
         if let Some((function, index)) = function_called(op) {
+            let Some(function) = function else {
+                return gone();
+            };
             let moving = operands.iter().filter(|ty| ty.dtype.is_inexact());
             return rule(operands, results, moving, |operands, _, flow| {
                 function.push(index, operands, flow)
@@ -152,6 +199,11 @@ impl Rules for FacadeRules {
             _ => Rule::Definition,
         }
     }
+}
+
+/// The function that is called does not exist any more. Its definition has another derivative than its own.
+fn gone() -> Rule {
+    Rule::Refused("the custom function that it is a result of does not exist any more".into())
 }
 
 fn refuse(target: &Custom) -> Rule {

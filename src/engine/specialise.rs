@@ -10,14 +10,19 @@
 //! wrong result. Each version remembers why it was compiled.
 
 use super::build::Pattern;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::{Literal, internal};
 use lazulite_ir::{Dim, Guard, Relation, Symbol, TensorType};
 use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-/// Compiled versions kept per structure.
+/// Compiled versions kept per structure that serve more than the sizes they were compiled for, the first one
+/// included.
 pub(crate) const MAX_VERSIONS: usize = 3;
+
+/// Versions kept besides that serve certain sizes alone.
+const MAX_ALONE: usize = 8;
 
 /// Values of symbols, in the order of the symbols.
 pub(crate) type SymbolValues = SmallVec<[i64; 4]>;
@@ -101,6 +106,15 @@ impl Domain {
         (fits && known.violated(&self.guards).is_none()).then_some(values)
     }
 
+    /// Why it does not serve a call whose numbers fit.
+    fn exclusion(&self, call: Call<'_>) -> String {
+        let values: SymbolValues = self.positions.iter().map(|p| call.dims[*p]).collect();
+        match self.assignment(&values).violated(&self.guards) {
+            Some(guard) => format!("others need: {}", guard.message),
+            None => "what was seen of sizes before did not go on".into(),
+        }
+    }
+
     /// The symbols with these values.
     pub fn assignment<'a>(&'a self, values: &'a [i64]) -> Assignment<'a> {
         Assignment {
@@ -115,6 +129,15 @@ pub(crate) struct Version<V> {
     pub domain: Domain,
     pub program: V,
     why: Reason,
+    /// How many versions had been compiled when it was last found.
+    last_found: AtomicU32,
+}
+
+impl<V> Version<V> {
+    /// True if it serves certain sizes alone.
+    fn is_alone(&self) -> bool {
+        matches!(self.why, Reason::Changed { alone: Some(_), .. })
+    }
 }
 
 /// Why a version was compiled.
@@ -124,9 +147,9 @@ enum Reason {
     /// No version served a call that differed in this from the one compiled for before.
     Changed {
         what: Difference,
-        /// Sizes could not be unknown, or what was seen before misled: only this call's sizes are
-        /// served.
-        alone: bool,
+        /// Why only this call's sizes are served, if that is so: some have to be known, or what was seen before
+        /// misled.
+        alone: Option<String>,
     },
     /// The same sizes and numbers came again: their version had given way to others, or it is tied to
     /// something else that changed, such as the types of cells.
@@ -177,16 +200,18 @@ struct Sighting {
 /// What a structure was compiled for, in order: the first call and the latest ones, which is enough to
 /// tell what varies.
 #[derive(Default)]
-struct History {
+struct Sightings {
     seen: Vec<Sighting>,
 }
 
 /// The compiled versions of one structure, first constant, then general.
 pub(crate) struct Versions<V> {
     versions: RwLock<SmallVec<[Arc<Version<V>>; MAX_VERSIONS]>>,
+    /// How many have been compiled.
+    compiled: AtomicU32,
     /// Held while compiling, so that two threads never compile the same thing; looking up only reads
     /// the versions.
-    history: Mutex<History>,
+    sightings: Mutex<Sightings>,
 }
 
 /// A version that serves a call, the values of its symbols there, and what it was accepted with.
@@ -200,7 +225,8 @@ impl<V> Default for Versions<V> {
     fn default() -> Versions<V> {
         Versions {
             versions: RwLock::default(),
-            history: Mutex::default(),
+            compiled: AtomicU32::new(0),
+            sightings: Mutex::default(),
         }
     }
 }
@@ -226,41 +252,68 @@ impl<V> Versions<V> {
     /// more than sizes and numbers.
     pub fn find<T>(&self, call: Call<'_>, accept: impl Fn(&V) -> Option<T>) -> Option<Found<V, T>> {
         self.read().iter().find_map(|version| {
-            Some(Found {
+            let found = Found {
                 values: version.domain.bind(call)?,
                 accepted: accept(&version.program)?,
                 version: version.clone(),
-            })
+            };
+            version
+                .last_found
+                .store(self.compiled.load(Relaxed), Relaxed);
+            Some(found)
         })
     }
 
-    /// Adds a version that serves the call, unless there is one. `make` compiles for a pattern over some
+    /// A version that serves the call, compiled now unless there is one. `make` compiles for a pattern over some
     /// symbols and gives the conditions on them. Symbols are made for the sizes at `inputs` first,
-    /// so that the others are expressed by them.
-    pub fn compile(
+    /// so that the others are expressed by them. Nothing if `accept` does not take what was compiled.
+    pub fn compile<T>(
         &self,
         call: Call<'_>,
         inputs: &[u32],
-        accept: impl Fn(&V) -> bool,
+        accept: impl Fn(&V) -> Option<T>,
         make: impl FnMut(&Pattern, &[Symbol]) -> Result<(V, Vec<Guard>)>,
-    ) -> Result<()> {
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Option<Found<V, T>>> {
+        let mut sightings = self
+            .sightings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Another thread may have compiled it meanwhile.
-        let found = self.find(call, |program| accept(program).then_some(()));
-        if found.is_some() {
-            return Ok(());
+        if let Some(found) = self.find(call, &accept) {
+            return Ok(Some(found));
         }
-        let version = history.compile(call, inputs, make)?;
+        let (version, values) = sightings.compile(call, inputs, make)?;
+        let version = Arc::new(version);
+        self.enter(version.clone());
+        Ok(accept(&version.program).map(|accepted| Found {
+            version,
+            values,
+            accepted,
+        }))
+    }
+
+    /// Keeps a version. Too many of those that serve certain sizes alone let the one go that was not needed for
+    /// longest; too many others the oldest, since later ones are more general.
+    fn enter(&self, version: Arc<Version<V>>) {
+        let compiled = self.compiled.fetch_add(1, Relaxed) + 1;
+        version.last_found.store(compiled, Relaxed);
         let mut versions = self
             .versions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Later ones are more general.
-        if versions.len() == MAX_VERSIONS {
-            versions.remove(0);
+        let alone = version.is_alone();
+        let kind = versions.iter().enumerate();
+        let kind = kind.filter(|(_, v)| v.is_alone() == alone);
+        let most = if alone { MAX_ALONE } else { MAX_VERSIONS };
+        if kind.clone().count() >= most {
+            let age = |v: &Version<V>| match alone {
+                true => v.last_found.load(Relaxed),
+                false => 0,
+            };
+            let oldest = kind.min_by_key(|(_, v)| age(v)).map(|(at, _)| at);
+            oldest.map(|at| versions.remove(at));
         }
-        versions.push(Arc::new(version));
-        Ok(())
+        versions.push(version);
     }
 
     /// Why each version was compiled, with names for the sizes and numbers at a position.
@@ -291,19 +344,17 @@ impl<V> Versions<V> {
                         format!("{} was {before} and is {now}", number(*position))
                     }
                 };
-                let serves = if *alone {
-                    "the program depends on its sizes, and this version serves these alone"
-                } else {
-                    "this version serves all values of what differed"
-                };
-                format!("{what}: {serves}")
+                match alone {
+                    Some(why) => format!("{what}: this version serves these sizes alone ({why})"),
+                    None => format!("{what}: this version serves all values of what differed"),
+                }
             }
         };
         self.read().iter().map(explain).collect()
     }
 }
 
-impl History {
+impl Sightings {
     /// Compiles the most specific program that fits this call and all earlier ones; if there is
     /// none, because sizes have to be known or relations between them do not hold, one that fits this
     /// call.
@@ -312,13 +363,13 @@ impl History {
         call: Call<'_>,
         inputs: &[u32],
         mut make: impl FnMut(&Pattern, &[Symbol]) -> Result<(V, Vec<Guard>)>,
-    ) -> Result<Version<V>> {
+    ) -> Result<(Version<V>, SymbolValues)> {
         let now = Sighting {
             dims: call.dims.to_vec(),
             literals: call.literals.to_vec(),
         };
         let difference = self.seen.last().map(|last| Difference::between(last, &now));
-        let why = |alone| match difference {
+        let why = |alone: Option<String>| match difference {
             None => Reason::First,
             Some(None) => Reason::Surroundings,
             Some(Some(what)) => Reason::Changed { what, alone },
@@ -331,12 +382,18 @@ impl History {
             domain.guards = guards;
             Ok((domain, program))
         };
-        let general = made(generalise(&seen, inputs));
-        let serves = |domain: &Domain| domain.bind(call).is_some();
-        let (domain, program, alone) = match general {
-            Ok((domain, program)) if serves(&domain) => (domain, program, false),
-            Err(e) if seen.len() == 1 => return Err(e),
-            _ => {
+        let general = made(generalise(&seen, inputs)).map(|(domain, program)| {
+            let values = domain.bind(call);
+            (domain, program, values)
+        });
+        let (domain, program, values, alone) = match general {
+            Ok((domain, program, Some(values))) => (domain, program, values, None),
+            Err(e) if seen.len() == 1 || !may_need_sizes(&e) => return Err(e),
+            failed => {
+                let why = match failed {
+                    Err(e) => e.message().to_string(),
+                    Ok((domain, ..)) => domain.exclusion(call),
+                };
                 // Numbers that were seen to change stay run-time values; what was seen of sizes only
                 // misleads.
                 let literals = generalise(&seen, inputs).pattern.literals;
@@ -344,23 +401,31 @@ impl History {
                 let mut domain = generalise(&seen, inputs);
                 domain.pattern.literals = literals;
                 let (domain, program) = made(domain)?;
-                if !serves(&domain) {
+                let Some(values) = domain.bind(call) else {
                     let message = "a program does not fit its own sizes";
                     return Err(internal("compile", message));
-                }
-                (domain, program, true)
+                };
+                (domain, program, values, Some(why))
             }
         };
         if seen.len() > MAX_VERSIONS + 1 {
             seen.remove(1);
         }
         self.seen = seen;
-        Ok(Version {
+        let version = Version {
             domain,
             program,
             why: why(alone),
-        })
+            last_found: AtomicU32::new(0),
+        };
+        Ok((version, values))
     }
+}
+
+/// False for errors that do not come up for want of a known size.
+fn may_need_sizes(error: &Error) -> bool {
+    use ErrorKind::{Fault, File, Host, Internal, Memory};
+    !matches!(error.kind(), Fault | File | Host | Internal | Memory)
 }
 
 /// The most specific domain that fits all sightings (there is at least one), before guards are known.
@@ -441,7 +506,7 @@ mod tests {
     use super::*;
     use lazulite_ir::{DType, Scalar};
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::atomic::AtomicUsize;
 
     fn sighting(dims: &[i64], literal: f32) -> Sighting {
         let literal = Literal::new(Scalar::from_f64(DType::F32, f64::from(literal)));
@@ -513,7 +578,7 @@ mod tests {
                 Ok((text.join(","), symbols.iter().map(even).collect()))
             };
             let call = sizes(dims);
-            versions.compile(call, &[], |_| true, make).unwrap();
+            versions.compile(call, &[], |_| Some(()), make).unwrap();
         }
         versions
     }
@@ -539,10 +604,26 @@ mod tests {
         let versions = table(&[&[4], &[7], &[4], &[9]]);
         assert_eq!(programs(&versions), ["4", "7", "9"]);
         let why = versions.explain(|p| format!("size {p}"), |_| String::new());
-        assert!(why[1].contains("serves these alone"), "{}", why[1]);
-        // A fourth lets the oldest go, which is compiled again when it is asked for.
-        let versions = table(&[&[4], &[7], &[9], &[11], &[7], &[5]]);
-        assert_eq!(programs(&versions), ["9", "11", "5"]);
+        assert!(
+            why[1].ends_with("serves these sizes alone (others need: even)"),
+            "{}",
+            why[1]
+        );
+    }
+
+    #[test]
+    fn sizes_served_alone_do_not_drive_out_what_is_in_use() {
+        let odd: Vec<[i64; 1]> = (0..MAX_ALONE as i64).map(|n| [2 * n + 7]).collect();
+        let calls = [[4], [6]].into_iter().chain(odd).collect::<Vec<_>>();
+        let mut calls: Vec<&[i64]> = calls.iter().map(|c| &c[..]).collect();
+        // One more of them; the first of them was needed again since.
+        calls.extend([&[7i64][..], &[101]]);
+        let kept = programs(&table(&calls));
+        assert_eq!(kept.len(), 2 + MAX_ALONE);
+        for text in ["4", "s0", "7", "101"] {
+            assert!(kept.iter().any(|k| k == text), "{text} of {kept:?}");
+        }
+        assert!(!kept.iter().any(|k| k == "9"), "{kept:?}");
     }
 
     #[test]
@@ -559,7 +640,7 @@ mod tests {
                         Ok(((), Vec::new()))
                     };
                     let call = sizes(&[5]);
-                    versions.compile(call, &[], |()| true, make).unwrap();
+                    versions.compile(call, &[], |()| Some(()), make).unwrap();
                 });
             }
         });

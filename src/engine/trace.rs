@@ -101,6 +101,8 @@ struct Tracer {
     level: u8,
     /// Tensors from outside that are listed with what they were computed from.
     differentiated: FxHashSet<usize>,
+    /// A node whose value is gone for good.
+    gone: Option<usize>,
 }
 
 /// What tells nodes apart as long as they exist.
@@ -108,48 +110,54 @@ pub(crate) fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 
-/// A value is being overwritten in place by another thread, which will enter new ones soon: programs that call
-/// users' functions, which might wait for this thread, overwrite nothing.
-struct Busy;
+/// The value of this node is being overwritten in place by another thread, which will enter a new one soon (programs
+/// that call users' functions, which might wait for this thread, overwrite nothing), or was overwritten since listing
+/// began.
+struct Busy(Arc<Node>);
 
-impl Busy {
-    /// Lets other threads go on.
-    fn wait(self) {
-        std::thread::yield_now();
+/// Lists with `list` until no value is overwritten meanwhile. It is told of a node whose value is gone although
+/// listing began anew since: nobody enters another one there.
+fn undisturbed(list: impl Fn(Option<usize>) -> Result<Trace, Busy>) -> Trace {
+    let mut gone = None;
+    loop {
+        match list(gone) {
+            Ok(trace) => return trace,
+            Err(Busy(node)) => {
+                node.wait();
+                gone = node.is_spent().then(|| address(&node));
+            }
+        }
     }
 }
 
 /// Lists everything that `roots` need. When they are to be computed, expensive values that are held
 /// elsewhere become roots too.
 pub(crate) fn trace(roots: &[Arc<Node>], held: Option<&Held>) -> Trace {
-    loop {
-        match try_trace(roots, held) {
-            Ok(trace) => return trace,
-            Err(busy) => busy.wait(),
+    undisturbed(|gone| {
+        let mut tracer = Tracer {
+            gone,
+            ..Tracer::default()
+        };
+        tracer.list_roots(roots)?;
+        if let Some(held) = held {
+            for node in &held.replaced {
+                // Both the cell's handle and this one.
+                tracer.note_use(node);
+                tracer.note_use(node);
+            }
+            tracer.add_held(held.history);
         }
-    }
-}
-
-fn try_trace(roots: &[Arc<Node>], held: Option<&Held>) -> Result<Trace, Busy> {
-    let mut tracer = Tracer::default();
-    tracer.list_roots(roots)?;
-    if let Some(held) = held {
-        for node in &held.replaced {
-            // Both the cell's handle and this one.
-            tracer.note_use(node);
-            tracer.note_use(node);
-        }
-        tracer.add_held(held.history);
-    }
-    Ok(tracer.close_key())
+        Ok(tracer.close_key())
+    })
 }
 
 /// Lists what `roots` need of a function with these parameters, which are the first leaves. Whatever is
 /// recorded outside of functions `level` deep is a leaf as well.
 pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u8) -> Trace {
-    loop {
+    undisturbed(|gone| {
         let mut tracer = Tracer {
             level,
+            gone,
             ..Tracer::default()
         };
         tracer.trace.differentiates = true;
@@ -158,11 +166,9 @@ pub(crate) fn trace_body(parameters: &[Arc<Node>], roots: &[Arc<Node>], level: u
             tracer.leaf(parameter, None);
         }
         tracer.find_differentiated(roots);
-        match tracer.list_roots(roots) {
-            Ok(()) => return tracer.close_key(),
-            Err(busy) => busy.wait(),
-        }
-    }
+        tracer.list_roots(roots)?;
+        Ok(tracer.close_key())
+    })
 }
 
 impl Tracer {
@@ -255,7 +261,14 @@ impl Tracer {
                 }
                 Ok(())
             }
-            State::Lent => Err(Busy),
+            State::Lent => Err(Busy(node.clone())),
+            State::Spent if self.gone != Some(address(node)) => Err(Busy(node.clone())),
+            // Without a value, which is an error for who needs it.
+            State::Spent => {
+                drop(state);
+                self.leaf(node, None);
+                Ok(())
+            }
             State::Lazy(_) if matches!(node.op, Recorded::Parameter(_)) => {
                 drop(state);
                 self.leaf(node, None);

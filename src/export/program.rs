@@ -11,8 +11,8 @@ use crate::ops::Generator;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::{assemble, compile, element};
 use lazulite_ir::{Dim, Plan, TensorType};
-use lazulite_passes::memory::{Hoisted, hoist};
-use lazulite_passes::{Artifact, Stage, run};
+use lazulite_passes::compile_apart;
+use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::files::{self, NamedFile, replace_executable};
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::{
@@ -275,25 +275,17 @@ impl Exported {
 
     /// The program; what depends on weights alone is computed now.
     pub(crate) fn parts(&self) -> Result<Parts> {
-        let options = engine::options().passes();
-        let advance = |from, after, until| match run(from, after, until, &options, &mut |_, _| {}) {
-            Ok(Artifact::Plan(plan)) => Ok(plan),
-            Ok(Artifact::Graph(_)) => Err(internal("export", "scheduling gave no plan")),
-            Err(e) => Err(unsupported(e)),
-        };
-        let graph = Artifact::Graph(self.graph.clone());
-        let mut plan = advance(graph, Stage::Trace, Stage::Schedule)?;
-        plan.symbols.clone_from(&self.symbols);
         let sources = self.interface.sources.iter();
         let constant: Vec<bool> = sources.map(|s| matches!(s, Source::Weight(_))).collect();
-        let split = hoist(&plan, &constant).map_err(unsupported)?;
-        let planned = |plan| advance(Artifact::Plan(plan), Stage::Schedule, Stage::Memory);
-        let prepare = planned(split.prepare)?;
-        let prepared = self.prepare(&prepare, &split.prepare_inputs)?;
+        let options = engine::options().passes();
+        let split = compile_apart(&self.graph, &self.symbols, &constant, &options);
+        let split = split.map_err(unsupported)?;
+        let prepare = &split.prepare;
+        let prepared = self.prepare(prepare, &split.prepare_inputs)?;
         let (interface, weights) =
-            self.rewired(&prepare, &split.sources, &split.made_of, &prepared)?;
+            self.rewired(prepare, &split.sources, &split.made_of, &prepared)?;
         Ok(Parts {
-            plan: planned(split.main)?,
+            plan: split.main,
             interface,
             weights,
         })

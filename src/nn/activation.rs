@@ -82,41 +82,41 @@ layers! {
     Elu {
         /// What it tends to below, negated.
         alpha: f64 = 1.0,
-    } => |x, layer| x.elu(layer.alpha);
+    } => |x, layer| x.elu_with(layer.alpha);
     /// [`Elu`] with a continuous slope for every `alpha`.
     Celu {
         /// What it tends to below, negated.
         alpha: f64 = 1.0,
-    } => |x, layer| x.celu(layer.alpha);
+    } => |x, layer| x.celu_with(layer.alpha);
     /// x, or a fraction of it below 0.
     LeakyRelu {
         /// The slope below 0.
         slope: f64 = 0.01,
-    } => |x, layer| x.leaky_relu(layer.slope);
+    } => |x, layer| x.leaky_relu_with(layer.slope);
     /// x between two limits.
     Hardtanh {
         /// The lower limit.
         low: Number = Number::Float(-1.0),
         /// The upper limit.
         high: Number = Number::Float(1.0),
-    } => |x, layer| x.hardtanh(layer.low, layer.high);
+    } => |x, layer| x.hardtanh_with(layer.low, layer.high);
     /// x, or 0 near 0.
     Hardshrink {
         /// How near.
         lambda: f64 = 0.5,
-    } => |x, layer| x.hardshrink(layer.lambda);
+    } => |x, layer| x.hardshrink_with(layer.lambda);
     /// x moved towards 0.
     Softshrink {
         /// By how much.
         lambda: f64 = 0.5,
-    } => |x, layer| x.softshrink(layer.lambda);
+    } => |x, layer| x.softshrink_with(layer.lambda);
     /// A smooth [`Relu`].
     Softplus {
         /// How sharply it bends.
         beta: f64 = 1.0,
         /// From here on (of `beta * x`) it is x.
         threshold: f64 = 20.0,
-    } => |x, layer| x.softplus(layer.beta, layer.threshold);
+    } => |x, layer| x.softplus_with(layer.beta, layer.threshold);
     /// x, or another value up to a threshold.
     Threshold {
         /// The threshold.

@@ -122,7 +122,7 @@ impl MultiheadAttention {
             extra: options.add_bias_kv.then(|| [extra(), extra()]),
             out_proj: Linear {
                 bias: options.bias.then(|| zeros(features)),
-                ..Linear::without_bias(features, features)
+                ..Linear::new(features, features).without_bias()
             },
             heads,
             features,
@@ -192,7 +192,7 @@ impl MultiheadAttention {
             ..AttentionOptions::default()
         };
         let (query, key, value) = (split(&query), split(&key), split(&value));
-        let mixed = query.scaled_dot_product_attention(&key, &value, &options);
+        let mixed = query.scaled_dot_product_attention_with(&key, &value, &options);
         let joined =
             mixed
                 .transpose(1, 2)

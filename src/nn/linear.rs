@@ -27,21 +27,18 @@ impl Linear {
         }
     }
 
-    /// Without a bias.
-    #[track_caller]
-    pub fn without_bias(inputs: usize, outputs: usize) -> Linear {
-        Linear {
-            weight: init::by_fan(&[outputs, inputs], inputs),
-            bias: None,
-        }
+    /// The same without a bias.
+    pub fn without_bias(self) -> Linear {
+        Linear { bias: None, ..self }
     }
 
     /// With or without a bias.
     #[track_caller]
     pub(super) fn with(inputs: usize, outputs: usize, bias: bool) -> Linear {
+        let linear = Linear::new(inputs, outputs);
         match bias {
-            true => Linear::new(inputs, outputs),
-            false => Linear::without_bias(inputs, outputs),
+            true => linear,
+            false => linear.without_bias(),
         }
     }
 

@@ -52,14 +52,14 @@ macro_rules! losses {
 
 losses! {
     /// Absolute differences.
-    L1Loss => |loss, x, target| x.l1_loss(target, loss.reduction);
+    L1Loss => |loss, x, target| x.l1_loss_with(target, loss.reduction);
     /// Squared differences.
-    MseLoss => |loss, x, target| x.mse_loss(target, loss.reduction);
+    MseLoss => |loss, x, target| x.mse_loss_with(target, loss.reduction);
     /// `log(1 + exp(-target x))`, targets 1 and -1.
-    SoftMarginLoss => |loss, x, target| x.soft_margin_loss(target, loss.reduction);
+    SoftMarginLoss => |loss, x, target| x.soft_margin_loss_with(target, loss.reduction);
     /// How much larger target classes should be than others, by at least 1. Targets are classes, up to the
     /// first -1.
-    MultiLabelMarginLoss => |loss, x, target| x.multilabel_margin_loss(target, loss.reduction);
+    MultiLabelMarginLoss => |loss, x, target| x.multilabel_margin_loss_with(target, loss.reduction);
 }
 
 losses! {
@@ -67,17 +67,17 @@ losses! {
     SmoothL1Loss {
         /// Where they become absolute.
         beta: f64 = 1.0,
-    } => |loss, x, target| x.smooth_l1_loss(target, loss.beta, loss.reduction);
+    } => |loss, x, target| x.smooth_l1_loss_with(target, loss.beta, loss.reduction);
     /// Squared differences when small, absolute ones times `delta` when large.
     HuberLoss {
         /// Where they become absolute.
         delta: f64 = 1.0,
-    } => |loss, x, target| x.huber_loss(target, loss.delta, loss.reduction);
+    } => |loss, x, target| x.huber_loss_with(target, loss.delta, loss.reduction);
     /// The cross entropy of probabilities against probabilities of one class.
     BceLoss {
         /// Factors of the elements' losses.
         weight: Option<Buffer> = None,
-    } => |loss, x, target| x.binary_cross_entropy(target, held(&loss.weight).as_ref(), loss.reduction);
+    } => |loss, x, target| x.binary_cross_entropy_with(target, held(&loss.weight).as_ref(), loss.reduction);
     /// The cross entropy of logits against probabilities of one class.
     BceWithLogitsLoss {
         /// Factors of the elements' losses.
@@ -87,7 +87,7 @@ losses! {
     } => |loss, x, target| {
         let (weight, positive) = (held(&loss.weight), held(&loss.pos_weight));
         let (weight, positive) = (weight.as_ref(), positive.as_ref());
-        x.binary_cross_entropy_with_logits(target, weight, positive, loss.reduction)
+        x.binary_cross_entropy_with_logits_with(target, weight, positive, loss.reduction)
     };
     /// The cross entropy of logits against classes or probabilities.
     CrossEntropyLoss {
@@ -109,7 +109,7 @@ losses! {
         weight: Option<Buffer> = None,
         /// Targets of this class count nothing.
         ignore_index: i64 = -100,
-    } => |loss, x, target| x.nll_loss(target, &ClassOptions {
+    } => |loss, x, target| x.nll_loss_with(target, &ClassOptions {
         weight: held(&loss.weight),
         ignore_index: loss.ignore_index,
         reduction: loss.reduction,
@@ -119,7 +119,7 @@ losses! {
     KlDivLoss {
         /// Targets are logarithms as well.
         log_target: bool = false,
-    } => |loss, x, target| x.kl_div(target, loss.log_target, loss.reduction);
+    } => |loss, x, target| x.kl_div_with(target, loss.log_target, loss.reduction);
     /// The negative log likelihood of Poisson distributions.
     PoissonNllLoss {
         /// x holds logarithms of means, not means.
@@ -129,7 +129,7 @@ losses! {
         /// Added to means before their logarithm is taken.
         eps: f64 = 1e-8,
     } => |loss, x, target| {
-        x.poisson_nll_loss(target, loss.log_input, loss.full, loss.eps, loss.reduction)
+        x.poisson_nll_loss_with(target, loss.log_input, loss.full, loss.eps, loss.reduction)
     };
     /// The negative log likelihood of normal distributions with means x and variances.
     GaussianNllLoss {
@@ -138,24 +138,24 @@ losses! {
         /// The least variance.
         eps: f64 = 1e-6,
     } => |loss, x, target, variance| {
-        x.gaussian_nll_loss(target, variance, loss.full, loss.eps, loss.reduction)
+        x.gaussian_nll_loss_with(target, variance, loss.full, loss.eps, loss.reduction)
     };
     /// x where the target is 1, what it lacks to the margin where it is -1.
     HingeEmbeddingLoss {
         /// The margin.
         margin: f64 = 1.0,
-    } => |loss, x, target| x.hinge_embedding_loss(target, loss.margin, loss.reduction);
+    } => |loss, x, target| x.hinge_embedding_loss_with(target, loss.margin, loss.reduction);
     /// Which of two should be larger, by targets 1 and -1.
     MarginRankingLoss {
         /// By how much.
         margin: f64 = 0.0,
-    } => |loss, x, other, target| x.margin_ranking_loss(other, target, loss.margin, loss.reduction);
+    } => |loss, x, other, target| x.margin_ranking_loss_with(other, target, loss.margin, loss.reduction);
     /// Vectors that should point the same way or not, by targets 1 and -1.
     CosineEmbeddingLoss {
         /// The cosine up to which vectors count as different.
         margin: f64 = 0.0,
     } => |loss, x, other, target| {
-        x.cosine_embedding_loss(other, target, loss.margin, loss.reduction)
+        x.cosine_embedding_loss_with(other, target, loss.margin, loss.reduction)
     };
     /// By how much the target class should be larger than the others.
     MultiMarginLoss {
@@ -167,14 +167,14 @@ losses! {
         weight: Option<Buffer> = None,
     } => |loss, x, target| {
         let weight = held(&loss.weight);
-        x.multi_margin_loss(target, loss.p, loss.margin, weight.as_ref(), loss.reduction)
+        x.multi_margin_loss_with(target, loss.p, loss.margin, weight.as_ref(), loss.reduction)
     };
     /// The binary cross entropy of logits against targets 0 and 1, averaged over classes.
     MultiLabelSoftMarginLoss {
         /// Factors of the classes' losses.
         weight: Option<Buffer> = None,
     } => |loss, x, target| {
-        x.multilabel_soft_margin_loss(target, held(&loss.weight).as_ref(), loss.reduction)
+        x.multilabel_soft_margin_loss_with(target, held(&loss.weight).as_ref(), loss.reduction)
     };
     /// How much nearer the positive example should be than the negative one.
     TripletMarginLoss {
@@ -186,7 +186,7 @@ losses! {
         eps: f64 = 1e-6,
         /// The nearer of anchor and positive example counts as the anchor.
         swap: bool = false,
-    } => |loss, anchor, positive, negative| anchor.triplet_margin_loss(positive, negative, &TripletOptions {
+    } => |loss, anchor, positive, negative| anchor.triplet_margin_loss_with(positive, negative, &TripletOptions {
         margin: loss.margin,
         p: loss.p,
         eps: loss.eps,
@@ -219,7 +219,7 @@ impl CtcLoss {
     ) -> Tensor {
         let _scope = Scope::open("CtcLoss");
         let (blank, zero) = (self.blank, self.zero_infinity);
-        x.ctc_loss(
+        x.ctc_loss_with(
             targets,
             input_lengths,
             target_lengths,
@@ -247,7 +247,7 @@ impl LinearCrossEntropyLoss {
     /// From so many features to so many classes, without a bias.
     #[track_caller]
     pub fn new(features: usize, classes: usize) -> LinearCrossEntropyLoss {
-        let linear = Linear::without_bias(features, classes);
+        let linear = Linear::new(features, classes).without_bias();
         LinearCrossEntropyLoss::with(linear, &[classes], &ClassOptions::default())
     }
 

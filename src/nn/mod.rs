@@ -1,7 +1,7 @@
 //! Neural networks: modules are plain structs of parameters and other modules.
 //!
 //! ```
-//! use lazulite::nn::{Layer, Linear, Module};
+//! use lazulite::nn::Linear;
 //! use lazulite::prelude::*;
 //!
 //! #[derive(Module)]
@@ -39,6 +39,7 @@ mod pad;
 mod param;
 mod pool;
 mod recurrent;
+mod state;
 mod transformer;
 
 pub use activation::{
@@ -60,7 +61,7 @@ pub use loss::{
     MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss,
     PoissonNllLoss, SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
 };
-pub use module::{Layer, Module, StateDict, Visitor};
+pub use module::{Layer, Module, Visitor};
 pub use norm::{
     BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelNorm, GroupNorm, InstanceNorm1d, InstanceNorm2d,
     InstanceNorm3d, LayerNorm, NormOptions, RmsNorm,
@@ -78,6 +79,7 @@ pub use pool::{
 pub use recurrent::{
     Gru, GruCell, Lstm, LstmCell, Recurrent, RecurrentCell, RecurrentOptions, Rnn, RnnCell,
 };
+pub use state::StateDict;
 pub use transformer::{
     Transformer, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
     TransformerEncoderLayer, TransformerMasks, TransformerOptions,

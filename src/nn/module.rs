@@ -1,16 +1,15 @@
 //! Modules: named trees of parameters and buffers.
 
 use super::param::{Buffer, Mode, Param};
+use super::state::StateDict;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-
-/// Parameters and buffers by path, as PyTorch names them.
-pub type StateDict = BTreeMap<String, Tensor>;
 
 /// What a module consists of.
 #[derive(Clone, Copy)]
@@ -39,7 +38,49 @@ impl Visitor<'_> {
     }
 }
 
-/// A tree of parameters, buffers and other modules. Derive it: `#[derive(Module)]`.
+/// A tree of parameters, buffers and other modules. Derive it: `#[derive(Module)]`. What a module trains it holds as
+/// [`Param`]s, other tensors as [`Buffer`]s; numbers, strings and other settings have no state.
+///
+/// ```
+/// use lazulite::nn::{Buffer, Param};
+/// use lazulite::prelude::*;
+///
+/// #[derive(Module)]
+/// struct Scaled {
+///     factor: Param,
+///     offset: Buffer,
+///     name: String,
+/// }
+///
+/// impl Layer for Scaled {
+///     fn forward(&self, x: &Tensor) -> Tensor {
+///         x * self.factor.get() + self.offset.get()
+///     }
+/// }
+///
+/// let (factor, offset) = (Param::new(Tensor::ones([2])), Buffer::new(Tensor::zeros([2])));
+/// let layer = Scaled { factor, offset, name: "scaled".into() };
+/// assert_eq!(layer.parameters().len(), 1);
+/// assert!(layer.state_dict().keys().eq(["factor", "offset"]));
+/// assert_eq!(layer.forward(&Tensor::ones([2])).dims()?, [2]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+///
+/// A tensor by itself is neither, so the compiler asks which it is:
+///
+/// ```compile_fail
+/// # use lazulite::prelude::*;
+/// #[derive(Module)]
+/// struct Scaled {
+///     factor: Tensor,     // `Tensor` cannot be part of a module
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a module",
+    label = "neither a module, nor a parameter, buffer or plain setting",
+    note = "a tensor is held as `nn::Param` if it is trained, and as `nn::Buffer` if not",
+    note = "structs of modules derive it: `#[derive(Module)]`; fields without state are marked `#[module(skip)]`"
+)]
 pub trait Module {
     /// Shows every part to the visitor, in order.
     fn visit(&self, visitor: &mut Visitor<'_>);
@@ -164,6 +205,48 @@ pub trait Module {
         outcome
     }
 
+    /// Writes all parameters and buffers to a file, whole or not at all. Its name tells the format: `.safetensors`,
+    /// which other tools read, `.npz` or `.json`. Of `dyn Module`s the [`state_dict`](Module::state_dict) can be
+    /// saved.
+    ///
+    /// ```
+    /// use lazulite::nn::Linear;
+    /// use lazulite::prelude::*;
+    ///
+    /// let path = std::env::temp_dir().join("lazulite-doc-module.safetensors");
+    /// let (trained, other) = (Linear::new(3, 2), Linear::new(3, 2));
+    /// trained.save(&path)?;
+    /// other.load(&path)?;
+    ///
+    /// let x = Tensor::randn([1, 3]);
+    /// assert!(trained.forward(&x).equal(&other.forward(&x))?);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`save_tensors`](crate::save_tensors).
+    #[track_caller]
+    fn save(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let _scope = Scope::pin();
+        self.state_dict().save(path)
+    }
+
+    /// Takes over all parameters and buffers from a file, as [`load_state_dict`](Module::load_state_dict) does.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or what it holds does not fit; nothing has changed then.
+    #[track_caller]
+    fn load(&self, path: impl AsRef<Path>) -> Result<()>
+    where
+        Self: Sized,
+    {
+        let _scope = Scope::pin();
+        self.load_state_dict(&StateDict::load(path)?)
+    }
+
     /// Moves all parameters and buffers to a device. Optimisers are made afterwards: what they keep lies where the
     /// parameters do. Lazy layers must have been called.
     ///
@@ -196,18 +279,34 @@ pub trait Module {
         outcome
     }
 
-    /// Trains (dropout drops, statistics move), or not.
-    fn train(&self, training: bool) {
-        see(self, &mut |_, part| {
-            if let Part::Mode(mode) = part {
-                mode.train(training);
-            }
-        });
+    /// Trains from now on: dropout drops, statistics move. Modules start that way.
+    ///
+    /// ```
+    /// use lazulite::nn::Dropout;
+    /// use lazulite::prelude::*;
+    /// let (layer, x) = (Dropout::new(0.5), Tensor::ones([2]));
+    /// layer.eval();
+    /// assert_eq!(layer.forward(&x).to_vec::<f32>()?, [1.0, 1.0]);
+    /// layer.train();
+    /// assert!(layer.forward(&x).to_vec::<f32>()?.iter().all(|v| [0.0, 2.0].contains(v)));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    fn train(&self) {
+        self.set_training(true);
     }
 
-    /// Does not train.
+    /// Does not train from now on.
     fn eval(&self) {
-        self.train(false);
+        self.set_training(false);
+    }
+
+    /// Trains from now on, or not.
+    fn set_training(&self, training: bool) {
+        see(self, &mut |_, part| {
+            if let Part::Mode(mode) = part {
+                mode.set_training(training);
+            }
+        });
     }
 
     /// Forgets collected gradients.

@@ -3,7 +3,7 @@
 use super::check::{bad_setting, expect_rank};
 use super::{Layer, Module};
 use crate::ops::{PadMode, attempt};
-use crate::tensor::{Number, Tensor};
+use crate::tensor::{IntoList, Number, Tensor};
 
 /// Pads (or with negative widths cuts) the last `AXES` axes of `[channels, places...]`, with samples before
 /// or without.
@@ -33,33 +33,33 @@ pub type Pad3d = PadNd<3>;
 
 impl<const AXES: usize> PadNd<AXES> {
     /// With `mode` outside.
-    pub fn new(widths: impl AsRef<[i64]>, mode: PadMode) -> Self {
-        let widths = widths.as_ref().to_vec();
+    pub fn new(widths: impl IntoList<i64>, mode: PadMode) -> Self {
+        let widths = widths.into_list();
         PadNd { widths, mode }
     }
 
     /// With zeros.
-    pub fn zeros(widths: impl AsRef<[i64]>) -> Self {
+    pub fn zeros(widths: impl IntoList<i64>) -> Self {
         Self::constant(widths, 0)
     }
 
     /// With a number.
-    pub fn constant(widths: impl AsRef<[i64]>, value: impl Into<Number>) -> Self {
+    pub fn constant(widths: impl IntoList<i64>, value: impl Into<Number>) -> Self {
         Self::new(widths, PadMode::Constant(value.into()))
     }
 
     /// With the mirrored input, whose edge is not repeated.
-    pub fn reflection(widths: impl AsRef<[i64]>) -> Self {
+    pub fn reflection(widths: impl IntoList<i64>) -> Self {
         Self::new(widths, PadMode::Reflect)
     }
 
     /// With the edge.
-    pub fn replication(widths: impl AsRef<[i64]>) -> Self {
+    pub fn replication(widths: impl IntoList<i64>) -> Self {
         Self::new(widths, PadMode::Replicate)
     }
 
     /// With the input again.
-    pub fn circular(widths: impl AsRef<[i64]>) -> Self {
+    pub fn circular(widths: impl IntoList<i64>) -> Self {
         Self::new(widths, PadMode::Circular)
     }
 }

@@ -1,5 +1,6 @@
 //! What modules hold: parameters, buffers, and whether they are being trained.
 
+use crate::autograd::Graded;
 use crate::cell::TensorCell;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
@@ -152,9 +153,10 @@ impl Param {
     #[track_caller]
     pub fn requires_grad_(&self, needed: bool) {
         self.pending.freeze(!needed);
-        let mut content = self.cell.content();
-        content.requires_grad_(needed);
-        self.cell.replace(content);
+        self.cell.change(|mut content| {
+            content.requires_grad_(needed);
+            content
+        });
     }
 
     /// Moves its value to a device.
@@ -188,6 +190,12 @@ impl Param {
         self.path()
             .rsplit_once('.')
             .map_or(kind, |(owner, _)| owner)
+    }
+}
+
+impl Graded for Param {
+    fn graded(&self) -> Tensor {
+        self.cell.content()
     }
 }
 
@@ -284,7 +292,7 @@ impl Mode {
     }
 
     /// Trains, or not.
-    pub fn train(&self, training: bool) {
+    pub fn set_training(&self, training: bool) {
         self.0.store(training, Relaxed);
     }
 }

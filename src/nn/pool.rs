@@ -5,7 +5,7 @@ use super::param::Buffer;
 use super::{Layer, Module};
 use crate::error::Result;
 use crate::ops::{PoolOptions, attempt, attempt_pair, bad_shape};
-use crate::tensor::Tensor;
+use crate::tensor::{PerAxis, Tensor};
 
 macro_rules! pooling {
     ($($(#[$doc:meta])* $name:ident<$axes:ident> = $one:ident, $two:ident, $three:ident {
@@ -28,6 +28,16 @@ macro_rules! pooling {
 
 pooling! {
     /// The largest element of each window.
+    ///
+    /// ```
+    /// use lazulite::nn::MaxPool2d;
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::randn([1, 1, 8, 8]);
+    /// assert_eq!(MaxPool2d::new(2).forward(&x).dims()?, [1, 1, 4, 4]);
+    /// let pool = MaxPool2d::new((3, 2)).stride(1).padding((1, 0));
+    /// assert_eq!(pool.forward(&x).dims()?, [1, 1, 8, 7]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     MaxPoolNd<AXES> = MaxPool1d, MaxPool2d, MaxPool3d {
         /// The sizes of the windows.
         window: [usize; AXES],
@@ -71,30 +81,82 @@ pooling! {
     }
 }
 
-/// Of windows of the same size along all axes, next to each other.
+/// Constructors, and options that follow them.
 macro_rules! windowed {
-    ($($name:ident)*) => {$(
+    ($($name:ident($($field:ident: $ty:ty),*): $($option:ident)*;)*) => {$(
         impl<const AXES: usize> $name<AXES> {
-            /// Of windows of this size along all axes, next to each other.
-            pub fn new(window: usize) -> Self {
-                Self::with([window; AXES], PoolOptions::default())
+            /// Of windows next to each other, of the same size along all axes or a size for each.
+            pub fn new($($field: $ty,)* window: impl PerAxis<AXES>) -> Self {
+                $name {
+                    $($field,)*
+                    window: window.per_axis(),
+                    options: PoolOptions::default(),
+                }
             }
 
-            /// With options.
-            pub fn with(window: [usize; AXES], options: PoolOptions) -> Self {
-                $name { window, options }
+            $(windowed!(@ $option);)*
+
+            /// The same with all these options.
+            pub fn options(self, options: PoolOptions) -> Self {
+                $name { options, ..self }
             }
         }
     )*};
+    (@ stride) => {
+        /// The same with steps between windows.
+        pub fn stride(mut self, stride: impl PerAxis<AXES>) -> Self {
+            self.options.stride = stride.per_axis().into();
+            self
+        }
+    };
+    (@ padding) => {
+        /// The same with elements around that do not count (for means: zeros).
+        pub fn padding(mut self, padding: impl PerAxis<AXES>) -> Self {
+            self.options.padding = padding.per_axis().into();
+            self
+        }
+    };
+    (@ dilation) => {
+        /// The same with steps between the elements of a window.
+        pub fn dilation(mut self, dilation: impl PerAxis<AXES>) -> Self {
+            self.options.dilation = dilation.per_axis().into();
+            self
+        }
+    };
+    (@ ceil_mode) => {
+        /// The same, and windows may reach beyond the end, or not.
+        pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
+            self.options.ceil_mode = ceil_mode;
+            self
+        }
+    };
+    (@ count_include_pad) => {
+        /// The same, and padding counts as elements, or not.
+        pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
+            self.options.count_include_pad = count_include_pad;
+            self
+        }
+    };
+    (@ divisor) => {
+        /// The same with sums divided by this number instead of the count.
+        pub fn divisor(mut self, divisor: i64) -> Self {
+            self.options.divisor = Some(divisor);
+            self
+        }
+    };
 }
 
-windowed!(MaxPoolNd AvgPoolNd);
+windowed! {
+    MaxPoolNd(): stride padding dilation ceil_mode;
+    AvgPoolNd(): stride padding ceil_mode count_include_pad divisor;
+    LpPoolNd(p: f64): stride ceil_mode;
+}
 
 impl<const AXES: usize> MaxPoolNd<AXES> {
     /// The largest elements, and their positions in the flattened last axes.
     #[track_caller]
     pub fn forward_with_indices(&self, x: &Tensor) -> (Tensor, Tensor) {
-        x.max_pool(&self.window, &self.options)
+        x.max_pool_with(self.window, &self.options)
     }
 }
 
@@ -108,33 +170,21 @@ impl<const AXES: usize> Layer for MaxPoolNd<AXES> {
 impl<const AXES: usize> Layer for AvgPoolNd<AXES> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        x.avg_pool(&self.window, &self.options)
-    }
-}
-
-impl<const AXES: usize> LpPoolNd<AXES> {
-    /// The `p`-norm of windows of this size along all axes, next to each other.
-    pub fn new(p: f64, window: usize) -> Self {
-        Self::with(p, [window; AXES], PoolOptions::default())
-    }
-
-    /// With options.
-    pub fn with(p: f64, window: [usize; AXES], options: PoolOptions) -> Self {
-        LpPoolNd { p, window, options }
+        x.avg_pool_with(self.window, &self.options)
     }
 }
 
 impl<const AXES: usize> Layer for LpPoolNd<AXES> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        x.lp_pool(self.p, &self.window, &self.options)
+        x.lp_pool_with(self.p, self.window, &self.options)
     }
 }
 
 impl<const AXES: usize> AdaptiveAvgPoolNd<AXES> {
-    /// So many windows along every axis.
-    pub fn new(count: usize) -> Self {
-        let counts = [Some(count); AXES];
+    /// So many windows along every axis, or along each.
+    pub fn new(counts: impl PerAxis<AXES>) -> Self {
+        let counts = counts.per_axis().map(Some);
         AdaptiveAvgPoolNd { counts }
     }
 }
@@ -147,9 +197,9 @@ impl<const AXES: usize> Layer for AdaptiveAvgPoolNd<AXES> {
 }
 
 impl<const AXES: usize> AdaptiveMaxPoolNd<AXES> {
-    /// So many windows along every axis.
-    pub fn new(count: usize) -> Self {
-        let counts = [Some(count); AXES];
+    /// So many windows along every axis, or along each.
+    pub fn new(counts: impl PerAxis<AXES>) -> Self {
+        let counts = counts.per_axis().map(Some);
         AdaptiveMaxPoolNd { counts }
     }
 
@@ -168,13 +218,26 @@ impl<const AXES: usize> Layer for AdaptiveMaxPoolNd<AXES> {
 }
 
 impl<const AXES: usize> MaxUnpoolNd<AXES> {
-    /// Of windows of this size along all axes, next to each other.
-    pub fn new(window: usize) -> Self {
+    /// Of windows next to each other, of the same size along all axes or a size for each.
+    pub fn new(window: impl PerAxis<AXES>) -> Self {
+        let window = window.per_axis();
         MaxUnpoolNd {
-            window: [window; AXES],
-            stride: [window; AXES],
+            window,
+            stride: window,
             padding: [0; AXES],
         }
+    }
+
+    /// The same with steps between windows.
+    pub fn stride(mut self, stride: impl PerAxis<AXES>) -> Self {
+        self.stride = stride.per_axis();
+        self
+    }
+
+    /// The same with elements around that did not count.
+    pub fn padding(mut self, padding: impl PerAxis<AXES>) -> Self {
+        self.padding = padding.per_axis();
+        self
     }
 
     /// What was pooled, as far as it is known. Several sizes lead to the same number of windows; the one that
@@ -231,10 +294,10 @@ pub type FractionalMaxPool2d = FractionalMaxPoolNd<2>;
 pub type FractionalMaxPool3d = FractionalMaxPoolNd<3>;
 
 impl<const AXES: usize> FractionalMaxPoolNd<AXES> {
-    /// Windows of this size along all axes, so many along each.
-    pub fn new(window: usize, counts: WindowCounts<AXES>) -> Self {
+    /// Windows of the same size along all axes or a size for each, so many along each.
+    pub fn new(window: impl PerAxis<AXES>, counts: WindowCounts<AXES>) -> Self {
         FractionalMaxPoolNd {
-            window: [window; AXES],
+            window: window.per_axis(),
             counts,
             _random_samples: None,
         }

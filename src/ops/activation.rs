@@ -9,17 +9,29 @@ const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 
 impl Tensor {
+    /// `max(0, x) + min(0, exp(x) - 1)`.
+    #[track_caller]
+    pub fn celu(&self) -> Tensor {
+        self.celu_with(1.0)
+    }
+
     /// `max(0, x) + min(0, alpha (exp(x / alpha) - 1))`.
     #[track_caller]
-    pub fn celu(&self, alpha: f64) -> Tensor {
+    pub fn celu_with(&self, alpha: f64) -> Tensor {
         let positive = self.gt(0);
         let below = positive.where_(0, self).div(alpha).expm1().mul(alpha);
         positive.where_(self, below)
     }
 
+    /// x where positive, `exp(x) - 1` elsewhere.
+    #[track_caller]
+    pub fn elu(&self) -> Tensor {
+        self.elu_with(1.0)
+    }
+
     /// x where positive, `alpha (exp(x) - 1)` elsewhere.
     #[track_caller]
-    pub fn elu(&self, alpha: f64) -> Tensor {
+    pub fn elu_with(&self, alpha: f64) -> Tensor {
         // What is not chosen must not overflow: its gradient would be NaN.
         let positive = self.gt(0);
         let below = positive.where_(0, self).expm1().mul(alpha);
@@ -29,7 +41,7 @@ impl Tensor {
     /// The scaled exponential linear unit.
     #[track_caller]
     pub fn selu(&self) -> Tensor {
-        self.elu(SELU_ALPHA).mul(SELU_SCALE)
+        self.elu_with(SELU_ALPHA).mul(SELU_SCALE)
     }
 
     /// The first half of an axis times the sigmoid of the second.
@@ -50,16 +62,28 @@ impl Tensor {
         })
     }
 
+    /// x where its magnitude is above 0.5, 0 elsewhere.
+    #[track_caller]
+    pub fn hardshrink(&self) -> Tensor {
+        self.hardshrink_with(0.5)
+    }
+
     /// x where its magnitude is above `lambda`, 0 elsewhere.
     #[track_caller]
-    pub fn hardshrink(&self, lambda: f64) -> Tensor {
+    pub fn hardshrink_with(&self, lambda: f64) -> Tensor {
         let small = self.ge(-lambda).bitwise_and(self.le(lambda));
         small.where_(self.zeros_like(), self)
     }
 
+    /// x moved towards 0 by 0.5.
+    #[track_caller]
+    pub fn softshrink(&self) -> Tensor {
+        self.softshrink_with(0.5)
+    }
+
     /// x moved towards 0 by `lambda`, which must not be negative.
     #[track_caller]
-    pub fn softshrink(&self, lambda: f64) -> Tensor {
+    pub fn softshrink_with(&self, lambda: f64) -> Tensor {
         attempt(|| {
             if lambda < 0.0 {
                 let error = bad_argument("softshrink", format!("lambda {lambda} is negative"));
@@ -74,7 +98,7 @@ impl Tensor {
     /// `clamp(x + 3, 0, 6) / 6`.
     #[track_caller]
     pub fn hardsigmoid(&self) -> Tensor {
-        self.add(3).hardtanh(0, 6).div(6)
+        self.add(3).hardtanh_with(0, 6).div(6)
     }
 
     /// `x * hardsigmoid(x)`.
@@ -83,9 +107,15 @@ impl Tensor {
         self.mul(self.hardsigmoid())
     }
 
+    /// Kept between -1 and 1.
+    #[track_caller]
+    pub fn hardtanh(&self) -> Tensor {
+        self.hardtanh_with(-1, 1)
+    }
+
     /// Kept between two bounds, of the tensor's element type.
     #[track_caller]
-    pub fn hardtanh(&self, low: impl Into<Number>, high: impl Into<Number>) -> Tensor {
+    pub fn hardtanh_with(&self, low: impl Into<Number>, high: impl Into<Number>) -> Tensor {
         attempt(|| {
             if self.dtype()? == lazulite_ir::DType::Bool {
                 return Err(bad_dtype("hardtanh", self));
@@ -103,9 +133,23 @@ impl Tensor {
         })
     }
 
+    /// x where positive, `0.01 x` elsewhere.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([-100.0f32, 2.0]);
+    /// assert_eq!(x.leaky_relu().to_vec::<f32>()?, [-1.0, 2.0]);
+    /// assert_eq!(x.leaky_relu_with(0.5).to_vec::<f32>()?, [-50.0, 2.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn leaky_relu(&self) -> Tensor {
+        self.leaky_relu_with(0.01)
+    }
+
     /// x where positive, `slope * x` elsewhere.
     #[track_caller]
-    pub fn leaky_relu(&self, slope: f64) -> Tensor {
+    pub fn leaky_relu_with(&self, slope: f64) -> Tensor {
         self.gt(0).where_(self, self.mul(slope))
     }
 
@@ -118,7 +162,7 @@ impl Tensor {
     /// `x * tanh(softplus(x))`.
     #[track_caller]
     pub fn mish(&self) -> Tensor {
-        self.mul(self.softplus(1.0, 20.0).tanh())
+        self.mul(self.softplus().tanh())
     }
 
     /// x where positive, elsewhere x times `weight`: one number, or one per channel (axis 1).
@@ -151,7 +195,7 @@ impl Tensor {
     /// Kept between 0 and 6.
     #[track_caller]
     pub fn relu6(&self) -> Tensor {
-        self.hardtanh(0, 6)
+        self.hardtanh_with(0, 6)
     }
 
     /// x where not negative, elsewhere x times a random slope between the bounds if `training`, else times
@@ -181,9 +225,21 @@ impl Tensor {
         self.to_floating().neg().softmax(axis)
     }
 
-    /// `log(1 + exp(beta x)) / beta`, x itself where `beta x` is above the threshold.
+    /// `log(1 + exp(x))`; x itself above 20.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([0.0f32]).softplus().to_vec::<f32>()?, [2f32.ln()]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn softplus(&self, beta: f64, threshold: f64) -> Tensor {
+    pub fn softplus(&self) -> Tensor {
+        self.softplus_with(1.0, 20.0)
+    }
+
+    /// `log(1 + exp(beta x)) / beta`; x itself where `beta x` is above the threshold.
+    #[track_caller]
+    pub fn softplus_with(&self, beta: f64, threshold: f64) -> Tensor {
         let scaled = self.mul(beta);
         let above = scaled.gt(threshold);
         let smooth = above.where_(0, scaled).exp().log1p().div(beta);
@@ -209,6 +265,14 @@ impl Tensor {
     }
 
     /// Zeroes elements with probability `p` and scales the others so that the mean stays, if `training`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::ones([4]);
+    /// assert_eq!(x.dropout(0.5, false).to_vec::<f32>()?, [1.0; 4]);
+    /// assert!(x.dropout(0.5, true).to_vec::<f32>()?.iter().all(|v| [0.0, 2.0].contains(v)));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn dropout(&self, p: f64, training: bool) -> Tensor {
         attempt(|| {

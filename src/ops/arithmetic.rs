@@ -83,15 +83,20 @@ pub(crate) fn floor_divide(a: Argument, b: Argument) -> Tensor {
         Ok(dtype) if dtype.is_float() => {
             // The quotient of what the division leaves no rest of is whole but for its rounding.
             let rest = binary("floor_divide", Binary::Rem, a.clone(), b.clone());
-            let whole = div(sub(a, (&rest).into()).into(), b.clone());
+            let whole = div(sub(a.clone(), (&rest).into()).into(), b.clone());
             let whole = whole.sub(wrong_sign(&rest, b.clone()).cast(dtype));
             let floor = whole.floor();
             let floor = whole.sub(&floor).gt(0.5).where_(floor.add(1), floor);
-            // A zero has the sign of the quotient; by zero and of infinities it is the quotient itself.
+            // A zero has the sign of the quotient; by zero it is the quotient itself, and where that overflows. An
+            // infinity has no whole part.
             let floor = whole
                 .eq(0)
                 .where_(quotient.zeros_like().copysign(&quotient), floor);
-            quotient.isfinite().where_(floor, quotient)
+            let infinite = binary("floor_divide", Binary::Mul, a, 0.into()).isnan();
+            let whole = quotient
+                .isfinite()
+                .bitwise_or(infinite.bitwise_and(is_nonzero(b)));
+            whole.where_(floor, quotient)
         }
         _ => quotient.floor(),
     }
@@ -113,6 +118,11 @@ fn wrong_sign(rest: &Tensor, divisor: Argument) -> Tensor {
     };
     rest.ne(0)
         .bitwise_and(compare("ne", Predicate::Ne, rest.lt(0).into(), negative))
+}
+
+#[track_caller]
+fn is_nonzero(divisor: Argument) -> Tensor {
+    compare("ne", Predicate::Ne, divisor, 0.into())
 }
 
 fn is_negative(number: Number) -> bool {

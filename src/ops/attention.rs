@@ -57,9 +57,24 @@ pub struct BagOptions {
 }
 
 impl Tensor {
-    /// `softmax(self @ key.mt() * scale) @ value`: queries look at keys and take the values' mean.
+    /// `softmax(self @ key.mt() / sqrt(d)) @ value`: queries look at keys and take the values' mean.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let [query, key, value] = [(); 3].map(|()| Tensor::randn((2, 4, 5, 8)));
+    /// let found = query.scaled_dot_product_attention(&key, &value);
+    /// assert_eq!(found.dims()?, [2, 4, 5, 8]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("sdpa", "attention"))]
     #[track_caller]
-    pub fn scaled_dot_product_attention(
+    pub fn scaled_dot_product_attention(&self, key: &Tensor, value: &Tensor) -> Tensor {
+        self.scaled_dot_product_attention_with(key, value, &AttentionOptions::default())
+    }
+
+    /// As [`Tensor::scaled_dot_product_attention`], with a mask, a scale, dropout and the like.
+    #[track_caller]
+    pub fn scaled_dot_product_attention_with(
         &self,
         key: &Tensor,
         value: &Tensor,

@@ -7,6 +7,12 @@ use lazulite_ir::{DType, Op, Scalar, TensorType};
 
 impl Tensor {
     /// All zeros, f32.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros((2, 3)).to_vec::<f32>()?, [0.0; 6]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros(dims: impl IntoDims) -> Tensor {
         Tensor::full_of(dims, 0, DType::F32).named("zeros", &[])
@@ -19,6 +25,13 @@ impl Tensor {
     }
 
     /// All `value`, of the type a tensor of just that number has: f32, i64, bool or c64.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::full([2], 7).to_vec::<i64>()?, [7, 7]);
+    /// assert_eq!(Tensor::full([2], 0.5).to_vec::<f32>()?, [0.5, 0.5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn full(dims: impl IntoDims, value: impl Into<Number>) -> Tensor {
         let value = value.into();
@@ -65,6 +78,13 @@ impl Tensor {
     }
 
     /// Zeros with this tensor's type and sizes.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([1u8, 2]).zeros_like().to_vec::<u8>()?, [0, 0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("new_zeros"))]
     #[track_caller]
     pub fn zeros_like(&self) -> Tensor {
         self.full_like(0).named("zeros_like", &[self])
@@ -150,6 +170,13 @@ impl Tensor {
     }
 
     /// The integers from 0 up to `len`, which may be an unknown size; i64.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::iota(3).to_vec::<i64>()?, [0, 1, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("arange", "range"))]
     #[track_caller]
     pub fn iota(len: impl Into<Dim>) -> Tensor {
         match len.into().0 {
@@ -182,6 +209,13 @@ impl Tensor {
     }
 
     /// The identity matrix with `n` rows, f32.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::eye(2).to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("identity"))]
     #[track_caller]
     pub fn eye(n: impl Into<Dim>) -> Tensor {
         let n = n.into();
@@ -197,6 +231,12 @@ impl Tensor {
     }
 
     /// `count` numbers evenly spaced from `start` to `end`, both included; f32.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::linspace(0.0, 1.0, 3).to_vec::<f32>()?, [0.0, 0.5, 1.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn linspace(start: f64, end: f64, count: usize) -> Tensor {
         Tensor::linspace_of(start, end, count, DType::F32)

@@ -18,6 +18,24 @@ impl Tensor {
         targets: &Tensor,
         input_lengths: &[usize],
         target_lengths: &[usize],
+    ) -> Tensor {
+        self.ctc_loss_with(
+            targets,
+            input_lengths,
+            target_lengths,
+            0,
+            Reduction::Mean,
+            false,
+        )
+    }
+
+    /// As [`Tensor::ctc_loss`], with the class of the blank and a reduction; with `zero_infinity` infinite losses become 0.
+    #[track_caller]
+    pub fn ctc_loss_with(
+        &self,
+        targets: &Tensor,
+        input_lengths: &[usize],
+        target_lengths: &[usize],
         blank: i64,
         reduction: Reduction,
         zero_infinity: bool,
@@ -25,7 +43,7 @@ impl Tensor {
         attempt(|| {
             if self.rank()? == 2 {
                 let x = self.unsqueeze(1);
-                let losses = x.ctc_loss(
+                let losses = x.ctc_loss_with(
                     targets,
                     input_lengths,
                     target_lengths,

@@ -7,10 +7,15 @@ use lazulite_ir::{Dims, Op};
 use std::ops::Range;
 
 impl Tensor {
-    /// The elements along a diagonal of two axes, which become one last axis. A positive `offset`
-    /// means above the main diagonal.
+    /// The elements along the diagonal of the first two axes, which become one last axis.
     #[track_caller]
-    pub fn diagonal(&self, offset: i64, first: i64, second: i64) -> Tensor {
+    pub fn diagonal(&self) -> Tensor {
+        self.diagonal_with(0, 0, 1)
+    }
+
+    /// As [`Tensor::diagonal`], of two axes and so far above the main diagonal (negative: below).
+    #[track_caller]
+    pub fn diagonal_with(&self, offset: i64, first: i64, second: i64) -> Tensor {
         attempt(|| {
             let moved = self.plane_last("diagonal", first, second)?;
             let (rows, columns) = plane(&moved)?;
@@ -24,11 +29,25 @@ impl Tensor {
     }
 
     /// The diagonal of a matrix, or the matrix with this vector on its diagonal.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.diag().to_vec::<i32>()?, [1, 4]);
+    /// assert_eq!(x.diag_with(1).to_vec::<i32>()?, [2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn diag(&self, offset: i64) -> Tensor {
+    pub fn diag(&self) -> Tensor {
+        self.diag_with(0)
+    }
+
+    /// As [`Tensor::diag`], of or on the diagonal so far above the main one (negative: below).
+    #[track_caller]
+    pub fn diag_with(&self, offset: i64) -> Tensor {
         attempt(|| match self.rank()? {
             1 => Ok(self.diag_embed(offset, 0, 1)),
-            2 => Ok(self.diagonal(offset, 0, 1)),
+            2 => Ok(self.diagonal_with(offset, 0, 1)),
             rank => {
                 let message = format!("a tensor with {rank} axes is no vector or matrix");
                 Err(bad_shape("diag", message).operand(self.note("self")))
@@ -39,7 +58,7 @@ impl Tensor {
     /// A matrix with the flattened tensor on its diagonal.
     #[track_caller]
     pub fn diagflat(&self, offset: i64) -> Tensor {
-        self.ravel().diag(offset)
+        self.ravel().diag_with(offset)
     }
 
     /// Matrices (in the axes `first` and `second` of the result) with the last axis on a diagonal
@@ -90,7 +109,7 @@ impl Tensor {
         second: i64,
     ) -> Tensor {
         attempt(|| {
-            let own = self.diagonal(offset, first, second).known_dims()?;
+            let own = self.diagonal_with(offset, first, second).known_dims()?;
             if source.known_dims()? != own {
                 let message = format!("the diagonal has sizes {own:?}");
                 let error = bad_shape("diagonal_scatter", message);
@@ -121,7 +140,7 @@ impl Tensor {
     #[track_caller]
     pub fn trace(&self) -> Tensor {
         attempt(|| match self.rank()? {
-            2 => Ok(self.diagonal(0, 0, 1).sum(..)),
+            2 => Ok(self.diagonal().sum(..)),
             rank => {
                 let message = format!("a tensor with {rank} axes is no matrix");
                 Err(bad_shape("trace", message).operand(self.note("self")))
@@ -129,15 +148,34 @@ impl Tensor {
         })
     }
 
-    /// The matrix with zeros above a diagonal.
+    /// The matrix with zeros above its diagonal.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::ones((2, 2)).tril().to_vec::<f32>()?, [1.0, 0.0, 1.0, 1.0]);
+    /// assert_eq!(Tensor::ones((2, 2)).tril_with(-1).to_vec::<f32>()?, [0.0, 0.0, 1.0, 0.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn tril(&self, diagonal: i64) -> Tensor {
+    pub fn tril(&self) -> Tensor {
+        self.tril_with(0)
+    }
+
+    /// As [`Tensor::tril`], up to the diagonal so far above the main one (negative: below).
+    #[track_caller]
+    pub fn tril_with(&self, diagonal: i64) -> Tensor {
         self.triangle("tril", |distance| distance.le(diagonal))
     }
 
-    /// The matrix with zeros below a diagonal.
+    /// The matrix with zeros below its diagonal.
     #[track_caller]
-    pub fn triu(&self, diagonal: i64) -> Tensor {
+    pub fn triu(&self) -> Tensor {
+        self.triu_with(0)
+    }
+
+    /// As [`Tensor::triu`], from the diagonal so far above the main one (negative: below).
+    #[track_caller]
+    pub fn triu_with(&self, diagonal: i64) -> Tensor {
         self.triangle("triu", |distance| distance.ge(diagonal))
     }
 

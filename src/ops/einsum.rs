@@ -113,7 +113,7 @@ fn operand(term: &str, tensor: &Tensor) -> Result<Operand> {
         if tensor.known_size(a)? != tensor.known_size(b)? {
             return Err(misfit());
         }
-        tensor = tensor.diagonal(0, a as i64, b as i64);
+        tensor = tensor.diagonal_with(0, a as i64, b as i64);
         let label = labels[a];
         labels.remove(b);
         labels.remove(a);

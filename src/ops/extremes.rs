@@ -58,15 +58,38 @@ impl Tensor {
     }
 
     /// The largest element along an axis and its position (the first of equals).
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (values, places) = Tensor::from([[1, 5], [7, 3]]).max_dim(1);
+    /// assert_eq!((values.to_vec::<i32>()?, places.to_vec::<i64>()?), (vec![5, 7], vec![1, 0]));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("max"))]
     #[track_caller]
     pub fn max_dim(&self, axis: i64) -> (Tensor, Tensor) {
-        (self.amax(axis), self.argmax(axis))
+        self.extreme_at(self.argmax(axis), axis)
     }
 
     /// The smallest element along an axis and its position (the first of equals).
+    #[doc(alias("min"))]
     #[track_caller]
     pub fn min_dim(&self, axis: i64) -> (Tensor, Tensor) {
-        (self.amin(axis), self.argmin(axis))
+        self.extreme_at(self.argmin(axis), axis)
+    }
+
+    /// The elements at these positions along an axis, and the positions. Gradients flow to these elements alone, not to
+    /// their equals.
+    #[track_caller]
+    fn extreme_at(&self, positions: Tensor, axis: i64) -> (Tensor, Tensor) {
+        let values = attempt(|| {
+            if self.rank()? == 0 {
+                return Ok(self.clone());
+            }
+            let values = self.gather(axis, &positions.unsqueeze(axis));
+            Ok(values.squeeze(axis))
+        });
+        (values, positions)
     }
 
     /// Smallest and largest element over axes.
@@ -158,7 +181,7 @@ impl Tensor {
                 let error = bad_argument("kthvalue", format!("k = {k} is not from 1 to {size}"));
                 return Err(error.operand(self.note("self")));
             }
-            let (values, indices) = self.atleast_1d().sort(at as i64, false);
+            let (values, indices) = self.atleast_1d().sort(at as i64);
             let pick = |t: Tensor| t.select(at as i64, k as i64 - 1);
             Ok((pick(values), pick(indices)))
         })
@@ -208,7 +231,7 @@ impl Tensor {
             let error = bad_shape(op, format!("axis {axis} has no elements"));
             return Err(error.operand(self.note("self")));
         }
-        let (sorted, places) = x.sort(at as i64, false);
+        let (sorted, places) = x.sort(at as i64);
         Ok((sorted, places, at))
     }
 
@@ -239,10 +262,23 @@ impl Tensor {
         })
     }
 
-    /// Quantiles along an axis: `q` (0-d or 1-d, from 0 to 1) of the elements are below. For a 1-d `q`
-    /// its axis comes first. NaN where there is one.
+    /// Quantiles along an axis: `q` (0-d or 1-d, from 0 to 1) of the elements are below, between two elements in
+    /// proportion. For a 1-d `q` its axis comes first. NaN where there is one.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1.0f32, 2.0, 4.0, 8.0]);
+    /// assert_eq!(x.quantile(&Tensor::from(0.5f32), 0).item::<f32>()?, 3.0);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn quantile(&self, q: &Tensor, axis: i64, interpolation: Interpolation) -> Tensor {
+    pub fn quantile(&self, q: &Tensor, axis: i64) -> Tensor {
+        self.quantile_with(q, axis, Interpolation::Linear)
+    }
+
+    /// As [`Tensor::quantile`], with another choice between two elements.
+    #[track_caller]
+    pub fn quantile_with(&self, q: &Tensor, axis: i64, interpolation: Interpolation) -> Tensor {
         attempt(|| {
             let any_nan = self.atleast_1d().isnan().any(axis);
             let result = self.quantiles("quantile", q, axis, interpolation)?;
@@ -252,7 +288,13 @@ impl Tensor {
 
     /// As [`Tensor::quantile`], of the elements that are not NaN.
     #[track_caller]
-    pub fn nanquantile(&self, q: &Tensor, axis: i64, interpolation: Interpolation) -> Tensor {
+    pub fn nanquantile(&self, q: &Tensor, axis: i64) -> Tensor {
+        self.nanquantile_with(q, axis, Interpolation::Linear)
+    }
+
+    /// As [`Tensor::nanquantile`], with another choice between two elements.
+    #[track_caller]
+    pub fn nanquantile_with(&self, q: &Tensor, axis: i64, interpolation: Interpolation) -> Tensor {
         attempt(|| self.quantiles("nanquantile", q, axis, interpolation))
     }
 
@@ -299,7 +341,7 @@ impl Tensor {
     pub fn unique(&self) -> Unique {
         unique_of(self, |x| {
             let flat = x.ravel();
-            let (sorted, places) = flat.sort(0, false);
+            let (sorted, places) = flat.sort(0);
             groups(&sorted.unsqueeze(1), &places, &flat.unsqueeze(1), x)
         })
     }
@@ -314,7 +356,7 @@ impl Tensor {
             // Stable sorts by one column after the other, the last first.
             for column in (0..rows.known_size(1)? as i64).rev() {
                 let keys = rows.select(1, column).index_select(0, &order);
-                order = order.index_select(0, &keys.argsort(0, false));
+                order = order.index_select(0, &keys.argsort(0));
             }
             let sorted = rows.index_select(0, &order);
             let mut unique = groups(&sorted, &order, &rows, &order)?;

@@ -96,13 +96,13 @@ impl Tensor {
                 return log.cross_entropy_of_probabilities(target, classes, options);
             }
             if options.label_smoothing == 0.0 {
-                return Ok(log.nll_loss(target, options));
+                return Ok(log.nll_loss_with(target, options));
             }
             let plain = ClassOptions {
                 label_smoothing: 0.0,
                 ..options.clone()
             };
-            let hard = log.nll_loss(target, &plain);
+            let hard = log.nll_loss_with(target, &plain);
             let (kept, counts) = log.class_weights("cross_entropy", target, options)?;
             let weighted = match &options.weight {
                 Some(weight) => log.mul(log.per_class(weight, classes)?),
@@ -216,10 +216,16 @@ impl Tensor {
         Ok((kept, counts))
     }
 
-    /// The negative log likelihood: this tensor holds logarithms of probabilities, classes in axis 1
-    /// (or the only axis); `target` holds classes. `label_smoothing` is not used.
+    /// The mean negative log likelihood: this tensor holds logarithms of probabilities, classes in axis 1 (or the only
+    /// axis); `target` holds classes.
     #[track_caller]
-    pub fn nll_loss(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
+    pub fn nll_loss(&self, target: &Tensor) -> Tensor {
+        self.nll_loss_with(target, &ClassOptions::default())
+    }
+
+    /// As [`Tensor::nll_loss`], with options, of which `label_smoothing` is not used.
+    #[track_caller]
+    pub fn nll_loss_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
         attempt(|| {
             let classes = self.class_axis("nll_loss")?;
             let (kept, counts) = self.class_weights("nll_loss", target, options)?;
@@ -233,21 +239,57 @@ impl Tensor {
         })
     }
 
-    /// Absolute differences.
+    /// The mean absolute difference.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (x, y) = (Tensor::from([1.0f32, 2.0]), Tensor::from([0.0f32, 5.0]));
+    /// assert_eq!(x.l1_loss(&y).item::<f32>()?, 2.0);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("mean_absolute_error"))]
     #[track_caller]
-    pub fn l1_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+    pub fn l1_loss(&self, target: &Tensor) -> Tensor {
+        self.l1_loss_with(target, Reduction::Mean)
+    }
+
+    /// As [`Tensor::l1_loss`], with a reduction.
+    #[track_caller]
+    pub fn l1_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| Ok(reduction.apply(&self.sub(target).abs())))
     }
 
-    /// Squared differences.
+    /// The mean squared difference.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// use lazulite::Reduction;
+    /// let (x, y) = (Tensor::from([1.0f32, 2.0]), Tensor::from([0.0f32, 5.0]));
+    /// assert_eq!(x.mse_loss(&y).item::<f32>()?, 5.0);
+    /// assert_eq!(x.mse_loss_with(&y, Reduction::Sum).item::<f32>()?, 10.0);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn mse_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+    pub fn mse_loss(&self, target: &Tensor) -> Tensor {
+        self.mse_loss_with(target, Reduction::Mean)
+    }
+
+    /// As [`Tensor::mse_loss`], with a reduction.
+    #[track_caller]
+    pub fn mse_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
         attempt(|| Ok(reduction.apply(&self.sub(target).square())))
     }
 
-    /// Squared differences below `beta`, absolute ones above.
+    /// The mean of half the squared differences below 1, and of absolute ones less a half above.
     #[track_caller]
-    pub fn smooth_l1_loss(&self, target: &Tensor, beta: f64, reduction: Reduction) -> Tensor {
+    pub fn smooth_l1_loss(&self, target: &Tensor) -> Tensor {
+        self.smooth_l1_loss_with(target, 1.0, Reduction::Mean)
+    }
+
+    /// As [`Tensor::smooth_l1_loss`], with a reduction; squared differences are divided by twice `beta`, up to which they
+    /// are taken.
+    #[track_caller]
+    pub fn smooth_l1_loss_with(&self, target: &Tensor, beta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
             if beta < 0.0 {
                 return Err(bad_argument(
@@ -265,9 +307,15 @@ impl Tensor {
         })
     }
 
-    /// Squared differences up to `delta`, absolute ones times `delta` beyond.
+    /// The mean of half the squared differences up to 1, and of absolute ones less a half beyond.
     #[track_caller]
-    pub fn huber_loss(&self, target: &Tensor, delta: f64, reduction: Reduction) -> Tensor {
+    pub fn huber_loss(&self, target: &Tensor) -> Tensor {
+        self.huber_loss_with(target, 1.0, Reduction::Mean)
+    }
+
+    /// As [`Tensor::huber_loss`], with a reduction and another limit `delta`, by which absolute differences are multiplied.
+    #[track_caller]
+    pub fn huber_loss_with(&self, target: &Tensor, delta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
             if delta <= 0.0 {
                 return Err(bad_argument(
@@ -282,9 +330,24 @@ impl Tensor {
         })
     }
 
-    /// The cross entropy of probabilities against probabilities of one class.
+    /// The mean cross entropy of probabilities against probabilities of one class.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (x, y) = (Tensor::from([0.5f32, 0.25]), Tensor::from([1.0f32, 0.0]));
+    /// let loss = x.binary_cross_entropy(&y).item::<f32>()?;
+    /// assert!((loss - (2f32.ln() - 0.75f32.ln()) / 2.0).abs() < 1e-6);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("bce_loss"))]
     #[track_caller]
-    pub fn binary_cross_entropy(
+    pub fn binary_cross_entropy(&self, target: &Tensor) -> Tensor {
+        self.binary_cross_entropy_with(target, None, Reduction::Mean)
+    }
+
+    /// As [`Tensor::binary_cross_entropy`], with factors of the elements' losses, and a reduction.
+    #[track_caller]
+    pub fn binary_cross_entropy_with(
         &self,
         target: &Tensor,
         weight: Option<&Tensor>,
@@ -304,9 +367,24 @@ impl Tensor {
         })
     }
 
-    /// The binary cross entropy of logits; `pos_weight` multiplies the positive part.
+    /// The mean binary cross entropy of logits against probabilities.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let logits = Tensor::zeros([3]);
+    /// let loss = logits.binary_cross_entropy_with_logits(&Tensor::from([1.0f32, 0.0, 1.0]));
+    /// assert!((loss.item::<f32>()? - 2f32.ln()).abs() < 1e-6);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("bce_with_logits_loss"))]
     #[track_caller]
-    pub fn binary_cross_entropy_with_logits(
+    pub fn binary_cross_entropy_with_logits(&self, target: &Tensor) -> Tensor {
+        self.binary_cross_entropy_with_logits_with(target, None, None, Reduction::Mean)
+    }
+
+    /// As [`Tensor::binary_cross_entropy_with_logits`], with factors of the elements' losses and of their positive part, and a reduction.
+    #[track_caller]
+    pub fn binary_cross_entropy_with_logits_with(
         &self,
         target: &Tensor,
         weight: Option<&Tensor>,
@@ -325,9 +403,16 @@ impl Tensor {
         })
     }
 
-    /// `target (log(target) - x)`, where this tensor holds logarithms; with `log_target` so does the target.
+    /// The mean of `target (log(target) - x)`, where this tensor holds logarithms. `Reduction::BatchMean` (see
+    /// [`Tensor::kl_div_with`]) gives the divergence of a batch of distributions.
     #[track_caller]
-    pub fn kl_div(&self, target: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
+    pub fn kl_div(&self, target: &Tensor) -> Tensor {
+        self.kl_div_with(target, false, Reduction::Mean)
+    }
+
+    /// As [`Tensor::kl_div`], with a reduction; with `log_target` the target holds logarithms, too.
+    #[track_caller]
+    pub fn kl_div_with(&self, target: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
         attempt(|| {
             let losses = match log_target {
                 true => target.exp().mul(target.sub(self)),
@@ -337,10 +422,16 @@ impl Tensor {
         })
     }
 
-    /// The negative log likelihood of Poisson distributions; this tensor holds their means, or the logarithms
-    /// of those. `full` adds Stirling's approximation of the term without the mean.
+    /// The mean negative log likelihood of Poisson distributions; this tensor holds the logarithms of their means.
     #[track_caller]
-    pub fn poisson_nll_loss(
+    pub fn poisson_nll_loss(&self, target: &Tensor) -> Tensor {
+        self.poisson_nll_loss_with(target, true, false, 1e-8, Reduction::Mean)
+    }
+
+    /// As [`Tensor::poisson_nll_loss`], where this tensor may hold means (to which `eps` is added before their logarithm is taken) instead of
+    /// their logarithms. `full` adds Stirling's approximation of the term without the mean.
+    #[track_caller]
+    pub fn poisson_nll_loss_with(
         &self,
         target: &Tensor,
         log_input: bool,
@@ -362,10 +453,16 @@ impl Tensor {
         })
     }
 
-    /// The negative log likelihood of normal distributions with these means and the variances `var`
-    /// (at least `eps`); `full` adds the constant.
+    /// The mean negative log likelihood of normal distributions with these means and the variances `var`, without its
+    /// constant.
     #[track_caller]
-    pub fn gaussian_nll_loss(
+    pub fn gaussian_nll_loss(&self, target: &Tensor, var: &Tensor) -> Tensor {
+        self.gaussian_nll_loss_with(target, var, false, 1e-6, Reduction::Mean)
+    }
+
+    /// As [`Tensor::gaussian_nll_loss`], with variances of at least `eps`, and a reduction; `full` adds the constant.
+    #[track_caller]
+    pub fn gaussian_nll_loss_with(
         &self,
         target: &Tensor,
         var: &Tensor,
@@ -399,282 +496,10 @@ impl Tensor {
             Ok(reduction.apply(&losses))
         })
     }
-
-    /// `log(1 + exp(-target x))`, targets 1 and -1.
-    #[track_caller]
-    pub fn soft_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.mul(target).neg().exp().log1p())))
-    }
-
-    /// x where the target is 1, `max(0, margin - x)` where it is -1.
-    #[track_caller]
-    pub fn hinge_embedding_loss(
-        &self,
-        target: &Tensor,
-        margin: f64,
-        reduction: Reduction,
-    ) -> Tensor {
-        attempt(|| {
-            let far = self.neg().add(margin).maximum(0);
-            let (zero, same, other) = (self.zeros_like(), target.eq(1), target.eq(-1));
-            // A target that is neither counts on both sides, as in PyTorch.
-            let losses = other.where_(&zero, self).add(same.where_(&zero, far));
-            Ok(reduction.apply(&losses))
-        })
-    }
-
-    /// `max(0, margin - target (x - other))`: which of two should be larger, by targets 1 and -1.
-    #[track_caller]
-    pub fn margin_ranking_loss(
-        &self,
-        other: &Tensor,
-        target: &Tensor,
-        margin: f64,
-        reduction: Reduction,
-    ) -> Tensor {
-        attempt(|| {
-            if self.rank()? != other.rank()? || self.rank()? != target.rank()? {
-                let error = bad_shape("margin_ranking_loss", "all three have the same rank");
-                let error = error
-                    .operand(self.note("self"))
-                    .operand(other.note("other"));
-                return Err(error.operand(target.note("target")));
-            }
-            let losses = self.sub(other).mul(target).neg().add(margin).maximum(0);
-            Ok(reduction.apply(&losses))
-        })
-    }
-
-    /// The cosine of the angle between vectors along an axis; lengths are at least `eps`.
-    #[track_caller]
-    pub fn cosine_similarity(&self, other: &Tensor, axis: i64, eps: f64) -> Tensor {
-        attempt(|| {
-            let (x, y) = (self.broadcast_with(other), other.broadcast_with(self));
-            let (x, y) = (x.to_floating(), y.to_floating());
-            let length = |t: &Tensor| {
-                let norm = t.vector_norm(2.0, axis);
-                t.keep_axes(&norm, axis).maximum(eps)
-            };
-            Ok(x.div(length(&x)).mul(y.div(length(&y))).sum(axis))
-        })
-    }
-
-    /// `1 - cos` where the target is 1, `max(0, cos - margin)` where it is -1.
-    #[track_caller]
-    pub fn cosine_embedding_loss(
-        &self,
-        other: &Tensor,
-        target: &Tensor,
-        margin: f64,
-        reduction: Reduction,
-    ) -> Tensor {
-        attempt(|| {
-            let (x, y) = (self.to_floating(), other.to_floating());
-            // Not the clamped cosine: both squared lengths get a small addend.
-            let dot = x.mul(&y).sum(-1);
-            let lengths = x
-                .square()
-                .sum(-1)
-                .add(1e-12)
-                .mul(y.square().sum(-1).add(1e-12));
-            let cosine = dot.div(lengths.sqrt());
-            let (zero, apart) = (cosine.zeros_like(), cosine.sub(margin).maximum(0));
-            let same = target.eq(1).where_(cosine.neg().add(1), &zero);
-            let different = target.eq(-1).where_(apart, zero);
-            Ok(reduction.apply(&same.add(different)))
-        })
-    }
-
-    /// The `p`-norm of the difference plus `eps`, along the last axis.
-    #[track_caller]
-    pub fn pairwise_distance(&self, other: &Tensor, p: f64, eps: f64) -> Tensor {
-        attempt(|| Ok(self.sub(other).add(eps).vector_norm(p, -1)))
-    }
-
-    /// How much nearer the positive example should be than the negative one, in the `p`-norm; with
-    /// `swap` the distance between both examples counts, too.
-    #[track_caller]
-    pub fn triplet_margin_loss(
-        &self,
-        positive: &Tensor,
-        negative: &Tensor,
-        options: &TripletOptions,
-    ) -> Tensor {
-        let distance = |x: &Tensor, y: &Tensor| x.pairwise_distance(y, options.p, options.eps);
-        self.triplet_margin_with_distance_loss(positive, negative, distance, options)
-    }
-
-    /// As [`Tensor::triplet_margin_loss`], with any distance.
-    #[track_caller]
-    pub fn triplet_margin_with_distance_loss(
-        &self,
-        positive: &Tensor,
-        negative: &Tensor,
-        distance: impl Fn(&Tensor, &Tensor) -> Tensor,
-        options: &TripletOptions,
-    ) -> Tensor {
-        attempt(|| {
-            let ranks = (self.rank()?, positive.rank()?, negative.rank()?);
-            if ranks.0 != ranks.1 || ranks.0 != ranks.2 || options.margin <= 0.0 {
-                let message = "the three have the same rank, and the margin is positive";
-                let error = bad_argument("triplet_margin_loss", message);
-                let error = error.operand(self.note("anchor"));
-                return Err(error
-                    .operand(positive.note("positive"))
-                    .operand(negative.note("negative")));
-            }
-            let near = distance(self, positive);
-            let far = distance(self, negative);
-            let far = match options.swap {
-                true => far.minimum(distance(positive, negative)),
-                false => far,
-            };
-            let losses = near.sub(far).add(options.margin).maximum(0);
-            Ok(options.reduction.apply(&losses))
-        })
-    }
-
-    /// `max(0, margin - x[target] + x[i])^p` summed over the other classes, divided by the number of
-    /// classes.
-    #[track_caller]
-    pub fn multi_margin_loss(
-        &self,
-        target: &Tensor,
-        p: i64,
-        margin: f64,
-        weight: Option<&Tensor>,
-        reduction: Reduction,
-    ) -> Tensor {
-        attempt(|| {
-            if p != 1 && p != 2 {
-                return Err(bad_argument(
-                    "multi_margin_loss",
-                    format!("p is {p}, not 1 or 2"),
-                ));
-            }
-            let (x, target, single) = self.samples("multi_margin_loss", target)?;
-            let place = target.unsqueeze(-1);
-            let own = x.gather(-1, &place);
-            let mut losses = x.sub(own).add(margin).maximum(0);
-            if p == 2 {
-                losses = losses.square();
-            }
-            if let Some(weight) = weight {
-                if weight.known_dims()? != [x.known_size(1)?] {
-                    let error = bad_shape("multi_margin_loss", "there is one weight per class");
-                    return Err(error.operand(weight.note("weight")));
-                }
-                losses = losses.mul(weight.take(&target).unsqueeze(-1));
-            }
-            let others = x.positions(1)?.ne(place);
-            let losses = others.where_(losses, 0).mean(-1);
-            Ok(reduction.apply(&if single { losses.squeeze(0) } else { losses }))
-        })
-    }
-
-    /// Rows of classes and their targets; a vector is one row.
-    #[track_caller]
-    fn samples(&self, op: &'static str, target: &Tensor) -> Result<(Tensor, Tensor, bool)> {
-        let (own, given) = (self.known_dims()?, target.known_dims()?);
-        let rows = match own.len() {
-            0 | 1 => 1,
-            _ => own[0],
-        };
-        let fits = own.len() <= 2
-            && own.last() != Some(&0)
-            && (given == [rows] || (given.is_empty() && own.len() <= 1));
-        if !fits || !target.dtype()?.is_int() {
-            let error = bad_shape(op, "there is one target class for each row of classes");
-            return Err(error
-                .operand(self.note("self"))
-                .operand(target.note("target")));
-        }
-        let single = given.is_empty();
-        Ok((self.atleast_2d(), target.atleast_1d(), single))
-    }
-
-    /// `sum(max(0, 1 - (x[j] - x[i])))` over target classes j and other classes i, divided by the number of
-    /// classes. Targets are classes, up to the first -1.
-    #[track_caller]
-    pub fn multilabel_margin_loss(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| {
-            let (own, given) = (self.known_dims()?, target.known_dims()?);
-            if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()
-            {
-                let error = bad_shape("multilabel_margin_loss", "there is one target per class");
-                return Err(error
-                    .operand(self.note("self"))
-                    .operand(target.note("target")));
-            }
-            let (x, target) = (self.atleast_2d(), target.atleast_2d().cast(DType::I64));
-            let listed = target.lt(0).cast(DType::I64).cumsum(1).eq(0);
-            let place = listed.where_(&target, 0);
-            // Whether class i is among the listed targets.
-            let classes = x.positions(1)?.unsqueeze(1);
-            let hits = place
-                .unsqueeze(-1)
-                .eq(classes)
-                .bitwise_and(listed.unsqueeze(-1));
-            let is_target = hits.any(1);
-            let own = x.gather(1, &place);
-            let losses = x.unsqueeze(1).sub(own.unsqueeze(-1)).add(1).maximum(0);
-            let counts = listed
-                .unsqueeze(-1)
-                .bitwise_and(is_target.unsqueeze(1).logical_not());
-            let size = x.dim(-1).value()? as f64;
-            let losses = counts.where_(losses, 0).sum([1, 2]).div(size);
-            let single = self.rank()? < 2;
-            Ok(reduction.apply(&if single { losses.squeeze(0) } else { losses }))
-        })
-    }
-
-    /// The binary cross entropy of logits against targets 0 and 1, averaged over classes.
-    #[track_caller]
-    pub fn multilabel_soft_margin_loss(
-        &self,
-        target: &Tensor,
-        weight: Option<&Tensor>,
-        reduction: Reduction,
-    ) -> Tensor {
-        attempt(|| {
-            let other = target.neg().add(1);
-            let hit = target
-                .mul(self.logsigmoid())
-                .add(other.mul(self.neg().logsigmoid()));
-            Ok(reduction.apply(&weighted(hit.neg(), weight).mean(-1)))
-        })
-    }
 }
 
-/// Options of the triplet losses.
-#[derive(Clone, Copy, Debug)]
-pub struct TripletOptions {
-    /// By how much the negative example should be farther.
-    pub margin: f64,
-    /// The norm.
-    pub p: f64,
-    /// Added to differences.
-    pub eps: f64,
-    /// The nearer of anchor and positive example counts as the anchor.
-    pub swap: bool,
-    /// What becomes of the losses.
-    pub reduction: Reduction,
-}
-
-impl Default for TripletOptions {
-    fn default() -> TripletOptions {
-        TripletOptions {
-            margin: 1.0,
-            p: 2.0,
-            eps: 1e-6,
-            swap: false,
-            reduction: Reduction::Mean,
-        }
-    }
-}
-
-#[track_caller]
 /// Finite where a probability is 0 or 1, as PyTorch's.
+#[track_caller]
 fn pull_binary_cross_entropy(at: &Applied<'_>) -> Result<Vec<Tensor>> {
     let (x, target, g) = (&at.operands[0], &at.operands[1], &at.flow[0]);
     let other = x.neg().add(1);
@@ -691,7 +516,7 @@ fn differ(a: &[lazulite_ir::Dim], b: &[lazulite_ir::Dim]) -> bool {
     a.len() != b.len() || { a.iter().zip(b) }.any(|(a, b)| a.compare_eq(b) == Some(false))
 }
 
-fn weighted(losses: Tensor, weight: Option<&Tensor>) -> Tensor {
+pub(super) fn weighted(losses: Tensor, weight: Option<&Tensor>) -> Tensor {
     match weight {
         Some(weight) => losses.mul(weight),
         None => losses,

@@ -126,6 +126,8 @@ impl Tensor {
         let t = x.sub(1);
         let near = t.mul(x.add(1)).sqrt().add(&t).log1p();
         let far = x.log().add(LN_2);
+        // Below 1 the formula for what is near is a root of something negative, unless it is cancelled or overflows.
+        let near = x.lt(1).where_(f64::NAN, near);
         x.lt(1e9).where_(near, far)
     }
 
@@ -207,10 +209,15 @@ impl Tensor {
         }
     }
 
-    /// The logarithm of the odds, `log(x / (1 - x))`; with `eps`, x is first kept between `eps` and
-    /// `1 - eps`.
+    /// The logarithm of the odds, `log(x / (1 - x))`.
     #[track_caller]
-    pub fn logit(&self, eps: Option<f64>) -> Tensor {
+    pub fn logit(&self) -> Tensor {
+        self.logit_with(None)
+    }
+
+    /// As [`Tensor::logit`], with x kept between `eps` and `1 - eps` first.
+    #[track_caller]
+    pub fn logit_with(&self, eps: Option<f64>) -> Tensor {
         let x = self.to_floating();
         let x = match eps {
             // The lower bound wins where the bounds cross.
@@ -220,13 +227,18 @@ impl Tensor {
         x.div(x.neg().add(1)).log()
     }
 
-    /// Replaces NaN by `nan`, and infinities by the largest and smallest finite numbers or those
-    /// given.
+    /// Replaces NaN by 0, and infinities by the largest and smallest finite numbers.
     #[track_caller]
-    pub fn nan_to_num(&self, nan: f64, posinf: Option<f64>, neginf: Option<f64>) -> Tensor {
+    pub fn nan_to_num(&self) -> Tensor {
+        self.nan_to_num_with(0.0, None, None)
+    }
+
+    /// As [`Tensor::nan_to_num`], with other numbers in the place of NaN and of infinities.
+    #[track_caller]
+    pub fn nan_to_num_with(&self, nan: f64, posinf: Option<f64>, neginf: Option<f64>) -> Tensor {
         if self.is_complex() {
             let _pinned = Scope::pin();
-            let part = |x: Tensor| x.nan_to_num(nan, posinf, neginf);
+            let part = |x: Tensor| x.nan_to_num_with(nan, posinf, neginf);
             return Tensor::complex(&part(self.real()), &part(self.imag()));
         }
         let Some(largest) = self.dtype().ok().and_then(largest_finite) else {

@@ -6,8 +6,8 @@ use crate::tensor::{Broadcast, Tensor, primitive};
 use lazulite_ir::Op;
 
 impl Tensor {
-    /// Matrix product with PyTorch's rules: vectors count as rows or columns, and leading axes are
-    /// batch axes that broadcast.
+    /// Matrix product with PyTorch's rules: vectors count as rows or columns, leading axes are
+    /// batch axes that broadcast, and both have elements of one type.
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -16,6 +16,7 @@ impl Tensor {
     /// assert_eq!(a.matmul(&b).dims()?, [5, 2, 4]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    #[doc(alias("mm", "bmm", "dot"))]
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = match (self.node(), other.node()) {
@@ -42,24 +43,29 @@ impl Tensor {
                         transpose one with .t() if it is laid out the other way";
             return self.matmul_error(other, &message, hint);
         }
-        let dtype = a.ty.dtype.promote(b.ty.dtype);
-        let (x, y) = (self.cast(dtype), other.cast(dtype));
+        if a.ty.dtype != b.ty.dtype {
+            let message = format!("elements of {} and {}", a.ty.dtype, b.ty.dtype);
+            let hint =
+                "cast one of them; numbers without a suffix in Rust's own arrays are f64 and i32";
+            return self.matmul_error(other, &message, hint);
+        }
         match (left, right) {
-            (1, 1) => contract(&x, &y, 0, [0, 0]),
-            (_, 1) => contract(&x, &y, 0, [left - 1, 0]),
-            (1, 2) => contract(&x, &y, 0, [0, 0]),
+            (1, 1) => contract(self, other, 0, [0, 0]),
+            (_, 1) => contract(self, other, 0, [left - 1, 0]),
+            (1, 2) => contract(self, other, 0, [0, 0]),
             // A vector times a batch of matrices is a batch of one-row products.
-            (1, _) => x.unsqueeze(0).matmul(&y).squeeze(-2),
+            (1, _) => self.unsqueeze(0).matmul(other).squeeze(-2),
             // Leading axes of the left alone are rows of one large product.
-            (_, 2) => contract(&x, &y, 0, [left - 1, 0]),
-            _ => self.batched(other, &x, &y),
+            (_, 2) => contract(self, other, 0, [left - 1, 0]),
+            _ => self.batched(other),
         }
     }
 
     #[track_caller]
-    fn batched(&self, other: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
-        let (Ok(a), Ok(b)) = (x.node(), y.node()) else {
-            return x.clone();
+    fn batched(&self, other: &Tensor) -> Tensor {
+        let (a, b) = match (self.node(), other.node()) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(e), _) | (_, Err(e)) => return Tensor::error(e),
         };
         let split = |rank: usize| rank - 2;
         let (batch_a, matrix_a) = a.ty.dims.split_at(split(a.ty.rank()));
@@ -74,14 +80,18 @@ impl Tensor {
         }
         let batch = broadcast.dims();
         let whole = |matrix: &[lazulite_ir::Dim]| batch.iter().chain(matrix).cloned().collect();
-        let x = x.expand_to("matmul", whole(matrix_a));
-        let y = y.expand_to("matmul", whole(matrix_b));
+        let x = self.expand_to("matmul", whole(matrix_a));
+        let y = other.expand_to("matmul", whole(matrix_b));
         contract(&x, &y, batch.len(), [batch.len() + 1, batch.len()])
     }
 
     #[track_caller]
     fn matmul_error(&self, other: &Tensor, message: &str, hint: &str) -> Tensor {
-        let error = Error::new(ErrorKind::Shape, "matmul", message).at(Place::here());
+        let kind = match self.dtype().ok() == other.dtype().ok() {
+            true => ErrorKind::Shape,
+            false => ErrorKind::DType,
+        };
+        let error = Error::new(kind, "matmul", message).at(Place::here());
         let error = error
             .operand(self.note("self"))
             .operand(other.note("other"));

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Broadcast, Dim, IntoDims, Number, Tensor, primitive, size_overflow};
+use crate::tensor::{Broadcast, Dim, IntoDims, IntoList, Number, Tensor, primitive, size_overflow};
 use lazulite_ir::{Dims, Op};
 
 /// Constant 1 or 0 in every axis.
@@ -20,6 +20,7 @@ impl Tensor {
     /// assert_eq!(x.dims()?, [3, 4]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    #[doc(alias("view"))]
     #[track_caller]
     pub fn reshape(&self, dims: impl IntoDims) -> Tensor {
         let place = Place::here();
@@ -68,14 +69,21 @@ impl Tensor {
     }
 
     /// Reorders the axes: axis `i` of the result is axis `axes[i]`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::zeros((2, 3, 4));
+    /// assert_eq!(x.permute((2, 0, 1)).dims()?, [4, 2, 3]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn permute(&self, axes: impl AsRef<[i64]>) -> Tensor {
+    pub fn permute(&self, axes: impl IntoList<i64>) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
         let perm = axes
-            .as_ref()
-            .iter()
-            .map(|&a| self.axis("permute", a).map(|a| a as u32))
+            .into_list()
+            .into_iter()
+            .map(|a| self.axis("permute", a).map(|a| a as u32))
             .collect::<Result<Vec<_>>>();
         match perm {
             Ok(perm) => primitive("permute", Op::Permute { perm }, &[self]),
@@ -84,6 +92,13 @@ impl Tensor {
     }
 
     /// Exchanges two axes.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros((2, 3, 4)).transpose(0, -1).dims()?, [4, 3, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("swapaxes", "swapdims"))]
     #[track_caller]
     pub fn transpose(&self, a: i64, b: i64) -> Tensor {
         match (
@@ -118,6 +133,7 @@ impl Tensor {
     }
 
     /// Repeats axes of size 1, and adds axes in front, up to the given sizes; -1 keeps a size.
+    #[doc(alias("broadcast_to"))]
     #[track_caller]
     pub fn expand(&self, dims: impl IntoDims) -> Tensor {
         match dims.into_dims() {
@@ -178,6 +194,15 @@ impl Tensor {
     }
 
     /// Adds an axis of size 1 before position `axis`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::zeros((2, 3));
+    /// assert_eq!(x.unsqueeze(1).dims()?, [2, 1, 3]);
+    /// assert_eq!(x.unsqueeze(-1).squeeze(-1).dims()?, [2, 3]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("expand_dims"))]
     #[track_caller]
     pub fn unsqueeze(&self, axis: i64) -> Tensor {
         let mut dims = match self.node() {
@@ -216,6 +241,13 @@ impl Tensor {
     }
 
     /// Joins the axes from `first` to `last` into one.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::zeros((2, 3, 4));
+    /// assert_eq!(x.flatten(1, -1).dims()?, [2, 12]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn flatten(&self, first: i64, last: i64) -> Tensor {
         let place = Place::here();
@@ -243,19 +275,21 @@ impl Tensor {
     }
 
     /// Reverses the order along the given axes.
+    #[doc(alias("reverse"))]
     #[track_caller]
-    pub fn flip(&self, axes: impl AsRef<[i64]>) -> Tensor {
+    pub fn flip(&self, axes: impl IntoList<i64>) -> Tensor {
         let mut out = self.clone();
-        let resolved = axes.as_ref().iter().map(|a| self.axis("flip", *a));
+        let axes = axes.into_list();
+        let resolved = axes.iter().map(|a| self.axis("flip", *a));
         if let Ok(mut all) = resolved.collect::<Result<Vec<_>>>() {
             all.sort_unstable();
             if all.windows(2).any(|pair| pair[0] == pair[1]) {
-                let message = format!("an axis is named twice in {:?}", axes.as_ref());
+                let message = format!("an axis is named twice in {axes:?}");
                 let error = Error::new(ErrorKind::Argument, "flip", message);
                 return Tensor::error(error.at(Place::here()).operand(self.note("self")));
             }
         }
-        for &axis in axes.as_ref() {
+        for axis in axes {
             let last = out.dim(axis) - 1;
             out = out.slice_axis("flip", axis, last, out.dim(axis), -1);
         }
@@ -263,6 +297,12 @@ impl Tensor {
     }
 
     /// `len` elements from `start` (counted from the end if negative) along one axis.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::iota(6).narrow(0, 2, 3).to_vec::<i64>()?, [2, 3, 4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn narrow(&self, axis: i64, start: impl Into<Dim>, len: impl Into<Dim>) -> Tensor {
         let (mut start, size) = (start.into(), self.dim(axis));
@@ -319,12 +359,12 @@ impl Tensor {
     /// Adds `value` around: per axis, from the first, how many before and after. Negative
     /// numbers cut off.
     #[track_caller]
-    pub fn pad(&self, widths: impl AsRef<[(i64, i64)]>, value: impl Into<Number>) -> Tensor {
+    pub fn pad(&self, widths: impl IntoList<(i64, i64)>, value: impl Into<Number>) -> Tensor {
         let node = match self.node() {
             Ok(node) => node,
             Err(e) => return Tensor::error(e),
         };
-        let widths = widths.as_ref();
+        let widths = widths.into_list();
         let side = |pick: fn(&(i64, i64)) -> i64| -> Dims {
             widths
                 .iter()
@@ -377,6 +417,14 @@ impl Tensor {
     /// assert_eq!(Tensor::cat(&[&a, &b], 0).dims()?, [3, 2]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3]));
+    /// assert_eq!(Tensor::cat(&[&a, &b], 0).to_vec::<i32>()?, [1, 2, 3]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("concat", "concatenate"))]
     #[track_caller]
     pub fn cat(tensors: &[&Tensor], axis: i64) -> Tensor {
         let place = Place::here();
@@ -385,6 +433,13 @@ impl Tensor {
     }
 
     /// Joins tensors of equal sizes along a new axis.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3, 4]));
+    /// assert_eq!(Tensor::stack(&[&a, &b], 0).dims()?, [2, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn stack(tensors: &[&Tensor], axis: i64) -> Tensor {
         let _pinned = Scope::pin();

@@ -87,7 +87,7 @@ impl Tensor {
         let rank = self.rank()? as i64;
         let over: Vec<i64> = (0..rank).filter(|a| *a != 1).collect();
         let (mean, variance) = self.channel_statistics()?;
-        running.moved(&mean, &self.var(over.as_slice(), 1))?;
+        running.moved(&mean, &self.var_with(over.as_slice(), 1))?;
         Ok(self.normalise_channels(&mean, &variance, weight, bias, eps))
     }
 
@@ -140,7 +140,7 @@ impl Tensor {
     ) -> (Tensor, Tensor, Tensor) {
         let over: Vec<i64> = (1..=axes as i64).map(|a| -a).collect();
         let mean = self.mean_keepdim(over.as_slice());
-        let inverse = self.var_keepdim(over.as_slice(), 0).add(eps).rsqrt();
+        let inverse = self.var_keepdim_with(over.as_slice(), 0).add(eps).rsqrt();
         (self.layer_norm(axes, weight, bias, eps), mean, inverse)
     }
 
@@ -189,7 +189,10 @@ impl Tensor {
     #[track_caller]
     fn channel_statistics(&self) -> Result<(Tensor, Tensor)> {
         let over: Vec<i64> = (0..self.rank()? as i64).filter(|a| *a != 1).collect();
-        Ok((self.mean(over.as_slice()), self.var(over.as_slice(), 0)))
+        Ok((
+            self.mean(over.as_slice()),
+            self.var_with(over.as_slice(), 0),
+        ))
     }
 
     #[track_caller]
@@ -304,7 +307,7 @@ impl Tensor {
             }
             let x = self.reshape([self.dim(0), groups.into(), (size / groups as i64).into()]);
             let mean = x.mean_keepdim(-1);
-            let inverse = x.var_keepdim(-1, 0).add(eps).rsqrt();
+            let inverse = x.var_keepdim_with(-1, 0).add(eps).rsqrt();
             let normal = x.sub(&mean).mul(&inverse).reshape(self.sizes()?);
             Ok([
                 scaled(normal, weight, bias),
@@ -351,9 +354,22 @@ impl Tensor {
         })
     }
 
+    /// Divided by the Euclidean norm along an axis.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[3.0f32, 4.0]]);
+    /// assert!(x.normalize(1).allclose(&Tensor::from([[0.6f32, 0.8]]))?);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn normalize(&self, axis: i64) -> Tensor {
+        self.normalize_with(2.0, axis, 1e-12)
+    }
+
     /// Divided by the `p`-norm along an axis, which counts as at least `eps`.
     #[track_caller]
-    pub fn normalize(&self, p: f64, axis: i64, eps: f64) -> Tensor {
+    pub fn normalize_with(&self, p: f64, axis: i64, eps: f64) -> Tensor {
         attempt(|| {
             let norm = self.keep_axes(&self.vector_norm(p, axis), axis);
             Ok(self.div(norm.maximum(eps)))

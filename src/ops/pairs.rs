@@ -41,8 +41,10 @@ impl Tensor {
                 let (a, b) = (x.abs(), y.abs());
                 let (low, high) = (a.minimum(&b), a.maximum(&b));
                 let length = high.mul(low.div(&high).square().add(1).sqrt());
-                let plain = high.eq(0).bitwise_or(high.eq(f64::INFINITY));
-                plain.where_(high, length)
+                // An infinite side makes the length infinite, whatever the other is.
+                let infinite = a.eq(f64::INFINITY).bitwise_or(b.eq(f64::INFINITY));
+                let length = high.eq(0).where_(high, length);
+                infinite.where_(f64::INFINITY, length)
             }))
         })
     }
@@ -216,15 +218,27 @@ impl Tensor {
         })
     }
 
+    /// This plus `a * b`.
+    #[track_caller]
+    pub fn addcmul(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        self.addcmul_with(a, b, 1)
+    }
+
     /// This plus `value * a * b`.
     #[track_caller]
-    pub fn addcmul(&self, a: &Tensor, b: &Tensor, value: impl Into<Number>) -> Tensor {
+    pub fn addcmul_with(&self, a: &Tensor, b: &Tensor, value: impl Into<Number>) -> Tensor {
         self.add(a.mul(b).mul(value.into()))
+    }
+
+    /// This plus `a / b`.
+    #[track_caller]
+    pub fn addcdiv(&self, a: &Tensor, b: &Tensor) -> Tensor {
+        self.addcdiv_with(a, b, 1)
     }
 
     /// This plus `value * a / b`.
     #[track_caller]
-    pub fn addcdiv(&self, a: &Tensor, b: &Tensor, value: impl Into<Number>) -> Tensor {
+    pub fn addcdiv_with(&self, a: &Tensor, b: &Tensor, value: impl Into<Number>) -> Tensor {
         attempt(|| {
             if a.is_integral() && b.is_integral() {
                 return Err(bad_dtype("addcdiv", a));
@@ -239,10 +253,15 @@ impl Tensor {
         float_power(self.into(), exponent.into())
     }
 
-    /// True where `|a - b| <= atol + rtol * |b|`; infinities of one sign are close, NaNs only with
-    /// `equal_nan`.
+    /// True where `|a - b| <= 1e-8 + 1e-5 |b|`; infinities of one sign are close.
     #[track_caller]
-    pub fn isclose(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Tensor {
+    pub fn isclose(&self, other: &Tensor) -> Tensor {
+        self.isclose_with(other, 1e-5, 1e-8, false)
+    }
+
+    /// True where `|a - b| <= atol + rtol * |b|`; infinities of one sign are close, NaNs only with `equal_nan`.
+    #[track_caller]
+    pub fn isclose_with(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Tensor {
         attempt(|| {
             if rtol < 0.0 || atol < 0.0 {
                 let message = format!("tolerances {rtol} and {atol} must not be negative");
@@ -267,9 +286,30 @@ impl Tensor {
     }
 
     /// True if all elements are close, as [`Tensor::isclose`] says. Computes both now.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1.0f32, 2.0]);
+    /// assert!(x.allclose(&(&x + 1e-6))?);
+    /// assert!(!x.allclose(&(&x + 1e-2))?);
+    /// assert!(x.allclose_with(&(&x + 1e-2), 0.0, 0.1, false)?);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn allclose(&self, other: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -> Result<bool> {
-        self.isclose(other, rtol, atol, equal_nan)
+    pub fn allclose(&self, other: &Tensor) -> Result<bool> {
+        self.allclose_with(other, 1e-5, 1e-8, false)
+    }
+
+    /// As [`Tensor::allclose`], with tolerances, and where NaNs may be close to each other.
+    #[track_caller]
+    pub fn allclose_with(
+        &self,
+        other: &Tensor,
+        rtol: f64,
+        atol: f64,
+        equal_nan: bool,
+    ) -> Result<bool> {
+        self.isclose_with(other, rtol, atol, equal_nan)
             .all(..)
             .item::<bool>()
     }
@@ -292,7 +332,7 @@ impl Tensor {
             let count = others.known_size(0).unwrap_or(0);
             let found = match count > COUNTED && !x.is_complex() && x.dtype()? != DType::Bool {
                 true => {
-                    let sorted = others.sort(0, false).0;
+                    let sorted = others.sort(0).0;
                     let place = sorted.bisect(&x, false)?.minimum(count as i64 - 1);
                     let gather = Op::Gather { axes: vec![0] };
                     primitive("isin", gather, &[&sorted, &place]).eq(x)

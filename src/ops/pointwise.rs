@@ -26,10 +26,17 @@ float_functions! {
     /// Square root.
     sqrt Sqrt
     /// e to the power of each element.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros([2]).exp().to_vec::<f32>()?, [1.0, 1.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     exp Exp
     /// `exp(x) - 1`, accurate near 0.
     expm1 Expm1
     /// Natural logarithm.
+    #[doc(alias("ln"))]
     log Log
     /// `log(1 + x)`, accurate near 0.
     log1p Log1p
@@ -84,12 +91,29 @@ macro_rules! binary_functions {
 
 binary_functions! {
     /// Sum.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1, 2]);
+    /// assert_eq!(x.add(10).to_vec::<i32>()?, (&x + 10).to_vec::<i32>()?);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     add
     /// Difference.
+    #[doc(alias("subtract"))]
     sub
     /// Product.
+    #[doc(alias("multiply"))]
     mul
     /// True quotient; integers are divided as f32.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([1, 3]).div(2).to_vec::<f32>()?, [0.5, 1.5]);
+    /// assert_eq!(Tensor::from([1, 3]).floor_divide(2).to_vec::<i32>()?, [0, 1]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("divide", "true_divide"))]
     div
     /// Quotient rounded towards zero. An integer division by zero is an error when computed.
     div_trunc
@@ -100,10 +124,26 @@ binary_functions! {
     /// Remainder with the sign of the divisor, as Python's `%`.
     remainder
     /// The larger element; NaN if either is NaN.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1, 5]);
+    /// assert_eq!(x.maximum(3).to_vec::<i32>()?, [3, 5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("max"))]
     maximum
     /// The smaller element; NaN if either is NaN.
+    #[doc(alias("min"))]
     minimum
     /// Power.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([2.0f32, 3.0]).pow(2).to_vec::<f32>()?, [4.0, 9.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("power"))]
     pow
     /// Bitwise and of integers or bools.
     bitwise_and
@@ -137,27 +177,48 @@ macro_rules! comparisons {
 
 comparisons! {
     /// True where equal.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1, 2]);
+    /// assert_eq!(x.eq(2).to_vec::<bool>()?, [false, true]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("equal"))]
     eq Eq straight
     /// True where not equal (NaN differs from everything).
+    #[doc(alias("not_equal"))]
     ne Ne straight
     /// True where less.
+    #[doc(alias("less"))]
     lt Lt straight
     /// True where less or equal.
+    #[doc(alias("less_equal"))]
     le Le straight
     /// True where greater.
+    #[doc(alias("greater"))]
     gt Lt exchanged
     /// True where greater or equal.
+    #[doc(alias("greater_equal"))]
     ge Le exchanged
 }
 
 impl Tensor {
     /// The negative; of unsigned integers modulo their range.
+    #[doc(alias("negative"))]
     #[track_caller]
     pub fn neg(&self) -> Tensor {
         self.record_unary("neg", Unary::Neg)
     }
 
     /// The absolute value; of complex numbers the magnitude, which is real.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([-1, 2]).abs().to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("absolute"))]
     #[track_caller]
     pub fn abs(&self) -> Tensor {
         match self.dtype() {
@@ -203,6 +264,13 @@ impl Tensor {
     }
 
     /// `1 / (1 + exp(-x))`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros([1]).sigmoid().to_vec::<f32>()?, [0.5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("expit"))]
     #[track_caller]
     pub fn sigmoid(&self) -> Tensor {
         let x = self.to_floating();
@@ -213,6 +281,12 @@ impl Tensor {
     }
 
     /// `max(x, 0)`; NaN stays NaN.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([-1.0f32, 2.0]).relu().to_vec::<f32>()?, [0.0, 2.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn relu(&self) -> Tensor {
         // Not `maximum`: where both are equal its gradient is halved.
@@ -220,6 +294,7 @@ impl Tensor {
     }
 
     /// `x * sigmoid(x)`.
+    #[doc(alias("swish"))]
     #[track_caller]
     pub fn silu(&self) -> Tensor {
         composite("silu", &[], Derivative::Definition, &[self], || {
@@ -249,6 +324,14 @@ impl Tensor {
     }
 
     /// Keeps elements within the bounds; NaN stays NaN.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([-2, 0, 5]);
+    /// assert_eq!(x.clamp(-1, 1).to_vec::<i32>()?, [-1, 0, 1]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("clip"))]
     #[track_caller]
     pub fn clamp(&self, low: impl Into<Argument>, high: impl Into<Argument>) -> Tensor {
         self.clamp_min(low).clamp_max(high)
@@ -262,12 +345,27 @@ impl Tensor {
     /// assert_eq!(x.gt(0).where_(&x, 0.0).to_vec::<f32>()?, [0.0, 2.0]);
     /// # Ok::<(), lazulite::Error>(())
     /// ```
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([-2, 0, 5]);
+    /// assert_eq!(x.gt(0).where_(&x, 1).to_vec::<i32>()?, [1, 1, 5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("where", "select"))]
     #[track_caller]
     pub fn where_(&self, a: impl Into<Argument>, b: impl Into<Argument>) -> Tensor {
         select("where", self.into(), a.into(), b.into())
     }
 
     /// This tensor with `value` (a number or 0-d tensor) where `mask` (bool) is true.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([-2, 0, 5]);
+    /// assert_eq!(x.masked_fill(&x.lt(0), 7).to_vec::<i32>()?, [7, 0, 5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: impl Into<Argument>) -> Tensor {
         attempt(|| {
@@ -354,6 +452,17 @@ impl Tensor {
     /// Converted to another element type, as PyTorch's `to`: floats to integers truncate, anything
     /// to bool is `!= 0`. Floats beyond the range are defined as well: they saturate as i64 (NaN is 0),
     /// which then wraps to the width.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1.9f32, -1.9]);
+    /// assert_eq!(x.cast(DType::I64).to_vec::<i64>()?, [1, -1]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias(
+        "to", "to_dtype", "astype", "type", "float", "double", "half", "bfloat16", "long", "int",
+        "bool", "byte"
+    ))]
     #[track_caller]
     pub fn cast(&self, dtype: DType) -> Tensor {
         self.record_cast(dtype)

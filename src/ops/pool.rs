@@ -3,10 +3,18 @@
 use super::composite::{attempt, attempt_pair, bad_argument, bad_shape, floating, sane};
 use super::window::per_axis;
 use crate::error::Result;
-use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite};
+use crate::tensor::{Applied, Derivative, Dim, IntoList, Number, Tensor, composite};
 use lazulite_ir::DType;
 
 /// Options of pooling with windows of equal size. Lists hold one number per axis, or one for all.
+///
+/// ```
+/// use lazulite::{PoolOptions, prelude::*};
+/// let overlapping = PoolOptions::default().stride(2).padding((1, 1));
+/// let (values, places) = Tensor::ones((1, 8, 8)).max_pool_with((3, 3), &overlapping);
+/// assert_eq!((values.dims()?, places.dims()?), (vec![1, 4, 4], vec![1, 4, 4]));
+/// # Ok::<(), lazulite::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
     /// Steps between windows; the window size if empty.
@@ -33,6 +41,26 @@ impl Default for PoolOptions {
             count_include_pad: true,
             divisor: None,
         }
+    }
+}
+
+impl PoolOptions {
+    /// The same with steps between windows.
+    pub fn stride(mut self, stride: impl IntoList<usize>) -> PoolOptions {
+        self.stride = stride.into_list();
+        self
+    }
+
+    /// The same with elements around that do not count (for means: zeros).
+    pub fn padding(mut self, padding: impl IntoList<usize>) -> PoolOptions {
+        self.padding = padding.into_list();
+        self
+    }
+
+    /// The same with steps between the elements of a window.
+    pub fn dilation(mut self, dilation: impl IntoList<usize>) -> PoolOptions {
+        self.dilation = dilation.into_list();
+        self
     }
 }
 
@@ -94,12 +122,32 @@ impl AxisWindows {
 }
 
 impl Tensor {
-    /// The largest element of each window over the last axes (as many as `kernel` has entries), and its
-    /// position in the flattened last axes.
+    /// The largest element of each window over the last axes, as many as `kernel` has entries; windows lie next to
+    /// each other.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::iota(16).reshape((1, 4, 4));
+    /// assert_eq!(x.max_pool((2, 2)).to_vec::<i64>()?, [5, 7, 13, 15]);
+    /// assert_eq!(x.max_pool(2).dims()?, [1, 4, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("max_pool1d", "max_pool2d", "max_pool3d"))]
     #[track_caller]
-    pub fn max_pool(&self, kernel: &[usize], options: &PoolOptions) -> (Tensor, Tensor) {
+    pub fn max_pool(&self, kernel: impl IntoList<usize>) -> Tensor {
+        self.max_pool_with(kernel, &PoolOptions::default()).0
+    }
+
+    /// As [`Tensor::max_pool`], with stride, padding and the like; and the positions of the elements in the flattened
+    /// last axes.
+    #[track_caller]
+    pub fn max_pool_with(
+        &self,
+        kernel: impl IntoList<usize>,
+        options: &PoolOptions,
+    ) -> (Tensor, Tensor) {
         attempt_pair(|| {
-            let axes = self.pool_windows("max_pool", kernel, options)?;
+            let axes = self.pool_windows("max_pool", &kernel.into_list(), options)?;
             let rank = self.rank()? - axes.len();
             let lowest = lowest(self.dtype()?);
             let windows = |x: &Tensor, fill: Number| -> Result<Tensor> {
@@ -125,11 +173,25 @@ impl Tensor {
         })
     }
 
-    /// The mean of each window over the last axes (as many as `kernel` has entries).
+    /// The mean of each window over the last axes, as many as `kernel` has entries; windows lie next to each other.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::ones((1, 4, 4));
+    /// assert_eq!(x.avg_pool((2, 2)).to_vec::<f32>()?, [1.0; 4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("avg_pool1d", "avg_pool2d", "avg_pool3d"))]
     #[track_caller]
-    pub fn avg_pool(&self, kernel: &[usize], options: &PoolOptions) -> Tensor {
+    pub fn avg_pool(&self, kernel: impl IntoList<usize>) -> Tensor {
+        self.avg_pool_with(kernel, &PoolOptions::default())
+    }
+
+    /// As [`Tensor::avg_pool`], with stride, padding and the like.
+    #[track_caller]
+    pub fn avg_pool_with(&self, kernel: impl IntoList<usize>, options: &PoolOptions) -> Tensor {
         attempt(|| {
-            let axes = self.pool_windows("avg_pool", kernel, options)?;
+            let axes = self.pool_windows("avg_pool", &kernel.into_list(), options)?;
             let first = self.rank()? - axes.len();
             let over: Vec<i64> = (1..=axes.len() as i64).map(|a| -a).collect();
             let none = std::iter::repeat_n((0, 0), first);
@@ -161,15 +223,26 @@ impl Tensor {
         })
     }
 
-    /// The `p`-norm of each window over the last axes, without padding.
+    /// The `p`-norm of each window over the last axes; windows lie next to each other.
     #[track_caller]
-    pub fn lp_pool(&self, p: f64, kernel: &[usize], options: &PoolOptions) -> Tensor {
+    pub fn lp_pool(&self, p: f64, kernel: impl IntoList<usize>) -> Tensor {
+        self.lp_pool_with(p, kernel, &PoolOptions::default())
+    }
+
+    /// As [`Tensor::lp_pool`], with a stride, but without padding.
+    #[track_caller]
+    pub fn lp_pool_with(
+        &self,
+        p: f64,
+        kernel: impl IntoList<usize>,
+        options: &PoolOptions,
+    ) -> Tensor {
         attempt(|| {
             let plain = PoolOptions {
                 divisor: Some(1),
                 ..options.clone()
             };
-            let sums = self.pow(p).avg_pool(kernel, &plain);
+            let sums = self.pow(p).avg_pool_with(kernel, &plain);
             Ok(sums.sign().mul(sums.abs()).relu().pow(1.0 / p))
         })
     }
@@ -215,6 +288,7 @@ impl Tensor {
     }
 
     /// The mean of windows that divide the last axes evenly into the given numbers; `None` keeps an axis.
+    #[doc(alias("adaptive_avg_pool2d"))]
     #[track_caller]
     pub fn adaptive_avg_pool(&self, counts: &[Option<usize>]) -> Tensor {
         attempt(|| {
@@ -241,6 +315,7 @@ impl Tensor {
 
     /// The largest element of windows that divide the last axes evenly into the given numbers, and its
     /// position in the flattened last axes; `None` keeps an axis.
+    #[doc(alias("adaptive_max_pool2d"))]
     #[track_caller]
     pub fn adaptive_max_pool(&self, counts: &[Option<usize>]) -> (Tensor, Tensor) {
         attempt_pair(|| {

@@ -3,12 +3,17 @@
 use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Applied, Derivative, Dim, Number, Tensor, composite, primitive};
+use crate::tensor::{Applied, Derivative, Dim, IntoList, Number, Tensor, composite, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
 use std::ops::RangeFull;
 
-/// Which axes to reduce: `..` for all, one axis, or several (negative ones count from the end). As in PyTorch an
+/// Which axes to reduce: `..` for all, one axis, or several: a tuple, array, slice or vector (negative ones count from
+/// the end). As in PyTorch an
 /// empty list stands for all, but for [`Tensor::any`] and [`Tensor::all`], which reduce nothing then.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` lists no axes",
+    label = "expected `..` for all, `1` for one, or `(0, 1)`, `[0, 1]`, a slice or vector of `i64`s"
+)]
 pub trait IntoAxes {
     /// The axes, resolved for a tensor with `rank` axes; `None` marks one that does not exist.
     fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)>;
@@ -36,22 +41,28 @@ impl IntoAxes for i64 {
     }
 }
 
-impl<const N: usize> IntoAxes for [i64; N] {
-    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
-        self.as_slice().into_axes(rank)
-    }
+macro_rules! axes_of_lists {
+    ($(($($generics:tt)*) $list:ty;)*) => {$(
+        impl$($generics)* IntoAxes for $list {
+            fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
+                let axes: Vec<i64> = self.into_list();
+                axes.into_iter().map(|axis| resolve(axis, rank)).collect()
+            }
+        }
+    )*};
 }
 
-impl IntoAxes for &[i64] {
-    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
-        self.iter().map(|a| resolve(*a, rank)).collect()
-    }
-}
-
-impl IntoAxes for Vec<i64> {
-    fn into_axes(self, rank: usize) -> Vec<(i64, Option<usize>)> {
-        self.as_slice().into_axes(rank)
-    }
+axes_of_lists! {
+    (<const N: usize>) [i64; N];
+    (<const N: usize>) &[i64; N];
+    () &[i64];
+    () Vec<i64>;
+    () &Vec<i64>;
+    () (i64,);
+    () (i64, i64);
+    () (i64, i64, i64);
+    () (i64, i64, i64, i64);
+    () (i64, i64, i64, i64, i64);
 }
 
 /// `None` stands for all axes, as it does in PyTorch.
@@ -89,12 +100,41 @@ impl Tensor {
     }
 
     /// Product over axes. Integers and bools are multiplied as i64.
+    #[doc(alias("product"))]
     #[track_caller]
     pub fn prod(&self, axes: impl IntoAxes) -> Tensor {
         self.widened().total("prod", Combine::Prod, axes, false)
     }
 
+    /// Largest element over axes, as [`Tensor::amax`]. Values alone: where they are is what [`Tensor::max_dim`] and
+    /// [`Tensor::argmax`] tell, and the larger of two tensors' elements is [`Tensor::maximum`].
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[1, 5], [7, 3]]);
+    /// assert_eq!(x.max(..).item::<i32>()?, 7);
+    /// assert_eq!(x.max(0).to_vec::<i32>()?, [7, 5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn max(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("max", Combine::Max, axes, false)
+    }
+
+    /// Smallest element over axes, as [`Tensor::amin`]; see [`Tensor::max`].
+    #[track_caller]
+    pub fn min(&self, axes: impl IntoAxes) -> Tensor {
+        self.extremum("min", Combine::Min, axes, false)
+    }
+
     /// Largest element over axes; NaN if there is one.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[1, 5], [7, 3]]);
+    /// assert_eq!(x.amax(1).to_vec::<i32>()?, [5, 7]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn amax(&self, axes: impl IntoAxes) -> Tensor {
         self.extremum("amax", Combine::Max, axes, false)
@@ -119,6 +159,15 @@ impl Tensor {
     }
 
     /// Mean over axes, of floating-point tensors.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.mean(0).to_vec::<f32>()?, [2.0, 3.0]);
+    /// assert_eq!(x.mean((0, 1)).item::<f32>()?, 2.5);
+    /// assert_eq!(x.mean_keepdim(0).dims()?, [1, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn mean(&self, axes: impl IntoAxes) -> Tensor {
         self.mean_of("mean", axes, false)
@@ -130,26 +179,58 @@ impl Tensor {
         self.mean_of("mean", axes, true)
     }
 
-    /// Variance over axes; `correction` is subtracted from the count (1 for the unbiased estimate).
+    /// The unbiased variance over axes: 1 is subtracted from the count.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([1.0f32, 2.0, 6.0]);
+    /// assert_eq!(x.var(0).item::<f32>()?, 7.0);
+    /// assert!((x.var_with(0, 0).item::<f32>()? - 14.0 / 3.0).abs() < 1e-6);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn var(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+    pub fn var(&self, axes: impl IntoAxes) -> Tensor {
+        self.var_with(axes, 1)
+    }
+
+    /// As [`Tensor::var`], with another `correction` subtracted from the count; 0 gives the mean of squares.
+    #[track_caller]
+    pub fn var_with(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
         self.variance("var", axes, correction.into(), false)
     }
 
     /// As [`Tensor::var`]; the axes stay with size 1.
     #[track_caller]
-    pub fn var_keepdim(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+    pub fn var_keepdim(&self, axes: impl IntoAxes) -> Tensor {
+        self.var_keepdim_with(axes, 1)
+    }
+
+    /// As [`Tensor::var_keepdim`], where `correction` is subtracted from the count.
+    #[track_caller]
+    pub fn var_keepdim_with(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
         self.variance("var", axes, correction.into(), true)
     }
 
-    /// Square root of the variance.
+    /// Square root of the unbiased variance.
     #[track_caller]
-    pub fn std(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
+    pub fn std(&self, axes: impl IntoAxes) -> Tensor {
+        self.std_with(axes, 1)
+    }
+
+    /// As [`Tensor::std`], where `correction` is subtracted from the count.
+    #[track_caller]
+    pub fn std_with(&self, axes: impl IntoAxes, correction: impl Into<Number>) -> Tensor {
         let variance = self.variance("std", axes, correction.into(), false);
         flat_at_zero(&variance, Tensor::sqrt)
     }
 
     /// True where any element is not zero.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert!(Tensor::from([false, true]).any(..).item::<bool>()?);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn any(&self, axes: impl IntoAxes) -> Tensor {
         self.cast(DType::Bool)
@@ -165,6 +246,12 @@ impl Tensor {
 
     /// Position of the largest element along an axis, the first of equals; the first NaN if there
     /// is one.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([[1, 5], [7, 3]]).argmax(-1).to_vec::<i64>()?, [1, 0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn argmax(&self, axis: i64) -> Tensor {
         self.arg_extremum("argmax", Combine::Max, axis)
@@ -212,6 +299,13 @@ impl Tensor {
     }
 
     /// Exponentials divided by their sum along an axis, without overflow.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([[0.0f32, 0.0], [1.0, 1.0]]);
+    /// assert_eq!(x.softmax(-1).to_vec::<f32>()?, [0.5; 4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn softmax(&self, axis: i64) -> Tensor {
         let x = self.to_floating();
@@ -247,6 +341,12 @@ impl Tensor {
     }
 
     /// Running sum along an axis. Integers and bools are summed as i64.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([1, 2, 3]).cumsum(0).to_vec::<i64>()?, [1, 3, 6]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn cumsum(&self, axis: i64) -> Tensor {
         self.widened().scan("cumsum", Combine::Sum, axis)

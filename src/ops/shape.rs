@@ -4,11 +4,12 @@
 use super::composite::{attempt, bad_argument, bad_shape, sane};
 use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{Dim, IntoDims, Tensor, primitive};
+use crate::tensor::{Dim, IntoDims, IntoList, Tensor, primitive};
 use lazulite_ir::{Dims, Op};
 
 impl Tensor {
     /// Removes every axis of size 1.
+    #[doc(alias("squeeze"))]
     #[track_caller]
     pub fn squeeze_all(&self) -> Tensor {
         attempt(|| {
@@ -26,9 +27,9 @@ impl Tensor {
 
     /// Removes those of the given axes that have size 1.
     #[track_caller]
-    pub fn squeeze_axes(&self, axes: impl AsRef<[i64]>) -> Tensor {
+    pub fn squeeze_axes(&self, axes: impl IntoList<i64>) -> Tensor {
         attempt(|| {
-            let mut resolved = self.distinct_axes("squeeze", axes.as_ref())?;
+            let mut resolved = self.distinct_axes("squeeze", &axes.into_list())?;
             resolved.sort_unstable();
             let removed = resolved.into_iter().rev();
             Ok(removed.fold(self.clone(), |x, axis| x.squeeze(axis as i64)))
@@ -68,6 +69,7 @@ impl Tensor {
     }
 
     /// The elements in one axis.
+    #[doc(alias("flatten"))]
     #[track_caller]
     pub fn ravel(&self) -> Tensor {
         self.reshape([-1i64])
@@ -136,21 +138,22 @@ impl Tensor {
     }
 
     /// Moves axes to other places; the rest keep their order.
+    #[doc(alias("moveaxis"))]
     #[track_caller]
-    pub fn movedim(&self, source: impl AsRef<[i64]>, destination: impl AsRef<[i64]>) -> Tensor {
+    pub fn movedim(&self, source: impl IntoList<i64>, destination: impl IntoList<i64>) -> Tensor {
         attempt(|| {
-            let (source, destination) = (source.as_ref(), destination.as_ref());
+            let (source, destination) = (source.into_list(), destination.into_list());
             if source.len() != destination.len() {
                 let (from, to) = (source.len(), destination.len());
                 let message = format!("{from} axes cannot move to {to} places");
                 return Err(bad_argument("movedim", message).operand(self.note("self")));
             }
             if self.rank()? == 0 {
-                self.distinct_axes("movedim", source)?;
+                self.distinct_axes("movedim", &source)?;
                 return Ok(self.clone());
             }
-            let from = self.distinct_axes("movedim", source)?;
-            let to = self.distinct_axes("movedim", destination)?;
+            let from = self.distinct_axes("movedim", &source)?;
+            let to = self.distinct_axes("movedim", &destination)?;
             let mut perm: Vec<Option<usize>> = vec![None; self.rank()?];
             for (from, to) in from.iter().zip(&to) {
                 perm[*to] = Some(*from);
@@ -214,9 +217,9 @@ impl Tensor {
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     #[track_caller]
-    pub fn roll(&self, shifts: impl AsRef<[i64]>, axes: impl AsRef<[i64]>) -> Tensor {
+    pub fn roll(&self, shifts: impl IntoList<i64>, axes: impl IntoList<i64>) -> Tensor {
         attempt(|| {
-            let (shifts, axes) = (shifts.as_ref(), axes.as_ref());
+            let (shifts, axes) = (shifts.into_list(), axes.into_list());
             if shifts.len() != axes.len() || shifts.is_empty() {
                 let (shifts, axes) = (shifts.len(), axes.len());
                 let message = format!("{shifts} shifts for {axes} axes");
@@ -224,7 +227,7 @@ impl Tensor {
             }
             let dims = self.known_dims()?;
             let mut out = self.clone();
-            for (&shift, &axis) in shifts.iter().zip(axes) {
+            for (shift, axis) in shifts.into_iter().zip(axes) {
                 let size = match dims.get(self.axis("roll", axis)?) {
                     Some(&size) if size > 0 => size as i64,
                     _ => continue,
@@ -257,10 +260,17 @@ impl Tensor {
     }
 
     /// Repeats the whole tensor so often along each axis; axes in front are added as needed.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([1, 2]).repeat(2).to_vec::<i32>()?, [1, 2, 1, 2]);
+    /// assert_eq!(Tensor::from([1, 2]).repeat((3, 1)).dims()?, [3, 2]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn repeat(&self, repeats: impl AsRef<[i64]>) -> Tensor {
+    pub fn repeat(&self, repeats: impl IntoList<i64>) -> Tensor {
         attempt(|| {
-            let repeats = repeats.as_ref();
+            let repeats = repeats.into_list();
             let Some(missing) = repeats.len().checked_sub(self.rank()?) else {
                 let error = bad_argument("repeat", "there are fewer repeats than axes");
                 return Err(error.operand(self.note("self")));
@@ -274,7 +284,7 @@ impl Tensor {
             let mut sizes = vec![Dim::from(1i64); missing];
             sizes.extend(self.sizes()?);
             let (mut split, mut expanded, mut joined) = (Vec::new(), Vec::new(), Vec::new());
-            for (size, &count) in sizes.into_iter().zip(repeats) {
+            for (size, count) in sizes.into_iter().zip(repeats) {
                 split.extend([Dim::from(1i64), size.clone()]);
                 expanded.extend([Dim::from(count), size.clone()]);
                 joined.push(size * count);
@@ -285,9 +295,9 @@ impl Tensor {
 
     /// As [`Tensor::repeat`]; missing repeats in front are 1.
     #[track_caller]
-    pub fn tile(&self, repeats: impl AsRef<[i64]>) -> Tensor {
+    pub fn tile(&self, repeats: impl IntoList<i64>) -> Tensor {
         attempt(|| {
-            let repeats = repeats.as_ref();
+            let repeats = repeats.into_list();
             let mut all = vec![1; self.rank()?.saturating_sub(repeats.len())];
             all.extend(repeats);
             Ok(self.repeat(all))

@@ -6,10 +6,25 @@ use crate::tensor::{Dim, Tensor, primitive_many};
 use lazulite_ir::{DType, Op};
 
 impl Tensor {
-    /// The elements in order along an axis, and where each came from (i64). Equal elements keep their
-    /// order, NaN counts as the largest.
+    /// The elements along an axis in ascending order, and where each came from (i64). Equal elements keep their order, NaN
+    /// counts as the largest.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::from([3, 1, 2]);
+    /// let (values, places) = x.sort(0);
+    /// assert_eq!((values.to_vec::<i32>()?, places.to_vec::<i64>()?), (vec![1, 2, 3], vec![1, 2, 0]));
+    /// assert_eq!(x.sort_with(0, true).0.to_vec::<i32>()?, [3, 2, 1]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn sort(&self, axis: i64, descending: bool) -> (Tensor, Tensor) {
+    pub fn sort(&self, axis: i64) -> (Tensor, Tensor) {
+        self.sort_with(axis, false)
+    }
+
+    /// As [`Tensor::sort`], in descending order or not.
+    #[track_caller]
+    pub fn sort_with(&self, axis: i64, descending: bool) -> (Tensor, Tensor) {
         let _pinned = Scope::pin();
         let (at, rank) = match (self.axis("sort", axis), self.rank()) {
             (Ok(_), Ok(0)) => return (self.clone(), Tensor::full((), 0)),
@@ -36,20 +51,39 @@ impl Tensor {
 
     /// Where each element of the sorted order comes from.
     #[track_caller]
-    pub fn argsort(&self, axis: i64, descending: bool) -> Tensor {
-        self.sort(axis, descending).1.named("argsort", &[self])
+    pub fn argsort(&self, axis: i64) -> Tensor {
+        self.argsort_with(axis, false)
     }
 
-    /// The `k` largest (or smallest) elements along an axis, in order, and where they came from.
+    /// As [`Tensor::argsort`], in descending order or not.
+    #[track_caller]
+    pub fn argsort_with(&self, axis: i64, descending: bool) -> Tensor {
+        self.sort_with(axis, descending).1.named("argsort", &[self])
+    }
+
+    /// The `k` largest elements along an axis, in order, and where they came from.
     ///
     /// A few of many (up to 16 of at least 64 times as many, of types of up to 32 bits) are looked for one after
     /// the other, each in one pass over the elements. Otherwise the axis is sorted: for ten of a million numbers
     /// that takes some 25 times as long.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (values, places) = Tensor::from([5, 1, 9, 7]).topk(2, 0);
+    /// assert_eq!((values.to_vec::<i32>()?, places.to_vec::<i64>()?), (vec![9, 7], vec![2, 3]));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn topk(&self, k: usize, axis: i64, largest: bool) -> (Tensor, Tensor) {
+    pub fn topk(&self, k: usize, axis: i64) -> (Tensor, Tensor) {
+        self.topk_with(k, axis, true)
+    }
+
+    /// As [`Tensor::topk`], of the largest elements or the smallest.
+    #[track_caller]
+    pub fn topk_with(&self, k: usize, axis: i64, largest: bool) -> (Tensor, Tensor) {
         let _pinned = Scope::pin();
         if self.rank().is_ok_and(|r| r == 0) {
-            let (values, indices) = self.unsqueeze(0).topk(k, axis, largest);
+            let (values, indices) = self.unsqueeze(0).topk_with(k, axis, largest);
             return (values.squeeze(0), indices.squeeze(0));
         }
         if let Ok(at) = self.axis("topk", axis)
@@ -59,7 +93,7 @@ impl Tensor {
             let indices = best_of(&ranks, k, at as i64);
             return (self.gather(at as i64, &indices), indices);
         }
-        let (values, indices) = self.sort(axis, largest);
+        let (values, indices) = self.sort_with(axis, largest);
         let (values, indices) = (values.narrow(axis, 0, k), indices.narrow(axis, 0, k));
         (
             values.named("topk", &[self]),

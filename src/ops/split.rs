@@ -7,6 +7,13 @@ use crate::tensor::Tensor;
 
 impl Tensor {
     /// Parts of `size` along an axis; the last may be smaller.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let parts = Tensor::iota(5).split(2, 0);
+    /// assert_eq!(parts[2].to_vec::<i64>()?, [4]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn split(&self, size: usize, axis: i64) -> Vec<Tensor> {
         attempt_list(|| {
@@ -40,6 +47,12 @@ impl Tensor {
     }
 
     /// At most `count` parts of equal size along an axis; the last may be smaller.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros((6, 2)).chunk(3, 0).len(), 3);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
     pub fn chunk(&self, count: usize, axis: i64) -> Vec<Tensor> {
         attempt_list(|| {

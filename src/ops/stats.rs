@@ -33,26 +33,45 @@ impl Tensor {
 
     /// Variance and mean over axes.
     #[track_caller]
-    pub fn var_mean(
+    pub fn var_mean(&self, axes: impl IntoAxes + Clone) -> (Tensor, Tensor) {
+        self.var_mean_with(axes, 1)
+    }
+
+    /// As [`Tensor::var_mean`], where `correction` is subtracted from the count.
+    #[track_caller]
+    pub fn var_mean_with(
         &self,
         axes: impl IntoAxes + Clone,
         correction: impl Into<Number>,
     ) -> (Tensor, Tensor) {
-        (self.var(axes.clone(), correction), self.mean(axes))
+        (self.var_with(axes.clone(), correction), self.mean(axes))
     }
 
     /// Standard deviation and mean over axes.
     #[track_caller]
-    pub fn std_mean(
+    pub fn std_mean(&self, axes: impl IntoAxes + Clone) -> (Tensor, Tensor) {
+        self.std_mean_with(axes, 1)
+    }
+
+    /// As [`Tensor::std_mean`], where `correction` is subtracted from the count.
+    #[track_caller]
+    pub fn std_mean_with(
         &self,
         axes: impl IntoAxes + Clone,
         correction: impl Into<Number>,
     ) -> (Tensor, Tensor) {
-        (self.std(axes.clone(), correction), self.mean(axes))
+        (self.std_with(axes.clone(), correction), self.mean(axes))
     }
 
     /// The `p`-norm over axes: `sum(|x|^p)^(1/p)`, the largest magnitude for infinity, the smallest for
     /// minus infinity, the count of what is not zero for 0.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([3.0f32, 4.0]).vector_norm(2.0, ..).item::<f32>()?, 5.0);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("norm"))]
     #[track_caller]
     pub fn vector_norm(&self, p: f64, axes: impl IntoAxes) -> Tensor {
         attempt(|| {
@@ -103,9 +122,15 @@ impl Tensor {
         })
     }
 
-    /// The `p`-norm of the difference.
+    /// The Euclidean length of the difference.
     #[track_caller]
-    pub fn dist(&self, other: &Tensor, p: f64) -> Tensor {
+    pub fn dist(&self, other: &Tensor) -> Tensor {
+        self.dist_with(other, 2.0)
+    }
+
+    /// As [`Tensor::dist`], in the `p`-norm.
+    #[track_caller]
+    pub fn dist_with(&self, other: &Tensor, p: f64) -> Tensor {
         self.sub(other).vector_norm(p, ..)
     }
 
@@ -127,10 +152,22 @@ impl Tensor {
         })
     }
 
-    /// Distances between all pairs of rows, in the `p`-norm: `[.., n, d]` and `[.., m, d]` give
-    /// `[.., n, m]`.
+    /// Euclidean distances between all pairs of rows: `[.., n, d]` and `[.., m, d]` give `[.., n, m]`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (x, y) = (Tensor::from([[0.0f32, 0.0]]), Tensor::from([[3.0f32, 4.0], [0.0, 1.0]]));
+    /// assert_eq!(x.cdist(&y).to_vec::<f32>()?, [5.0, 1.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
     #[track_caller]
-    pub fn cdist(&self, other: &Tensor, p: f64) -> Tensor {
+    pub fn cdist(&self, other: &Tensor) -> Tensor {
+        self.cdist_with(other, 2.0)
+    }
+
+    /// As [`Tensor::cdist`], in the `p`-norm.
+    #[track_caller]
+    pub fn cdist_with(&self, other: &Tensor, p: f64) -> Tensor {
         attempt(|| {
             if self.rank()? < 2 || other.rank()? < 2 {
                 let error = bad_shape("cdist", "rows are in tensors with at least two axes");
@@ -168,9 +205,15 @@ impl Tensor {
         })
     }
 
-    /// Differences of neighbours along an axis, taken `n` times.
+    /// Differences of neighbours along an axis.
     #[track_caller]
-    pub fn diff(&self, n: usize, axis: i64) -> Tensor {
+    pub fn diff(&self, axis: i64) -> Tensor {
+        self.diff_with(1, axis)
+    }
+
+    /// As [`Tensor::diff`], `n` times.
+    #[track_caller]
+    pub fn diff_with(&self, n: usize, axis: i64) -> Tensor {
         attempt(|| {
             let at = self.axis("diff", axis)? as i64;
             if self.rank()? == 0 {
@@ -256,7 +299,7 @@ impl Tensor {
         // The axis may have another position in points of another rank.
         let from_end = at as i64 - self.rank()? as i64;
         let axis_of_points = points.rank()? as i64 + from_end;
-        let widths = points.diff(1, axis_of_points);
+        let widths = points.diff(axis_of_points);
         Ok(self.neighbour_sums(op, axis)?.mul(widths).mul(0.5))
     }
 
@@ -311,7 +354,7 @@ impl Tensor {
             if cov.rank()? == 0 {
                 return Ok(cov.div(&cov));
             }
-            let deviation = cov.diagonal(0, 0, 1).real().sqrt();
+            let deviation = cov.diagonal().real().sqrt();
             let scaled = cov.div(deviation.unsqueeze(1)).div(deviation.unsqueeze(0));
             Ok(match scaled.is_complex() {
                 true => Tensor::complex(&scaled.real().clamp(-1, 1), &scaled.imag().clamp(-1, 1)),
@@ -347,7 +390,7 @@ impl Tensor {
                 .histogram_of(edges, weights.as_ref())?
                 .cast(self.dtype()?);
             let counted = match density {
-                true => counted.div(counted.sum(..)).div(edges.diff(1, 0)),
+                true => counted.div(counted.sum(..)).div(edges.diff(0)),
                 false => counted,
             };
             Ok((counted, edges.clone()))
@@ -406,7 +449,7 @@ impl Tensor {
             if density {
                 counted = counted.div(counted.sum(..));
                 for (i, edges) in edges.iter().enumerate() {
-                    counted = counted.div(edges.diff(1, 0).along(i, dims.len()));
+                    counted = counted.div(edges.diff(0).along(i, dims.len()));
                 }
             }
             Ok(counted)
@@ -671,12 +714,12 @@ fn gradient_along(x: &Tensor, spacing: &Spacing, axis: i64, edge_order: usize) -
                 let message = format!("axis {axis} has {size} elements");
                 return Err(bad_shape("gradient", message).operand(points.note("points")));
             }
-            points.diff(1, 0).cast(x.dtype()?)
+            points.diff(0).cast(x.dtype()?)
         }
     };
     let rank = x.rank()?;
     let width = |from: i64, count: i64| widths.narrow(0, from, count).along(at, rank);
-    let slopes = x.diff(1, axis).div(width(0, size - 1));
+    let slopes = x.diff(axis).div(width(0, size - 1));
     let slope = |from: i64, count: i64| slopes.narrow(axis, from, count);
     let mut parts = Vec::new();
     // Inside, the slopes on both sides weigh inversely to their widths.

@@ -3,7 +3,7 @@
 use super::composite::{attempt, bad_argument, bad_shape, sane};
 use super::matmul::contract_axes;
 use crate::error::Result;
-use crate::tensor::{Dim, Number, Tensor, primitive};
+use crate::tensor::{Dim, IntoList, Number, Tensor, primitive};
 use lazulite_ir::{Dims, Op};
 
 /// What stands outside a padded tensor.
@@ -30,7 +30,29 @@ pub enum Padding {
     Each(Vec<usize>),
 }
 
+macro_rules! padding_of {
+    ($(($($generics:tt)*) $list:ty),*) => {$(
+        impl$($generics)* From<$list> for Padding {
+            fn from(padding: $list) -> Padding {
+                Padding::Each(IntoList::into_list(padding))
+            }
+        }
+    )*};
+}
+
+padding_of!(
+    () usize, (<const N: usize>) [usize; N], () &[usize], () Vec<usize>, () (usize, usize), () (usize, usize, usize)
+);
+
 /// Options of convolutions. Lists hold one number per axis, or one for all.
+///
+/// ```
+/// use lazulite::{ConvOptions, prelude::*};
+/// let (x, weight) = (Tensor::randn((1, 3, 8, 8)), Tensor::randn((4, 3, 3, 3)));
+/// let halving = ConvOptions::default().stride(2).padding(1);
+/// assert_eq!(x.conv_with(&weight, None, &halving).dims()?, [1, 4, 4, 4]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConvOptions {
     /// Steps between windows.
@@ -58,6 +80,36 @@ impl Default for ConvOptions {
 }
 
 impl ConvOptions {
+    /// The same with steps between windows.
+    pub fn stride(mut self, stride: impl IntoList<usize>) -> ConvOptions {
+        self.stride = stride.into_list();
+        self
+    }
+
+    /// The same with zeros around: a number, one for each axis, or [`Padding::Same`].
+    pub fn padding(mut self, padding: impl Into<Padding>) -> ConvOptions {
+        self.padding = padding.into();
+        self
+    }
+
+    /// The same with steps between the elements of a window.
+    pub fn dilation(mut self, dilation: impl IntoList<usize>) -> ConvOptions {
+        self.dilation = dilation.into_list();
+        self
+    }
+
+    /// The same with groups of channels that do not mix.
+    pub fn groups(mut self, groups: usize) -> ConvOptions {
+        self.groups = groups;
+        self
+    }
+
+    /// The same with further elements at the end of a transposed convolution.
+    pub fn output_padding(mut self, output_padding: impl IntoList<usize>) -> ConvOptions {
+        self.output_padding = output_padding.into_list();
+        self
+    }
+
     /// What stands before and after each axis for windows of these sizes.
     pub(crate) fn around(&self, window: &[usize]) -> Result<Vec<(i64, i64)>> {
         let stride = per_axis("conv", &self.stride, window.len())?;
@@ -187,8 +239,27 @@ impl Tensor {
 
     /// Convolution over 1, 2 or 3 axes, as many as the weight has behind its first two: `[n, c, ...]` (or
     /// without n) with `[outputs, c / groups, ...]`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let (x, weight) = (Tensor::randn((1, 3, 8, 8)), Tensor::randn((4, 3, 3, 3)));
+    /// assert_eq!(x.conv(&weight, None).dims()?, [1, 4, 6, 6]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("conv1d", "conv2d", "conv3d"))]
     #[track_caller]
-    pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>, options: &ConvOptions) -> Tensor {
+    pub fn conv(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        self.conv_with(weight, bias, &ConvOptions::default())
+    }
+
+    /// As [`Tensor::conv`], with stride, padding, dilation and groups.
+    #[track_caller]
+    pub fn conv_with(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        options: &ConvOptions,
+    ) -> Tensor {
         attempt(|| {
             let axes = self.check_conv("conv", weight, bias, options, false)?;
             let single = self.rank()? == axes + 1;
@@ -208,8 +279,15 @@ impl Tensor {
     }
 
     /// The transpose of [`Tensor::conv`], with weights `[c, outputs / groups, ...]`.
+    #[doc(alias("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"))]
     #[track_caller]
-    pub fn conv_transpose(
+    pub fn conv_transpose(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        self.conv_transpose_with(weight, bias, &ConvOptions::default())
+    }
+
+    /// As [`Tensor::conv_transpose`], with stride, padding, dilation and groups.
+    #[track_caller]
+    pub fn conv_transpose_with(
         &self,
         weight: &Tensor,
         bias: Option<&Tensor>,

@@ -2,6 +2,7 @@
 
 use crate::autograd::{Sweep, no_grad};
 use crate::cell::TensorCell;
+use crate::compile::forget_captured;
 use crate::engine::realize_and_forget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
@@ -183,13 +184,15 @@ struct Member {
 
 /// A number that schedules turn: an input of the step's program, and its value on this side.
 struct Knob {
+    name: &'static str,
     cell: TensorCell,
     value: f64,
 }
 
 impl Knob {
-    fn new(value: f64) -> Knob {
+    fn new(name: &'static str, value: f64) -> Knob {
         Knob {
+            name,
             cell: TensorCell::new(scalar(value)),
             value,
         }
@@ -198,6 +201,11 @@ impl Knob {
     #[track_caller]
     fn set(&mut self, value: f64) -> Result<()> {
         if self.value.to_bits() != value.to_bits() {
+            if !(value.is_finite() && value >= 0.0) {
+                let message = format!("{} cannot be {value}", self.name);
+                let error = Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here());
+                return Err(error.hint("it is finite and not negative"));
+            }
             self.cell.set(scalar(value))?;
             self.value = value;
         }
@@ -229,8 +237,8 @@ impl<R: Rule> Group<R> {
         };
         Group {
             params: params.into_iter().map(member).collect(),
-            rate: Knob::new(rate),
-            momentum: Knob::new(rule.momentum().unwrap_or(0.0)),
+            rate: Knob::new("the learning rate", rate),
+            momentum: Knob::new("the momentum", rule.momentum().unwrap_or(0.0)),
             rule,
         }
     }
@@ -367,26 +375,34 @@ impl<R: Rule> Descent<R> {
         crate::tensor::realize_all(&fresh.iter().collect::<Vec<_>>())
     }
 
-    /// Records new values for the parameters that have a gradient.
+    /// Records new values for the parameters that have a gradient; nothing has changed after an error.
     #[track_caller]
     fn improve(&self, mut gradient: impl FnMut(&Member) -> Option<Tensor>) -> Result<StepReport> {
         let mut report = StepReport::default();
-        let mut number = 0;
-        for group in &self.groups {
-            for member in &group.params {
-                match gradient(member) {
-                    Some(gradient) => member.improve(group, &gradient)?,
-                    None => report.unreached.push(member.name(number)),
-                }
-                number += 1;
+        let mut changes: Vec<(&Member, Change)> = Vec::new();
+        let members = { self.groups.iter() }.flat_map(|g| g.params.iter().map(move |m| (g, m)));
+        for (number, (group, member)) in members.enumerate() {
+            match gradient(member) {
+                Some(gradient) => changes.push((member, member.change(group, &gradient)?)),
+                None => report.unreached.push(member.name(number)),
             }
         }
         if self.strict && !report.unreached.is_empty() {
             let message = format!("no gradient reaches {}", report.unreached.join(", "));
             return Err(Error::new(ErrorKind::Gradient, "step", message).at(Place::here()));
         }
+        for (member, change) in changes {
+            member.enter(change)?;
+        }
         Ok(report)
     }
+}
+
+/// What a step makes of a parameter and of what is kept for it: tensors that are recorded without an error.
+struct Change {
+    param: Tensor,
+    slots: Vec<Option<Tensor>>,
+    steps: Tensor,
 }
 
 /// As many numbers as there are groups.
@@ -407,6 +423,14 @@ impl Member {
         rule.slots(seen(&self.param.get()).rank().unwrap_or(0))
     }
 
+    /// The parameter in a sentence.
+    fn described(&self) -> String {
+        match self.param.path() {
+            "" => "a parameter".into(),
+            path => format!("the parameter `{path}`"),
+        }
+    }
+
     fn name(&self, number: usize) -> String {
         match self.param.path() {
             "" => number.to_string(),
@@ -414,8 +438,9 @@ impl Member {
         }
     }
 
+    /// What the group's rule makes of it.
     #[track_caller]
-    fn improve<R: Rule>(&self, group: &Group<R>, gradient: &Tensor) -> Result<()> {
+    fn change<R: Rule>(&self, group: &Group<R>, gradient: &Tensor) -> Result<Change> {
         let param = self.param.get().detach();
         let update = Update {
             param: seen(&param),
@@ -433,13 +458,29 @@ impl Member {
             true => new.view_as_complex(),
             false => new,
         };
-        self.param.set(new.type_as(&param))?;
-        for (cell, new) in self.slots.iter().zip(slots.new) {
+        let kept = self.slots.iter().zip(slots.new);
+        let change = Change {
+            param: new.type_as(&param),
+            slots: kept
+                .map(|(cell, new)| new.map(|new| new.type_as(&cell.get())))
+                .collect(),
+            steps: update.step,
+        };
+        let all = [&change.param, &change.steps].into_iter();
+        all.chain(change.slots.iter().flatten())
+            .try_for_each(Tensor::check)?;
+        Ok(change)
+    }
+
+    #[track_caller]
+    fn enter(&self, change: Change) -> Result<()> {
+        self.param.set(change.param)?;
+        for (cell, new) in self.slots.iter().zip(change.slots) {
             if let Some(new) = new {
-                cell.set(new.type_as(&cell.get()))?;
+                cell.set(new)?;
             }
         }
-        self.steps.set(update.step)
+        self.steps.set(change.steps)
     }
 }
 
@@ -455,6 +496,15 @@ impl<R: Rule> Optimizer for Descent<R> {
                 .operand(loss.note("loss"))
                 .hint("take its `mean(..)` or `sum(..)`"));
         }
+        if let Some(member) = self.members().find(|m| m.param.grad().is_some()) {
+            let message = format!(
+                "{} has a gradient that was collected before",
+                member.described()
+            );
+            let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+            let hint = "after `backward`, `step_collected()` takes what was collected; `zero_grad()` forgets it";
+            return Err(error.hint(hint));
+        }
         let report = no_grad(|| {
             let sweep = Sweep::new(&[loss], &[]).map_err(|e| e.renamed("grad", "step"))?;
             let trained = |m: &Member| {
@@ -463,12 +513,20 @@ impl<R: Rule> Optimizer for Descent<R> {
             };
             let nodes: Vec<Option<Arc<_>>> = self.members().map(trained).collect();
             let reached: Vec<_> = nodes.iter().flatten().cloned().collect();
+            if reached.is_empty() {
+                let message = "no gradient reaches any of the parameters";
+                let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+                let hint =
+                    "the loss is computed from what they hold now: a step gives them new values";
+                return Err(error.operand(loss.note("loss")).hint(hint));
+            }
             let mut gradients = sweep.gradients(&reached).into_iter();
             let mut nodes = nodes.into_iter();
             self.improve(|_| nodes.next().flatten().and_then(|_| gradients.next()))
         })?;
-        if !crate::engine::capturing() {
-            realize_and_forget(loss.node()?)?;
+        match crate::engine::capturing() {
+            true => forget_captured(loss.node()?),
+            false => realize_and_forget(loss.node()?)?,
         }
         Ok(report)
     }
@@ -492,6 +550,9 @@ impl<R: Rule> Optimizer for Descent<R> {
         let wrong = |message: String| {
             Error::new(ErrorKind::Argument, "optimizer", message).at(Place::here())
         };
+        if self.members().next().is_none() {
+            return Err(wrong("there are no parameters to improve".into()));
+        }
         for group in &self.groups {
             group.check().map_err(wrong)?;
         }

@@ -105,7 +105,22 @@ macro_rules! dim_operator {
 
 dim_operator!(Add add, Sub sub, Mul mul);
 
-/// Anything that lists sizes: arrays, slices and vectors of integers or [`Dim`]s, and `()` for no axes.
+/// Anything that lists sizes: tuples, arrays, slices and vectors of integers or [`Dim`]s, one of them alone, and `()`
+/// for no axes.
+///
+/// ```
+/// use lazulite::prelude::*;
+/// let x = Tensor::zeros((2, 3));
+/// assert_eq!(x.reshape([3, 2]).dims()?, [3, 2]);
+/// assert_eq!(x.reshape((x.dim(0), 3, 1)).dims()?, [2, 3, 1]);
+/// assert_eq!(x.reshape(-1).dims()?, [6]);
+/// # Ok::<(), lazulite::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` lists no sizes",
+    label = "expected `(2, 3)`, `[2, 3]`, a slice or vector, one size, or `()`",
+    note = "sizes are integers or `Dim`s"
+)]
 pub trait IntoDims {
     /// The sizes; the first error among them, if there is one.
     fn into_dims(self) -> Result<Dims>;
@@ -115,6 +130,34 @@ impl IntoDims for () {
     fn into_dims(self) -> Result<Dims> {
         Ok(Dims::new())
     }
+}
+
+macro_rules! dims_of_one {
+    ($($ty:ty),*) => {$(
+        impl IntoDims for $ty {
+            fn into_dims(self) -> Result<Dims> {
+                [self].into_dims()
+            }
+        }
+    )*};
+}
+
+dims_of_one!(i32, i64, u32, u64, usize, Dim, &Dim);
+
+macro_rules! dims_of_tuples {
+    ($(($($part:ident)+))*) => {$(
+        impl<$($part: Into<Dim>),+> IntoDims for ($($part,)+) {
+            #[allow(non_snake_case)]
+            fn into_dims(self) -> Result<Dims> {
+                let ($($part,)+) = self;
+                [$($part.into()),+].into_dims()
+            }
+        }
+    )*};
+}
+
+dims_of_tuples! {
+    (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H)
 }
 
 impl<D: Into<Dim>, const N: usize> IntoDims for [D; N] {

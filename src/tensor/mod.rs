@@ -2,6 +2,7 @@
 
 mod composite;
 mod dims;
+mod list;
 mod node;
 mod number;
 mod record;
@@ -9,6 +10,7 @@ mod record;
 pub(crate) use composite::{Applied, Composite, Derivative, Pull, Push, composite};
 pub(crate) use dims::size_overflow;
 pub use dims::{Dim, IntoDims};
+pub use list::{IntoList, PerAxis};
 pub(crate) use node::{Literal, Node, Operand, Operands, Parameter, Recorded, State, Traits};
 pub use number::{Argument, Number};
 pub(crate) use number::{Promotion, int_range};
@@ -32,7 +34,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use lazulite::prelude::*;
-/// let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0], [3]);
+/// let x = Tensor::from([1.0f32, 2.0, 3.0]);
 /// let y = &x * 2.0 + 1.0;
 /// assert_eq!(y.to_vec::<f32>()?, [3.0, 5.0, 7.0]);
 ///
@@ -40,6 +42,30 @@ use std::sync::Arc;
 /// assert!(wrong.relu().check().is_err());
 /// # Ok::<(), lazulite::Error>(())
 /// ```
+///
+/// # By topic
+///
+/// | topic | operations |
+/// | --- | --- |
+/// | creation | [`from`](Tensor::from), [`from_vec`](Tensor::from_vec), [`zeros`](Tensor::zeros), [`ones`](Tensor::ones), [`full`](Tensor::full), [`iota`](Tensor::iota), [`arange`](Tensor::arange), [`linspace`](Tensor::linspace), [`eye`](Tensor::eye), [`zeros_like`](Tensor::zeros_like) |
+/// | random numbers | [`rand`](Tensor::rand), [`randn`](Tensor::randn), [`randint`](Tensor::randint), [`randperm`](Tensor::randperm), [`bernoulli`](Tensor::bernoulli), [`multinomial`](Tensor::multinomial), [`dropout`](Tensor::dropout) |
+/// | reading | [`item`](Tensor::item), [`to_vec`](Tensor::to_vec), [`realize`](Tensor::realize), [`check`](Tensor::check), [`save`](Tensor::save), [`equal`](Tensor::equal), [`allclose`](Tensor::allclose) |
+/// | sizes and types | [`dims`](Tensor::dims), [`dim`](Tensor::dim), [`rank`](Tensor::rank), [`numel`](Tensor::numel), [`dtype`](Tensor::dtype), [`cast`](Tensor::cast) |
+/// | shape | [`reshape`](Tensor::reshape), [`flatten`](Tensor::flatten), [`transpose`](Tensor::transpose), [`permute`](Tensor::permute), [`squeeze`](Tensor::squeeze), [`unsqueeze`](Tensor::unsqueeze), [`expand`](Tensor::expand), [`flip`](Tensor::flip), [`roll`](Tensor::roll), [`pad`](Tensor::pad), [`repeat`](Tensor::repeat) |
+/// | joining and splitting | [`cat`](Tensor::cat), [`stack`](Tensor::stack), [`split`](Tensor::split), [`chunk`](Tensor::chunk), [`unbind`](Tensor::unbind), [`meshgrid`](Tensor::meshgrid) |
+/// | indexing | [`i`](Tensor::i), [`set_item`](Tensor::set_item), [`select`](Tensor::select), [`narrow`](Tensor::narrow), [`index_select`](Tensor::index_select), [`gather`](Tensor::gather), [`scatter`](Tensor::scatter), [`take_along_dim`](Tensor::take_along_dim), [`masked_select`](Tensor::masked_select), [`masked_fill`](Tensor::masked_fill), [`where_`](Tensor::where_), [`nonzero`](Tensor::nonzero) |
+/// | element by element | operators, [`exp`](Tensor::exp), [`log`](Tensor::log), [`sqrt`](Tensor::sqrt), [`pow`](Tensor::pow), [`abs`](Tensor::abs), [`clamp`](Tensor::clamp), [`round`](Tensor::round), [`maximum`](Tensor::maximum), [`lerp`](Tensor::lerp), [`map_elements`](Tensor::map_elements) |
+/// | comparison | [`eq`](Tensor::eq), [`lt`](Tensor::lt), [`ge`](Tensor::ge), [`isclose`](Tensor::isclose), [`isnan`](Tensor::isnan), [`logical_and`](Tensor::logical_and) |
+/// | reductions | [`sum`](Tensor::sum), [`mean`](Tensor::mean), [`var`](Tensor::var), [`std`](Tensor::std), [`max`](Tensor::max), [`max_dim`](Tensor::max_dim), [`argmax`](Tensor::argmax), [`any`](Tensor::any), [`logsumexp`](Tensor::logsumexp), [`vector_norm`](Tensor::vector_norm), [`median`](Tensor::median), [`quantile`](Tensor::quantile) |
+/// | along an axis | [`cumsum`](Tensor::cumsum), [`sort`](Tensor::sort), [`topk`](Tensor::topk), [`softmax`](Tensor::softmax), [`diff`](Tensor::diff), [`unique`](Tensor::unique) |
+/// | products | [`matmul`](Tensor::matmul), [`einsum`](Tensor::einsum), [`linear`](Tensor::linear), [`outer`](Tensor::outer), [`scaled_dot_product_attention`](Tensor::scaled_dot_product_attention) |
+/// | linear algebra, spectra | [`solve`](Tensor::solve), [`inv`](Tensor::inv), [`svd`](Tensor::svd), [`qr`](Tensor::qr), [`cholesky`](Tensor::cholesky), [`eigh`](Tensor::eigh), [`fft`](Tensor::fft), [`stft`](Tensor::stft) |
+/// | networks | [`relu`](Tensor::relu), [`gelu`](Tensor::gelu), [`sigmoid`](Tensor::sigmoid), [`conv`](Tensor::conv), [`max_pool`](Tensor::max_pool), [`layer_norm`](Tensor::layer_norm), [`embedding`](Tensor::embedding), [`one_hot`](Tensor::one_hot), and the layers of [`nn`](crate::nn) |
+/// | losses | [`cross_entropy`](Tensor::cross_entropy), [`mse_loss`](Tensor::mse_loss), [`l1_loss`](Tensor::l1_loss), [`binary_cross_entropy_with_logits`](Tensor::binary_cross_entropy_with_logits), [`kl_div`](Tensor::kl_div), [`huber_loss`](Tensor::huber_loss) |
+/// | gradients | [`with_grad`](Tensor::with_grad), [`backward`](Tensor::backward), [`grad`](Tensor::grad), [`detach`](Tensor::detach), [`register_hook`](Tensor::register_hook), [`no_grad`](crate::no_grad) |
+///
+/// Names that end in `_` rebind the handle, as `+=` does; names that end in `_with` take the options that the short
+/// form leaves at PyTorch's defaults. What is called otherwise in PyTorch is found by searching for that name.
 #[derive(Clone)]
 pub struct Tensor(pub(crate) Result<Arc<Node>>);
 
@@ -108,17 +134,28 @@ impl Tensor {
     }
 
     /// The element type; for erroneous tensors the error.
+    #[doc(alias("type"))]
     pub fn dtype(&self) -> Result<DType> {
         Ok(self.node()?.ty.dtype)
     }
 
     /// The number of axes.
+    #[doc(alias("ndim", "ndimension"))]
     pub fn rank(&self) -> Result<usize> {
         Ok(self.node()?.ty.rank())
     }
 
     /// The sizes of all axes, as numbers. Inside a captured function sizes may be unknown, and the
     /// error says to use [`Tensor::dim`].
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// let x = Tensor::zeros((2, 3));
+    /// assert_eq!(x.dims()?, [2, 3]);
+    /// assert_eq!((x.rank()?, x.numel()?, x.dim(-1).value()?), (2, 6, 3));
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("shape", "size", "sizes"))]
     #[track_caller]
     pub fn dims(&self) -> Result<Vec<usize>> {
         let node = self.node()?;
@@ -173,6 +210,7 @@ impl Tensor {
 
     /// The size of one axis (negative axes count from the end). Never fails: an error or unknown
     /// size travels in the result.
+    #[doc(alias("size"))]
     #[track_caller]
     pub fn dim(&self, axis: i64) -> Dim {
         let place = Place::here();
@@ -188,6 +226,7 @@ impl Tensor {
     }
 
     /// The number of elements.
+    #[doc(alias("nelement", "len", "elem_count"))]
     #[track_caller]
     pub fn numel(&self) -> Result<usize> {
         Ok(self.dims()?.iter().product())
@@ -195,6 +234,7 @@ impl Tensor {
 
     /// Computes the value now, along with everything near that is held and was expensive to compute,
     /// and returns the tensor.
+    #[doc(alias("compute", "eval", "contiguous", "synchronize"))]
     #[track_caller]
     pub fn realize(&self) -> Result<Tensor> {
         realize_all(&[self])?;

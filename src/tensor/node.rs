@@ -10,7 +10,7 @@ use crate::engine::{History, Region};
 use crate::location::Place;
 use lazulite_ir::{Binary, DType, Op, Predicate, Scalar, TensorType, Unary};
 use smallvec::SmallVec;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A recorded operation. The pointwise forms broadcast their operands to the node's dims and take
 /// literals; both become explicit when a graph is built.
@@ -149,9 +149,11 @@ pub(crate) enum State {
     Lazy(Operands),
     /// The value, dense and row-major, and what it was computed from where gradients may flow.
     Value(Value, Operands),
-    /// A thread computes right now and will enter a value, or nobody has a way to the node when it is done.
-    /// What was lent is what it computes from and may overwrite; if that fails the value comes back.
+    /// A thread computes right now and will enter a value: a new one, or the old one, which it may overwrite but
+    /// has not if computing fails.
     Lent,
+    /// The value was overwritten. Nobody needs it any more.
+    Spent,
 }
 
 /// What a node takes from its operands when it is recorded.
@@ -215,7 +217,7 @@ impl Node {
     pub fn value(&self) -> Option<Value> {
         match &*self.state() {
             State::Value(value, _) => Some(value.clone()),
-            State::Lazy(_) | State::Lent => None,
+            State::Lazy(_) | State::Lent | State::Spent => None,
         }
     }
 
@@ -245,25 +247,29 @@ impl Node {
         self.leaf.get().map(|leaf| &**leaf)
     }
 
+    /// Shares what autograd keeps with `before`, whose place this node takes.
+    pub fn adopt_leaf(&self, before: &Node) {
+        if let Some(leaf) = before.known_leaf() {
+            // A node that has its own keeps that.
+            let _ = self.leaf.set(Box::new(leaf.share()));
+        }
+    }
+
     /// What the node was computed from, as far as that is still known.
     pub fn operands(&self) -> Operands {
         match &*self.state() {
             State::Value(_, operands) | State::Lazy(operands) => operands.clone(),
-            State::Lent => Operands::new(),
+            State::Lent | State::Spent => Operands::new(),
         }
     }
 
     /// A node like this one whose value will be entered soon.
     pub fn vacant(&self) -> Node {
         let (ty, trail) = (self.ty.clone(), self.trail.clone());
-        Node::new(
-            Recorded::Leaf,
-            ty,
-            self.place,
-            trail,
-            self.traits,
-            State::Lent,
-        )
+        let op = Recorded::Leaf;
+        let next = Node::new(op, ty, self.place, trail, self.traits, State::Lent);
+        next.adopt_leaf(self);
+        next
     }
 
     /// Lets go of the value, which the caller has, so that it can be overwritten; `false` if there is none.
@@ -284,11 +290,27 @@ impl Node {
         }
     }
 
+    /// The value that was lent is gone for good.
+    pub fn spend(&self) {
+        *self.state() = State::Spent;
+        Waiting::wake();
+    }
+
+    /// True if the value was overwritten.
+    pub fn is_spent(&self) -> bool {
+        matches!(&*self.state(), State::Spent)
+    }
+
+    /// Waits until a value is entered that another thread is computing.
+    pub fn wait(&self) {
+        Waiting::until(|| !matches!(&*self.state(), State::Lent));
+    }
+
     /// Lets go of what a known value was computed from.
     pub fn forget(&self) {
         let operands = match &mut *self.state() {
             State::Value(_, operands) => std::mem::take(operands),
-            State::Lazy(_) | State::Lent => return,
+            State::Lazy(_) | State::Lent | State::Spent => return,
         };
         release(operands);
     }
@@ -296,6 +318,7 @@ impl Node {
     /// Enters the value, and lets go of the operands unless gradients flow to them and history is kept.
     pub fn finish(&self, value: Value, history: History) {
         let mut state = self.state();
+        let lent = matches!(&*state, State::Lent);
         let operands = take_operands(&mut state);
         let flows = |o: &Operand| o.node().is_some_and(|n| n.traits.grad);
         let keep = self.traits.grad && history == History::Kept && operands.iter().any(flows);
@@ -306,7 +329,32 @@ impl Node {
         };
         *state = State::Value(value, kept);
         drop(state);
+        if lent {
+            Waiting::wake();
+        }
         release(released);
+    }
+}
+
+/// Threads that wait for values which others are computing in place: rarely any, so that one place serves all.
+struct Waiting;
+
+static WAITING: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+
+impl Waiting {
+    fn until(ready: impl Fn() -> bool) {
+        let (gate, woken) = &WAITING;
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        while !ready() {
+            gate = woken.wait(gate).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// To be called when a node has left `Lent`. Who found it so before waits by now, since this needs the gate.
+    fn wake() {
+        let (gate, woken) = &WAITING;
+        drop(gate.lock().unwrap_or_else(PoisonError::into_inner));
+        woken.notify_all();
     }
 }
 
@@ -333,7 +381,7 @@ impl Node {
 fn take_operands(state: &mut State) -> Operands {
     match state {
         State::Lazy(operands) | State::Value(_, operands) => std::mem::take(operands),
-        State::Lent => Operands::new(),
+        State::Lent | State::Spent => Operands::new(),
     }
 }
 

@@ -30,7 +30,7 @@ fn forward(length: usize, causal: bool) -> Result<Workload> {
         ..AttentionOptions::default()
     };
     compiled(inputs, vec![], move |[query, key, value]| {
-        query.scaled_dot_product_attention(&key, &value, &options)
+        query.scaled_dot_product_attention_with(&key, &value, &options)
     })
 }
 
@@ -43,7 +43,7 @@ fn both(length: usize, causal: bool) -> Result<Workload> {
     };
     compiled(inputs, vec![], move |[query, key, value, gradient]| {
         let [query, key, value] = [query, key, value].map(Tensor::with_grad);
-        let result = query.scaled_dot_product_attention(&key, &value, &options);
+        let result = query.scaled_dot_product_attention_with(&key, &value, &options);
         let seed = GradOptions::new().cotangents(&[&gradient]);
         let wanted = [&query, &key, &value];
         match grad_with(&[&result], &wanted, &seed) {

@@ -33,6 +33,6 @@ fn conv(batch: usize, layer: [usize; 6]) -> Result<Workload> {
     let given = vec![("weight".to_string(), weight.clone())];
     let x = Tensor::randn([batch, inputs, size, size]);
     compiled([("x", x)], given, move |[x]| {
-        x.conv(&weight, None, &options).relu()
+        x.conv_with(&weight, None, &options).relu()
     })
 }

@@ -1,11 +1,11 @@
 //! Whole models at their real sizes, with random weights.
 
 use super::{Entry, Workload, compiled, state};
+use lazulite::AttentionOptions;
 use lazulite::nn::{
     AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Embedding, Layer, LayerNorm, Linear, MaxPool2d, Module,
 };
 use lazulite::prelude::*;
-use lazulite::{AttentionOptions, ConvOptions, Padding, PoolOptions};
 
 /// These workloads.
 pub fn entries() -> Vec<Entry> {
@@ -43,7 +43,7 @@ impl Attention {
             causal,
             ..AttentionOptions::default()
         };
-        let found = query.scaled_dot_product_attention(key, value, &options);
+        let found = query.scaled_dot_product_attention_with(key, value, &options);
         self.out.forward(&found.transpose(1, 2).flatten(2, 3))
     }
 }
@@ -238,13 +238,9 @@ struct Unit {
 
 impl Unit {
     fn new(inputs: usize, outputs: usize, window: usize, stride: usize) -> Unit {
-        let options = ConvOptions {
-            stride: vec![stride],
-            padding: Padding::Each(vec![window / 2]),
-            ..ConvOptions::default()
-        };
+        let conv = Conv2d::new(inputs, outputs, window).stride(stride);
         Unit {
-            conv: Conv2d::with(inputs, outputs, [window; 2], options).without_bias(),
+            conv: conv.padding(window / 2).without_bias(),
             norm: BatchNorm2d::new(outputs),
         }
     }
@@ -295,13 +291,8 @@ struct ResNet {
 
 impl Layer for ResNet {
     fn forward(&self, x: &Tensor) -> Tensor {
-        let options = PoolOptions {
-            stride: vec![2],
-            padding: vec![1],
-            ..PoolOptions::default()
-        };
         let x = self.stem.forward(x).relu();
-        let x = MaxPool2d::with([3, 3], options).forward(&x);
+        let x = MaxPool2d::new(3).stride(2).padding(1).forward(&x);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(&x));
         let x = AdaptiveAvgPool2d::new(1).forward(&x).flatten(1, 3);
         self.head.forward(&x)

@@ -220,12 +220,29 @@ impl Emitter<'_> {
                 let batch = self.dim(batch);
                 format!("entry * {batch} + column * {k} + s * {TILE} + c")
             }
-            RightLayout::Strided(strides) => {
-                let [offset, along_b, along_k, along_n] =
-                    [0, 1, 2, 3].map(|i| self.dim(&strides[i]));
-                format!("{offset} + entry * {along_b} + s * {along_k} + (column + c) * {along_n}")
+            RightLayout::Placed(placement) => {
+                let (offset, along_b) = (self.dim(&placement.offset), self.dim(&placement.batch));
+                let row = self.digits("s", &placement.rows);
+                let column = self.digits("(column + c)", &placement.columns);
+                format!("{offset} + entry * {along_b}{row}{column}")
             }
         }
+    }
+
+    /// What a number adds to an offset, whose digits have these extents and strides, the last one changing fastest.
+    fn digits(&mut self, number: &str, digits: &[[Dim; 2]]) -> String {
+        let (mut terms, mut rest) = (String::new(), number.to_owned());
+        for (place, [extent, stride]) in digits.iter().enumerate().rev() {
+            let stride = self.dim(stride);
+            if place == 0 {
+                terms += &format!(" + {rest} * {stride}");
+            } else {
+                let extent = self.dim(extent);
+                terms += &format!(" + {rest} % {extent} * {stride}");
+                rest += &format!(" / {extent}");
+            }
+        }
+        terms
     }
 
     /// What becomes of one sum.

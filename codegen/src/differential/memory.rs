@@ -374,7 +374,7 @@ fn the_first_fault_stays() {
 
 #[test]
 fn the_box_is_read() {
-    for backend in backends() {
+    for &backend in backends() {
         let mut b = Builder::new(backend.caps().lanes());
         let out = b.buffer(0);
         for n in 0..2 {
@@ -395,7 +395,7 @@ fn the_box_is_read() {
         let f = b.finish();
         let bounds = [(3, 10), (5, 25)];
         let expected = interpret(&f, &[vec![0; 16]], &[], &bounds);
-        let found = execute(&*backend, &f, &[vec![0; 16]], &[], &bounds);
+        let found = execute(backend, &f, &[vec![0; 16]], &[], &bounds);
         assert_eq!(found, expected, "{}", backend.name());
     }
 }

@@ -13,27 +13,39 @@ use crate::vector::{Builder, Class, Function, MemAccess, Reg};
 use crate::{CraneliftBackend, Level, WideBackend};
 use lazulite_ir::DType;
 use lazulite_runtime::{Artifact, Status};
+use std::sync::LazyLock;
 
 /// Lanes of full registers, of one backend or another.
-const WIDTHS: [u32; 2] = [4, 16];
+const WIDTHS: [u32; 3] = [4, 8, 16];
 
 /// The backends that this processor can test.
-fn backends() -> Vec<Box<dyn VectorBackend>> {
-    let available = Level::ALL.into_iter().filter(|l| l.is_available());
-    let portable = available.map(|level| Box::new(CraneliftBackend::new(level).unwrap()) as _);
-    let mut all: Vec<Box<dyn VectorBackend>> = portable.collect();
-    if Level::Avx512.is_available() {
-        all.push(Box::new(WideBackend));
-    }
-    all
+fn backends() -> &'static [&'static dyn VectorBackend] {
+    static ALL: LazyLock<Vec<&dyn VectorBackend>> = LazyLock::new(|| {
+        let available = Level::ALL.into_iter().filter(|l| l.is_available());
+        let portable = available.map(|level| {
+            let backend = Box::new(CraneliftBackend::new(level).unwrap());
+            Box::leak(backend) as &dyn VectorBackend
+        });
+        portable.chain(wide()).collect()
+    });
+    &ALL
+}
+
+/// The wide ones among them.
+fn wide() -> impl Iterator<Item = &'static dyn VectorBackend> {
+    let all: [(Level, &dyn VectorBackend); 2] = [
+        (Level::Avx2, WideBackend::avx2()),
+        (Level::Avx512, WideBackend::avx512()),
+    ];
+    { all.into_iter() }
+        .filter(|(level, _)| level.is_available())
+        .map(|(_, backend)| backend)
 }
 
 /// Those for functions with full registers of so many lanes.
-fn backends_of(f: &Function) -> impl Iterator<Item = Box<dyn VectorBackend>> {
+fn backends_of(f: &Function) -> impl Iterator<Item = &'static dyn VectorBackend> {
     let lanes = f.lanes;
-    backends()
-        .into_iter()
-        .filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
+    { backends().iter().copied() }.filter(move |b| lanes == 1 || b.caps().lanes() == lanes)
 }
 
 /// What a run left behind: the buffers and the fault.
@@ -66,10 +78,10 @@ fn execute(
     let code = backend.emit(f).unwrap_or_else(|e| panic!("{e}"));
     let artifact = code.link().unwrap();
     // Cranelift's code ends in constants of its own.
-    if backend.name() == WideBackend.name() {
-        decoded(&artifact);
+    if wide().any(|wide| wide.name() == backend.name()) {
+        decoded(backend, &artifact);
     }
-    let linked = jit::link(&artifact).unwrap();
+    let linked = jit::link(&[&artifact]).unwrap().remove(0);
     let mut buffers = buffers.to_vec();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
@@ -88,8 +100,8 @@ fn execute(
 }
 
 /// A decoder reads what the encoder wrote: instructions that exist, one behind the other up to the end, and jumps
-/// to where one begins.
-fn decoded(artifact: &Artifact) {
+/// to where one begins. None is one of AVX-512 that the machine may not have.
+fn decoded(backend: &dyn VectorBackend, artifact: &Artifact) {
     let all = disassemble(artifact);
     let Disassembly {
         instructions,
@@ -100,6 +112,8 @@ fn decoded(artifact: &Artifact) {
     for i in instructions {
         assert_eq!(i.offset, end);
         assert!(!i.text.contains("(bad)"), "at {end}\n{all}");
+        let evex = artifact.bytes[end as usize] == 0x62;
+        assert!(backend.caps().vector_bytes == 64 || !evex, "{}", i.text);
         end += i.len;
     }
     assert_eq!(end as usize, *code_bytes);
@@ -129,7 +143,7 @@ fn same(dtype: DType, a: &[u8], b: &[u8]) -> bool {
 fn check(what: &str, f: &Function, buffers: &[Vec<u8>], sizes: &[i64], out: (usize, DType)) {
     let expected = interpret(f, buffers, sizes, &[]);
     for (level, backend) in backends_of(f).enumerate() {
-        let found = execute(&*backend, f, buffers, sizes, &[]);
+        let found = execute(backend, f, buffers, sizes, &[]);
         assert_eq!(found.1, expected.1, "{what}, level {level}: fault\n{f}");
         for (n, (a, b)) in found.0.iter().zip(&expected.0).enumerate() {
             let ok = match n == out.0 {

@@ -9,13 +9,13 @@ use proptest::prelude::*;
 proptest! {
     #[test]
     fn random_programs_run_as_interpreted(
-        program in prop_oneof![programs(1), programs(4), programs(16)],
+        program in prop_oneof![programs(1), programs(4), programs(8), programs(16)],
     ) {
         let (output, fault) = program.interpret().unwrap();
         let fault = fault.map(|f| (u64::from(f.fault), f.value, f.bound));
         for backend in backends_of(&program.function) {
             let buffers = [program.input.clone(), vec![0; program.output]];
-            let found = execute(&*backend, &program.function, &buffers, &program.sizes, &BOUNDS);
+            let found = execute(backend, &program.function, &buffers, &program.sizes, &BOUNDS);
             prop_assert_eq!(program.difference(&found.0[1], &output), None);
             prop_assert_eq!(found.1, fault);
         }
@@ -75,7 +75,7 @@ fn math_functions_are_bit_equal() {
             let sizes = [COUNT as i64];
             let expected = interpret(&function, &buffers, &sizes, &[]);
             for backend in backends_of(&function) {
-                let found = execute(&*backend, &function, &buffers, &sizes, &[]);
+                let found = execute(backend, &function, &buffers, &sizes, &[]);
                 assert!(same(dtype, &found.0[1], &expected.0[1]), "{f} {dtype}");
             }
         }

@@ -121,14 +121,14 @@ impl Analysis {
 
     /// How many vectors one iteration of the lane loop of a stage (of all of them, for `None`) should
     /// handle: enough to hide latencies and loop overhead in short bodies. In long ones the
-    /// processor overlaps iterations by itself, and each copy costs compile time. Where there are many registers and
-    /// vectors are long more is gained.
+    /// processor overlaps iterations by itself, and each copy costs compile time. Where vectors are long more is gained,
+    /// even with 16 registers.
     pub fn copies(&self, stage: Option<usize>, caps: &Caps) -> u32 {
         let cost: u32 = match stage {
             Some(stage) => self.costs[stage],
             None => self.costs.iter().sum(),
         };
-        let (four, two) = match caps.registers {
+        let (four, two) = match caps.vector_bytes {
             0..32 => (16, 32),
             _ => (64, 96),
         };

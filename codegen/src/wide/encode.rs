@@ -1,16 +1,13 @@
 //! Registers for a function's values, and its bytes.
 
-use super::machine::{
-    Arg, Base, Condition, Flow, Inst, Machine, Memory, SCRATCH_MASK, SCRATCH_VECTOR, View, gpr,
-};
+use super::machine::{Arg, Base, Condition, Flow, Inst, Machine, Memory, View, gpr};
+use super::target::Target;
 use crate::CodegenError;
 use crate::backend::PoolReference;
 use iced_x86::{Code, Encoder, Instruction, MemoryOperand, OpKind, Register};
 use regalloc2::{
-    Allocation, Block, Edit, InstOrEdit, MachineEnv, Output, PReg, PRegSet, RegAllocError,
-    RegClass, RegallocOptions,
+    Allocation, Block, Edit, InstOrEdit, Output, PReg, RegAllocError, RegClass, RegallocOptions,
 };
-use std::sync::LazyLock;
 
 /// Bytes of working memory at the bottom of the frame.
 pub(super) const FRAME: i32 = 384;
@@ -35,33 +32,14 @@ fn failed(what: impl std::fmt::Display) -> CodegenError {
     CodegenError::Backend(what.to_string())
 }
 
-/// The registers that there are. The stack and frame pointers are not among them, nor mask 0, which means no mask.
-pub(super) static REGISTERS: LazyLock<MachineEnv> = LazyLock::new(|| {
-    let set = |registers: &mut dyn Iterator<Item = PReg>| {
-        registers.fold(PRegSet::empty(), |set, r| set.with(r))
-    };
-    let vectors = &mut (0..31).map(|n| PReg::new(n, RegClass::Float));
-    let masks = &mut (1..7).map(|n| PReg::new(n, RegClass::Vector));
-    MachineEnv {
-        preferred_regs_by_class: [set(&mut gpr::FREE.into_iter()), set(vectors), set(masks)],
-        non_preferred_regs_by_class: [
-            set(&mut gpr::SAVED.into_iter()),
-            PRegSet::empty(),
-            PRegSet::empty(),
-        ],
-        scratch_by_class: [Some(gpr::SCRATCH), Some(SCRATCH_VECTOR), Some(SCRATCH_MASK)],
-        fixed_stack_slots: Vec::new(),
-    }
-});
-
 /// A place for each value.
 pub(super) fn allocate(machine: &Machine) -> Result<Output, CodegenError> {
     let options = RegallocOptions {
         validate_ssa: cfg!(debug_assertions),
         ..RegallocOptions::default()
     };
-    let output =
-        regalloc2::run(machine, &REGISTERS, &options).map_err(|e: RegAllocError| failed(e))?;
+    let output = regalloc2::run(machine, &machine.target.registers, &options)
+        .map_err(|e: RegAllocError| failed(e))?;
     #[cfg(test)]
     check(machine, &output)?;
     Ok(output)
@@ -70,7 +48,7 @@ pub(super) fn allocate(machine: &Machine) -> Result<Output, CodegenError> {
 /// Has the allocator's checker follow every value to where it is used.
 #[cfg(test)]
 fn check(machine: &Machine, output: &Output) -> Result<(), CodegenError> {
-    let mut checker = regalloc2::checker::Checker::new(machine, &REGISTERS);
+    let mut checker = regalloc2::checker::Checker::new(machine, &machine.target.registers);
     checker.prepare(output);
     checker.run().map_err(|e| failed(format_args!("{e:?}")))
 }
@@ -81,6 +59,7 @@ pub(super) fn encode(
     output: &Output,
 ) -> Result<(Vec<u8>, Vec<PoolReference>), CodegenError> {
     let mut writer = Writer {
+        target: machine.target,
         encoder: Encoder::new(64),
         at: 0,
         references: Vec::new(),
@@ -157,6 +136,7 @@ fn destinations(machine: &Machine, output: &Output) -> Vec<Block> {
 }
 
 struct Writer {
+    target: &'static Target,
     encoder: Encoder,
     at: usize,
     references: Vec<PoolReference>,
@@ -344,14 +324,11 @@ impl Writer {
                 View::R64,
                 [Code::Mov_r64_rm64, Code::Mov_r64_rm64, Code::Mov_rm64_r64],
             ),
-            Some(RegClass::Float) => (
-                View::Z,
-                [
-                    Code::EVEX_Vmovaps_zmm_k1z_zmmm512,
-                    Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-                    Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-                ],
-            ),
+            Some(RegClass::Float) => {
+                let codes = &self.target.codes;
+                let codes = [codes.copy, codes.load[0], codes.store[0]];
+                (self.target.full, codes)
+            }
             Some(RegClass::Vector) => (
                 View::K,
                 [

@@ -2,6 +2,7 @@
 //! scalars are computed, and which constants a loop should keep in registers.
 
 use super::ops::commutes;
+use super::target::{Masks, Target};
 use super::value::Kind;
 use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId};
 use regalloc2::VReg;
@@ -312,19 +313,16 @@ impl Variables {
 /// A constant of vectors: bits of a lane, and the lane's bits.
 pub(super) type Constant = (u32, u64);
 
-/// Vector registers that there are for values, and those that instructions need for themselves.
-const REGISTERS: usize = 31;
-const SPARE: usize = 3;
-
 /// The constants that the loops of a function should keep in registers.
 pub(super) struct Constants<'a> {
     f: &'a Function,
+    target: &'static Target,
     /// Of registers that are constants.
     known: Vec<Option<u64>>,
 }
 
 impl<'a> Constants<'a> {
-    pub fn new(f: &'a Function) -> Constants<'a> {
+    pub fn new(f: &'a Function, target: &'static Target) -> Constants<'a> {
         let mut known = vec![None; f.regs.len()];
         let mut bodies = vec![&f.body[..]];
         while let Some(body) = bodies.pop() {
@@ -342,7 +340,7 @@ impl<'a> Constants<'a> {
                 }
             }
         }
-        Constants { f, known }
+        Constants { f, target, known }
     }
 
     fn kind(&self, r: Reg) -> Kind {
@@ -357,7 +355,8 @@ impl<'a> Constants<'a> {
     fn vectors(&self, r: Reg) -> usize {
         let kind = self.kind(r);
         match (kind.class, self.known[r.0 as usize]) {
-            (Class::Mask, _) | (_, Some(_)) => 0,
+            (_, Some(_)) => 0,
+            (Class::Mask, None) => usize::from(self.target.masks == Masks::Lanes),
             (Class::F32 | Class::F64 | Class::I32 | Class::I64, None) => kind.parts(),
         }
     }
@@ -388,7 +387,8 @@ impl<'a> Constants<'a> {
         let most = alive.max().unwrap_or(0) as usize;
         let mut used: Vec<(Constant, u32)> = scan.used.into_iter().collect();
         used.sort_unstable_by_key(|&(constant, count)| (std::cmp::Reverse(count), constant));
-        used.truncate(REGISTERS.saturating_sub(most + SPARE));
+        let taken = most + self.target.spare;
+        used.truncate(self.target.vectors().saturating_sub(taken));
         used.into_iter().map(|(constant, _)| constant).collect()
     }
 }

@@ -1,18 +1,16 @@
 //! The order of a loop's instructions: lowering writes down a math function for one vector after the other; here the
 //! steps of all vectors come in turn, so that each can wait for its operands while the others are at work.
 
+use super::target::{Masks, Target};
 use crate::vector::{Bin, Class, Function, Op, Reg, Stmt, Un};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Statements that are not worth the effort.
 const SHORT: usize = 16;
 
-/// Vector registers that values may take at once; the rest is for constants and what instructions need.
-const REGISTERS: usize = 20;
-
 /// Reorders the bodies of innermost loops.
-pub(super) fn interleave(f: &mut Function) {
-    let sizes = sizes(f);
+pub(super) fn interleave(f: &mut Function, target: &Target) {
+    let sizes = sizes(f, target);
     let mut bodies = vec![&mut f.body];
     let mut loops = Vec::new();
     while let Some(body) = bodies.pop() {
@@ -37,7 +35,7 @@ pub(super) fn interleave(f: &mut Function) {
             let run = body[from..].iter().take_while(|s| movable(s).is_some());
             let to = from + run.count();
             if to - from >= SHORT {
-                reorder(&sizes, body, from, to);
+                reorder(&sizes, target.crowd, body, from, to);
             }
             from = to + 1;
         }
@@ -74,7 +72,7 @@ fn movable(stmt: &Stmt) -> Option<(Reg, Op, u32)> {
 }
 
 /// Puts the statements `from..to` into the order in which they could begin, if there are registers for that.
-fn reorder(sizes: &[usize], body: &mut [Stmt], from: usize, to: usize) {
+fn reorder(sizes: &[usize], crowd: usize, body: &mut [Stmt], from: usize, to: usize) {
     let mut ready: FxHashMap<Reg, u32> = FxHashMap::default();
     let mut order: Vec<(u32, usize)> = Vec::with_capacity(to - from);
     for (n, stmt) in (from..to).zip(&body[from..to]) {
@@ -91,7 +89,7 @@ fn reorder(sizes: &[usize], body: &mut [Stmt], from: usize, to: usize) {
     let run: Vec<Stmt> = order.iter().map(|&(_, n)| body[n].clone()).collect();
     let mut behind = FxHashMap::default();
     uses(&body[to..], &mut behind);
-    if most_alive(sizes, &run, &behind) <= REGISTERS {
+    if most_alive(sizes, &run, &behind) <= crowd {
         body[from..to].clone_from_slice(&run);
     }
 }
@@ -126,10 +124,10 @@ fn uses(body: &[Stmt], found: &mut FxHashMap<Reg, usize>) {
     }
 }
 
-/// How many vector registers each register takes: none for masks and constants.
-fn sizes(f: &Function) -> Vec<usize> {
+/// How many vector registers each register takes: none for mask registers and constants.
+fn sizes(f: &Function, target: &Target) -> Vec<usize> {
     let size = |&(class, lanes): &(Class, u32)| match class {
-        Class::Mask => 0,
+        Class::Mask => usize::from(target.masks == Masks::Lanes),
         Class::F64 | Class::I64 if lanes > 1 => 2,
         Class::F32 | Class::F64 | Class::I32 | Class::I64 => 1,
     };

@@ -1,9 +1,10 @@
 //! Machine code before its registers are chosen: instructions over virtual registers in blocks with
 //! parameters, in the form that the register allocator reads.
 //!
-//! Three register classes: general registers for scalars ([`RegClass::Int`]), zmm registers
+//! Three register classes: general registers for scalars ([`RegClass::Int`]), vector registers
 //! ([`RegClass::Float`]) and mask registers ([`RegClass::Vector`]).
 
+use super::target::Target;
 use iced_x86::Code;
 use regalloc2::{Block, Inst as InstId, InstRange, Operand, PReg, PRegSet, RegClass, VReg};
 use smallvec::SmallVec;
@@ -192,11 +193,11 @@ impl Inst {
     }
 
     /// Memory at a place plus the lanes of a vector times `scale`. The vector's register is none of the results'.
-    pub fn lanes_memory(mut self, place: Place, lanes: VReg, scale: u32) -> Inst {
+    pub fn lanes_memory(mut self, place: Place, (lanes, view): (VReg, View), scale: u32) -> Inst {
         self = self.memory(place);
         let n = self.operand(Operand::reg_use_at_end(lanes));
         if let Some(Arg::Memory(memory)) = self.args.last_mut() {
-            memory.index = Some((n, View::Z, scale));
+            memory.index = Some((n, view, scale));
         }
         self
     }
@@ -269,8 +270,8 @@ impl Place {
 }
 
 /// A function.
-#[derive(Default)]
 pub(super) struct Machine {
+    pub target: &'static Target,
     pub insts: Vec<Inst>,
     pub blocks: Vec<BlockData>,
     vregs: usize,
@@ -288,6 +289,16 @@ pub(super) struct BlockData {
 }
 
 impl Machine {
+    /// An empty function.
+    pub fn new(target: &'static Target) -> Machine {
+        Machine {
+            target,
+            insts: Vec::new(),
+            blocks: Vec::new(),
+            vregs: 0,
+        }
+    }
+
     /// A new virtual register.
     pub fn vreg(&mut self, class: RegClass) -> VReg {
         self.vregs += 1;
@@ -424,7 +435,7 @@ impl regalloc2::Function for Machine {
     fn spillslot_size(&self, class: RegClass) -> usize {
         match class {
             RegClass::Int | RegClass::Vector => 1,
-            RegClass::Float => 8,
+            RegClass::Float => self.target.bytes() as usize / 8,
         }
     }
 }
@@ -449,12 +460,6 @@ pub(super) mod gpr {
     /// Those that are free.
     pub const FREE: [PReg; 8] = [RAX, RCX, RDX, RSI, RDI, gpr(8), gpr(9), gpr(10)];
 }
-
-/// The vector register for moves between places.
-pub(super) const SCRATCH_VECTOR: PReg = PReg::new(31, RegClass::Float);
-
-/// The mask register for moves between places.
-pub(super) const SCRATCH_MASK: PReg = PReg::new(7, RegClass::Vector);
 
 /// A jump with the parameters of `to`.
 pub(super) fn jump(to: Block, arguments: &[VReg]) -> Flow {

@@ -2,7 +2,8 @@
 
 use super::machine::{Inst, Place, View};
 use super::select::Selector;
-use super::value::{Kind, Val};
+use super::target::by;
+use super::value::{Kind, Source, Val};
 use crate::CodegenError;
 use crate::vector::{Bin, Class, Cmp, Narrow, Reg, Un};
 use iced_x86::Code::{self, *};
@@ -12,176 +13,6 @@ use smallvec::SmallVec;
 /// An operation that does not exist for a class.
 pub(super) fn no_such(what: impl std::fmt::Debug, class: Class) -> CodegenError {
     CodegenError::Malformed(format!("{what:?} on {class:?}"))
-}
-
-/// The first code for lanes of 32 bits, the second for 64.
-fn by_width(class: Class, narrow: Code, wide: Code) -> Code {
-    if class.bits() == 64 { wide } else { narrow }
-}
-
-/// Operations on two vectors of floats for which there are instructions that mean exactly the same: for lanes of 32 bits, of
-/// 64.
-const FLOAT_BINARY: &[(Bin, Code, Code)] = &[
-    (
-        Bin::Add,
-        EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er,
-        EVEX_Vaddpd_zmm_k1z_zmm_zmmm512b64_er,
-    ),
-    (
-        Bin::Sub,
-        EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er,
-        EVEX_Vsubpd_zmm_k1z_zmm_zmmm512b64_er,
-    ),
-    (
-        Bin::Mul,
-        EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er,
-        EVEX_Vmulpd_zmm_k1z_zmm_zmmm512b64_er,
-    ),
-    (
-        Bin::Div,
-        EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er,
-        EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er,
-    ),
-    (
-        Bin::Max,
-        EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae,
-        EVEX_Vmaxpd_zmm_k1z_zmm_zmmm512b64_sae,
-    ),
-    (
-        Bin::Min,
-        EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae,
-        EVEX_Vminpd_zmm_k1z_zmm_zmmm512b64_sae,
-    ),
-    (
-        Bin::And,
-        EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Or,
-        EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Xor,
-        EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Scale,
-        EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er,
-        EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er,
-    ),
-];
-
-/// The same for integers.
-const INT_BINARY: &[(Bin, Code, Code)] = &[
-    (
-        Bin::And,
-        EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Or,
-        EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Xor,
-        EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Add,
-        EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Sub,
-        EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Mul,
-        EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Max,
-        EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpmaxsq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Min,
-        EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpminsq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::MaxU,
-        EVEX_Vpmaxud_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpmaxuq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::MinU,
-        EVEX_Vpminud_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpminuq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::Shl,
-        EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::ShrU,
-        EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64,
-    ),
-    (
-        Bin::ShrS,
-        EVEX_Vpsravd_zmm_k1z_zmm_zmmm512b32,
-        EVEX_Vpsravq_zmm_k1z_zmm_zmmm512b64,
-    ),
-];
-
-/// The instruction for an operation on two vectors, if there is one that means exactly the same.
-fn binary_code(f: Bin, class: Class) -> Option<Code> {
-    let table = match class.is_float() {
-        true => FLOAT_BINARY,
-        false => INT_BINARY,
-    };
-    let &(_, narrow, wide) = table.iter().find(|entry| entry.0 == f)?;
-    Some(by_width(class, narrow, wide))
-}
-
-/// Which operand of a multiply-add the result replaces. The last operand may be in memory.
-#[derive(Clone, Copy, Debug)]
-enum Fma {
-    /// A factor: `first * second + third`.
-    ProductPlus,
-    /// The addend: `second * third + first`.
-    SumPlus,
-    /// A factor: `first * third + second`.
-    FactorTimes,
-}
-
-impl Fma {
-    fn code(self, class: Class) -> Code {
-        let (narrow, wide) = match self {
-            Fma::ProductPlus => (
-                EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er,
-                EVEX_Vfmadd213pd_zmm_k1z_zmm_zmmm512b64_er,
-            ),
-            Fma::SumPlus => (
-                EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er,
-                EVEX_Vfmadd231pd_zmm_k1z_zmm_zmmm512b64_er,
-            ),
-            Fma::FactorTimes => (
-                EVEX_Vfmadd132ps_zmm_k1z_zmm_zmmm512b32_er,
-                EVEX_Vfmadd132pd_zmm_k1z_zmm_zmmm512b64_er,
-            ),
-        };
-        by_width(class, narrow, wide)
-    }
 }
 
 /// Operations whose operands can be exchanged without changing any bit of the result, NaNs aside.
@@ -217,42 +48,49 @@ pub(super) mod float_compare {
 }
 
 impl Selector<'_> {
+    /// The instruction for an operation on two vectors, which the machine must have.
+    pub fn code(&self, f: Bin, class: Class) -> Result<Code, CodegenError> {
+        { self.target.codes.binary(f, class) }.ok_or_else(|| no_such(f, class))
+    }
+
+    /// `f` of all parts.
+    pub fn each_part(
+        &mut self,
+        a: Val,
+        mut f: impl FnMut(&mut Self, VReg) -> Result<VReg, CodegenError>,
+    ) -> Result<Val, CodegenError> {
+        let mut parts = SmallVec::<[VReg; 2]>::new();
+        for &x in a.parts() {
+            parts.push(f(self, x)?);
+        }
+        Ok(Val::from_parts(&parts))
+    }
+
     /// An operation on one register.
     pub fn unary(&mut self, kind: Kind, f: Un, a: Val) -> Result<Val, CodegenError> {
         let class = kind.class;
         let sign = 1u64 << (class.bits() - 1);
-        let code = |narrow, wide| by_width(class, narrow, wide);
-        let xor = code(
-            EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64,
-        );
-        let and = code(
-            EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpandq_zmm_k1z_zmm_zmmm512b64,
-        );
-        let subtract = code(
-            EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
-            EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64,
-        );
-        let abs = code(
-            EVEX_Vpabsd_zmm_k1z_zmmm512b32,
-            EVEX_Vpabsq_zmm_k1z_zmmm512b64,
-        );
+        let with = |s: &mut Self, f, bits| {
+            let code = s.code(f, class)?;
+            s.each_part(a, |s, x| Ok(s.binary_v(code, x, (class, bits))))
+        };
         match (f, class) {
-            (Un::Not, Class::Mask) => Ok(Val::One(self.not_k(a.first()))),
-            (Un::Neg, Class::F32 | Class::F64) => {
-                Ok(a.map(|x| self.binary_const(xor, x, class, sign)))
+            (Un::Not, Class::Mask) => self.not_mask(a),
+            (Un::Neg, Class::F32 | Class::F64) => with(self, Bin::Xor, sign),
+            (Un::Neg, Class::I32 | Class::I64) => {
+                let subtract = self.code(Bin::Sub, class)?;
+                Ok(a.map(|x| {
+                    let zero = self.splat_const(class, 0);
+                    self.binary_v(subtract, zero, x)
+                }))
             }
-            (Un::Neg, Class::I32 | Class::I64) => Ok(a.map(|x| {
-                let zero = self.splat_const(class, 0);
-                self.binary_z(subtract, zero, x)
-            })),
-            (Un::Abs, Class::F32 | Class::F64) => {
-                Ok(a.map(|x| self.binary_const(and, x, class, sign - 1)))
-            }
-            (Un::Abs, Class::I32 | Class::I64) => Ok(a.map(|x| self.unary_z(abs, x))),
+            (Un::Abs, Class::F32 | Class::F64) => with(self, Bin::And, sign - 1),
+            (Un::Abs, Class::I32 | Class::I64) => match self.target.codes.abs[by(class)] {
+                Some(abs) => Ok(a.map(|x| self.unary_v(abs, x))),
+                None => self.each_part(a, |s, x| s.compose_abs(class, x)),
+            },
             (Un::Not, Class::I32 | Class::I64) => {
-                Ok(a.map(|x| self.binary_const(xor, x, class, u64::MAX)))
+                with(self, Bin::Xor, u64::MAX >> (64 - class.bits()))
             }
             (Un::Wrap(narrow), Class::I32) => Ok(a.map(|x| self.wrap(narrow, x))),
             (_, Class::F32 | Class::F64) => self.unary_float(kind, f, a),
@@ -263,38 +101,23 @@ impl Selector<'_> {
     /// The rest of them, on floats.
     fn unary_float(&mut self, kind: Kind, f: Un, a: Val) -> Result<Val, CodegenError> {
         let class = kind.class;
-        let round = by_width(
-            class,
-            EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae,
-            EVEX_Vrndscalepd_zmm_k1z_zmmm512b64_imm8_sae,
-        );
-        let sqrt = by_width(
-            class,
-            EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er,
-            EVEX_Vsqrtpd_zmm_k1z_zmmm512b64_er,
-        );
-        Ok(match (f, class) {
-            (Un::Floor, _) => a.map(|x| self.unary_imm(round, x, 9)),
-            (Un::Round, _) => a.map(|x| self.unary_imm(round, x, 8)),
-            (Un::Trunc, _) => a.map(|x| self.unary_imm(round, x, 11)),
-            (Un::Sqrt, _) => a.map(|x| self.unary_z(sqrt, x)),
-            (Un::RoundF16, Class::F32) => a.map(|x| {
+        let round = self.target.codes.round[by(class)];
+        let sqrt = self.target.codes.sqrt[by(class)];
+        match (f, class) {
+            (Un::Floor, _) => Ok(a.map(|x| self.unary_imm(round, x, 9))),
+            (Un::Round, _) => Ok(a.map(|x| self.unary_imm(round, x, 8))),
+            (Un::Trunc, _) => Ok(a.map(|x| self.unary_imm(round, x, 11))),
+            (Un::Sqrt, _) => Ok(a.map(|x| self.unary_v(sqrt, x))),
+            (Un::RoundF16, Class::F32) => Ok(a.map(|x| {
                 let half = self.narrow_f16(x);
                 self.widen_f16(half)
+            })),
+            (Un::RoundBF16, Class::F32) => self.each_part(a, |s, x| {
+                let half = s.narrow_bf16(x)?;
+                Ok(s.widen_bf16(half))
             }),
-            (Un::RoundBF16, Class::F32) => a.map(|x| {
-                let half = self.narrow_bf16(x);
-                self.widen_bf16(half)
-            }),
-            _ => return Err(no_such(f, class)),
-        })
-    }
-
-    fn not_k(&mut self, x: VReg) -> VReg {
-        let result = self.mask();
-        let inst = Inst::new(VEX_Knotw_kr_kr).def(result, View::K);
-        self.push(inst.read(x, View::K));
-        result
+            _ => Err(no_such(f, class)),
+        }
     }
 
     fn wrap(&mut self, narrow: Narrow, x: VReg) -> VReg {
@@ -304,10 +127,11 @@ impl Selector<'_> {
             Narrow::I8 => (24, true),
             Narrow::I16 => (16, true),
         };
-        let up = self.unary_imm(EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, x, bits);
+        let codes = &self.target.codes;
+        let up = self.unary_imm(codes.shift_left[0], x, bits);
         let down = match signed {
-            true => EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8,
-            false => EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8,
+            true => codes.shift_right_signed,
+            false => codes.shift_right[0],
         };
         self.unary_imm(down, up, bits)
     }
@@ -315,20 +139,15 @@ impl Selector<'_> {
     /// An operation on two registers.
     pub fn binary(&mut self, kind: Kind, f: Bin, a: Reg, b: Reg) -> Result<Val, CodegenError> {
         if kind.class == Class::Mask {
-            let (a, b) = (self.reg(a)?.first(), self.reg(b)?.first());
-            let code = match f {
-                Bin::And => VEX_Kandw_kr_kr_kr,
-                Bin::Or => VEX_Korw_kr_kr_kr,
-                Bin::Xor => VEX_Kxorw_kr_kr_kr,
-                _ => return Err(no_such(f, kind.class)),
-            };
-            return Ok(Val::One(self.binary_k(code, a, b)));
+            let (a, b) = (self.reg(a)?, self.reg(b)?);
+            return self.binary_mask(f, a, b);
         }
         let swap = commutes(f) && self.known(a).is_some();
         let (a, b) = if swap { (b, a) } else { (a, b) };
-        if let (Some(code), Some(bits)) = (binary_code(f, kind.class), self.known(b)) {
+        let code = self.target.codes.binary(f, kind.class);
+        if let (Some(code), Some(bits)) = (code, self.known(b)) {
             let a = self.reg(a)?;
-            return Ok(a.map(|x| self.binary_const(code, x, kind.class, bits)));
+            return Ok(a.map(|x| self.binary_v(code, x, (kind.class, bits))));
         }
         let (a, b) = (self.reg(a)?, self.reg(b)?);
         if kind.class == Class::I64
@@ -337,7 +156,7 @@ impl Selector<'_> {
                 Bin::MulHighU | Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU
             )
         {
-            return Ok(self.lane_by_lane(kind, f, a, b));
+            return self.lane_by_lane(kind, f, a, b);
         }
         let mut parts = SmallVec::<[VReg; 2]>::new();
         for (&a, &b) in a.parts().iter().zip(b.parts()) {
@@ -355,111 +174,83 @@ impl Selector<'_> {
         y: VReg,
     ) -> Result<VReg, CodegenError> {
         let class = kind.class;
-        if let Some(code) = binary_code(f, class) {
-            return Ok(self.binary_z(code, x, y));
+        if let Some(code) = self.target.codes.binary(f, class) {
+            return Ok(self.binary_v(code, x, y));
         }
-        Ok(match (f, class) {
+        match (f, class) {
             (Bin::MaxNan | Bin::MinNan, Class::F32 | Class::F64) => {
-                let plain = if f == Bin::MaxNan { Bin::Max } else { Bin::Min };
-                let code = binary_code(plain, class).ok_or_else(|| no_such(f, class))?;
-                let compare = by_width(
-                    class,
-                    EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae,
-                    EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae,
-                );
                 // The plain instruction gives the second operand if one is NaN; where it is the first, that stays.
-                let number = self.compare_z(compare, x, x, float_compare::ORDERED);
-                let result = self.vector();
-                let merge = self.merging_binary(code, result, x, y);
-                self.push(merge.merging(number));
-                result
+                let plain = if f == Bin::MaxNan { Bin::Max } else { Bin::Min };
+                let code = self.code(plain, class)?;
+                Ok(self.unless_nan(class, code, x, y))
             }
-            (Bin::MulHighU, Class::I32) => self.multiply_high(x, y),
+            (Bin::MulHighU, Class::I32) => Ok(self.multiply_high(x, y)),
             (Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU, Class::I32) => self.divide_lanes(f, x, y),
-            _ => return Err(no_such(f, class)),
-        })
-    }
-
-    /// `code` with the register of its first operand for the result.
-    fn merging_binary(&mut self, code: Code, result: VReg, x: VReg, y: VReg) -> Inst {
-        Inst::new(code)
-            .update(result, x, View::Z)
-            .again(0, View::Z)
-            .read(y, View::Z)
+            (Bin::Scale, Class::F32 | Class::F64) => self.compose_scale(class, x, y),
+            (Bin::Mul, Class::I64) => self.compose_product(x, y),
+            (Bin::ShrS, Class::I64) => self.compose_signed_shift(x, y),
+            (Bin::Max | Bin::Min | Bin::MaxU | Bin::MinU, Class::I64) => {
+                self.compose_extremum(f, x, y)
+            }
+            _ => Err(no_such(f, class)),
+        }
     }
 
     /// Upper halves of products of 32 bits: of the even lanes, and of the odd ones moved down.
     fn multiply_high(&mut self, x: VReg, y: VReg) -> VReg {
-        let multiply = EVEX_Vpmuludq_zmm_k1z_zmm_zmmm512b64;
-        let down = EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8;
-        let even = self.binary_z(multiply, x, y);
+        let multiply = self.target.codes.multiply_even;
+        let down = self.target.codes.shift_right[1];
+        let even = self.binary_v(multiply, x, y);
         let even = self.unary_imm(down, even, 32);
         let (x, y) = (self.unary_imm(down, x, 32), self.unary_imm(down, y, 32));
-        let odd = self.binary_z(multiply, x, y);
-        let odd_lanes = self.number(0xaaaa);
-        let odd_lanes = self.mask_from(odd_lanes);
-        self.blend(false, odd_lanes, odd, even)
+        let odd = self.binary_v(multiply, x, y);
+        self.interleave_odd(odd, even)
     }
 
     /// Quotients or remainders of 32-bit integers by way of f64, where quotients are exact once truncated.
-    fn divide_lanes(&mut self, f: Bin, x: VReg, y: VReg) -> VReg {
+    fn divide_lanes(&mut self, f: Bin, x: VReg, y: VReg) -> Result<VReg, CodegenError> {
         let unsigned = matches!(f, Bin::DivU | Bin::RemU);
-        let (widen, narrow) = match unsigned {
-            true => (
-                EVEX_Vcvtudq2pd_zmm_k1z_ymmm256b32_er,
-                EVEX_Vcvttpd2udq_ymm_k1z_zmmm512b64_sae,
-            ),
-            false => (
-                EVEX_Vcvtdq2pd_zmm_k1z_ymmm256b32_er,
-                EVEX_Vcvttpd2dq_ymm_k1z_zmmm512b64_sae,
-            ),
-        };
-        let halves = [false, true].map(|upper| {
-            let [x, y] = [x, y].map(|v| {
-                let half = if upper { self.upper_half(v) } else { v };
-                self.widen(widen, half)
-            });
-            let quotient = self.binary_z(EVEX_Vdivpd_zmm_k1z_zmm_zmmm512b64_er, x, y);
-            self.narrow(narrow, quotient)
-        });
-        let quotient = self.join_halves(halves[0], halves[1]);
+        let divide = self.code(Bin::Div, Class::F64)?;
+        let mut quotients = SmallVec::<[VReg; 2]>::new();
+        for upper in [false, true] {
+            let mut wide = [x, y];
+            for v in &mut wide {
+                let half = if upper { self.upper_half(*v) } else { *v };
+                *v = self.double_from(unsigned, half)?;
+            }
+            quotients.push(self.binary_v(divide, wide[0], wide[1]));
+        }
+        let quotient = self.truncated_doubles(unsigned, [quotients[0], quotients[1]])?;
         let result = match f {
             Bin::Div | Bin::DivU => quotient,
             _ => {
-                let product = self.binary_z(EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, quotient, y);
-                self.binary_z(EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, x, product)
+                let multiply = self.code(Bin::Mul, Class::I32)?;
+                let subtract = self.code(Bin::Sub, Class::I32)?;
+                let product = self.binary_v(multiply, quotient, y);
+                self.binary_v(subtract, x, product)
             }
         };
-        self.unless_zero(false, y, result)
+        self.unless_zero(Class::I32, y, result)
     }
 
     /// Division by zero gives zero: `result` where the divisor is another number.
-    fn unless_zero(&mut self, wide: bool, divisor: VReg, result: VReg) -> VReg {
-        let (test, move_) = match wide {
-            true => (
-                EVEX_Vptestmq_kr_k1_zmm_zmmm512b64,
-                EVEX_Vmovapd_zmm_k1z_zmmm512,
-            ),
-            false => (
-                EVEX_Vptestmd_kr_k1_zmm_zmmm512b32,
-                EVEX_Vmovaps_zmm_k1z_zmmm512,
-            ),
-        };
-        let (mask, safe) = (self.mask(), self.vector());
-        let inst = Inst::new(test).def(mask, View::K).read(divisor, View::Z);
-        self.push(inst.read(divisor, View::Z));
-        let inst = Inst::new(move_).def(safe, View::Z).read(result, View::Z);
-        self.push(inst.zeroing(mask));
-        safe
+    fn unless_zero(
+        &mut self,
+        class: Class,
+        divisor: VReg,
+        result: VReg,
+    ) -> Result<VReg, CodegenError> {
+        let other = self.test_int(class, Cmp::Ne, divisor, (class, 0))?;
+        self.keep_lanes(class, other, result)
     }
 
     /// Operations on 64-bit integers for which there are scalar instructions only.
-    fn lane_by_lane(&mut self, kind: Kind, f: Bin, a: Val, b: Val) -> Val {
+    fn lane_by_lane(&mut self, kind: Kind, f: Bin, a: Val, b: Val) -> Result<Val, CodegenError> {
         let signed = matches!(f, Bin::Div | Bin::Rem);
         let divides = f != Bin::MulHighU;
         self.spill(a, kind, 0);
         self.spill(b, kind, 128);
-        for lane in 0..kind.lanes() as i32 {
+        for lane in 0..self.lanes(kind) as i32 {
             let [x, y] = [0, 128].map(|column| {
                 let v = self.general();
                 let load = Inst::new(Mov_r64_rm64).def(v, View::R64);
@@ -491,16 +282,17 @@ impl Selector<'_> {
         // What is left of a division by 1 is zero already.
         let result = match f {
             Bin::Div | Bin::DivU => {
-                let both = b.parts().iter().zip(result.parts());
-                let parts: SmallVec<[VReg; 2]> =
-                    both.map(|(&y, &q)| self.unless_zero(true, y, q)).collect();
+                let mut parts = SmallVec::<[VReg; 2]>::new();
+                for (&y, &q) in b.parts().iter().zip(result.parts()) {
+                    parts.push(self.unless_zero(Class::I64, y, q)?);
+                }
                 Val::from_parts(&parts)
             }
             _ => result,
         };
         match signed {
-            true => self.by_minus_one(kind, f, [a, b], result),
-            false => result,
+            true => self.by_minus_one(f, [a, b], result),
+            false => Ok(result),
         }
     }
 
@@ -512,22 +304,22 @@ impl Selector<'_> {
     }
 
     /// Division by -1 is negation, which wraps, and leaves no rest.
-    fn by_minus_one(&mut self, kind: Kind, f: Bin, [a, b]: [Val; 2], result: Val) -> Val {
-        let parts: SmallVec<[VReg; 2]> = (0..kind.parts())
-            .map(|i| {
-                let compare = EVEX_Vpcmpq_kr_k1_zmm_zmmm512b64_imm8;
-                let is = self.compare_const(compare, b.parts()[i], Class::I64, u64::MAX, 0);
-                let zero = self.splat_const(Class::I64, 0);
-                let other = match f {
-                    Bin::Div => {
-                        self.binary_z(EVEX_Vpsubq_zmm_k1z_zmm_zmmm512b64, zero, a.parts()[i])
-                    }
-                    _ => zero,
-                };
-                self.blend(true, is, other, result.parts()[i])
-            })
-            .collect();
-        Val::from_parts(&parts)
+    fn by_minus_one(&mut self, f: Bin, [a, b]: [Val; 2], result: Val) -> Result<Val, CodegenError> {
+        let class = Class::I64;
+        let subtract = self.code(Bin::Sub, class)?;
+        let mut parts = SmallVec::<[VReg; 2]>::new();
+        for (i, &old) in result.parts().iter().enumerate() {
+            let is = self.test_int(class, Cmp::Eq, b.parts()[i], (class, u64::MAX))?;
+            let other = match f {
+                Bin::Div => {
+                    let zero = self.splat_const(class, 0);
+                    Source::Vector(self.binary_v(subtract, zero, a.parts()[i]))
+                }
+                _ => Source::Const(class, 0),
+            };
+            parts.push(self.blend(class, is, other, old));
+        }
+        Ok(Val::from_parts(&parts))
     }
 
     fn multiply_high_general(&mut self, x: VReg, y: VReg) -> VReg {
@@ -552,15 +344,16 @@ impl Selector<'_> {
         };
         let (a, b) = if swap { (b, a) } else { (a, b) };
         let onto_sum = self.dies(c) || !self.dies(a);
-        let (form, [first, second, third]) = match (self.known(b), self.known(c)) {
+        let codes = &self.target.codes;
+        let (forms, [first, second, third]) = match (self.known(b), self.known(c)) {
             // What is read for this instruction alone is not needed any more either.
-            (Some(_), Some(_)) => (Fma::ProductPlus, [b, a, c]),
-            (None, Some(_)) => (Fma::ProductPlus, [a, b, c]),
-            (_, None) if onto_sum => (Fma::SumPlus, [c, a, b]),
-            (Some(_), None) => (Fma::FactorTimes, [a, c, b]),
-            (None, None) => (Fma::ProductPlus, [a, b, c]),
+            (Some(_), Some(_)) => (codes.product_plus, [b, a, c]),
+            (None, Some(_)) => (codes.product_plus, [a, b, c]),
+            (_, None) if onto_sum => (codes.sum_plus, [c, a, b]),
+            (Some(_), None) => (codes.factor_times, [a, c, b]),
+            (None, None) => (codes.product_plus, [a, b, c]),
         };
-        let code = form.code(kind.class);
+        let class = kind.class;
         let known = self.known(third);
         let (x, y) = (self.reg(first)?, self.reg(second)?);
         let z = match known {
@@ -569,15 +362,14 @@ impl Selector<'_> {
         };
         let parts: SmallVec<[VReg; 2]> = (0..kind.parts())
             .map(|i| {
-                let result = self.vector();
-                let inst = Inst::new(code).update(result, x.parts()[i], View::Z);
-                let inst = inst.read(y.parts()[i], View::Z);
-                let inst = match (z, known) {
-                    (Some(z), _) => inst.read(z.parts()[i], View::Z),
-                    (None, bits) => {
-                        inst.memory(self.everywhere(kind.class, bits.unwrap_or_default()))
-                    }
+                let (result, full) = (self.vector(), self.target.full);
+                let inst = Inst::new(forms[by(class)]).update(result, x.parts()[i], full);
+                let inst = inst.read(y.parts()[i], full);
+                let last = match (z, known) {
+                    (Some(z), _) => Source::Vector(z.parts()[i]),
+                    (None, bits) => Source::Const(class, bits.unwrap_or_default()),
                 };
+                let inst = self.read_source(inst, last);
                 self.push(inst);
                 result
             })
@@ -587,77 +379,57 @@ impl Selector<'_> {
 
     /// A comparison.
     pub fn compare_lanes(&mut self, f: Cmp, a: Reg, b: Reg) -> Result<Val, CodegenError> {
-        let kind = self.kind(a)?;
-        let class = kind.class;
-        let (code, imm) = match (class, f) {
-            (Class::F32 | Class::F64, Cmp::Eq | Cmp::Ne | Cmp::Lt | Cmp::Le) => (
-                by_width(
-                    class,
-                    EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae,
-                    EVEX_Vcmppd_kr_k1_zmm_zmmm512b64_imm8_sae,
-                ),
-                match f {
-                    Cmp::Eq => float_compare::EQ,
-                    Cmp::Ne => float_compare::NE,
-                    Cmp::Lt => float_compare::LT,
-                    _ => float_compare::LE,
-                },
-            ),
-            (Class::I32 | Class::I64, Cmp::LtU | Cmp::LeU) => (
-                by_width(
-                    class,
-                    EVEX_Vpcmpud_kr_k1_zmm_zmmm512b32_imm8,
-                    EVEX_Vpcmpuq_kr_k1_zmm_zmmm512b64_imm8,
-                ),
-                if f == Cmp::LtU { 1 } else { 2 },
-            ),
-            (Class::I32 | Class::I64, _) => (
-                by_width(
-                    class,
-                    EVEX_Vpcmpd_kr_k1_zmm_zmmm512b32_imm8,
-                    EVEX_Vpcmpq_kr_k1_zmm_zmmm512b64_imm8,
-                ),
-                match f {
-                    Cmp::Eq => 0,
-                    Cmp::Ne => 4,
-                    Cmp::Lt => 1,
-                    _ => 2,
-                },
-            ),
-            (Class::F32 | Class::F64 | Class::Mask, _) => return Err(no_such(f, class)),
-        };
+        let class = self.kind(a)?.class;
         let known = self.known(b);
         let x = self.reg(a)?;
+        let y = match known {
+            Some(_) => None,
+            None => Some(self.reg(b)?),
+        };
         let mut parts = SmallVec::<[VReg; 2]>::new();
-        match known {
-            Some(bits) => {
-                for &x in x.parts() {
-                    parts.push(self.compare_const(code, x, class, bits, imm));
-                }
-            }
-            None => {
-                let y = self.reg(b)?;
-                for (&x, &y) in x.parts().iter().zip(y.parts()) {
-                    parts.push(self.compare_z(code, x, y, imm));
-                }
-            }
+        for (i, &x) in x.parts().iter().enumerate() {
+            let y = match (y, known) {
+                (Some(y), _) => Source::Vector(y.parts()[i]),
+                (None, bits) => Source::Const(class, bits.unwrap_or_default()),
+            };
+            let imm = match f {
+                Cmp::Eq => Some(float_compare::EQ),
+                Cmp::Ne => Some(float_compare::NE),
+                Cmp::Lt => Some(float_compare::LT),
+                Cmp::Le => Some(float_compare::LE),
+                Cmp::LtU | Cmp::LeU => None,
+            };
+            parts.push(match (class, imm) {
+                (Class::F32 | Class::F64, Some(imm)) => self.test_float(class, x, y, imm),
+                (Class::I32 | Class::I64, _) => self.test_int(class, f, x, y)?,
+                (Class::F32 | Class::F64 | Class::Mask, _) => return Err(no_such(f, class)),
+            });
         }
-        Ok(Val::One(self.join_masks(&parts)))
+        Ok(self.join_masks(&parts))
     }
 
     /// First where the mask is set, else second.
     pub fn select(&mut self, kind: Kind, [mask, a, b]: [Reg; 3]) -> Result<Val, CodegenError> {
-        let [mask, a, b] = [self.reg(mask)?, self.reg(a)?, self.reg(b)?];
-        let mask = mask.first();
-        if kind.class == Class::Mask {
-            let yes = self.binary_k(VEX_Kandw_kr_kr_kr, mask, a.first());
-            let no = self.binary_k(VEX_Kandnw_kr_kr_kr, mask, b.first());
-            return Ok(Val::One(self.binary_k(VEX_Korw_kr_kr_kr, yes, no)));
+        let known = self.known(a);
+        let mask = self.reg(mask)?;
+        let class = kind.class;
+        if class == Class::Mask {
+            let (a, b) = (self.reg(a)?, self.reg(b)?);
+            return Ok(self.select_mask(mask, a, b));
         }
+        let a = match known {
+            Some(_) => None,
+            None => Some(self.reg(a)?),
+        };
+        let b = self.reg(b)?;
         let parts: SmallVec<[VReg; 2]> = (0..kind.parts())
             .map(|i| {
-                let mask = self.mask_part(mask, i);
-                self.blend(kind.is_wide(), mask, a.parts()[i], b.parts()[i])
+                let mask = self.mask_part(mask, class, i);
+                let yes = match (a, known) {
+                    (Some(a), _) => Source::Vector(a.parts()[i]),
+                    (None, bits) => Source::Const(class, bits.unwrap_or_default()),
+                };
+                self.blend(class, mask, yes, b.parts()[i])
             })
             .collect();
         Ok(Val::from_parts(&parts))

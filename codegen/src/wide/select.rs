@@ -3,6 +3,7 @@
 
 use super::facts::{Constant, Constants, Scalars, Uses, Variables};
 use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr, jump};
+use super::target::Target;
 use super::value::{Kind, Val};
 use crate::CodegenError;
 use crate::vector::{Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
@@ -24,6 +25,7 @@ enum Slot {
 
 /// The state of one translation.
 pub(super) struct Selector<'a> {
+    pub target: &'static Target,
     pub m: Machine,
     pub pool: Pool,
     f: &'a Function,
@@ -67,9 +69,9 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> CodegenError {
 
 type Result<T> = std::result::Result<T, CodegenError>;
 
-/// Chooses instructions for `f`.
-pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
-    let mut m = Machine::default();
+/// Chooses instructions of a machine for `f`.
+pub(super) fn select(f: &Function, target: &'static Target) -> Result<(Machine, Pool)> {
+    let mut m = Machine::new(target);
     let block = m.block();
     m.begin(block);
     let args = [(); 4].map(|()| m.vreg(RegClass::Int));
@@ -79,6 +81,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
     }
     m.insts.push(entry);
     let mut selector = Selector {
+        target,
         m,
         pool: Pool {
             bytes: f.pool.clone(),
@@ -89,7 +92,7 @@ pub(super) fn select(f: &Function) -> Result<(Machine, Pool)> {
         regs: vec![Slot::Undefined; f.regs.len()],
         uses: Uses::new(f),
         scalars: Scalars::new(f),
-        constants: Constants::new(f),
+        constants: Constants::new(f, target),
         variables: Variables::new(f),
         kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
@@ -112,7 +115,7 @@ impl Selector<'_> {
     }
 
     pub fn mask(&mut self) -> VReg {
-        self.m.vreg(RegClass::Vector)
+        self.m.vreg(self.target.mask_class())
     }
 
     pub fn general(&mut self) -> VReg {
@@ -233,7 +236,11 @@ impl Selector<'_> {
             }
             Stmt::Scalar(s, op) => self.define_scalar(*s, *op),
             Stmt::Set(var, r) => {
-                let value = self.reg(*r)?;
+                let (kind, mut value) = (self.kind(*r)?, self.reg(*r)?);
+                if kind.class == Class::Mask {
+                    // One form for all values of a variable.
+                    value = Val::One(self.narrow_mask(value));
+                }
                 self.vars[var.0 as usize] = Some(value);
                 Ok(())
             }
@@ -260,7 +267,7 @@ impl Selector<'_> {
             }
             Stmt::IfAny(mask, body) => {
                 let kind = self.kind(*mask)?;
-                let mask = self.reg(*mask)?.first();
+                let mask = self.reg(*mask)?;
                 let bits = self.mask_bits(mask, kind);
                 self.test(bits);
                 self.conditional(body)
@@ -403,7 +410,7 @@ impl Selector<'_> {
     /// The first fault wins the status word by compare and exchange and then describes itself.
     fn fault(&mut self, mask: Reg, fault: u32, value: Reg, bound: Scalar) -> Result<()> {
         let (mask_kind, kind) = (self.kind(mask)?, self.kind(value)?);
-        let (mask, value) = (self.reg(mask)?.first(), self.reg(value)?);
+        let (mask, value) = (self.reg(mask)?, self.reg(value)?);
         let bound = self.scalar(bound)?;
         let bits = self.mask_bits(mask, mask_kind);
         let [cold, win, lost, skip, done] = [(); 5].map(|()| self.m.block());
@@ -492,9 +499,8 @@ impl Selector<'_> {
                 return Ok(());
             }
             ScalarOp::Lane(r) => {
-                let (value, v) = (self.reg(r)?.first(), self.general());
-                let move_ = Inst::new(Code::EVEX_Vmovq_rm64_xmm).def(v, View::R64);
-                self.push(move_.read(value, View::X));
+                let value = self.reg(r)?.first();
+                let v = self.lane_to(Class::I64, value);
                 self.scalars.at[s.0 as usize] = Some(v);
                 return Ok(());
             }
@@ -613,11 +619,11 @@ impl Selector<'_> {
             Op::Const(bits) => Ok(self.constant(kind, bits)),
             Op::Splat(s) => {
                 let s = self.scalar(s)?;
-                Ok(self.ramp(kind, s, 0))
+                self.ramp(kind, s, 0)
             }
             Op::Ramp(s, step) => {
                 let s = self.scalar(s)?;
-                Ok(self.ramp(kind, s, step))
+                self.ramp(kind, s, step)
             }
             Op::Get(var) => self.get(var),
             Op::Load {
@@ -641,7 +647,7 @@ impl Selector<'_> {
             }
             Op::Horizontal(f, a) => self.horizontal(f, a),
             Op::SplatLane(a) => {
-                let a = self.reg(a)?.first();
+                let a = self.reg(a)?;
                 Ok(self.splat(kind, a))
             }
         }

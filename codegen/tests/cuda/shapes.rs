@@ -50,6 +50,20 @@ graph(%0: f32[3, 40, 65], %1: f32[3, 40, 67]) {
   return %2
 }";
 
+/// A convolution over padded images in two groups.
+const CONVOLUTION: &str = "
+graph(%0: f32[2, 6, 9, 10], %1: f32[2, 5, 3, 3, 2]) {
+  %2 = const {value=f32(0.0)} : f32[]
+  %3 = pad %0, %2 {low=[0, 0, 1, 0], high=[0, 0, 1, 1], interior=[0, 0, 0, 0]} : f32[2, 6, 11, 11]
+  %4 = window %3 {axis=2, size=3, stride=2, dilation=1} : f32[2, 6, 5, 11, 3]
+  %5 = window %4 {axis=3, size=2, stride=1, dilation=2} : f32[2, 6, 5, 9, 3, 2]
+  %6 = reshape %5 {dims=[2, 2, 3, 5, 9, 3, 2]} : f32[2, 2, 3, 5, 9, 3, 2]
+  %7 = contract %6, %1 {lhs_batch=[1], rhs_batch=[0], lhs_sum=[2, 5, 6], rhs_sum=[2, 3, 4], acc=f32} : f32[2, 2, 5, 9, 5]
+  %8 = permute %7 {perm=[1, 0, 4, 2, 3]} : f32[2, 2, 5, 5, 9]
+  %9 = tanh %8 : f32[2, 2, 5, 5, 9]
+  return %9
+}";
+
 /// A sum along an axis.
 fn sum(ty: &str, dims: &str, axis: usize, left: &str) -> String {
     format!(
@@ -152,6 +166,7 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (linear("i32", ["66", "65", "5"]), n(0)),
         (linear("f16", ["40", "70", "32"]), n(0)),
         (BATCHED.to_owned(), n(0)),
+        (CONVOLUTION.to_owned(), n(0)),
         (sum("f32", "n, 64", 0, "64"), n(100)),
         (sum("f32", "3000, 70", 0, "70"), n(0)),
         (sum("f64", "5, n", 1, "5"), n(3000)),

@@ -16,11 +16,11 @@ pub(super) const TABLE: &[Entry] = &[
     op("__radd__", |a| a.input()?.add(a.other()?).done()),
     op("addcdiv", |a| {
         let [x, y] = [a.tensor("tensor1")?, a.tensor("tensor2")?];
-        a.input()?.addcdiv(&x, &y, a.number("value")?).done()
+        a.input()?.addcdiv_with(&x, &y, a.number("value")?).done()
     }),
     op("addcmul", |a| {
         let [x, y] = [a.tensor("tensor1")?, a.tensor("tensor2")?];
-        a.input()?.addcmul(&x, &y, a.number("value")?).done()
+        a.input()?.addcmul_with(&x, &y, a.number("value")?).done()
     }),
     op("angle", |a| a.input()?.angle().done()),
     op("asin", |a| a.input()?.asin().done()),
@@ -87,7 +87,9 @@ pub(super) const TABLE: &[Entry] = &[
     op("logaddexp2", |a| {
         a.input()?.logaddexp2(a.tensor("other")?).done()
     }),
-    op("logit", |a| a.input()?.logit(a.opt_float("eps")?).done()),
+    op("logit", |a| {
+        a.input()?.logit_with(a.opt_float("eps")?).done()
+    }),
     op("maximum", |a| a.input()?.maximum(a.tensor("other")?).done()),
     op("minimum", |a| a.input()?.minimum(a.tensor("other")?).done()),
     op("mul", |a| a.operand()?.mul(a.other()?).done()),
@@ -95,7 +97,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("nan_to_num", |a| {
         let nan = a.opt_float("nan")?.unwrap_or(0.0);
         a.input()?
-            .nan_to_num(nan, a.opt_float("posinf")?, a.opt_float("neginf")?)
+            .nan_to_num_with(nan, a.opt_float("posinf")?, a.opt_float("neginf")?)
             .done()
     }),
     op("neg", |a| a.input()?.neg().done()),
@@ -169,7 +171,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("allclose", |a| {
         let (rtol, atol, equal_nan) = (a.float("rtol")?, a.float("atol")?, a.flag("equal_nan")?);
         a.input()?
-            .allclose(&a.tensor("other")?, rtol, atol, equal_nan)?
+            .allclose_with(&a.tensor("other")?, rtol, atol, equal_nan)?
             .done()
     }),
     op("eq", |a| a.input()?.eq(a.other()?).done()),
@@ -179,7 +181,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("isclose", |a| {
         let (rtol, atol, equal_nan) = (a.float("rtol")?, a.float("atol")?, a.flag("equal_nan")?);
         a.input()?
-            .isclose(&a.tensor("other")?, rtol, atol, equal_nan)
+            .isclose_with(&a.tensor("other")?, rtol, atol, equal_nan)
             .done()
     }),
     op("isfinite", |a| a.input()?.isfinite().done()),

@@ -68,7 +68,7 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("masked.normalize", |a| {
         let x = filled(a, 0.into())?;
-        x.normalize(a.float("ord")?, a.int("dim")?, a.float("eps")?)
+        x.normalize_with(a.float("ord")?, a.int("dim")?, a.float("eps")?)
             .done()
     }),
     with("masked.prod", REDUCTION, |a| {

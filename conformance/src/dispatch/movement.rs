@@ -64,7 +64,7 @@ pub(super) const TABLE: &[Entry] = &[
             .done()
     }),
     op("contiguous", |a| a.input()?.done()),
-    op("diag", |a| a.input()?.diag(a.int("diagonal")?).done()),
+    op("diag", |a| a.input()?.diag_with(a.int("diagonal")?).done()),
     op("diag_embed", |a| {
         a.input()?
             .diag_embed(a.int("offset")?, a.int("dim1")?, a.int("dim2")?)
@@ -178,8 +178,8 @@ pub(super) const TABLE: &[Entry] = &[
     op("transpose_copy", |a| {
         a.input()?.transpose(a.int("dim0")?, a.int("dim1")?).done()
     }),
-    op("tril", |a| a.input()?.tril(a.int("diagonal")?).done()),
-    op("triu", |a| a.input()?.triu(a.int("diagonal")?).done()),
+    op("tril", |a| a.input()?.tril_with(a.int("diagonal")?).done()),
+    op("triu", |a| a.input()?.triu_with(a.int("diagonal")?).done()),
     op("unbind", |a| a.input()?.unbind(a.int("dim")?).done()),
     op("unbind_copy", |a| a.input()?.unbind(a.int("dim")?).done()),
     op("unflatten", |a| {
@@ -258,7 +258,7 @@ fn each(a: &Bound, f: fn(&Tensor) -> Tensor) -> Outcome {
 
 fn diagonal(a: &Bound) -> Outcome {
     a.input()?
-        .diagonal(a.int("offset")?, a.int("dim1")?, a.int("dim2")?)
+        .diagonal_with(a.int("offset")?, a.int("dim1")?, a.int("dim2")?)
         .done()
 }
 

@@ -11,10 +11,10 @@ use lazulite::{
 pub(super) const TABLE: &[Entry] = &[
     // Activations.
     op("nn.functional.celu", |a| {
-        a.input()?.celu(a.float("alpha")?).done()
+        a.input()?.celu_with(a.float("alpha")?).done()
     }),
     op("nn.functional.elu", |a| {
-        a.input()?.elu(a.float("alpha")?).done()
+        a.input()?.elu_with(a.float("alpha")?).done()
     }),
     op("nn.functional.gelu", |a| {
         match a.text("approximate")?.as_str() {
@@ -29,7 +29,7 @@ pub(super) const TABLE: &[Entry] = &[
         a.input()?.glu(a.int("dim")?).done()
     }),
     op("nn.functional.hardshrink", |a| {
-        a.input()?.hardshrink(a.float("lambd")?).done()
+        a.input()?.hardshrink_with(a.float("lambd")?).done()
     }),
     op("nn.functional.hardsigmoid", |a| {
         a.input()?.hardsigmoid().done()
@@ -37,11 +37,13 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.hardswish", |a| a.input()?.hardswish().done()),
     op("nn.functional.hardtanh", |a| {
         a.input()?
-            .hardtanh(a.number("min_val")?, a.number("max_val")?)
+            .hardtanh_with(a.number("min_val")?, a.number("max_val")?)
             .done()
     }),
     op("nn.functional.leaky_relu", |a| {
-        a.input()?.leaky_relu(a.float("negative_slope")?).done()
+        a.input()?
+            .leaky_relu_with(a.float("negative_slope")?)
+            .done()
     }),
     op("nn.functional.logsigmoid", |a| {
         a.input()?.logsigmoid().done()
@@ -68,11 +70,11 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("nn.functional.softplus", |a| {
         a.input()?
-            .softplus(a.float("beta")?, a.float("threshold")?)
+            .softplus_with(a.float("beta")?, a.float("threshold")?)
             .done()
     }),
     op("nn.functional.softshrink", |a| {
-        a.input()?.softshrink(a.float("lambd")?).done()
+        a.input()?.softshrink_with(a.float("lambd")?).done()
     }),
     op("nn.functional.softsign", |a| a.input()?.softsign().done()),
     op("nn.functional.tanhshrink", |a| {
@@ -105,13 +107,13 @@ pub(super) const TABLE: &[Entry] = &[
         let weight = a.opt_tensor("weight")?;
         let (target, reduction) = (a.tensor("target")?, a.reduction()?);
         a.input()?
-            .binary_cross_entropy(&target, weight.as_ref(), reduction)
+            .binary_cross_entropy_with(&target, weight.as_ref(), reduction)
             .done()
     }),
     op("nn.functional.binary_cross_entropy_with_logits", |a| {
         let (weight, positive) = (a.opt_tensor("weight")?, a.opt_tensor("pos_weight")?);
         let (x, target) = (a.input()?, a.tensor("target")?);
-        x.binary_cross_entropy_with_logits(
+        x.binary_cross_entropy_with_logits_with(
             &target,
             weight.as_ref(),
             positive.as_ref(),
@@ -122,12 +124,12 @@ pub(super) const TABLE: &[Entry] = &[
     op("nn.functional.cosine_embedding_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
         a.input()?
-            .cosine_embedding_loss(&other, &target, a.float("margin")?, a.reduction()?)
+            .cosine_embedding_loss_with(&other, &target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.cosine_similarity", |a| {
         a.input()?
-            .cosine_similarity(&a.tensor("x2")?, a.int("dim")?, a.float("eps")?)
+            .cosine_similarity_with(&a.tensor("x2")?, a.int("dim")?, a.float("eps")?)
             .done()
     }),
     op("nn.functional.cross_entropy", |a| {
@@ -137,7 +139,7 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("nn.functional.nll_loss", |a| {
         a.input()?
-            .nll_loss(&a.tensor("target")?, &a.classes()?)
+            .nll_loss_with(&a.tensor("target")?, &a.classes()?)
             .done()
     }),
     op("nn.functional.linear_cross_entropy", linear_cross_entropy),
@@ -146,58 +148,58 @@ pub(super) const TABLE: &[Entry] = &[
         let (target, var) = (a.tensor("target")?, a.scalar_or_tensor("var")?);
         let (full, eps) = (a.flag("full")?, a.float("eps")?);
         a.input()?
-            .gaussian_nll_loss(&target, &var, full, eps, a.reduction()?)
+            .gaussian_nll_loss_with(&target, &var, full, eps, a.reduction()?)
             .done()
     }),
     op("nn.functional.hinge_embedding_loss", |a| {
         let target = a.tensor("target")?;
         a.input()?
-            .hinge_embedding_loss(&target, a.float("margin")?, a.reduction()?)
+            .hinge_embedding_loss_with(&target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.huber_loss", |a| {
         a.input()?
-            .huber_loss(&a.tensor("target")?, a.float("delta")?, a.reduction()?)
+            .huber_loss_with(&a.tensor("target")?, a.float("delta")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.kl_div", kl_div),
     op("nn.functional.l1_loss", |a| {
         a.input()?
-            .l1_loss(&a.tensor("target")?, a.reduction()?)
+            .l1_loss_with(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.margin_ranking_loss", |a| {
         let (other, target) = (a.tensor("input2")?, a.tensor("target")?);
         a.input()?
-            .margin_ranking_loss(&other, &target, a.float("margin")?, a.reduction()?)
+            .margin_ranking_loss_with(&other, &target, a.float("margin")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.mse_loss", |a| {
         a.input()?
-            .mse_loss(&a.tensor("target")?, a.reduction()?)
+            .mse_loss_with(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.multi_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
         let (p, margin) = (a.int("p")?, a.float("margin")?);
         a.input()?
-            .multi_margin_loss(&target, p, margin, weight.as_ref(), a.reduction()?)
+            .multi_margin_loss_with(&target, p, margin, weight.as_ref(), a.reduction()?)
             .done()
     }),
     op("nn.functional.multilabel_margin_loss", |a| {
         a.input()?
-            .multilabel_margin_loss(&a.tensor("target")?, a.reduction()?)
+            .multilabel_margin_loss_with(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.multilabel_soft_margin_loss", |a| {
         let (target, weight) = (a.tensor("target")?, a.opt_tensor("weight")?);
         a.input()?
-            .multilabel_soft_margin_loss(&target, weight.as_ref(), a.reduction()?)
+            .multilabel_soft_margin_loss_with(&target, weight.as_ref(), a.reduction()?)
             .done()
     }),
     op("nn.functional.pairwise_distance", |a| {
         let x = a.input()?;
-        let result = x.pairwise_distance(&a.tensor("x2")?, a.float("p")?, a.float("eps")?);
+        let result = x.pairwise_distance_with(&a.tensor("x2")?, a.float("p")?, a.float("eps")?);
         match a.flag("keepdim")? {
             true => x.keep_axes(&result, -1).done(),
             false => result.done(),
@@ -210,23 +212,23 @@ pub(super) const TABLE: &[Entry] = &[
         let (target, eps) = (a.tensor("target")?, a.float("eps")?);
         let (log, full) = (a.flag("log_input")?, a.flag("full")?);
         a.input()?
-            .poisson_nll_loss(&target, log, full, eps, a.reduction()?)
+            .poisson_nll_loss_with(&target, log, full, eps, a.reduction()?)
             .done()
     }),
     op("nn.functional.smooth_l1_loss", |a| {
         a.input()?
-            .smooth_l1_loss(&a.tensor("target")?, a.float("beta")?, a.reduction()?)
+            .smooth_l1_loss_with(&a.tensor("target")?, a.float("beta")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.soft_margin_loss", |a| {
         a.input()?
-            .soft_margin_loss(&a.tensor("target")?, a.reduction()?)
+            .soft_margin_loss_with(&a.tensor("target")?, a.reduction()?)
             .done()
     }),
     op("nn.functional.triplet_margin_loss", |a| {
         let (positive, negative) = (a.tensor("positive")?, a.tensor("negative")?);
         a.input()?
-            .triplet_margin_loss(&positive, &negative, &triplet(a)?)
+            .triplet_margin_loss_with(&positive, &negative, &triplet(a)?)
             .done()
     }),
     op(
@@ -273,7 +275,7 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     op("nn.functional.normalize", |a| {
         a.input()?
-            .normalize(a.float("p")?, a.int("dim")?, a.float("eps")?)
+            .normalize_with(a.float("p")?, a.int("dim")?, a.float("eps")?)
             .done()
     }),
     op("nn.functional.rms_norm", |a| {
@@ -326,7 +328,7 @@ pub(super) const TABLE: &[Entry] = &[
         };
         let (key, value) = (a.tensor("key")?, a.tensor("value")?);
         a.input()?
-            .scaled_dot_product_attention(&key, &value, &options)
+            .scaled_dot_product_attention_with(&key, &value, &options)
             .done()
     }),
     op(
@@ -390,13 +392,13 @@ fn ctc_loss(a: &Bound) -> Outcome {
     let labels = a.tensor("targets")?;
     let (blank, zero) = (a.int("blank")?, a.flag("zero_infinity")?);
     a.input()?
-        .ctc_loss(&labels, &inputs, &targets, blank, a.reduction()?, zero)
+        .ctc_loss_with(&labels, &inputs, &targets, blank, a.reduction()?, zero)
         .done()
 }
 
 fn kl_div(a: &Bound) -> Outcome {
     let (x, target, log) = (a.input()?, a.tensor("target")?, a.flag("log_target")?);
-    x.kl_div(&target, log, a.reduction()?).done()
+    x.kl_div_with(&target, log, a.reduction()?).done()
 }
 
 fn triplet(a: &Bound) -> Result<TripletOptions, Refusal> {
@@ -430,7 +432,7 @@ fn triplet_with_distance(a: &Bound) -> Outcome {
             return Err(Refusal::Unsupported(message));
         }
     };
-    let distance = |x: &Tensor, y: &Tensor| x.pairwise_distance(y, p, eps);
+    let distance = |x: &Tensor, y: &Tensor| x.pairwise_distance_with(y, p, eps);
     let options = triplet(a)?;
     a.input()?
         .triplet_margin_with_distance_loss(&positive, &negative, distance, &options)

@@ -28,7 +28,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("argmin", |a| position(a, Tensor::argmin)),
     op("argsort", |a| {
         a.input()?
-            .argsort(a.int("dim")?, a.flag("descending")?)
+            .argsort_with(a.int("dim")?, a.flag("descending")?)
             .done()
     }),
     op("bincount", |a| {
@@ -37,7 +37,9 @@ pub(super) const TABLE: &[Entry] = &[
             .done()
     }),
     op("cdist", |a| {
-        a.input()?.cdist(&a.tensor("x2")?, a.float("p")?).done()
+        a.input()?
+            .cdist_with(&a.tensor("x2")?, a.float("p")?)
+            .done()
     }),
     op("corrcoef", |a| a.input()?.corrcoef().done()),
     op("count_nonzero", |a| {
@@ -68,10 +70,12 @@ pub(super) const TABLE: &[Entry] = &[
         if let Some(after) = a.opt_tensor("append")? {
             x = Tensor::cat(&[&x, &after], axis);
         }
-        x.diff(a.count("n")?, axis).done()
+        x.diff_with(a.count("n")?, axis).done()
     }),
     op("dist", |a| {
-        a.input()?.dist(&a.tensor("other")?, a.float("p")?).done()
+        a.input()?
+            .dist_with(&a.tensor("other")?, a.float("p")?)
+            .done()
     }),
     op("gradient", gradient),
     with(
@@ -145,9 +149,9 @@ pub(super) const TABLE: &[Entry] = &[
         let (values, places) = a.input()?.mode(a.int("dim")?);
         pair(a, values, places, a.int("dim")?)
     }),
-    op("msort", |a| a.input()?.sort(0, false).0.done()),
+    op("msort", |a| a.input()?.sort(0).0.done()),
     op("nanmean", |a| reduced(a, |x, d| x.nanmean(d))),
-    op("nanquantile", |a| quantile(a, Tensor::nanquantile)),
+    op("nanquantile", |a| quantile(a, Tensor::nanquantile_with)),
     with(
         "nansum",
         "input, dim=None, keepdim=False, *, dtype=None",
@@ -165,18 +169,22 @@ pub(super) const TABLE: &[Entry] = &[
             }
         },
     ),
-    op("quantile", |a| quantile(a, Tensor::quantile)),
+    op("quantile", |a| quantile(a, Tensor::quantile_with)),
     op("renorm", |a| {
         a.input()?
             .renorm(a.float("p")?, a.int("dim")?, a.float("maxnorm")?)
             .done()
     }),
     op("sort", |a| {
-        a.input()?.sort(a.int("dim")?, a.flag("descending")?).done()
+        a.input()?
+            .sort_with(a.int("dim")?, a.flag("descending")?)
+            .done()
     }),
-    with("std", VARIANCE, |a| reduced_by(a, |x, d, c| x.std(d, c))),
+    with("std", VARIANCE, |a| {
+        reduced_by(a, |x, d, c| x.std_with(d, c))
+    }),
     with("std_mean", VARIANCE, |a| {
-        with_mean(a, |x, d, c| x.std_mean(d, c))
+        with_mean(a, |x, d, c| x.std_mean_with(d, c))
     }),
     with(
         "sum",
@@ -186,7 +194,7 @@ pub(super) const TABLE: &[Entry] = &[
     op("topk", |a| {
         let axis = a.opt_int("dim")?.unwrap_or(-1);
         a.input()?
-            .topk(a.count("k")?, axis, a.flag("largest")?)
+            .topk_with(a.count("k")?, axis, a.flag("largest")?)
             .done()
     }),
     op("trapezoid", trapezoid),
@@ -199,9 +207,11 @@ pub(super) const TABLE: &[Entry] = &[
         Some(axis) => unique(a, a.input()?.unique_consecutive_dim(axis)),
         None => unique(a, a.input()?.unique_consecutive()),
     }),
-    with("var", VARIANCE, |a| reduced_by(a, |x, d, c| x.var(d, c))),
+    with("var", VARIANCE, |a| {
+        reduced_by(a, |x, d, c| x.var_with(d, c))
+    }),
     with("var_mean", VARIANCE, |a| {
-        with_mean(a, |x, d, c| x.var_mean(d, c))
+        with_mean(a, |x, d, c| x.var_mean_with(d, c))
     }),
 ];
 

@@ -100,7 +100,7 @@ fn conv(a: &Bound, axes: usize) -> Outcome {
         ..ConvOptions::default()
     };
     a.input()?
-        .conv(
+        .conv_with(
             &a.tensor("weight")?,
             a.opt_tensor("bias")?.as_ref(),
             &options,
@@ -119,7 +119,7 @@ fn conv_transpose(a: &Bound, axes: usize) -> Outcome {
     };
     let (weight, bias) = (a.tensor("weight")?, a.opt_tensor("bias")?);
     a.input()?
-        .conv_transpose(&weight, bias.as_ref(), &options)
+        .conv_transpose_with(&weight, bias.as_ref(), &options)
         .done()
 }
 
@@ -134,7 +134,7 @@ fn avg_pool(a: &Bound, axes: usize) -> Outcome {
         ..PoolOptions::default()
     };
     a.input()?
-        .avg_pool(&a.each("kernel_size", axes)?, &options)
+        .avg_pool_with(a.each("kernel_size", axes)?, &options)
         .done()
 }
 
@@ -148,7 +148,8 @@ fn max_pool(a: &Bound, axes: usize) -> Outcome {
     };
     with_indices(
         a,
-        a.input()?.max_pool(&a.each("kernel_size", axes)?, &options),
+        a.input()?
+            .max_pool_with(a.each("kernel_size", axes)?, &options),
     )
 }
 

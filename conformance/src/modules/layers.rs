@@ -148,7 +148,7 @@ pub(super) const TABLE: &[Entry] = &[
             let (inputs, outputs) = (a.count("in_features")?, a.count("out_features")?);
             Ok(Made::layer(match a.flag("bias")? {
                 true => nn::Linear::new(inputs, outputs),
-                false => nn::Linear::without_bias(inputs, outputs),
+                false => nn::Linear::new(inputs, outputs).without_bias(),
             }))
         },
     ),

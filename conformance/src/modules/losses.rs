@@ -233,7 +233,7 @@ fn linear_cross_entropy(a: &Bound) -> Result<Made, Refusal> {
     let (features, outputs) = (a.count("in_features")?, logits.iter().product());
     let linear = match a.flag("bias")? {
         true => nn::Linear::new(features, outputs),
-        false => nn::Linear::without_bias(features, outputs),
+        false => nn::Linear::new(features, outputs).without_bias(),
     };
     let made = nn::LinearCrossEntropyLoss::with(linear, &logits, &a.classes()?);
     loss(made, nn::LinearCrossEntropyLoss::forward)

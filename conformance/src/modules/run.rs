@@ -52,7 +52,7 @@ fn call(
     arguments: &mut Arguments,
 ) -> Result<(Value, Box<dyn Module>), Refusal> {
     let made = made(name, construction)?;
-    made.module.train(construction.training);
+    made.module.set_training(construction.training);
     let mut state = StateDict::new();
     for (path, value) in &construction.state {
         if let Value::Array(array) = value {
@@ -119,7 +119,7 @@ fn check_rejection(name: &str, case: &Case, construction: &Construction, message
             made.module.check()?;
             return Ok(Value::None);
         }
-        made.module.train(construction.training);
+        made.module.set_training(construction.training);
         let arguments = Arguments::of(case, None);
         realized(&made.call(&arguments.args, &arguments.kwargs)?)
     };

@@ -121,25 +121,21 @@ fn finished<const AXES: usize, const TRANSPOSED: bool>(
         "circular" => PadMode::Circular,
         other => return Err(Refusal::Rejected(format!("there is no mode {other}"))),
     };
-    Ok(Made::layer(layer.padded_with(mode)))
+    Ok(Made::layer(layer.padding_mode(mode)))
 }
 
 fn conv<const AXES: usize, const TRANSPOSED: bool>(a: &Bound) -> Result<Made, Refusal> {
     let (inputs, outputs) = (a.count("in_channels")?, a.count("out_channels")?);
-    let (window, options) = (a.axis_counts("kernel_size")?, conv_options(a, TRANSPOSED)?);
-    finished(
-        a,
-        ConvNd::<AXES, TRANSPOSED>::with(inputs, outputs, window, options),
-    )
+    let window = a.axis_counts::<AXES>("kernel_size")?;
+    let layer = ConvNd::<AXES, TRANSPOSED>::new(inputs, outputs, window);
+    finished(a, layer.options(conv_options(a, TRANSPOSED)?))
 }
 
 fn lazy_conv<const AXES: usize, const TRANSPOSED: bool>(a: &Bound) -> Result<Made, Refusal> {
     let outputs = a.count("out_channels")?;
-    let (window, options) = (a.axis_counts("kernel_size")?, conv_options(a, TRANSPOSED)?);
-    finished(
-        a,
-        ConvNd::<AXES, TRANSPOSED>::lazy(outputs, window, options),
-    )
+    let window = a.axis_counts::<AXES>("kernel_size")?;
+    let layer = ConvNd::<AXES, TRANSPOSED>::lazy(outputs, window);
+    finished(a, layer.options(conv_options(a, TRANSPOSED)?))
 }
 
 fn max_pool<const AXES: usize>(a: &Bound) -> Result<Made, Refusal> {
@@ -150,7 +146,7 @@ fn max_pool<const AXES: usize>(a: &Bound) -> Result<Made, Refusal> {
         ceil_mode: a.flag("ceil_mode")?,
         ..PoolOptions::default()
     };
-    let layer = nn::MaxPoolNd::<AXES>::with(a.axis_counts("kernel_size")?, options);
+    let layer = nn::MaxPoolNd::<AXES>::new(a.axis_counts::<AXES>("kernel_size")?).options(options);
     Ok(match a.flag("return_indices")? {
         true => Made::new(layer, "input", |layer, a| {
             layer.forward_with_indices(&a.input()?).done()
@@ -168,8 +164,10 @@ fn avg_pool<const AXES: usize>(a: &Bound) -> Result<Made, Refusal> {
         divisor: a.opt_int("divisor_override")?,
         ..PoolOptions::default()
     };
-    let window = a.axis_counts("kernel_size")?;
-    Ok(Made::layer(nn::AvgPoolNd::<AXES>::with(window, options)))
+    let window = a.axis_counts::<AXES>("kernel_size")?;
+    Ok(Made::layer(
+        nn::AvgPoolNd::<AXES>::new(window).options(options),
+    ))
 }
 
 fn lp_pool<const AXES: usize>(a: &Bound) -> Result<Made, Refusal> {
@@ -178,8 +176,10 @@ fn lp_pool<const AXES: usize>(a: &Bound) -> Result<Made, Refusal> {
         ceil_mode: a.flag("ceil_mode")?,
         ..PoolOptions::default()
     };
-    let (p, window) = (a.float("norm_type")?, a.axis_counts("kernel_size")?);
-    Ok(Made::layer(nn::LpPoolNd::<AXES>::with(p, window, options)))
+    let (p, window) = (a.float("norm_type")?, a.axis_counts::<AXES>("kernel_size")?);
+    Ok(Made::layer(
+        nn::LpPoolNd::<AXES>::new(p, window).options(options),
+    ))
 }
 
 /// Numbers of windows; None keeps an axis.

@@ -80,7 +80,7 @@ pub(super) const ALL: &[Random] = &[
             }),
             ("without replacement", || {
                 let weights = of(1.0, &[50, 6], DType::F64);
-                let sorted = weights.multinomial(6, false).sort(-1, false).0;
+                let sorted = weights.multinomial(6, false).sort(-1).0;
                 let rows = Tensor::iota(6).expand([50, 6]);
                 holds(
                     numbers(&sorted)? == numbers(&rows)?,
@@ -499,5 +499,5 @@ fn attention(dims: &[usize], dtype: DType, dropout: f64) -> Tensor {
         dropout,
         ..AttentionOptions::default()
     };
-    x.scaled_dot_product_attention(&x, &x, &options)
+    x.scaled_dot_product_attention_with(&x, &x, &options)
 }

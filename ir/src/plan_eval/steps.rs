@@ -6,7 +6,7 @@ use crate::interp::call_foreign;
 use crate::kernel::eval::{eval_dim, eval_dims, malformed, read};
 use crate::{
     Array, BufferId, Bytes, ContractStep, Custom, DType, Dim, EvalError, FaultRecord, PANEL,
-    Scalar, TensorType,
+    RightLayout, Scalar, SizeOf, TensorType,
 };
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -21,6 +21,78 @@ fn dot(factors: &[(i64, i64)]) -> Result<i64, EvalError> {
         .iter()
         .try_fold(0i64, |sum, (a, b)| sum.checked_add(a.checked_mul(*b)?));
     sum.ok_or(EvalError::Index)
+}
+
+/// Where the elements of a right operand lie, with sizes known.
+enum Layout {
+    Panels {
+        batch: i64,
+        depth: i64,
+    },
+    Placed {
+        offset: i64,
+        batch: i64,
+        rows: Digits,
+        columns: Digits,
+    },
+}
+
+/// Extents and strides.
+type Digits = Vec<(i64, i64)>;
+
+impl Layout {
+    fn of(layout: &RightLayout, depth: i64, sizes: SizeOf<'_>) -> Result<Layout, EvalError> {
+        let digits = |digits: &[[Dim; 2]]| -> Result<Digits, EvalError> {
+            let each = digits.iter();
+            each.map(|[extent, stride]| Ok((eval_dim(extent, sizes)?, eval_dim(stride, sizes)?)))
+                .collect()
+        };
+        Ok(match layout {
+            RightLayout::Panels { batch, .. } => Layout::Panels {
+                batch: eval_dim(batch, sizes)?,
+                depth,
+            },
+            RightLayout::Placed(p) => Layout::Placed {
+                offset: eval_dim(&p.offset, sizes)?,
+                batch: eval_dim(&p.batch, sizes)?,
+                rows: digits(&p.rows)?,
+                columns: digits(&p.columns)?,
+            },
+        })
+    }
+
+    /// The number of element (b, k, n).
+    fn at(&self, b: i64, k: i64, n: i64) -> Result<i64, EvalError> {
+        match self {
+            Layout::Panels { batch, depth } => {
+                let panel = PANEL.checked_mul(*depth).ok_or(EvalError::Index)?;
+                dot(&[(b, *batch), (n / PANEL, panel), (k, PANEL), (1, n % PANEL)])
+            }
+            Layout::Placed {
+                offset,
+                batch,
+                rows,
+                columns,
+            } => {
+                let (row, column) = (along(rows, k)?, along(columns, n)?);
+                dot(&[(1, *offset), (b, *batch), (1, row), (1, column)])
+            }
+        }
+    }
+}
+
+/// The offset of a number with these digits, the last one changing fastest.
+fn along(digits: &[(i64, i64)], mut number: i64) -> Result<i64, EvalError> {
+    let mut offset = 0i64;
+    for (extent, stride) in digits.iter().rev() {
+        let digit = number.checked_rem(*extent).ok_or(EvalError::Index)?;
+        number /= extent;
+        offset = dot(&[(1, offset), (digit, *stride)])?;
+    }
+    match number {
+        0 => Ok(offset),
+        _ => Err(EvalError::Index),
+    }
 }
 
 /// Copies bytes into memory of the same length or more.
@@ -123,25 +195,14 @@ impl Run<'_> {
             *stride = eval_dim(dim, self.sizes)?;
         }
         let [offset, along_b, along_m, along_k] = strides;
-        let layout = c.rhs_layout.dims().iter();
-        let layout: Vec<i64> = layout
-            .map(|d| eval_dim(d, self.sizes))
-            .collect::<Result<_, _>>()?;
         let [_, all_rows, all_columns, depth] = *dims;
+        let layout = Layout::of(&c.rhs_layout, depth, self.sizes)?;
         for m in rows.0..rows.1 {
             for n in columns.0..columns.1 {
-                let panel = (n / PANEL, PANEL.checked_mul(depth).ok_or(EvalError::Index)?);
                 let mut sum = Sum::new(c.dtype)?;
                 for k in 0..depth {
                     let left = [(1, offset), (b, along_b), (m, along_m), (k, along_k)];
-                    let right = match layout[..] {
-                        [offset, along_b, along_k, along_n] => {
-                            [(1, offset), (b, along_b), (k, along_k), (n, along_n)]
-                        }
-                        [batch] => [(b, batch), panel, (k, PANEL), (1, n % PANEL)],
-                        _ => return malformed("a right operand has other strides".into()),
-                    };
-                    sum.add(lhs.get(dot(&left)?)?, rhs.get(dot(&right)?)?);
+                    sum.add(lhs.get(dot(&left)?)?, rhs.get(layout.at(b, k, n)?)?);
                 }
                 let row = dot(&[(b, all_rows), (1, m)])?;
                 product.set(dot(&[(row, all_columns), (1, n)])?, sum.round(c.dtype))?;

@@ -271,8 +271,16 @@ impl PlanWriter<'_> {
         write!(self.out, "{lhs} from {offset} by [{strides}] * ")?;
         match &step.rhs_layout {
             RightLayout::Panels { batch, .. } => write!(self.out, "{rhs} by {batch}")?,
-            RightLayout::Strided([offset, strides @ ..]) => {
-                write!(self.out, "{rhs} from {offset} by [{}]", Commas(strides))?;
+            RightLayout::Placed(p) => {
+                write!(self.out, "{rhs} from {} by {}", p.offset, p.batch)?;
+                for digits in [&p.rows, &p.columns] {
+                    self.out.push_str(", [");
+                    for (i, [extent, stride]) in digits.iter().enumerate() {
+                        let comma = if i == 0 { "" } else { ", " };
+                        write!(self.out, "{comma}{extent} by {stride}")?;
+                    }
+                    self.out.push(']');
+                }
             }
         }
         write!(self.out, " -> {}", step.product)?;

@@ -10,8 +10,8 @@
 use super::{Finding, Findings, Report, lines_at, result};
 use crate::text::plan::{Item, print_plan_with_marks};
 use crate::{
-    Access, BufferId, ContractStep, DType, Dim, InstOp, Kernel, KernelCall, Place, Plan, Step,
-    Symbol, TensorType,
+    Access, BufferId, ContractStep, DIGITS, DType, Dim, InstOp, Kernel, KernelCall, Place, Plan,
+    RightLayout, Step, Symbol, TensorType,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -445,10 +445,12 @@ impl<'a> Checker<'a> {
         }
         let sizes = step.dims.iter().chain(&step.lhs_strides);
         sizes.for_each(|d| self.size_here(d));
-        step.rhs_layout
-            .dims()
-            .iter()
-            .for_each(|d| self.size_here(d));
+        let layout = step.rhs_layout.dims();
+        layout.into_iter().for_each(|d| self.size_here(d));
+        if let RightLayout::Placed(placement) = &step.rhs_layout {
+            self.digits("k", &placement.rows, &step.dims[3]);
+            self.digits("n", &placement.columns, &step.dims[2]);
+        }
         for buffer in [step.lhs, step.rhs, step.product] {
             self.element(buffer, step.dtype, "takes part in a contraction");
         }
@@ -457,6 +459,20 @@ impl<'a> Checker<'a> {
         self.write(step.product, written);
         if let Some(call) = &step.epilogue {
             self.call(call, written);
+        }
+    }
+
+    /// The digits of an index of a right operand are few, and have as many values as the index.
+    fn digits(&mut self, index: &str, digits: &[[Dim; 2]], extent: &Dim) {
+        if digits.len() > DIGITS {
+            let count = digits.len();
+            self.find_here(format!("{count} digits of {index}, more than {DIGITS}"));
+        }
+        if let Ok(values) = Dim::product(digits.iter().map(|[extent, _]| extent))
+            && let (Some(values), Some(extent)) = (values.as_const(), extent.as_const())
+            && values != extent
+        {
+            self.find_here(format!("digits of {values} values for {extent} of {index}"));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     BufferId, ContractStep, Custom, DType, Dim, FaultInfo, Graph, Kernel, KernelCall, Op, Place,
-    Plan, PlanBuffer, RightLayout, Step, Symbol, TensorType, parse_graph, parse_kernel,
+    Placement, Plan, PlanBuffer, RightLayout, Step, Symbol, TensorType, parse_graph, parse_kernel,
 };
 
 fn messages(result: Result<(), Findings>) -> Vec<String> {
@@ -511,10 +511,38 @@ const PLAN_CASES: &[(Change, &str)] = &[
         "b6 is read before it is written",
     ),
     (
+        |p| p.steps[4] = placed(&[[2, 3], [4, 1]], &[[3, 1]]),
+        "digits of 8 values for 7 of k",
+    ),
+    (
+        |p| p.steps[4] = placed(&[[7, 1]], &[[1, 1]; 5]),
+        "5 digits of n, more than 4",
+    ),
+    (
         |p| p.kernels[0].stages[0].insts.reverse(),
         "in k0: v0 is used before it is defined",
     ),
 ];
+
+/// A product of 7 summed elements and 3 columns that reads its right operand by these digits.
+fn placed(rows: &[[i64; 2]], columns: &[[i64; 2]]) -> Step {
+    let at = |digits: &[[i64; 2]]| digits.iter().map(|d| d.map(Dim::constant)).collect();
+    Step::Contract(ContractStep {
+        dtype: DType::F32,
+        dims: [1, 1, 3, 7].map(Dim::constant),
+        lhs: BufferId(0),
+        lhs_strides: [0, 7, 7, 1].map(Dim::constant),
+        rhs: BufferId(2),
+        rhs_layout: RightLayout::Placed(Placement {
+            offset: Dim::ZERO,
+            batch: Dim::ZERO,
+            rows: at(rows),
+            columns: at(columns),
+        }),
+        product: BufferId(3),
+        epilogue: None,
+    })
+}
 
 /// The body of the plan's loop.
 fn body(plan: &mut Plan) -> &mut Vec<Step> {

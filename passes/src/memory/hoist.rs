@@ -242,8 +242,11 @@ fn is_fixed(plan: &Plan, step: &Step) -> bool {
     let sizes = match step {
         Step::Kernel(call) => kernel(call),
         Step::Contract(c) => {
-            let dims = [&c.dims[..], &c.lhs_strides[..], c.rhs_layout.dims()];
-            dims.into_iter().all(known) && c.epilogue.as_ref().is_none_or(kernel)
+            let mut layout = c.rhs_layout.dims().into_iter();
+            let dims = [&c.dims[..], &c.lhs_strides[..]];
+            dims.into_iter().all(known)
+                && layout.all(|d| d.as_const().is_some())
+                && c.epilogue.as_ref().is_none_or(kernel)
         }
         Step::Sort { dims, .. } => known(dims),
         Step::Copy { len, .. } => len.as_const().is_some(),

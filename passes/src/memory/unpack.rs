@@ -64,10 +64,11 @@ fn in_list(steps: &mut Vec<Step>, packs: &dyn Fn(&Step) -> Option<BufferId>) -> 
                     continue;
                 };
                 let by = packed.iter().find(|(id, _)| *id == c.rhs);
-                if let (Some((buffer, strides)), Some((_, by))) = (copy_of.take().map(|c| *c), by) {
+                if let (Some((buffer, placement)), Some((_, by))) = (copy_of.take().map(|c| *c), by)
+                {
                     idle.push(*by);
                     c.rhs = buffer;
-                    c.rhs_layout = RightLayout::Strided(strides);
+                    c.rhs_layout = RightLayout::Placed(placement);
                 }
             }
             Step::If { then, other, .. } => {

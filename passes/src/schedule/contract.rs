@@ -12,8 +12,8 @@ use super::member::{Kind, Member, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
 use lazulite_ir::{
-    DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, PANEL, Ranges, Var, delinearize,
-    linearize,
+    DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, PANEL, Placement, Ranges,
+    Var, delinearize, linearize,
 };
 
 /// A contraction as the runtime's product sees it.
@@ -66,9 +66,8 @@ pub(super) enum Lhs {
 pub(super) enum Rhs {
     /// In memory, where its layout happens to be that of panels.
     Direct(Stored),
-    /// Packed in panels. If these are a copy of a tensor in memory, where its elements are: offset, then strides along
-    /// b, k, n.
-    Packed(Box<Pack>, Option<(Stored, [Dim; 4])>),
+    /// Packed in panels. If these are a copy of elements of a tensor in memory, where those are.
+    Packed(Box<Pack>, Option<(Stored, Placement)>),
 }
 
 /// A kernel that computes an operand into the layout of the product.
@@ -214,6 +213,34 @@ fn group_stride(
     Ok(Some(stride.map_or(Dim::ZERO, |(s, _)| s)))
 }
 
+/// Extents and strides in `index` of the axes of a group; those that follow each other are one. `None` when an axis has
+/// no stride.
+fn digits(
+    index: &IndexExpr,
+    coords: &[IndexExpr],
+    dims: &Dims,
+    axes: &[usize],
+) -> Result<Option<Vec<[Dim; 2]>>, DimOverflow> {
+    let mut digits: Vec<[Dim; 2]> = Vec::new();
+    for &axis in axes {
+        let Some(v) = variable(&coords[axis]) else {
+            continue;
+        };
+        let Some(stride) = index.stride_of(Var::Inner(v as u32)) else {
+            return Ok(None);
+        };
+        let extent = &dims[axis];
+        match digits.last_mut() {
+            Some([before, far]) if *far == stride.mul(extent)? => {
+                *before = before.mul(extent)?;
+                *far = stride;
+            }
+            _ => digits.push([extent.clone(), stride]),
+        }
+    }
+    Ok(Some(digits))
+}
+
 /// Offset of an operand with these groups of axes at `index`, and strides along the groups, when it is addressed by
 /// strides.
 fn strides_of(
@@ -260,6 +287,27 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
         }
     }
     Ok(None)
+}
+
+/// The padded value to keep in memory so that the product reads windows of it without packing them before.
+pub(super) fn padded_operand(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let Op::Contract { .. } = graph.node(id).op else {
+        return None;
+    };
+    let (mut at, mut windowed) = (graph.node(id).inputs[1], false);
+    if graph.tensor_type(at).dtype != element_of(graph.tensor_type(id).dtype) {
+        return None;
+    }
+    loop {
+        let node = graph.node(at);
+        match node.op {
+            Op::Window { .. } => windowed = true,
+            Op::Reshape { .. } | Op::Permute { .. } | Op::Expand { .. } => {}
+            Op::Pad { .. } => return windowed.then_some(at),
+            _ => return None,
+        }
+        at = node.inputs[0];
+    }
 }
 
 /// The value that `node` is a view of, and where it is read for the element at `coords`. Slices of values
@@ -360,14 +408,14 @@ impl Source<'_> {
         Ok(strides.map(|strides| (read.from, strides)))
     }
 
-    /// Where the right operand lies, when that is in memory and addressed by strides along b, k, n.
+    /// Where the right operand's elements lie, when they are in memory.
     fn rhs_place(
         &mut self,
         id: NodeId,
         axes: &Axes,
         batch: &[usize],
         element: DType,
-    ) -> Result<Option<(Stored, [Dim; 4])>, ScheduleError> {
+    ) -> Result<Option<(Stored, Placement)>, ScheduleError> {
         let groups = [batch, &axes.rhs_sum, &axes.columns];
         let mut space = Space::default();
         let coords = operand_space(&mut space, &axes.rhs, &groups);
@@ -380,7 +428,28 @@ impl Source<'_> {
         let (_, Code::Read(read)) = &fragment.values[fragment.root.0 as usize] else {
             return Ok(None);
         };
-        Ok(self.place_of(read, (&axes.rhs, groups), &coords, ranges)?)
+        if read.guard.is_some() {
+            return Ok(None);
+        }
+        let index = linearize(&read.coords, stored_type(self.graph, read.from).1, ranges)?;
+        let digits = |group: &[usize]| digits(&index, &coords, &axes.rhs, group);
+        let (Some(rows), Some(columns)) = (digits(groups[1])?, digits(groups[2])?) else {
+            return Ok(None);
+        };
+        if rows.len() > DIGITS || columns.len() > DIGITS {
+            return Ok(None);
+        }
+        let batch = group_stride(&index, &coords, &axes.rhs, groups[0])?;
+        Ok(batch.map(|batch| {
+            let offset = index.constant.clone();
+            let placement = Placement {
+                offset,
+                batch,
+                rows,
+                columns,
+            };
+            (read.from, placement)
+        }))
     }
 
     /// The right operand in panels, and its elements from batch entry to batch entry. A panel's lanes are

@@ -339,8 +339,8 @@ impl Emitter<'_, '_> {
         let (rhs, copy_of) = match &c.rhs {
             Rhs::Direct(tensor) => (self.buffer_of(*tensor)?, None),
             Rhs::Packed(pack, None) => (self.packed(pack, c.element)?, None),
-            Rhs::Packed(pack, Some((tensor, strides))) => {
-                let place = (self.buffer_of(*tensor)?, strides.clone());
+            Rhs::Packed(pack, Some((tensor, placement))) => {
+                let place = (self.buffer_of(*tensor)?, placement.clone());
                 (self.packed(pack, c.element)?, Some(Box::new(place)))
             }
         };

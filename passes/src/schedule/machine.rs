@@ -33,14 +33,21 @@ pub struct Machine {
     pub streamed_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
+    /// Elements of a product of two matrices from which on it is made a block of rows at a time, if another product
+    /// follows.
+    pub blocked_product: i64,
+    /// Elements of such a block, which stay in cache.
+    pub block_elements: i64,
     /// Columns of a matrix product that are computed at once.
     pub product_lanes: i64,
     /// Time that these take per row and summed element; the unit of the next two.
     pub product_vector_cost: i64,
     /// Time to move an element beside its neighbour.
     pub aligned_cost: i64,
-    /// Time to move an element whose neighbour lies elsewhere, there or here.
+    /// Time to read an element whose neighbour lies elsewhere, for an operand of a product.
     pub crossed_cost: i64,
+    /// Time to write an element of a product's result whose neighbour lies elsewhere.
+    pub scattered_cost: i64,
 }
 
 impl Default for Machine {
@@ -58,10 +65,13 @@ impl Default for Machine {
             thin_product: 3,
             streamed_product: 1 << 16,
             reduce_block: 1 << 13,
+            blocked_product: 1 << 21,
+            block_elements: 1 << 17,
             product_lanes: 16,
             product_vector_cost: 2,
             aligned_cost: 1,
-            crossed_cost: 5,
+            crossed_cost: 2,
+            scattered_cost: 16,
         }
     }
 }

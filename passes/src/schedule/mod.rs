@@ -1,6 +1,7 @@
 //! Scheduling: from a graph to a plan of kernels and steps.
 //!
 //! The way of a graph:
+//! - [`blocks`] puts products of products into loops over blocks of rows that stay in cache;
 //! - [`prepare`] writes large sums and small products in forms that run better, and [`orient`] products the other
 //!   way around;
 //! - [`policy`] decides which nodes live in memory and which are computed where they are needed;
@@ -20,6 +21,7 @@
 //! Needed from before: no complex types, no calls, bodies of regions likewise.
 
 mod assemble;
+mod blocks;
 mod context;
 mod contract;
 mod draft;

@@ -2,15 +2,18 @@
 //!
 //! The product reads its left operand where it lies, packs the right one, and has the right one's columns
 //! innermost in its result. Both operands can take either part. What differs is how much is packed, whether
-//! packing and the result's readers go along memory or across it, and how many lanes are filled.
+//! reading, packing and the result's readers go along memory or across it, and how many lanes are filled.
 
 use super::ScheduleOptions;
 use super::contract::{Axes, operand_space, under_views};
-use super::machine::Machine;
 use super::member::{Space, variable};
-use super::policy::count_users;
+use super::policy::{count_users, is_inlinable};
+use super::views::operand_coords;
 use crate::build::{Builder, Emit};
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
+
+/// Blocks of columns that are computed together.
+const STRIP: i64 = 4;
 
 /// The products whose operands change places.
 pub(super) struct Orientation {
@@ -115,28 +118,56 @@ fn is_turned(
 ) -> Result<bool, DimOverflow> {
     let [b, m, n, k] = axes.extents()?.map(|d| options.sizes.estimate(&d));
     let inputs = &graph.node(id).inputs;
-    let left = Packing::new(
-        graph,
-        inputs[0],
-        [&axes.lhs_batch, &axes.rows, &axes.lhs_sum],
-    )?;
-    let right = Packing::new(
-        graph,
-        inputs[1],
-        [&axes.rhs_batch, &axes.columns, &axes.rhs_sum],
-    )?;
-    let cost = |m: i64, n: i64, packed: &Packing, crossed: bool| {
-        let machine = &options.machine;
-        let batches = if packed.is_shared { 1 } else { b };
-        let lanes = machine.product_lanes;
-        let blocks = n.saturating_add(lanes - 1) / lanes;
-        let multiplied = product([b, m, k, blocks]).saturating_mul(machine.product_vector_cost);
-        let packing =
-            product([batches, k, n, 1]).saturating_mul(machine.move_cost(packed.is_crossed));
-        let storing = product([b, m, n, 1]).saturating_mul(machine.move_cost(crossed));
-        multiplied.saturating_add(packing).saturating_add(storing)
+    // Each operand as right one, whose columns lie beside each other or not, and as left one with its summed axes.
+    let (lhs, rhs) = (
+        (&axes.lhs_batch, &axes.rows, &axes.lhs_sum),
+        (&axes.rhs_batch, &axes.columns, &axes.rhs_sum),
+    );
+    let packing = |input: usize, (batch, free, sum): (&Vec<usize>, &Vec<usize>, &Vec<usize>)| {
+        let packed = Packing::new(graph, inputs[input], [batch, free, sum])?;
+        let read = Packing::new(graph, inputs[input], [batch, sum, free])?;
+        Ok::<_, DimOverflow>([packed, read])
     };
-    Ok(cost(n, m, &left, !crossed) < cost(m, n, &right, crossed))
+    let [left_packed, left_read] = packing(0, lhs)?;
+    let [right_packed, right_read] = packing(1, rhs)?;
+    let machine = &options.machine;
+    let cost = |m: i64, n: i64, packed: &Packing, read: &Packing, is_scattered: bool| {
+        let price = |operand: &Packing| match operand.is_crossed {
+            true => machine.crossed_cost,
+            false => machine.aligned_cost,
+        };
+        let moved = |operand: &Packing, free: i64, price: i64| {
+            let batches = if operand.is_shared { 1 } else { b };
+            product([batches, k, free, 1]).saturating_mul(price)
+        };
+        let blocks = n.saturating_add(machine.product_lanes - 1) / machine.product_lanes;
+        // Sums in few registers wait for each other.
+        let blocks = blocks.saturating_add(i64::from(blocks % STRIP != 0));
+        let multiplied = product([b, m, k, blocks]).saturating_mul(machine.product_vector_cost);
+        let storing = product([b, m, n, 1]).saturating_mul(match is_scattered {
+            true => machine.scattered_cost,
+            false => machine.aligned_cost,
+        });
+        // Windows as left operand are written out by a kernel.
+        let read_price = match read.is_windowed {
+            true => machine.scattered_cost,
+            false => price(read),
+        };
+        // What is not in memory is computed into its place by a kernel.
+        let packed_price = match packed.is_crossed && packed.is_computed {
+            true => machine.scattered_cost,
+            false => price(packed),
+        };
+        let terms = [
+            multiplied,
+            moved(packed, n, packed_price),
+            storing,
+            moved(read, m, read_price),
+        ];
+        terms.into_iter().fold(0, i64::saturating_add)
+    };
+    let turned = cost(n, m, &left_packed, &right_read, !crossed);
+    Ok(turned < cost(m, n, &right_packed, &left_read, crossed))
 }
 
 /// True when the product's right operand is a parameter, or a view of one, whose columns lie beside each other.
@@ -154,29 +185,22 @@ fn product(extents: [i64; 4]) -> i64 {
     extents.into_iter().fold(1, i64::saturating_mul)
 }
 
-impl Machine {
-    /// Cost of moving an element along memory or across it.
-    fn move_cost(&self, is_crossed: bool) -> i64 {
-        if is_crossed {
-            self.crossed_cost
-        } else {
-            self.aligned_cost
-        }
-    }
-}
-
-/// What it would mean to pack an operand.
+/// What it would mean to go through an operand along some of its axes, to pack it or to read it.
 struct Packing {
-    /// The elements of a panel's row do not lie beside each other.
+    /// The elements along them do not lie beside each other.
     is_crossed: bool,
     /// It is the same for all batch entries.
     is_shared: bool,
     /// It is a parameter, or a view of one.
     is_parameter: bool,
+    /// It consists of windows that overlap or do not follow each other.
+    is_windowed: bool,
+    /// Its elements are computed from others.
+    is_computed: bool,
 }
 
 impl Packing {
-    /// Of an operand with these groups of axes: batch, columns, summed.
+    /// Of an operand with these groups of axes: batch, those gone along, the others.
     fn new(graph: &Graph, operand: NodeId, groups: [&[usize]; 3]) -> Result<Packing, DimOverflow> {
         let dims = &graph.tensor_type(operand).dims;
         let mut space = Space::default();
@@ -185,15 +209,26 @@ impl Packing {
             outer: &[],
             inner: &space.dims,
         };
-        let (base, at) = under_views(graph, operand, coords.clone(), ranges)?;
+        let (mut base, mut at) = under_views(graph, operand, coords.clone(), ranges)?;
+        let mut is_windowed = false;
+        while let Op::Window { .. } = graph.node(base).op {
+            is_windowed = true;
+            let from = graph.node(base).inputs[0];
+            let dims = [base, from].map(|id| &graph.tensor_type(id).dims);
+            at = operand_coords(&graph.node(base).op, &at, dims, ranges)?;
+            (base, at) = under_views(graph, from, at, ranges)?;
+        }
         let index = linearize(&at, &graph.tensor_type(base).dims, ranges)?;
         let stride = |axis: usize| {
             variable(&coords[axis]).and_then(|v| index.stride_of(Var::Inner(v as u32)))
         };
         // Axes of size 1 have no variable.
         let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
+        let op = &graph.node(base).op;
         Ok(Packing {
-            is_parameter: matches!(graph.node(base).op, Op::Input { .. }),
+            is_windowed,
+            is_computed: is_inlinable(op) && !matches!(op, Op::Pad { .. }),
+            is_parameter: !is_windowed && matches!(op, Op::Input { .. }),
             is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),
             is_shared: groups[0]
                 .iter()

@@ -278,6 +278,9 @@ impl Decision<'_> {
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
+            if let Some(padded) = contract::padded_operand(self.graph, id) {
+                self.raise(padded, Residence::Stored, Need::Product);
+            }
             return Ok(());
         }
         if !is_inlinable(&node.op) {

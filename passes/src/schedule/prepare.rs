@@ -7,6 +7,7 @@
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
+use super::blocks::by_rows;
 use super::contract::Axes;
 use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};
@@ -23,6 +24,13 @@ pub(super) fn prepare(
     if !options.fuse {
         return Ok(None);
     }
+    let blocked = by_rows(graph, options)?;
+    let rewritten = rewritten(blocked.as_ref().unwrap_or(graph), options)?;
+    Ok(rewritten.or(blocked))
+}
+
+/// The graph with what is better computed in another form.
+fn rewritten(graph: &Graph, options: &ScheduleOptions) -> Result<Option<Graph>, ScheduleError> {
     let live = live_nodes(graph);
     let orientation = Orientation::new(graph, &live, options)?;
     let mut found = false;

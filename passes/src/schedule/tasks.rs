@@ -3,6 +3,9 @@
 //! Kept values are taken in the graph's order. Each joins a group that comes no earlier than every task
 //! it depends on, or gets a task of its own at the end. So tasks can run in their order, and no choice
 //! of fusion can make a cycle.
+//!
+//! Numbers that depend on nothing but parameters that are numbers come first, wherever the graph has them: what uses
+//! one of them, such as an optimiser's step with its count, can then join what comes before it in the graph.
 
 use super::ScheduleError;
 use super::ScheduleOptions;
@@ -11,10 +14,10 @@ use super::faults::Faults;
 use super::group::Group;
 use super::lower::Stored;
 use super::member::{self, Member};
-use super::policy::{Policy, Residence};
+use super::policy::{Policy, Residence, is_inlinable};
 use super::report::Refusal;
 use super::scatter::{self, Scattering};
-use lazulite_ir::{Graph, NodeId, Op};
+use lazulite_ir::{Graph, NodeId, Op, Type};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -85,15 +88,34 @@ pub(super) fn arrange(
         task_of: FxHashMap::default(),
         last_reader: FxHashMap::default(),
     };
-    for &id in policy.live() {
-        if policy.residence(id) != Residence::Inline {
-            arranger.place(id)?;
+    let early = known_early(graph, policy);
+    for turn in [true, false] {
+        for &id in policy.live() {
+            if policy.residence(id) != Residence::Inline && early[id.index()] == turn {
+                arranger.place(id)?;
+            }
         }
     }
     Ok(Arranged {
         tasks: arranger.list,
         placements: arranger.placements,
     })
+}
+
+/// Per node: whether it is a number that depends on numbers only, without a step of its own.
+fn known_early(graph: &Graph, policy: &Policy) -> Vec<bool> {
+    let mut early = vec![false; graph.nodes().len()];
+    for &id in policy.live() {
+        let node = graph.node(id);
+        let is_number = match &node.ty {
+            Type::Tensor(ty) => ty.dims.iter().all(|d| d.is(1)),
+            Type::Tuple(_) => false,
+        };
+        early[id.index()] = is_number
+            && (is_inlinable(&node.op) || matches!(node.op, Op::Input { .. }))
+            && node.inputs.iter().all(|input| early[input.index()]);
+    }
+    early
 }
 
 struct Arranger<'a> {

@@ -238,6 +238,12 @@ fn replace_with(
     kind: Kind,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), String> {
+    // A link stays one: what it points to is replaced.
+    let target = path.canonicalize();
+    let path = target.as_deref().unwrap_or(path);
+    if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        return fill(path, write).map_err(|e| format!("{}: {e}", path.display()));
+    }
     let mut name: OsString = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(name);
@@ -260,6 +266,13 @@ fn replace_with(
         let _ = std::fs::remove_file(&part);
         format!("{}: {e}", path.display())
     })
+}
+
+/// Writes to what is no regular file, such as a device or a pipe, and stays what it is.
+fn fill(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut file = io::BufWriter::with_capacity(1 << 16, File::options().write(true).open(path)?);
+    write(&mut file)?;
+    file.flush()
 }
 
 /// Makes a new name in a folder last. Where folders cannot be opened as files, the system sees to it.

@@ -6,8 +6,8 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Number};
-use super::pack::{Source, pack};
+use super::micro::{Block, Direct, Micro, Number};
+use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
 
@@ -22,17 +22,14 @@ const PANELS: usize = 4;
 const PACKED_ROWS: usize = 384;
 const PACKED_LEAST: usize = 96;
 const PACKED_TILES: usize = 8;
-/// Rows up to which a right operand whose columns lie beside each other is read where it lies, and elements between its
-/// rows up to which any number of rows does: further apart they compete for the same places in cache.
-const IN_PLACE_ROWS: usize = 36;
-const NEAR: isize = 256;
-/// Rows up to which it is read along memory, of any operand and of one that no cache holds, of so many elements. Then
-/// the panels of a tile, and how many tiles are wanted: that many sums stay in the first level cache.
+/// Rows up to which a right operand whose columns lie beside each other is read along memory, of any operand and of one
+/// that no cache holds, of so many elements. Then the sums of a tile, which stay in the first level cache, and how many
+/// tiles are wanted: the longer the parts of its rows, the faster they come.
 const THIN_ROWS: usize = 3;
 const STREAMED_ROWS: usize = 8;
 const STREAMED: usize = 1 << 22;
-const THIN_PANELS: usize = 16;
-const THIN_TILES: usize = 8;
+const THIN_SUMS: usize = 1 << 13;
+const THIN_TILES: usize = 2;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -57,8 +54,26 @@ pub(crate) struct Contraction<T> {
 pub(crate) enum Right<T> {
     /// Packed in panels: the first element, and elements between batch entries.
     Panels(*const T, usize),
-    /// Somewhere: the first element, and strides along b, k, n.
-    Strided(*const T, [isize; 3]),
+    /// Somewhere: the first element, and where the others are from there.
+    Placed(*const T, Placed),
+}
+
+/// Where the elements of a right operand are; see [`crate::Placement`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    /// Stride along b.
+    pub batch: isize,
+    /// Along k.
+    pub rows: Digits,
+    /// Along n.
+    pub columns: Digits,
+}
+
+impl Placed {
+    /// Strides along k and n, if there is one of each.
+    fn strides(&self) -> Option<[isize; 2]> {
+        Some([self.rows.stride()?, self.columns.stride()?])
+    }
 }
 
 /// A part of the product.
@@ -83,12 +98,13 @@ pub(crate) struct Tiling {
 }
 
 impl Tiling {
-    /// The tiling of a shape, for a right operand in panels (no strides) or with these strides along k and n.
-    pub(crate) fn new(dims: [usize; 4], strides: Option<[isize; 2]>) -> Tiling {
+    /// The tiling of a shape, for a right operand in panels or placed like this.
+    pub(crate) fn new(dims: [usize; 4], placed: Option<&Placed>) -> Tiling {
         let [b, m, n, k] = dims;
-        let (rows, panels, tiles, least) = match strides {
+        let thin_panels = THIN_SUMS / PANEL / m.clamp(1, ROWS);
+        let (rows, panels, tiles, least) = match placed.map(Placed::strides) {
             None => (ROWS, PANELS, TILES, 24),
-            Some([_, 1]) if is_thin(dims) => (ROWS, THIN_PANELS, THIN_TILES, 24),
+            Some(Some([_, 1])) if is_thin(dims) => (ROWS, thin_panels, THIN_TILES, 24),
             Some(_) => (PACKED_ROWS, 1, PACKED_TILES, PACKED_LEAST),
         };
         let mut tiling = Tiling {
@@ -170,22 +186,22 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
         if k == 0 {
             return clear(product, n, tile);
         }
-        match c.rhs {
-            Right::Strided(first, [batch, row, 1]) if is_thin(c.dims) => {
-                let first = first
-                    .offset(tile.batch as isize * batch)
-                    .add(tile.columns.0);
-                let extent = (k, tile.columns.1 - tile.columns.0);
-                let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
-                let micro = T::micro(level);
-                in_even_rows(&block, micro.rows, micro.thin);
-            }
-            Right::Panels(..) | Right::Strided(..) => panel_tile(c, tile, level),
+        if let Right::Placed(first, placed) = c.rhs
+            && let Some([row, 1]) = placed.strides()
+            && is_thin(c.dims)
+        {
+            let first = first.offset(tile.batch as isize * placed.batch);
+            let first = first.add(tile.columns.0);
+            let extent = (k, tile.columns.1 - tile.columns.0);
+            let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
+            let micro = T::micro(level);
+            return in_even_rows(&block, micro.thin_rows, micro.thin);
         }
+        panel_tile(c, tile, level);
     }
 }
 
-/// A tile panel by panel; strided operands are packed for it.
+/// A tile panel by panel; operands that lie elsewhere are packed for it.
 ///
 /// # Safety
 /// As for [`compute_tile`].
@@ -194,42 +210,74 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let k = c.dims[3];
     let mut buffer = Panel::new();
     let panel = buffer.0.as_mut_ptr().cast::<T>();
+    let mut offsets = [0; DEPTH];
     for depth in (0..k).step_by(DEPTH) {
+        let products = DEPTH.min(k - depth);
+        if let Right::Placed(_, placed) = &c.rhs {
+            row_offsets(&placed.rows, depth..depth + products, &mut offsets);
+        }
         for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
-            let columns = PANEL.min(tile.columns.1 - column);
-            let products = DEPTH.min(k - depth);
+            let extent = (products, PANEL.min(tile.columns.1 - column));
             // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
             unsafe {
-                let rhs = match c.rhs {
+                let (first, placed) = match &c.rhs {
                     Right::Panels(first, batch) => {
                         let at = tile.batch * batch + column * k + depth * PANEL;
-                        (first.add(at), PANEL as isize)
+                        let rhs = (first.add(at), PANEL as isize);
+                        let block = c.block(tile, column, depth, extent, rhs);
+                        in_even_rows(&block, micro.rows, micro.run);
+                        continue;
                     }
-                    Right::Strided(first, [batch, row, step]) => {
-                        let at = tile.batch as isize * batch + depth as isize * row;
-                        let first = first.offset(at + column as isize * step);
-                        let source = Source {
-                            first,
-                            row,
-                            column: step,
-                            depth: products,
-                            columns,
-                        };
-                        let rows = tile.rows.1 - tile.rows.0;
-                        let in_place = rows <= IN_PLACE_ROWS || (0..=NEAR).contains(&row);
-                        if step == 1 && columns == PANEL && in_place {
-                            (first, row)
-                        } else {
-                            pack(&source, &micro, panel);
-                            (panel.cast_const(), PANEL as isize)
-                        }
+                    Right::Placed(first, placed) => {
+                        (first.offset(tile.batch as isize * placed.batch), placed)
                     }
                 };
-                let extent = (products, columns);
+                if let (Some([row, 1]), PANEL, Some(direct)) =
+                    (placed.strides(), extent.1, &micro.direct)
+                {
+                    let rhs = (first.offset(depth as isize * row).add(column), row);
+                    let block = c.block(tile, column, depth, extent, rhs);
+                    keeping(&block, &micro, direct, panel);
+                    continue;
+                }
+                let part = Part {
+                    first,
+                    rows: &offsets[..products],
+                    columns: (&placed.columns, column..column + extent.1),
+                };
+                pack(&part, &micro, panel);
+                let rhs = (panel.cast_const(), PANEL as isize);
                 let block = c.block(tile, column, depth, extent, rhs);
                 in_even_rows(&block, micro.rows, micro.run);
             }
         }
+    }
+}
+
+/// Runs a block of any number of rows and [`PANEL`] columns whose right operand is not packed: the first rows read it
+/// where it lies and pack it for the others.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`]; `panel` is good for a panel of so many rows.
+unsafe fn keeping<T: Number>(
+    block: &Block<T>,
+    micro: &Micro<T>,
+    direct: &Direct<T>,
+    panel: *mut T,
+) {
+    // SAFETY: the rows are some of the block's.
+    unsafe {
+        if block.rows <= direct.once_rows {
+            return (direct.once)(block);
+        }
+        let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
+        (direct.keep)(&block.part(0, first), panel);
+        let rest = Block {
+            rhs: panel.cast_const(),
+            rhs_depth: PANEL as isize,
+            ..block.part(first, block.rows - first)
+        };
+        in_even_rows(&rest, micro.rows, micro.run);
     }
 }
 
@@ -396,13 +444,31 @@ mod tests {
         };
         let (rows, columns) = (p.plain_right(&of, false), p.plain_right(&of, true));
         let batches = if p.share_rhs { 0 } else { (n * k) as isize };
-        let along_rows = [batches, n as isize, 1];
-        let along_columns = [batches, 1, k as isize];
-        for right in [
+        let placed = |rows: &[(usize, isize)], columns: &[(usize, isize)]| Placed {
+            batch: batches,
+            rows: Digits::new(rows).unwrap(),
+            columns: Digits::new(columns).unwrap(),
+        };
+        let (row, column) = (n as isize, k as isize);
+        let mut rights = vec![
             Right::Panels(packed.as_ptr(), batch),
-            Right::Strided(rows.as_ptr(), along_rows),
-            Right::Strided(columns.as_ptr(), along_columns),
-        ] {
+            Right::Placed(rows.as_ptr(), placed(&[(k, row)], &[(n, 1)])),
+            Right::Placed(columns.as_ptr(), placed(&[(k, 1)], &[(n, column)])),
+        ];
+        // The same in digits that could be one.
+        if n % 3 == 0 && k % 2 == 0 {
+            let digits = placed(
+                &[(2, row * (column / 2)), (k / 2, row)],
+                &[(n / 3, 3), (3, 1)],
+            );
+            rights.push(Right::Placed(rows.as_ptr(), digits));
+            let digits = placed(
+                &[(2, column / 2), (k / 2, 1)],
+                &[(n / 3, 3 * column), (3, column)],
+            );
+            rights.push(Right::Placed(columns.as_ptr(), digits));
+        }
+        for right in rights {
             let mut product = vec![of(77); b * m * n];
             let c = Contraction {
                 dims: p.dims,
@@ -411,13 +477,10 @@ mod tests {
                 rhs: right,
                 product: product.as_mut_ptr(),
             };
-            let tiling = Tiling::new(
-                p.dims,
-                match right {
-                    Right::Panels(..) => None,
-                    Right::Strided(_, [_, row, column]) => Some([row, column]),
-                },
-            );
+            let tiling = match &right {
+                Right::Panels(..) => Tiling::new(p.dims, None),
+                Right::Placed(_, placed) => Tiling::new(p.dims, Some(placed)),
+            };
             for t in 0..tiling.tiles() {
                 // SAFETY: the operands are as the problem says; levels are available.
                 unsafe { compute_tile(&c, tiling.tile(t), level) };

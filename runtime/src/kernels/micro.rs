@@ -2,7 +2,7 @@
 //! registers. One generic body, instantiated for vectors of every level.
 
 use super::Level;
-use super::pack::{Source, Square};
+use super::pack::{Pieces, Square};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
@@ -53,24 +53,48 @@ pub(crate) struct Micro<T> {
     /// The machine has the kernel's level; all elements that the block speaks of exist and are
     /// aligned; those of the product may be written and are read by nobody else.
     pub run: unsafe fn(&Block<T>),
+    /// For right operands that lie elsewhere. Only types of which large products are common have them: what they save
+    /// is some packing, and they are as large as all other kernels together.
+    pub direct: Option<Direct<T>>,
+    /// Rows of `thin` at most.
+    pub thin_rows: usize,
     /// As `run`, for any number of columns of a right operand whose columns lie beside each other.
     ///
     /// # Safety
     /// As for `run`.
     pub thin: unsafe fn(&Block<T>),
-    /// Packs rows whose elements lie beside each other.
+    /// Packs pieces of rows.
     ///
     /// # Safety
     /// As for packing in general.
-    pub pack: unsafe fn(&Source<T>, *mut T),
+    pub pack: unsafe fn(&Pieces<'_, T>, *mut T),
     /// How squares of so many elements are transposed, where that is better than one by one.
     pub square: Option<(usize, Square<T>)>,
+}
+
+/// Micro-kernels that read a right operand of [`PANEL`](crate::PANEL) columns where it lies.
+pub(crate) struct Direct<T> {
+    /// As [`Micro::run`]; the operand is written down packed on the way.
+    ///
+    /// # Safety
+    /// As for `run`; besides, the memory is good for writing as many rows of a panel, and is not the right operand's.
+    pub keep: unsafe fn(&Block<T>, *mut T),
+    /// Rows of `once` at most, no fewer than of `run`.
+    pub once_rows: usize,
+    /// As `run`, reading the right operand once.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub once: unsafe fn(&Block<T>),
 }
 
 /// Element types of products.
 pub(crate) trait Number: Copy + 'static {
     /// 0.
     const ZERO: Self;
+
+    /// Whether large products of them are common, so that kernels have forms of their own for more numbers of rows.
+    const COMMON: bool;
 
     /// `self * b + c`, rounding after each of the two or wrapping.
     fn multiply_add(self, b: Self, c: Self) -> Self;
@@ -104,30 +128,37 @@ pub(super) trait Vector: Copy {
     unsafe fn prefetch(_from: *const Self::Element) {}
 }
 
-/// How many rows of a panel ahead of use it is prefetched.
+/// How many rows of a panel ahead of use it is prefetched, and rows of an operand that lies elsewhere.
 const AHEAD: usize = 8;
+const FAR: usize = 16;
 
-/// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns.
+/// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns. With
+/// `KEEP`, the vectors of the right operand are written to a panel at `keep`.
 ///
 /// # Safety
-/// As for [`Micro::run`], with at least `ROWS` rows from `row` on and a column that counts in every vector.
+/// As for [`Micro::run`] or [`Micro::keep`], with at least `ROWS` rows from `row` on and a column that counts in every
+/// vector.
 #[inline(always)]
-unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
+unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: bool>(
     block: &Block<V::Element>,
     row: usize,
     column: usize,
+    keep: *mut V::Element,
 ) {
     // SAFETY: rows, columns and depth stay within the block.
     unsafe {
         let mut sums = [[V::zero(); VECTORS]; ROWS];
         let mut lhs = block.lhs.offset(row as isize * block.lhs_row);
         let mut rhs = block.rhs.add(column);
-        for _ in 0..block.depth {
+        for k in 0..block.depth {
             let mut panel = [V::zero(); VECTORS];
             for (v, p) in panel.iter_mut().enumerate() {
                 *p = V::load(rhs.add(v * V::LANES));
-                let ahead = AHEAD as isize * block.rhs_depth;
+                let ahead = if KEEP { FAR } else { AHEAD } as isize * block.rhs_depth;
                 V::prefetch(rhs.wrapping_add(v * V::LANES).wrapping_offset(ahead));
+                if KEEP {
+                    p.store_first(keep.add(k * PANEL + column + v * V::LANES), V::LANES);
+                }
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let factor = V::splat(*lhs.offset(r as isize * block.lhs_row));
@@ -157,11 +188,12 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
 /// `ROWS` rows times all columns, `WIDE` (at most 4) vectors at a time.
 ///
 /// # Safety
-/// As for [`Micro::run`], with at least `ROWS` rows from `row` on.
+/// As for [`Micro::run`], or with `KEEP` for [`Micro::keep`], with at least `ROWS` rows from `row` on.
 #[inline(always)]
-pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
+pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize, const KEEP: bool>(
     block: &Block<V::Element>,
     row: usize,
+    keep: *mut V::Element,
 ) {
     let mut column = 0;
     while column < block.columns {
@@ -169,76 +201,77 @@ pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
         // SAFETY: every vector begins before the last column.
         unsafe {
             match vectors {
-                1 => strip::<V, ROWS, 1>(block, row, column),
-                2 => strip::<V, ROWS, 2>(block, row, column),
-                3 => strip::<V, ROWS, 3>(block, row, column),
-                _ => strip::<V, ROWS, 4>(block, row, column),
+                1 => strip::<V, ROWS, 1, KEEP>(block, row, column, keep),
+                2 => strip::<V, ROWS, 2, KEEP>(block, row, column, keep),
+                3 => strip::<V, ROWS, 3, KEEP>(block, row, column, keep),
+                _ => strip::<V, ROWS, 4, KEEP>(block, row, column, keep),
             }
         }
         column += vectors * V::LANES;
     }
 }
 
-/// Packs a source whose columns lie beside each other.
+/// Packs pieces of rows.
 ///
 /// # Safety
-/// All elements that the source speaks of exist, and `to` is good for writing its depth times the panel's elements.
+/// All elements that the pieces speak of exist, and `to` is good for writing as many rows of a panel.
 #[inline(always)]
-pub(super) unsafe fn copy_rows<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
-    for k in 0..source.depth {
-        // SAFETY: row `k` has so many elements, here and there; a vector behind the last one ends within the panel,
-        // whose width is a multiple of all vectors'.
-        unsafe {
-            let from = source.first.offset(k as isize * source.row);
-            let to = to.add(k * PANEL);
-            V::prefetch(from.wrapping_offset(AHEAD as isize * source.row));
-            for column in (0..source.columns).step_by(V::LANES) {
-                let n = (source.columns - column).min(V::LANES);
-                let vector = match n == V::LANES {
-                    true => V::load(from.add(column)),
-                    false => V::load_first(from.add(column), n),
-                };
-                vector.store_first(to.add(column), V::LANES);
+pub(super) unsafe fn copy_pieces<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
+    for (k, row) in pieces.rows.iter().enumerate() {
+        let ahead = pieces.rows.get(k + AHEAD).unwrap_or(row);
+        for run in pieces.runs {
+            // SAFETY: the run's elements exist, and its columns lie in the panel.
+            unsafe {
+                let from = pieces.first.offset(*row + run.from);
+                let to = to.add(k * PANEL + run.column);
+                V::prefetch(pieces.first.wrapping_offset(*ahead + run.from));
+                for at in (0..run.len).step_by(V::LANES) {
+                    let n = (run.len - at).min(V::LANES);
+                    let vector = match n == V::LANES {
+                        true => V::load(from.add(at)),
+                        false => V::load_first(from.add(at), n),
+                    };
+                    vector.store_first(to.add(at), n);
+                }
             }
         }
     }
 }
 
-/// Rows of a right operand that are taken at once where it lies.
-const STEP: usize = 4;
+/// Elements of a row ahead of use that a right operand is prefetched where it lies.
+const AHEAD_IN_ROW: usize = 512;
 
 /// `ROWS` rows times all columns of a right operand whose columns lie beside each other: it is read once, along memory,
-/// and the sums are read and written instead. The block may have any number of columns.
+/// `STEP` rows at a time, and the sums are read and written instead. The block may have any number of columns.
 ///
 /// # Safety
 /// As for [`Micro::run`], with exactly `ROWS` rows.
 #[inline(always)]
-pub(super) unsafe fn thin<V: Vector, const ROWS: usize>(block: &Block<V::Element>) {
+pub(super) unsafe fn thin<V: Vector, const ROWS: usize, const STEP: usize>(
+    block: &Block<V::Element>,
+) {
     let mut done = 0;
     while done < block.depth {
         // SAFETY: rows of both operands from `done` on stay within the block.
         unsafe {
-            let step = match block.depth - done {
-                1 => thin_step::<V, ROWS, 1>(block, done),
-                2 => thin_step::<V, ROWS, 2>(block, done),
-                3 => thin_step::<V, ROWS, 3>(block, done),
-                _ => thin_step::<V, ROWS, STEP>(block, done),
-            };
-            done += step;
+            done += match block.depth - done >= STEP {
+                true => thin_step::<V, ROWS, STEP>(block, done),
+                false => thin_step::<V, ROWS, 1>(block, done),
+            }
         }
     }
 }
 
 /// # Safety
-/// As for [`thin`], with at least `DEPTH` products from `from` on.
+/// As for [`thin`], with at least `STEP` products from `from` on.
 #[inline(always)]
-unsafe fn thin_step<V: Vector, const ROWS: usize, const DEPTH: usize>(
+unsafe fn thin_step<V: Vector, const ROWS: usize, const STEP: usize>(
     block: &Block<V::Element>,
     from: usize,
 ) -> usize {
     // SAFETY: columns, rows and depth stay within the block.
     unsafe {
-        let mut factors = [[V::zero(); DEPTH]; ROWS];
+        let mut factors = [[V::zero(); STEP]; ROWS];
         for (r, factors) in factors.iter_mut().enumerate() {
             for (k, factor) in factors.iter_mut().enumerate() {
                 let at = r as isize * block.lhs_row + (from + k) as isize * block.lhs_depth;
@@ -247,13 +280,21 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const DEPTH: usize>(
         }
         let rhs = block.rhs.offset(from as isize * block.rhs_depth);
         let fresh = from == 0 && !block.accumulate;
+        // At the end of rows what comes next is the beginning of the next ones.
+        let rest = block.columns.saturating_sub(AHEAD_IN_ROW);
+        let next = STEP as isize * block.rhs_depth - rest as isize;
         for column in (0..block.columns).step_by(V::LANES) {
             let n = (block.columns - column).min(V::LANES);
-            let mut panel = [V::zero(); DEPTH];
+            let ahead = if column < rest {
+                AHEAD_IN_ROW as isize
+            } else {
+                next
+            };
+            let mut panel = [V::zero(); STEP];
             for (k, p) in panel.iter_mut().enumerate() {
                 let at = rhs.offset(k as isize * block.rhs_depth).add(column);
                 *p = V::load_first(at, n);
-                V::prefetch(at.wrapping_offset(DEPTH as isize * block.rhs_depth));
+                V::prefetch(at.wrapping_offset(ahead));
             }
             for (r, factors) in factors.iter().enumerate() {
                 let to = block.product.add(r * block.product_row + column);
@@ -268,7 +309,7 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const DEPTH: usize>(
             }
         }
     }
-    DEPTH
+    STEP
 }
 
 /// An array as a vector, for every machine.
@@ -333,15 +374,16 @@ impl<T: Number, const N: usize> Vector for Lanes<T, N> {
 /// # Safety
 /// As for [`Micro::run`], for any machine.
 unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
-    // SAFETY: the caller's promise, and `row` stays below the block's rows.
+    let keep = core::ptr::null_mut();
+    let mut row = 0;
+    // SAFETY: the caller's promise, and `row` stays below the block's rows; nothing is kept.
     unsafe {
-        let mut row = 0;
         while block.rows - row >= 4 {
-            rows::<Lanes<T, N>, 4, 2>(block, row);
+            rows::<Lanes<T, N>, 4, 2, false>(block, row, keep);
             row += 4;
         }
         for row in row..block.rows {
-            rows::<Lanes<T, N>, 1, 2>(block, row);
+            rows::<Lanes<T, N>, 1, 2, false>(block, row, keep);
         }
     }
 }
@@ -351,25 +393,27 @@ unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
 unsafe fn portable_thin<T: Number, const N: usize>(block: &Block<T>) {
     for r in 0..block.rows {
         // SAFETY: row `r` is one of the block's.
-        unsafe { thin::<Lanes<T, N>, 1>(&block.part(r, 1)) };
+        unsafe { thin::<Lanes<T, N>, 1, 4>(&block.part(r, 1)) };
     }
 }
 
 /// # Safety
 /// As for [`Micro::pack`], for any machine.
-unsafe fn portable_pack<T: Number, const N: usize>(source: &Source<T>, to: *mut T) {
+unsafe fn portable_pack<T: Number, const N: usize>(pieces: &Pieces<'_, T>, to: *mut T) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<Lanes<T, N>>(source, to) }
+    unsafe { copy_pieces::<Lanes<T, N>>(pieces, to) }
 }
 
 macro_rules! number {
     (
-        $type:ty, $lanes:literal, [$avx2:expr, $avx2_thin:expr, $avx2_pack:expr],
-        [$avx512:expr, $avx512_thin:expr, $avx512_pack:expr],
+        $type:ty, $lanes:literal, common: $common:literal,
+        avx2: [$avx2:expr, $avx2_thin:expr, $avx2_pack:expr, $avx2_direct:expr],
+        avx512: [$avx512:expr, $avx512_thin:expr, $avx512_pack:expr, $avx512_direct:expr],
         $multiply_add:expr, $plus:expr
     ) => {
         impl Number for $type {
             const ZERO: Self = 0 as $type;
+            const COMMON: bool = $common;
 
             #[inline(always)]
             fn multiply_add(self, b: Self, c: Self) -> Self {
@@ -385,6 +429,8 @@ macro_rules! number {
                 let portable = Micro {
                     rows: 4,
                     run: portable::<$type, $lanes>,
+                    direct: None,
+                    thin_rows: 1,
                     thin: portable_thin::<$type, $lanes>,
                     pack: portable_pack::<$type, $lanes>,
                     square: None,
@@ -395,6 +441,8 @@ macro_rules! number {
                     Level::Avx2 => Micro {
                         rows: 6,
                         run: $avx2,
+                        direct: $avx2_direct,
+                        thin_rows: 6,
                         thin: $avx2_thin,
                         pack: $avx2_pack,
                         square: None,
@@ -403,6 +451,8 @@ macro_rules! number {
                     Level::Avx512 => Micro {
                         rows: 6,
                         run: $avx512,
+                        direct: $avx512_direct,
+                        thin_rows: 6,
                         thin: $avx512_thin,
                         pack: $avx512_pack,
                         square: x86::square::<$type>(),
@@ -418,15 +468,26 @@ macro_rules! number {
 number!(
     f32,
     4,
-    [
+    common: true,
+    avx2: [
         x86::avx2::<x86::F32x8>,
         x86::avx2_thin::<x86::F32x8>,
-        x86::avx2_pack::<x86::F32x8>
+        x86::avx2_pack::<x86::F32x8>,
+        Some(Direct {
+            keep: x86::avx2_keep::<x86::F32x8>,
+            once_rows: 6,
+            once: x86::avx2::<x86::F32x8>,
+        })
     ],
-    [
+    avx512: [
         x86::avx512::<x86::F32x16>,
         x86::avx512_thin::<x86::F32x16>,
-        x86::avx512_pack::<x86::F32x16>
+        x86::avx512_pack::<x86::F32x16>,
+        Some(Direct {
+            keep: x86::avx512_keep::<x86::F32x16>,
+            once_rows: 12,
+            once: x86::avx512_once::<x86::F32x16>,
+        })
     ],
     |a, b, c| a * b + c,
     |a, b| a + b
@@ -434,15 +495,18 @@ number!(
 number!(
     f64,
     2,
-    [
+    common: false,
+    avx2: [
         x86::avx2::<x86::F64x4>,
         x86::avx2_thin::<x86::F64x4>,
-        x86::avx2_pack::<x86::F64x4>
+        x86::avx2_pack::<x86::F64x4>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::F64x8>,
         x86::avx512_thin::<x86::F64x8>,
-        x86::avx512_pack::<x86::F64x8>
+        x86::avx512_pack::<x86::F64x8>,
+        None
     ],
     |a, b, c| a * b + c,
     |a, b| a + b
@@ -450,15 +514,18 @@ number!(
 number!(
     i32,
     4,
-    [
+    common: false,
+    avx2: [
         x86::avx2::<x86::I32x8>,
         x86::avx2_thin::<x86::I32x8>,
-        x86::avx2_pack::<x86::I32x8>
+        x86::avx2_pack::<x86::I32x8>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::I32x16>,
         x86::avx512_thin::<x86::I32x16>,
-        x86::avx512_pack::<x86::I32x16>
+        x86::avx512_pack::<x86::I32x16>,
+        None
     ],
     |a: i32, b, c| a.wrapping_mul(b).wrapping_add(c),
     i32::wrapping_add
@@ -467,15 +534,18 @@ number!(
 number!(
     i64,
     2,
-    [
+    common: false,
+    avx2: [
         portable::<i64, 2>,
         portable_thin::<i64, 2>,
-        portable_pack::<i64, 2>
+        portable_pack::<i64, 2>,
+        None
     ],
-    [
+    avx512: [
         x86::avx512::<x86::I64x8>,
         x86::avx512_thin::<x86::I64x8>,
-        x86::avx512_pack::<x86::I64x8>
+        x86::avx512_pack::<x86::I64x8>,
+        None
     ],
     |a: i64, b, c| a.wrapping_mul(b).wrapping_add(c),
     i64::wrapping_add

@@ -4,7 +4,7 @@
 pub(crate) mod contract;
 mod level;
 pub(crate) mod micro;
-mod pack;
+pub(crate) mod pack;
 pub mod philox;
 pub(crate) mod sort;
 #[cfg(target_arch = "x86_64")]

@@ -1,8 +1,8 @@
 //! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
 //! [`avx512`], which enable the instructions.
 
-use super::micro::{Block, Number, Vector, copy_rows, rows, thin};
-use super::pack::{Source, Square};
+use super::micro::{Block, Number, Vector, copy_pieces, rows, thin};
+use super::pack::{Pieces, Square};
 use crate::PANEL;
 use core::arch::x86_64::*;
 
@@ -10,81 +10,139 @@ use core::arch::x86_64::*;
 /// As for [`super::micro::Micro::run`]; the machine has AVX2 and FMA, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise; nothing is kept.
+    unsafe { some_rows::<V, 2, false>(block, core::ptr::null_mut()) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::keep`]; the machine has AVX2 and FMA, and `V` needs no more.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2_keep<V: Vector>(block: &Block<V::Element>, keep: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe {
-        match block.rows {
-            1 => rows::<V, 1, 2>(block, 0),
-            2 => rows::<V, 2, 2>(block, 0),
-            3 => rows::<V, 3, 2>(block, 0),
-            4 => rows::<V, 4, 2>(block, 0),
-            5 => rows::<V, 5, 2>(block, 0),
-            _ => rows::<V, 6, 2>(block, 0),
-        }
-    }
+    unsafe { some_rows::<V, 2, true>(block, keep) }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::run`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn avx512<V: Vector>(block: &Block<V::Element>) {
+    // SAFETY: the caller's promise; nothing is kept.
+    unsafe { some_rows::<V, 4, false>(block, core::ptr::null_mut()) }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::keep`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512_keep<V: Vector>(block: &Block<V::Element>, keep: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe {
-        match block.rows {
-            1 => rows::<V, 1, 4>(block, 0),
-            2 => rows::<V, 2, 4>(block, 0),
-            3 => rows::<V, 3, 4>(block, 0),
-            4 => rows::<V, 4, 4>(block, 0),
-            5 => rows::<V, 5, 4>(block, 0),
-            _ => rows::<V, 6, 4>(block, 0),
-        }
-    }
+    unsafe { some_rows::<V, 4, true>(block, keep) }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::thin`]; the machine has AVX2 and FMA, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2_thin<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise.
-    unsafe { thin_rows::<V>(block) }
+    // SAFETY: the caller's promise. Factors take 12 of 16 registers at most.
+    unsafe {
+        match block.rows {
+            1 => thin::<V, 1, 4>(block),
+            2 => thin::<V, 2, 4>(block),
+            3 if V::Element::COMMON => thin::<V, 3, 4>(block),
+            4 => thin::<V, 4, 2>(block),
+            5 if V::Element::COMMON => thin::<V, 5, 2>(block),
+            6 if V::Element::COMMON => thin::<V, 6, 2>(block),
+            rows => {
+                let first = if rows > 4 { 4 } else { 2 };
+                avx2_thin::<V>(&block.part(0, first));
+                avx2_thin::<V>(&block.part(first, rows - first));
+            }
+        }
+    }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::thin`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise.
-    unsafe { thin_rows::<V>(block) }
+    // SAFETY: the caller's promise. Factors take 24 of 32 registers at most.
+    unsafe {
+        match block.rows {
+            1 => thin::<V, 1, 4>(block),
+            2 => thin::<V, 2, 4>(block),
+            3 if V::Element::COMMON => thin::<V, 3, 4>(block),
+            4 => thin::<V, 4, 4>(block),
+            5 if V::Element::COMMON => thin::<V, 5, 4>(block),
+            6 if V::Element::COMMON => thin::<V, 6, 4>(block),
+            rows => {
+                let first = if rows > 4 { 4 } else { 2 };
+                avx512_thin::<V>(&block.part(0, first));
+                avx512_thin::<V>(&block.part(first, rows - first));
+            }
+        }
+    }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX2, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx2_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<V>(source, to) }
+    unsafe { copy_pieces::<V>(pieces, to) }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn avx512_pack<V: Vector>(source: &Source<V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx512_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
     // SAFETY: the caller's promise.
-    unsafe { copy_rows::<V>(source, to) }
+    unsafe { copy_pieces::<V>(pieces, to) }
 }
 
 /// # Safety
-/// As for [`super::micro::Micro::thin`].
+/// As for [`super::micro::Micro::run`], or with `KEEP` for [`super::micro::Micro::keep`].
 #[inline(always)]
-unsafe fn thin_rows<V: Vector>(block: &Block<V::Element>) {
+unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
+    block: &Block<V::Element>,
+    keep: *mut V::Element,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            1 => thin::<V, 1>(block),
-            2 => thin::<V, 2>(block),
-            3 => thin::<V, 3>(block),
-            4 => thin::<V, 4>(block),
-            5 => thin::<V, 5>(block),
-            _ => thin::<V, 6>(block),
+            6 => rows::<V, 6, WIDE, KEEP>(block, 0, keep),
+            // Fewer in few forms: at the end of a product's rows only, and every form counts in executables.
+            count => {
+                let mut row = 0;
+                if count >= 4 {
+                    rows::<V, 4, WIDE, KEEP>(block, row, keep);
+                    row += 4;
+                }
+                if count - row >= 2 {
+                    rows::<V, 2, WIDE, KEEP>(block, row, keep);
+                    row += 2;
+                }
+                if count > row {
+                    rows::<V, 1, WIDE, KEEP>(block, row, keep);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`super::micro::Micro::once`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512_once<V: Vector>(block: &Block<V::Element>) {
+    let keep = core::ptr::null_mut();
+    // SAFETY: the caller's promise; nothing is kept.
+    unsafe {
+        match block.rows {
+            7 => rows::<V, 7, 2, false>(block, 0, keep),
+            8 => rows::<V, 8, 2, false>(block, 0, keep),
+            9 => rows::<V, 9, 2, false>(block, 0, keep),
+            10 => rows::<V, 10, 2, false>(block, 0, keep),
+            11 => rows::<V, 11, 2, false>(block, 0, keep),
+            12 => rows::<V, 12, 2, false>(block, 0, keep),
+            _ => avx512::<V>(block),
         }
     }
 }

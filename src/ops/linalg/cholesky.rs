@@ -79,11 +79,7 @@ fn divided(b: &Tensor, factor: &Tensor, upper: bool) -> Result<Tensor> {
 /// Whether a solution is by an upper factor, and the triangle of the factor that counts.
 fn triangle(a: &Applied<'_>) -> (bool, Tensor) {
     let (upper, factor) = (a.attributes == [1], &a.operands[1]);
-    let counts = if upper {
-        factor.triu(0)
-    } else {
-        factor.tril(0)
-    };
+    let counts = if upper { factor.triu() } else { factor.tril() };
     (upper, counts)
 }
 

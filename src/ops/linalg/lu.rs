@@ -123,9 +123,9 @@ fn unpack(op: &'static str, lu: &Tensor, pivots: &Tensor) -> Result<[Tensor; 3]>
 
 /// The lower factor with its ones, and the upper one.
 fn split(lu: &Tensor, k: &Dim) -> Result<(Tensor, Tensor)> {
-    let lower = lu.narrow(-1, 0, k.clone()).tril(-1);
+    let lower = lu.narrow(-1, 0, k.clone()).tril_with(-1);
     let ones = Tensor::eye_of(lu.dim(-2), k.clone(), lu.dtype()?);
-    Ok((lower.add(ones), lu.narrow(-2, 0, k.clone()).triu(0)))
+    Ok((lower.add(ones), lu.narrow(-2, 0, k.clone()).triu()))
 }
 
 /// A decomposed matrix.
@@ -159,7 +159,7 @@ impl System {
             let turned = super::adjoint(&lu);
             let half = divide(op, &turned, &b, false, false)?;
             let permuted = divide(op, &turned, &half, true, true)?;
-            return Ok(permuted.take_along_dim(&rows.argsort(-2, false), -2));
+            return Ok(permuted.take_along_dim(&rows.argsort(-2), -2));
         }
         let permuted = b.take_along_dim(&rows, -2);
         let half = divide(op, &lu, &permuted, false, true)?;
@@ -213,7 +213,7 @@ impl Parts {
 /// Rows reordered; back to where they were if `back`.
 fn reorder(a: &Applied<'_>, x: &Tensor, back: bool) -> Result<Tensor> {
     let rows = permutation("lu", &a.results[1], &x.dim(-2))?.unsqueeze(-1);
-    let rows = if back { rows.argsort(-2, false) } else { rows };
+    let rows = if back { rows.argsort(-2) } else { rows };
     Ok(x.take_along_dim(&rows, -2))
 }
 
@@ -222,7 +222,7 @@ fn pullback(a: &Applied<'_>) -> Result<Vec<Tensor>> {
     let (lu, flow) = (Parts::of(op, &a.results[0])?, Parts::of(op, &a.flow[0])?);
     let (block, tall) = (&lu.block, lu.tall);
     let turned = adjoint(block);
-    let (mut lower, mut upper) = (flow.block.tril(-1), flow.block.triu(0));
+    let (mut lower, mut upper) = (flow.block.tril_with(-1), flow.block.triu());
     // What is beside or below the block is that of the matrix divided by one of the factors.
     let rest = match (&lu.rest, &flow.rest) {
         (Some(own), Some(flow)) if tall => {
@@ -238,9 +238,9 @@ fn pullback(a: &Applied<'_>) -> Result<Vec<Tensor>> {
         _ => None,
     };
     let ones = Tensor::eye_of(block.dim(-1), block.dim(-1), block.dtype()?);
-    let (l, u) = (block.tril(-1).add(ones), block.triu(0));
-    let inner = adjoint(&l).matmul(&lower).tril(-1);
-    let inner = inner.add(upper.triu(0).matmul(&adjoint(&u)).triu(0));
+    let (l, u) = (block.tril_with(-1).add(ones), block.triu());
+    let inner = adjoint(&l).matmul(&lower).tril_with(-1);
+    let inner = inner.add(upper.triu().matmul(&adjoint(&u)).triu());
     let left = divide(op, &turned, &inner, true, true)?;
     let both = divide_right(op, &turned, &left, false, false)?;
     let whole = Parts::joined(&both, rest, tall);
@@ -253,10 +253,10 @@ fn pushforward(a: &Applied<'_>) -> Result<Vec<Tensor>> {
     let lu = Parts::of(op, &a.results[0])?;
     let block = &lu.block;
     let ones = Tensor::eye_of(block.dim(-1), block.dim(-1), block.dtype()?);
-    let (l, u) = (block.tril(-1).add(ones), block.triu(0));
+    let (l, u) = (block.tril_with(-1).add(ones), block.triu());
     let left = divide(op, block, &moved.block, false, true)?;
     let both = divide_right(op, block, &left, true, false)?;
-    let (lower, upper) = (l.matmul(&both.tril(-1)), both.triu(0).matmul(&u));
+    let (lower, upper) = (l.matmul(&both.tril_with(-1)), both.triu().matmul(&u));
     let rest = match (&lu.rest, &moved.rest) {
         (Some(own), Some(moved)) if lu.tall => {
             let right = moved.sub(own.matmul(&upper));

@@ -178,7 +178,7 @@ fn diagonal(x: &Tensor) -> Tensor {
 
 /// The lower triangle, half of its diagonal.
 fn half_lower(x: &Tensor) -> Tensor {
-    x.tril(-1).add(x.tril(0)).mul(0.5)
+    x.tril_with(-1).add(x.tril()).mul(0.5)
 }
 
 /// A quotient, 0 where both numbers are: what is nothing in the first place stays so where values

@@ -96,10 +96,7 @@ fn incomplete(_: &Applied<'_>) -> Result<Vec<Tensor>> {
 fn pullback(a: &Applied<'_>) -> Result<Vec<Tensor>> {
     let (q, r) = (&a.results[0], &a.results[1]);
     let (of_q, of_r) = (&a.flow[0], &a.flow[1]);
-    let upper = of_r
-        .matmul(&adjoint(r))
-        .sub(adjoint(q).matmul(of_q))
-        .triu(0);
+    let upper = of_r.matmul(&adjoint(r)).sub(adjoint(q).matmul(of_q)).triu();
     // Symmetric, with the diagonal counted once; the imaginary part there goes.
     let even = upper.add(adjoint(&upper));
     let even = even.sub(embedded(&diagonal(&even).mul(0.5)));
@@ -112,6 +109,6 @@ fn pushforward(a: &Applied<'_>) -> Result<Vec<Tensor>> {
     let ratio = divide_right("qr", r, &a.flow[0], true, false)?;
     let inner = adjoint(q).matmul(&ratio);
     let even = inner.add(adjoint(&inner));
-    let upper = even.triu(0).sub(embedded(&diagonal(&even).mul(0.5)));
+    let upper = even.triu().sub(embedded(&diagonal(&even).mul(0.5)));
     Ok(vec![ratio.sub(q.matmul(&upper)), upper.matmul(r)])
 }

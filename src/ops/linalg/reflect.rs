@@ -74,12 +74,12 @@ fn reflected(
     }
     let dtype = vectors.dtype()?;
     let eye = |rows: Dim| Tensor::eye_of(rows, count.clone(), dtype);
-    let v = vectors.narrow(-1, 0, count.clone()).tril(-1);
+    let v = vectors.narrow(-1, 0, count.clone()).tril_with(-1);
     let v = v.add(eye(vectors.dim(-2)));
     // The product is I - V T V^H with T = D inverse(I + triu(V^H V, 1) D), where D has tau on its diagonal:
     // no reflector need be invertible.
     let scale = tau.unsqueeze(-2);
-    let inner = adjoint(&v).matmul(&v).triu(1).mul(&scale);
+    let inner = adjoint(&v).matmul(&v).triu_with(1).mul(&scale);
     let parts = adjoint(&v).matmul(x);
     let (inner, parts) = super::with_common_batch(op, (&inner, 2), (&parts, 2))?;
     let parts = match turned {

@@ -117,8 +117,8 @@ pub(super) const DERIVATIVES: &[(&str, ForeignRules)] = &[
 fn triangle(x: &Tensor, upper: bool, unit: bool) -> Tensor {
     let without = i64::from(unit);
     match upper {
-        true => x.triu(without),
-        false => x.tril(-without),
+        true => x.triu_with(without),
+        false => x.tril_with(-without),
     }
 }
 

@@ -237,7 +237,7 @@ fn with_replacement(weights: &Tensor, count: usize) -> Result<Tensor> {
 #[track_caller]
 fn without_replacement(weights: &Tensor, count: usize) -> Result<Tensor> {
     let numbers = open_unit_numbers(&weights.sizes()?, DType::F64).log().neg();
-    let (best, drawn) = weights.div(numbers).topk(count, -1, true);
+    let (best, drawn) = weights.div(numbers).topk(count, -1);
     let enough = best.gt(0);
     Ok(drawn.require(&enough, "there are as many positive weights as draws"))
 }

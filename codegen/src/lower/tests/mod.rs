@@ -54,7 +54,7 @@ impl Compiled<'_> {
         let code = backend
             .emit(&lowered.function)
             .unwrap_or_else(|e| panic!("{e}\n{kernel}\n{}", lowered.function));
-        let function = jit::link(&code.link().unwrap()).unwrap();
+        let function = jit::link(&[&code.link().unwrap()]).unwrap().remove(0);
         Compiled {
             kernel,
             lowered,
@@ -165,9 +165,9 @@ fn contents(dtype: DType, len: usize, seed: u64) -> Vec<u8> {
     values.collect()
 }
 
-/// A narrow backend and, where there is one, a wide one.
+/// The portable backend and those for vectors of each width.
 fn levels() -> impl Iterator<Item = Level> {
-    let levels = [Level::Avx2, Level::Avx512].into_iter();
+    let levels = [Level::Baseline, Level::Avx2, Level::Avx512].into_iter();
     levels.filter(|l| l.is_available())
 }
 

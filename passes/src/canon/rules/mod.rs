@@ -70,6 +70,10 @@ const ANY: &[Rule] = &[exact(
     "a tensor without elements is like any other of its type",
     |f, n| {
         let (dims, dtype) = tensor(n).filter(|(dims, _)| is_empty(dims))?;
+        // Updates of a tensor without elements can only be out of range, which is to be told.
+        if matches!(n.op, Op::Scatter { .. }) && !is_empty(f.dims(n.inputs[1])) {
+            return None;
+        }
         let canonical = matches!(n.op, Op::Expand { .. }) && f.splat(n.inputs[0]).is_some();
         (!canonical).then(|| Expr::Splat(fold::number(dtype, 0), dims.clone()))
     },

@@ -1,5 +1,6 @@
 //! Plans against the graph interpreter.
 
+mod blocks;
 mod compose;
 mod fusion;
 mod models;

@@ -1,0 +1,646 @@
+//! Products of products, a block of rows at a time.
+//!
+//! In `softmax(q k^T) v` the first product has far more elements than everything else. Where what lies between the two
+//! products works on each row alone, all of it is done for a block of rows whose elements stay in cache: loops over
+//! the batch and over blocks, with both products inside. The elements of the first product never go to memory as a
+//! whole.
+//!
+//! Axes of the first product's result get labels: one per axis of the batch, and one for its rows. Labels are followed
+//! up to the second product, and down to the tensors that all of it reads. A tensor is taken apart by the loops whose
+//! labels its axes have. What is cheap and has rows (masks made of positions, say) is computed inside.
+
+use super::{ScheduleError, ScheduleOptions};
+use crate::PassError;
+use crate::build::{Builder, Emit, live_nodes};
+use lazulite_ir::{Binary, Class, DType, Dim, Dims, Graph, NodeId, Op, Scalar, TensorType, Type};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+const PASS: &str = "schedule";
+
+/// Nodes between two products at most, and nodes computed inside at most.
+const MOST_NODES: usize = 96;
+/// Rows of a block at least: fewer would not make up for packing.
+const LEAST_ROWS: i64 = 16;
+
+/// What an axis stands for: an axis of the batch by number, or the rows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Label {
+    Batch(u8),
+    Rows,
+}
+
+/// Labels of a tensor's axes.
+type Labels = SmallVec<[Option<Label>; 6]>;
+
+/// A value needed inside, with its labels.
+type Item = (NodeId, Labels);
+
+/// The graph with products of products in blocks; `None` when there are none worth it.
+pub(super) fn by_rows(
+    graph: &Graph,
+    options: &ScheduleOptions,
+) -> Result<Option<Graph>, ScheduleError> {
+    let live = live_nodes(graph);
+    let users = users(graph, &live);
+    let mut found: FxHashMap<NodeId, Blocks> = FxHashMap::default();
+    for &id in &live {
+        if let Some(blocks) = Blocks::find(graph, &users, id, options) {
+            found.insert(id, blocks);
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = Builder::with_inputs_of(PASS, graph);
+    let mut new_of = vec![NodeId(u32::MAX); graph.nodes().len()];
+    for (&old, &new) in graph.inputs().iter().zip(builder.graph().inputs()) {
+        new_of[old.index()] = new;
+    }
+    for id in live {
+        let node = graph.node(id);
+        if matches!(node.op, Op::Input { .. }) {
+            continue;
+        }
+        builder.at_origin(graph.origin(id));
+        new_of[id.index()] = match found.get(&id) {
+            Some(blocks) => blocks.emit(graph, &mut builder, &new_of)?,
+            None => {
+                let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
+                builder.emit(node.op.clone(), &inputs)?
+            }
+        };
+    }
+    let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| new_of[o.index()]).collect();
+    Ok(Some(builder.finish(outputs, graph)))
+}
+
+/// The users of every node; being a result counts as being used by no node.
+fn users(graph: &Graph, live: &[NodeId]) -> Vec<SmallVec<[Option<NodeId>; 2]>> {
+    let mut users = vec![SmallVec::new(); graph.nodes().len()];
+    for &id in live {
+        for input in &graph.node(id).inputs {
+            users[input.index()].push(Some(id));
+        }
+    }
+    for output in graph.outputs() {
+        users[output.index()].push(None);
+    }
+    users
+}
+
+/// Two products and what lies between them.
+struct Blocks {
+    /// The second product.
+    last: NodeId,
+    /// The labels of its result.
+    labels: Labels,
+    /// Turns of the loops: one per axis of the batch, then blocks of rows.
+    trips: Vec<i64>,
+    /// Rows of a block.
+    rows: i64,
+    /// What is computed inside, operands first, and the labels of its operands.
+    inside: Vec<(Item, Vec<Labels>)>,
+    /// What is read.
+    leaves: Vec<Item>,
+}
+
+/// Sizes of a tensor, if they are known.
+fn sizes(graph: &Graph, id: NodeId) -> Option<SmallVec<[i64; 6]>> {
+    match &graph.node(id).ty {
+        Type::Tensor(ty) => ty.dims.iter().map(Dim::as_const).collect(),
+        Type::Tuple(_) => None,
+    }
+}
+
+fn count(sizes: &[i64]) -> i64 {
+    sizes.iter().copied().fold(1, i64::saturating_mul)
+}
+
+impl Blocks {
+    /// Looks for a product that the left operand of the product `last` is made of.
+    fn find(
+        graph: &Graph,
+        users: &[SmallVec<[Option<NodeId>; 2]>],
+        last: NodeId,
+        options: &ScheduleOptions,
+    ) -> Option<Blocks> {
+        let Op::Contract { .. } = graph.node(last).op else {
+            return None;
+        };
+        let (first, between) = region(graph, last)?;
+        let inner = sizes(graph, first)?;
+        if count(&inner) < options.machine.blocked_product {
+            return None;
+        }
+        let in_region = |id: &NodeId| *id == first || between.contains(id);
+        let closed = |id: &NodeId| {
+            let mut users = users[id.index()].iter();
+            users.all(|user| user.is_some_and(|u| u == last || between.contains(&u)))
+        };
+        if !closed(&first) || !between.iter().all(closed) || in_region(&graph.node(last).inputs[1])
+        {
+            return None;
+        }
+        let (trips, length, labels) = first_labels(graph, first, &inner)?;
+        let rows = block_rows(length, count(&inner) / count(&trips) / length, options)?;
+        let mut blocks = Blocks {
+            last,
+            labels: Labels::new(),
+            trips,
+            rows,
+            inside: Vec::new(),
+            leaves: Vec::new(),
+        };
+        blocks.trips.push(length / rows);
+        let mut known: FxHashMap<NodeId, Labels> = FxHashMap::default();
+        known.insert(first, labels);
+        let mut ordered: Vec<NodeId> = between.iter().copied().collect();
+        ordered.sort();
+        for id in ordered {
+            let labels = upwards(graph, id, &known)?;
+            known.insert(id, labels);
+        }
+        blocks.labels = product_labels(graph, last, &known, blocks.trips.len())?;
+        known.insert(last, blocks.labels.clone());
+        blocks.gather(graph, &known, count(&inner))?;
+        Some(blocks)
+    }
+
+    /// Lists what is computed inside, and what is read there.
+    fn gather(
+        &mut self,
+        graph: &Graph,
+        known: &FxHashMap<NodeId, Labels>,
+        elements: i64,
+    ) -> Option<()> {
+        let mut seen: FxHashSet<Item> = FxHashSet::default();
+        let mut stack: Vec<Item> = vec![(self.last, self.labels.clone())];
+        while let Some(item) = stack.pop() {
+            if !seen.insert(item.clone()) {
+                continue;
+            }
+            let (id, labels) = &item;
+            let node = graph.node(*id);
+            if known.contains_key(id) || is_inside(graph, *id, labels) {
+                let operands = operand_labels(graph, *id, labels, known)?;
+                stack.extend(node.inputs.iter().copied().zip(operands.iter().cloned()));
+                self.inside.push((item, operands));
+            } else {
+                let is_input = matches!(node.op, Op::Input { .. });
+                if !is_input && count(&sizes(graph, *id)?) > elements / 2 {
+                    return None;
+                }
+                self.leaves.push(item);
+            }
+            if self.inside.len() > MOST_NODES {
+                return None;
+            }
+        }
+        // Nodes come behind their operands.
+        self.inside.sort_by_key(|((id, _), _)| *id);
+        self.leaves.sort_by_key(|(id, _)| *id);
+        Some(())
+    }
+
+    /// The second product's value.
+    fn emit(&self, graph: &Graph, b: &mut Builder, new_of: &[NodeId]) -> Result<NodeId, PassError> {
+        let mut leaves = Vec::with_capacity(self.leaves.len());
+        for (id, labels) in &self.leaves {
+            leaves.push(self.taken_apart(b, new_of[id.index()], labels)?);
+        }
+        let stacked = self.nest(graph, b, 0, &leaves)?;
+        // Loops come first; rows are two axes.
+        let mut order = Vec::new();
+        let mut inner = self.trips.len() as u32;
+        for label in &self.labels {
+            match label {
+                Some(Label::Batch(i)) => order.push(u32::from(*i)),
+                Some(Label::Rows) => order.extend([self.trips.len() as u32 - 1, inner]),
+                None => order.push(inner),
+            }
+            inner += u32::from(!matches!(label, Some(Label::Batch(_))));
+        }
+        let ordered = b.permute(stacked, order)?;
+        b.reshape(ordered, graph.tensor_type(self.last).dims.clone())
+    }
+
+    /// A tensor with the axes that loops go along in front, in the order of the loops.
+    fn taken_apart(
+        &self,
+        b: &mut Builder,
+        leaf: NodeId,
+        labels: &Labels,
+    ) -> Result<NodeId, PassError> {
+        let (mut split, mut front, mut rest) = (Dims::new(), Vec::new(), Vec::new());
+        let dims = b.dims(leaf);
+        for (dim, label) in dims.iter().zip(labels) {
+            let at = split.len() as u32;
+            match label {
+                Some(Label::Batch(i)) => front.push((usize::from(*i), at)),
+                Some(Label::Rows) => {
+                    front.push((self.trips.len() - 1, at));
+                    rest.push(at + 1);
+                    split.push(Dim::constant(self.trips[self.trips.len() - 1]));
+                    split.push(Dim::constant(self.rows));
+                    continue;
+                }
+                None => rest.push(at),
+            }
+            split.push(dim.clone());
+        }
+        front.sort_unstable();
+        let split = b.reshape(leaf, split)?;
+        let order = front.into_iter().map(|(_, at)| at).chain(rest).collect();
+        b.permute(split, order)
+    }
+
+    /// Whether loop number `level` takes a tensor with these labels apart.
+    fn is_scanned(&self, labels: &Labels, level: usize) -> bool {
+        let label = match level + 1 == self.trips.len() {
+            true => Label::Rows,
+            false => Label::Batch(level as u8),
+        };
+        labels.contains(&Some(label))
+    }
+
+    /// The results of the loops from number `level` on, stacked, for what is left of the leaves there.
+    fn nest(
+        &self,
+        graph: &Graph,
+        b: &mut Builder,
+        level: usize,
+        leaves: &[NodeId],
+    ) -> Result<NodeId, PassError> {
+        let mut inner = Builder::new(PASS);
+        inner.at_origin(b.origin());
+        let iteration = inner.input(TensorType::scalar(DType::I64));
+        let mut parts = vec![NodeId(u32::MAX); leaves.len()];
+        let mut operands = Vec::with_capacity(leaves.len());
+        for scanned in [true, false] {
+            for (i, (_, labels)) in self.leaves.iter().enumerate() {
+                if self.is_scanned(labels, level) != scanned {
+                    continue;
+                }
+                let ty = b.graph().tensor_type(leaves[i]);
+                let dims: Dims = ty.dims.iter().skip(usize::from(scanned)).cloned().collect();
+                parts[i] = inner.input(TensorType::new(ty.dtype, dims));
+                operands.push(leaves[i]);
+            }
+        }
+        let result = match level + 1 == self.trips.len() {
+            true => self.body(graph, &mut inner, iteration, &parts)?,
+            false => self.nest(graph, &mut inner, level + 1, &parts)?,
+        };
+        let scanned = { self.leaves.iter() }.filter(|(_, l)| self.is_scanned(l, level));
+        let op = Op::Loop {
+            trip: Dim::constant(self.trips[level]),
+            carries: 0,
+            scanned: scanned.count() as u32,
+            body: Arc::new(inner.finish([result], &Graph::new())),
+        };
+        let stacks = b.emit(op, &operands)?;
+        b.get(stacks, 0)
+    }
+
+    /// What is computed for a block.
+    fn body(
+        &self,
+        graph: &Graph,
+        b: &mut Builder,
+        iteration: NodeId,
+        parts: &[NodeId],
+    ) -> Result<NodeId, PassError> {
+        let leaves = self.leaves.iter().cloned();
+        let mut known: FxHashMap<Item, NodeId> = leaves.zip(parts.iter().copied()).collect();
+        let mut result = iteration;
+        for (item, operands) in &self.inside {
+            let (id, labels) = item;
+            let node = graph.node(*id);
+            b.at_origin(graph.origin(*id));
+            let items = node.inputs.iter().copied().zip(operands.iter().cloned());
+            // All of them are leaves or stand inside, further to the front.
+            let inputs: Vec<NodeId> = items.filter_map(|i| known.get(&i).copied()).collect();
+            let dims = self.dims_inside(&graph.tensor_type(*id).dims, labels);
+            result = match &node.op {
+                Op::Iota { dtype, .. } if labels.contains(&Some(Label::Rows)) => {
+                    self.positions(b, iteration, *dtype, &dims)?
+                }
+                Op::Reshape { .. } => b.reshape(inputs[0], dims)?,
+                Op::Expand { .. } => {
+                    // Axes of the batch are gone here, also those of size 1 that were repeated along them.
+                    let mix = |(own, below): (&Option<Label>, &Option<Label>)| match own {
+                        Some(Label::Batch(_)) => *own,
+                        _ => *below,
+                    };
+                    let mixed = labels.iter().zip(&operands[0]).map(mix).collect();
+                    let below = &graph.tensor_type(node.inputs[0]).dims;
+                    let own = b.reshape(inputs[0], self.dims_inside(below, &mixed))?;
+                    b.expand(own, dims)?
+                }
+                op => b.emit(inner_op(op, operands), &inputs)?,
+            };
+            known.insert(item.clone(), result);
+        }
+        Ok(result)
+    }
+
+    /// The dims of a tensor's part in a block.
+    fn dims_inside(&self, dims: &Dims, labels: &Labels) -> Dims {
+        let mut inside = Dims::new();
+        for (dim, label) in dims.iter().zip(labels) {
+            match label {
+                Some(Label::Batch(_)) => {}
+                Some(Label::Rows) => inside.push(Dim::constant(self.rows)),
+                None => inside.push(dim.clone()),
+            }
+        }
+        inside
+    }
+
+    /// The numbers of the block's rows.
+    fn positions(
+        &self,
+        b: &mut Builder,
+        iteration: NodeId,
+        dtype: DType,
+        dims: &Dims,
+    ) -> Result<NodeId, PassError> {
+        let len = Dim::constant(self.rows);
+        let own = b.emit(Op::Iota { len, dtype }, &[])?;
+        let rows = b.emit(
+            Op::Const {
+                value: Scalar::from_i64(DType::I64, self.rows),
+            },
+            &[],
+        )?;
+        let before = b.binary(Binary::Mul, iteration, rows)?;
+        let before = b.cast(before, dtype)?;
+        let before = b.broadcast(before, dims)?;
+        b.binary(Binary::Add, own, before)
+    }
+}
+
+/// The one product that the left operand of a product is made of by operations that may work on rows, and what lies
+/// between them.
+fn region(graph: &Graph, last: NodeId) -> Option<(NodeId, FxHashSet<NodeId>)> {
+    let mut seen: FxHashSet<NodeId> = FxHashSet::default();
+    let mut stack = vec![graph.node(last).inputs[0]];
+    let mut first = None;
+    while let Some(id) = stack.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let node = graph.node(id);
+        match &node.op {
+            Op::Contract { .. } if first.is_some() => return None,
+            Op::Contract { .. } => first = Some(id),
+            op if is_rowwise(op) => stack.extend(&node.inputs),
+            _ => {}
+        }
+        if seen.len() > MOST_NODES {
+            return None;
+        }
+    }
+    let first = first?;
+    let mut ordered: Vec<NodeId> = seen.into_iter().filter(|id| *id > first).collect();
+    ordered.sort();
+    let mut between = FxHashSet::default();
+    for id in ordered {
+        let inputs = &graph.node(id).inputs;
+        if inputs.iter().any(|i| *i == first || between.contains(i)) {
+            between.insert(id);
+        }
+    }
+    let reached = graph.node(last).inputs[0];
+    (reached == first || between.contains(&reached)).then_some((first, between))
+}
+
+fn is_rowwise(op: &Op) -> bool {
+    match op {
+        Op::Expand { .. } | Op::Reshape { .. } | Op::Permute { .. } | Op::Reduce { .. } => true,
+        op => op.class() == Class::Pointwise,
+    }
+}
+
+/// Turns of the loops over the batch, number of rows, and labels of the first product's result.
+fn first_labels(graph: &Graph, first: NodeId, sizes: &[i64]) -> Option<(Vec<i64>, i64, Labels)> {
+    let Op::Contract {
+        lhs_batch, lhs_sum, ..
+    } = &graph.node(first).op
+    else {
+        return None;
+    };
+    let lhs = graph.tensor_type(graph.node(first).inputs[0]).dims.len();
+    let rows = lhs_batch.len()..lhs - lhs_sum.len();
+    let (mut trips, mut length) = (Vec::new(), None);
+    let mut labels = Labels::new();
+    for (axis, &size) in sizes.iter().enumerate() {
+        labels.push(match size {
+            1 => None,
+            _ if axis < rows.start => {
+                trips.push(size);
+                Some(Label::Batch(trips.len() as u8 - 1))
+            }
+            _ if rows.contains(&axis) => {
+                if length.replace(size).is_some() {
+                    return None;
+                }
+                Some(Label::Rows)
+            }
+            _ => None,
+        });
+    }
+    Some((trips, length?, labels))
+}
+
+/// Rows of a block, of `length` rows with `columns` elements each.
+fn block_rows(length: i64, columns: i64, options: &ScheduleOptions) -> Option<i64> {
+    let most = (options.machine.block_elements / columns.max(1)).min(length / 2);
+    (LEAST_ROWS..=most).rev().find(|rows| length % rows == 0)
+}
+
+/// The labels of a value between the products, by those of its operands.
+fn upwards(graph: &Graph, id: NodeId, known: &FxHashMap<NodeId, Labels>) -> Option<Labels> {
+    let node = graph.node(id);
+    let mut labels: Option<Labels> = None;
+    for input in &node.inputs {
+        let Some(below) = known.get(input) else {
+            continue;
+        };
+        let own = match &node.op {
+            Op::Permute { perm } => perm.iter().map(|&p| below[p as usize]).collect(),
+            Op::Reshape { .. } => moved(&sizes(graph, *input)?, below, &sizes(graph, id)?)?,
+            Op::Reduce { axes, .. } => {
+                if axes.iter().any(|&a| below[a as usize].is_some()) {
+                    return None;
+                }
+                let kept = (0..below.len()).filter(|a| !axes.contains(&(*a as u32)));
+                kept.map(|a| below[a]).collect()
+            }
+            _ => below.clone(),
+        };
+        if labels
+            .replace(own.clone())
+            .is_some_and(|other| other != own)
+        {
+            return None;
+        }
+    }
+    labels
+}
+
+/// Labels of a reshaped tensor, where only axes of size 1 come and go.
+fn moved(from: &[i64], labels: &Labels, to: &[i64]) -> Option<Labels> {
+    let mut old = from.iter().zip(labels).filter(|(size, _)| **size != 1);
+    let mut new = Labels::new();
+    for &size in to {
+        new.push(match size {
+            1 => None,
+            _ => {
+                let (&before, label) = old.next()?;
+                (before == size).then_some(*label)?
+            }
+        });
+    }
+    old.next().is_none().then_some(new)
+}
+
+/// The labels of the second product's result, if it keeps all of them.
+fn product_labels(
+    graph: &Graph,
+    last: NodeId,
+    known: &FxHashMap<NodeId, Labels>,
+    loops: usize,
+) -> Option<Labels> {
+    let Op::Contract {
+        lhs_batch, lhs_sum, ..
+    } = &graph.node(last).op
+    else {
+        return None;
+    };
+    let below = &known[&graph.node(last).inputs[0]];
+    let mut labels: Labels = lhs_batch.iter().map(|&a| below[a as usize]).collect();
+    if labels.contains(&Some(Label::Rows)) {
+        return None;
+    }
+    let taken = |a: &usize| lhs_batch.contains(&(*a as u32)) || lhs_sum.contains(&(*a as u32));
+    let rest: Labels = { (0..below.len()).filter(|a| !taken(a)) }
+        .map(|a| below[a])
+        .collect();
+    labels.extend(rest);
+    let found = labels.iter().flatten().count();
+    labels.resize(graph.tensor_type(last).dims.len(), None);
+    (found == loops).then_some(labels)
+}
+
+/// True for what is computed inside: constants, views, and what has rows and is cheap.
+fn is_inside(graph: &Graph, id: NodeId, labels: &Labels) -> bool {
+    let op = &graph.node(id).op;
+    let has_rows = labels.contains(&Some(Label::Rows));
+    match op {
+        Op::Const { .. } | Op::Expand { .. } | Op::Permute { .. } => true,
+        Op::Reshape { .. } => {
+            let below = graph.node(id).inputs[0];
+            let both = (sizes(graph, id), sizes(graph, below));
+            matches!(both, (Some(own), Some(below)) if moved(&own, labels, &below).is_some())
+        }
+        Op::Iota { .. } => has_rows,
+        op => has_rows && op.class() == Class::Pointwise,
+    }
+}
+
+/// The labels of a node's operands, given its own; those of values between the products are known.
+fn operand_labels(
+    graph: &Graph,
+    id: NodeId,
+    labels: &Labels,
+    known: &FxHashMap<NodeId, Labels>,
+) -> Option<Vec<Labels>> {
+    let node = graph.node(id);
+    if let Op::Contract {
+        lhs_batch,
+        rhs_batch,
+        lhs_sum,
+        ..
+    } = &node.op
+    {
+        let rank = |i: usize| graph.tensor_type(node.inputs[i]).dims.len();
+        let mut lhs = Labels::from_elem(None, rank(0));
+        let mut rhs = Labels::from_elem(None, rank(1));
+        for (i, (&l, &r)) in lhs_batch.iter().zip(rhs_batch).enumerate() {
+            (lhs[l as usize], rhs[r as usize]) = (labels[i], labels[i]);
+        }
+        let taken = |a: &usize| lhs_batch.contains(&(*a as u32)) || lhs_sum.contains(&(*a as u32));
+        let rest: Vec<usize> = (0..lhs.len()).filter(|a| !taken(a)).collect();
+        for (axis, label) in rest.into_iter().zip(&labels[lhs_batch.len()..]) {
+            lhs[axis] = *label;
+        }
+        return Some(vec![lhs, rhs]);
+    }
+    let each = node.inputs.iter().map(|&input| {
+        if let Some(labels) = known.get(&input) {
+            return Some(labels.clone());
+        }
+        let below = sizes(graph, input)?;
+        Some(match &node.op {
+            Op::Permute { perm } => {
+                let mut own = Labels::from_elem(None, below.len());
+                for (at, &from) in perm.iter().enumerate() {
+                    own[from as usize] = labels[at];
+                }
+                own
+            }
+            Op::Reshape { .. } => moved(&sizes(graph, id)?, labels, &below)?,
+            Op::Reduce { axes, .. } => {
+                let mut kept = labels.iter().copied();
+                let axis = |a: usize| match axes.contains(&(a as u32)) {
+                    true => None,
+                    false => kept.next().flatten(),
+                };
+                (0..below.len()).map(axis).collect()
+            }
+            _ => {
+                let own = below.iter().zip(labels);
+                own.map(|(&size, label)| label.filter(|_| size != 1))
+                    .collect()
+            }
+        })
+    });
+    each.collect()
+}
+
+/// The operation on parts: axes of the batch are gone.
+fn inner_op(op: &Op, operands: &[Labels]) -> Op {
+    let is_gone = |label: &Option<Label>| matches!(label, Some(Label::Batch(_)));
+    // An axis by its number among those that are left.
+    let left = |labels: &Labels, axes: &[u32]| -> Vec<u32> {
+        let stays = axes.iter().filter(|&&a| !is_gone(&labels[a as usize]));
+        let gone = |a: u32| labels[..a as usize].iter().filter(|l| is_gone(l)).count() as u32;
+        stays.map(|&a| a - gone(a)).collect()
+    };
+    match op {
+        Op::Contract {
+            lhs_batch,
+            rhs_batch,
+            lhs_sum,
+            rhs_sum,
+            acc,
+        } => Op::Contract {
+            lhs_batch: left(&operands[0], lhs_batch),
+            rhs_batch: left(&operands[1], rhs_batch),
+            lhs_sum: left(&operands[0], lhs_sum),
+            rhs_sum: left(&operands[1], rhs_sum),
+            acc: *acc,
+        },
+        Op::Reduce { kind, axes } => Op::Reduce {
+            kind: *kind,
+            axes: left(&operands[0], axes),
+        },
+        Op::Permute { perm } => Op::Permute {
+            perm: left(&operands[0], perm),
+        },
+        op => op.clone(),
+    }
+}

@@ -1,0 +1,240 @@
+//! Calls that are served by a program.
+
+use super::Fitting;
+use super::prepared::Preparation;
+use super::record::{Captured, Source};
+use crate::cell::TensorCell;
+use crate::device::{Device, Executable, Value};
+use crate::engine::{History, Inputs, Options, Values, compile_in_parts, literal_buffer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::location::Place;
+use crate::ops::Generator;
+use crate::tensor::{Literal, Node, Tensor, internal};
+use lazulite_ir::{DType, Guard, Symbol, TensorType};
+use lazulite_passes::memory::Hoisted;
+use lazulite_runtime::{Buffer, Pool};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// A compiled function, for inputs of certain types. The sizes that specialise it are all sizes of all
+/// inputs, in order.
+pub(super) struct Replay {
+    program: Executable,
+    device: Device,
+    /// Work on constants and on cells that the function only reads.
+    preparation: Option<Preparation>,
+    /// Where the program's parameters come from.
+    sources: Vec<Source>,
+    generators: Vec<(Generator, u64)>,
+    /// Cells written.
+    written: Vec<TensorCell>,
+    /// For each cell read, which of those written it is, if its value may be overwritten in place.
+    rewritten: Vec<Option<usize>>,
+    /// Types of the results, then of the values written to cells.
+    outputs: Vec<TensorType>,
+}
+
+impl Replay {
+    /// The program and the conditions on its symbols.
+    pub fn build(
+        symbols: &[Symbol],
+        captured: Captured,
+        options: &Options,
+    ) -> Result<(Replay, Vec<Guard>)> {
+        let Captured {
+            graph,
+            forward: _,
+            sources,
+            outputs,
+            device,
+            state,
+        } = captured;
+        let device = device.ok_or_else(|| {
+            let message = "the results of a captured function lie on several devices";
+            Error::new(ErrorKind::Device, "compile", message)
+                .hint("capture a function for each device, and move tensors outside of them")
+        })?;
+        let written: Vec<TensorCell> = state.written.iter().map(|(cell, _)| cell.clone()).collect();
+        let rewritten = state
+            .cells_read()
+            .map(|(cell, _)| written.iter().position(|w| w.is(cell)));
+        let mut rewritten: Vec<Option<usize>> = rewritten.collect();
+        let steady = |source: &Source| match source {
+            Source::Constant(_) => true,
+            Source::Cell(i) => rewritten[*i].is_none(),
+            Source::Argument(_) | Source::Seed(_) | Source::Stream(_) | Source::Prepared(_) => {
+                false
+            }
+        };
+        let constant: Vec<bool> = sources.iter().map(steady).collect();
+        let parts = compile_in_parts(&graph, symbols, &constant, options, device)?;
+        if parts.main.calls_host() {
+            // Users' functions may read any cell while the program runs.
+            rewritten.fill(None);
+        }
+        let own = |n: &u32| sources[*n as usize].clone();
+        let preparation = { parts.prepare }
+            .map(|(program, inputs)| Preparation::new(program, inputs.iter().map(own).collect()));
+        let sources = parts.sources.iter().map(|source| match source {
+            Hoisted::Parameter(n) => own(n),
+            Hoisted::Prepared(n) => Source::Prepared(*n as usize),
+        });
+        let replay = Replay {
+            program: parts.main,
+            device,
+            preparation,
+            sources: sources.collect(),
+            generators: state.generators(),
+            written,
+            rewritten,
+            outputs,
+        };
+        if replay.program.image().outputs.len() != replay.outputs.len() {
+            return Err(internal(
+                "compile",
+                "a program has other results than its graph",
+            ));
+        }
+        Ok((replay, graph.guards().to_vec()))
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Types of the results, then of the values written to cells, for the sizes of a call.
+    fn types(&self, fitting: &Fitting) -> Result<Vec<TensorType>> {
+        let known = fitting.version.domain.assignment(&fitting.values);
+        let each = self.outputs.iter().map(|ty| known.tensor_type(ty));
+        let all: Option<Vec<TensorType>> = each.collect();
+        all.ok_or_else(|| internal("compile", "a result has an unknown size"))
+    }
+
+    /// Serves a call.
+    #[track_caller]
+    pub fn call(
+        &self,
+        fitting: &Fitting,
+        arguments: &[&Tensor],
+        pool: &Pool,
+    ) -> Result<Vec<Tensor>> {
+        let types = self.types(fitting)?;
+        let (inputs, vacated) = self.inputs(fitting, &types, arguments, pool)?;
+        let (ran, place) = (
+            inputs.run(&self.program, &fitting.values, pool),
+            Place::here(),
+        );
+        // What knows no place inside the function belongs to the call.
+        let (values, _overwritten) = ran.map_err(|e| match e.location() {
+            None => e.at(place),
+            Some(_) => e,
+        })?;
+        let mut values = values.into_iter();
+        let mut types = types.into_iter();
+        let results = self.outputs.len() - self.written.len();
+        let own = types.by_ref().take(results).zip(values.by_ref());
+        let results = own.map(|(ty, value)| Tensor::leaf(ty, value)).collect();
+        for (number, (ty, value)) in types.zip(values).enumerate() {
+            match vacated.iter().find(|v| v.written == number) {
+                Some(vacated) => vacated.next.finish(value, History::Kept),
+                None => self.written[number].settle(Tensor::leaf(ty, value)),
+            }
+        }
+        Ok(results)
+    }
+
+    /// What the program runs on. Values of cells that are about to be replaced and that nobody else holds are lent to
+    /// it.
+    #[track_caller]
+    fn inputs(
+        &self,
+        fitting: &Fitting,
+        types: &[TensorType],
+        arguments: &[&Tensor],
+        pool: &Pool,
+    ) -> Result<(Inputs, SmallVec<[Vacated; 8]>)> {
+        let each = self.generators.iter();
+        let streams: SmallVec<[(u64, u64); 2]> = each
+            .map(|(generator, draws)| generator.take_streams(*draws))
+            .collect();
+        let prepared = match &self.preparation {
+            Some(preparation) => preparation.results(&fitting.accepted, pool)?,
+            None => Values::new(),
+        };
+        let (mut inputs, mut vacated) = (Inputs::default(), SmallVec::new());
+        for source in &self.sources {
+            inputs.keep(match source {
+                Source::Argument(i) => value_of(arguments[*i])?,
+                Source::Constant(value) => value.clone(),
+                Source::Seed(i) => literal_buffer(word(streams[*i].0))?.into(),
+                Source::Stream(i) => literal_buffer(word(streams[*i].1))?.into(),
+                Source::Prepared(i) => prepared[*i].clone(),
+                Source::Cell(i) => {
+                    let value = value_of(&fitting.accepted[*i].realize()?)?;
+                    match self.vacate(*i, fitting, types)? {
+                        None => value,
+                        Some(cell) => {
+                            inputs.lend_for(value, cell.next.clone());
+                            vacated.push(cell);
+                            continue;
+                        }
+                    }
+                }
+            });
+        }
+        Ok((inputs, vacated))
+    }
+
+    /// Takes the value out of a cell, if that is about to be replaced by one of the same type and nobody else holds it.
+    fn vacate(
+        &self,
+        cell: usize,
+        fitting: &Fitting,
+        types: &[TensorType],
+    ) -> Result<Option<Vacated>> {
+        let Some(written) = self.rewritten[cell] else {
+            return Ok(None);
+        };
+        let results = types.len() - self.written.len();
+        let node = fitting.accepted[cell].node()?;
+        if types[results + written] != *node.ty {
+            return Ok(None);
+        }
+        // The list of accepted values has one handle.
+        let Some(next) = self.written[written].vacate(node, 1) else {
+            return Ok(None);
+        };
+        node.spend();
+        Ok(Some(Vacated { next, written }))
+    }
+}
+
+/// A cell whose value may be overwritten by its next one.
+struct Vacated {
+    /// What the cell holds meanwhile.
+    next: Arc<Node>,
+    /// Which of the cells written it is.
+    written: usize,
+}
+
+/// The value of a realised tensor.
+pub(crate) fn value_of(tensor: &Tensor) -> Result<Value> {
+    tensor
+        .node()?
+        .value()
+        .ok_or_else(|| internal("compile", "an input has no value"))
+}
+
+/// The same on the processor.
+pub(crate) fn host_value_of(tensor: &Tensor) -> Result<Buffer> {
+    value_of(tensor)?.to_host()
+}
+
+fn word(value: u64) -> Literal {
+    Literal {
+        dtype: DType::U64,
+        bits: value,
+        runtime: true,
+    }
+}

@@ -1,0 +1,232 @@
+//! Running programs on the values of nodes, and their errors as the facade's.
+
+use super::cache::Served;
+use super::trace::{Trace, TraceNode};
+use super::{CACHE, History, devices};
+use crate::device::{Device, Executable, Input, Value};
+use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::tensor::{Literal, Node, internal};
+use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// What a program runs on. Values that are lent to it may be overwritten; unless the program has run they come back
+/// when this is dropped.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    list: SmallVec<[Input; 8]>,
+    loans: SmallVec<[Loan; 4]>,
+}
+
+/// A value lent to a program.
+struct Loan {
+    /// Which input it is.
+    input: usize,
+    /// Who gets it back.
+    node: Arc<Node>,
+    /// After the program has run, nobody needs a value from that node; otherwise the caller enters another one.
+    ends: bool,
+}
+
+impl Inputs {
+    /// A value that stays as it is.
+    pub fn keep(&mut self, value: Value) {
+        self.list.push(Input::keep(value));
+    }
+
+    /// Lends the value of a node to which nobody has a way but who computes from it, if `value` is all that holds it.
+    fn lend(&mut self, value: Value, node: &Arc<Node>) {
+        if node.lend() {
+            self.give_up(value, node.clone(), true);
+        } else {
+            self.keep(value);
+        }
+    }
+
+    /// Lends a value that no node holds any more; it goes to `next`, which has none, unless the program runs. If it
+    /// does, the caller enters another one there.
+    pub fn lend_for(&mut self, value: Value, next: Arc<Node>) {
+        self.give_up(value, next, false);
+    }
+
+    fn give_up(&mut self, value: Value, node: Arc<Node>, ends: bool) {
+        let input = self.list.len();
+        self.loans.push(Loan { input, node, ends });
+        self.list.push(Input {
+            value,
+            donate: true,
+        });
+    }
+
+    /// Runs a program.
+    pub fn run(
+        mut self,
+        program: &Executable,
+        sizes: &[i64],
+        pool: &Pool,
+    ) -> Result<(Values, Overwritten)> {
+        let values = program.run(&mut self.list, sizes, pool)?;
+        let ended = self.loans.drain(..).filter(|loan| loan.ends);
+        Ok((values, Overwritten(ended.map(|loan| loan.node).collect())))
+    }
+}
+
+/// Nodes whose values a program has overwritten. To be dropped when the program's results are entered: who waits for
+/// them meanwhile finds the results then.
+pub(crate) struct Overwritten(SmallVec<[Arc<Node>; 4]>);
+
+impl Drop for Overwritten {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|node| node.spend());
+    }
+}
+
+impl Overwritten {
+    /// None at all.
+    pub fn none() -> Overwritten {
+        Overwritten(SmallVec::new())
+    }
+}
+
+impl Drop for Inputs {
+    fn drop(&mut self) {
+        for loan in self.loans.drain(..) {
+            // A program that has not run leaves its inputs as they were.
+            let value = self.list[loan.input].take();
+            loan.node.finish(value, History::Kept);
+        }
+    }
+}
+
+/// Runs the program that serves a trace on a device.
+pub(super) fn run(
+    trace: &mut Trace,
+    served: &Served,
+    pool: &Pool,
+    device: Device,
+) -> Result<(Values, Overwritten)> {
+    let version = &served.version;
+    let mut inputs = Inputs::default();
+    let may_overwrite = !version.program.calls_host();
+    devices::bring_leaves(trace, device)?;
+    for (i, &leaf) in trace.leaves.iter().enumerate() {
+        let listed = &mut trace.nodes[leaf as usize];
+        let Some(value) = listed.value.take() else {
+            return Err(internal("realize", "a parameter has no value"));
+        };
+        if may_overwrite && trace.expendable.get(i) == Some(&true) {
+            inputs.lend(value, &listed.node);
+        } else {
+            inputs.keep(value);
+        }
+    }
+    let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
+    for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
+        inputs.keep(literal_buffer(*literal)?.into());
+    }
+    inputs.run(&version.program, &served.values, pool)
+}
+
+/// Results of a program.
+pub(crate) type Values = SmallVec<[Value; 4]>;
+
+/// The number as the value of a 0-d parameter.
+pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
+    let bytes = u128::from(literal.bits).to_le_bytes();
+    Buffer::from_bytes(&bytes[..literal.dtype.size()]).map_err(|e| memory_error(&e.to_string()))
+}
+
+/// The error of a run as the facade's.
+pub(crate) fn run_error(error: RunError) -> Error {
+    let new = |kind, message: String| Error::new(kind, "realize", message);
+    match error {
+        // A division by zero has no bound.
+        RunError::Fault {
+            what,
+            location,
+            value: 0,
+            bound: 0,
+        } => new(ErrorKind::Fault, what).located(location),
+        RunError::Fault {
+            what,
+            location,
+            value,
+            bound,
+        } => new(
+            ErrorKind::Fault,
+            format!("{what}: found {value}, the bound is {bound}"),
+        )
+        .located(location)
+        .of_check(),
+        RunError::Custom {
+            what,
+            location,
+            message,
+        } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
+        RunError::Alloc(e) => memory_error(&e.to_string()),
+        RunError::Size {
+            of,
+            error: SizeError::Overflow,
+        } => memory_error(&format!("{of} are more than can be addressed")),
+        // Checked before the program was chosen.
+        RunError::InputCount { .. }
+        | RunError::SizeCount { .. }
+        | RunError::NegativeSize { .. }
+        | RunError::InputBytes { .. }
+        | RunError::Guard { .. }
+        | RunError::Size { .. }
+        | RunError::Inconsistent(_) => new(ErrorKind::Internal, error.to_string()),
+    }
+}
+
+pub(super) fn memory_error(message: &str) -> Error {
+    Error::new(ErrorKind::Memory, "realize", message)
+}
+
+/// Gives an error of a running program, which knows its place as text, the place itself and the name of
+/// the operation; and one about memory the tensor that takes most of it.
+pub(super) fn placed(error: Error, trace: &Trace) -> Error {
+    if error.kind() == ErrorKind::Memory && error.place().is_none() {
+        let bytes = |n: &&TraceNode| {
+            let element = n.node.ty.dtype.size() as u128;
+            let sizes = n.node.ty.const_dims();
+            sizes.map(|sizes| {
+                sizes
+                    .iter()
+                    .fold(element, |b, s| b.saturating_mul(*s as u128))
+            })
+        };
+        return match trace.nodes.iter().max_by_key(bytes) {
+            Some(largest) => largest_in(error, &largest.node),
+            None => error,
+        };
+    }
+    let Some(text) = error.location() else {
+        return error;
+    };
+    let mut here: Vec<&Arc<Node>> = { CACHE.positions(trace, text).into_iter() }
+        .filter_map(|i| Some(&trace.nodes.get(i)?.node))
+        .collect();
+    if here.is_empty() {
+        let nodes = trace.nodes.iter().map(|n| &n.node);
+        here = nodes.filter(|n| n.place.to_string() == text).collect();
+    }
+    let failed = match error.op() {
+        "check" => None,
+        _ => here.iter().find_map(|n| n.op.failing()),
+    };
+    match (here.first(), failed) {
+        (Some(node), Some(op)) => error.at(node.place).named(op),
+        (Some(node), None) => error.at(node.place),
+        (None, _) => error,
+    }
+}
+
+/// An error about memory, with the largest tensor of the program that lacks it.
+fn largest_in(error: Error, node: &Node) -> Error {
+    error.at(node.place).operand(OperandNote {
+        role: "largest",
+        ty: node.ty.to_string(),
+        place: Some(node.place),
+    })
+}

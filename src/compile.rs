@@ -9,11 +9,11 @@
 //! A replayed result knows nothing of how it came about. So a function through whose results gradients flow
 //! is recorded at each call instead, unless gradients are off.
 
-mod kind;
 mod outputs;
 mod prepared;
 mod record;
 mod replay;
+mod shape;
 mod state;
 
 pub use outputs::Outputs;
@@ -30,11 +30,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::tensor::{Tensor, internal};
-use kind::{CallShape, InputType};
 use lazulite_ir::{Guard, Symbol, TensorType};
 use record::Recording;
 use replay::Replay;
 pub(crate) use replay::{host_value_of, value_of};
+use shape::{CallShape, InputType};
 use smallvec::SmallVec;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -61,6 +61,8 @@ struct Serving {
 /// What a captured function depends on in a cell besides the value.
 struct CellType {
     ty: Arc<TensorType>,
+    /// Where it is.
+    places: Places,
     /// Gradients are on and flow to it.
     grad: bool,
 }
@@ -76,17 +78,12 @@ enum Way {
 impl Serving {
     /// What the cells hold now, if they are what they were.
     fn read_cells(&self, gradients: bool) -> Option<CellValues> {
-        let here = match &self.way {
-            Way::Replayed(replay) => Places::of(replay.device()),
-            Way::Recorded => Places::NONE,
-        };
         let read = |(cell, known): &(TensorCell, CellType)| {
             let content = cell.content();
             let node = content.node().ok()?;
-            let fits = node.ty == known.ty
-                && (gradients && node.traits.grad) == known.grad
-                && here.admits(node.traits.places);
-            fits.then_some(content)
+            let traits = &node.traits;
+            let fits = node.ty == known.ty && known.places == traits.places;
+            (fits && (gradients && traits.grad) == known.grad).then_some(content)
         };
         self.cells.iter().map(read).collect()
     }
@@ -109,6 +106,9 @@ type Fitting = Found<Serving, CellValues>;
 /// Captures `function`, which must compute its result from its inputs by tensor operations alone.
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
 /// them in or keep them in a [`TensorCell`].
+///
+/// There are no values inside: if the function reads one, or the sizes of a tensor as numbers, the call returns that
+/// error, whatever the function makes of it.
 ///
 /// Gradients flow through the results as they would without capturing. Where they do (an input or a parameter
 /// used inside needs one, and the result is not of integers), the function is recorded at each call, since a
@@ -299,8 +299,10 @@ where
             self.applied(parameters)
         })?;
         let cells = recording.state.cells_read().map(|(cell, node)| {
-            let (ty, grad) = (node.ty.clone(), shape.gradients && node.traits.grad);
-            (cell.clone(), CellType { ty, grad })
+            let traits = &node.traits;
+            let (grad, places) = (shape.gradients && traits.grad, traits.places);
+            let ty = node.ty.clone();
+            (cell.clone(), CellType { ty, places, grad })
         });
         let cells = cells.collect();
         if shape.gradients && recording.keeps_history() {

@@ -1,6 +1,7 @@
 //! Tensors as text, in PyTorch's layout: four decimals, columns aligned, scientific notation where
 //! magnitudes differ much, large tensors summarised by their edges.
 
+use crate::engine::{capturing, recording_body};
 use crate::tensor::Tensor;
 use lazulite_ir::{DType, Scalar};
 use std::fmt;
@@ -16,6 +17,16 @@ const LINE_WIDTH: usize = 80;
 
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Ok(node) = &self.0
+            && (capturing() || recording_body())
+            && node.value().is_none()
+        {
+            return write!(
+                f,
+                "tensor(<no value while a function is recorded>, {})",
+                self.describe()
+            );
+        }
         match render(self) {
             Ok(text) => f.write_str(&text),
             Err(error) => write!(f, "tensor(<error>)\n{error}"),

@@ -2,6 +2,7 @@
 //! operands, and what to do about it.
 
 use crate::location::{Place, trail};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ pub struct Error(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    op: &'static str,
+    op: Cow<'static, str>,
     message: String,
     place: Option<Place>,
     operands: Vec<OperandNote>,
@@ -77,7 +78,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Error {
         Error(Arc::new(Inner {
             kind,
-            op,
+            op: op.into(),
             message: message.into(),
             place: None,
             operands: Vec::new(),
@@ -89,7 +90,7 @@ impl Error {
 
     /// The same of another operation: the one that the user wrote, or that ran.
     pub(crate) fn named(mut self, op: &'static str) -> Error {
-        Arc::make_mut(&mut self.0).op = op;
+        Arc::make_mut(&mut self.0).op = op.into();
         self
     }
 
@@ -107,11 +108,32 @@ impl Error {
         let (outer, innermost) = trail.rsplit_once(" > ").unwrap_or(("", &trail));
         if let Some(rule) = innermost.strip_prefix(CHECK) {
             let inner = Arc::make_mut(&mut self.0);
-            inner.op = "check";
+            inner.op = "check".into();
             inner.message = format!("it does not hold that {rule}");
             inner.trail = (!outer.is_empty()).then(|| outer.into());
         }
         self
+    }
+
+    /// The same in the words of operation `op`, with nothing but `trail` around it.
+    pub(crate) fn reworded(mut self, op: &str, message: String, trail: &str) -> Error {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.op = op.to_string().into();
+        inner.message = message;
+        inner.trail = (!trail.is_empty()).then(|| trail.into());
+        inner.operands.clear();
+        self
+    }
+
+    /// The same with these operands.
+    pub(crate) fn with_operands(mut self, operands: Vec<OperandNote>) -> Error {
+        Arc::make_mut(&mut self.0).operands = operands;
+        self
+    }
+
+    /// Composites and modules around the operation.
+    pub(crate) fn trail(&self) -> Option<&str> {
+        self.0.trail.as_deref()
     }
 
     /// The same with the place of the operation, unless it has one.
@@ -158,7 +180,7 @@ impl Error {
 
     /// The operation that failed.
     pub fn op(&self) -> &str {
-        self.0.op
+        &self.0.op
     }
 
     /// What happened, in one sentence, without place and operands.

@@ -289,11 +289,7 @@ impl Exported {
     pub fn weight(&self, name: &str) -> Option<Tensor> {
         let mut ports = self.interface.weights.iter().zip(&self.weights);
         let (port, value) = ports.find(|(port, _)| port.name == name)?;
-        let dims = port.ty.dims.iter().map(|d| d.as_constant());
-        let dims = dims.map(|d| Some(lazulite_ir::Dim::constant(d?)));
-        let dims = dims.collect::<Option<Vec<_>>>()?;
-        let dtype = crate::files::dtype(port.ty.element).ok()?;
-        Some(Tensor::leaf(TensorType::new(dtype, dims), value.clone()))
+        weight_of(port, value)
     }
 
     /// Names of the sizes that are left open.
@@ -355,4 +351,14 @@ impl std::fmt::Debug for Exported {
             .field("outputs", &self.outputs())
             .finish_non_exhaustive()
     }
+}
+
+/// A weight in a file as a tensor.
+#[track_caller]
+pub(crate) fn weight_of(port: &Port, value: &Buffer) -> Option<Tensor> {
+    let dims = port.ty.dims.iter().map(|d| d.as_constant());
+    let dims = dims.map(|d| Some(lazulite_ir::Dim::constant(d?)));
+    let dims = dims.collect::<Option<Vec<_>>>()?;
+    let dtype = crate::files::dtype(port.ty.element).ok()?;
+    Some(Tensor::leaf(TensorType::new(dtype, dims), value.clone()))
 }

@@ -21,7 +21,7 @@ impl Tensor {
     #[doc(alias("tensor", "as_tensor", "from_numpy"))]
     #[track_caller]
     pub fn from_vec<T: Element>(data: Vec<T>, dims: impl IntoDims) -> Tensor {
-        Tensor::from_slice(&data, dims)
+        Tensor::from_slice(&data, dims).named("from_vec", &[])
     }
 
     /// A tensor holding a copy of `data`, row-major, with the given sizes.

@@ -48,6 +48,7 @@ mod files;
 #[cfg(feature = "cuda")]
 pub mod gpu;
 mod host;
+mod indexed;
 pub mod inspect;
 mod location;
 mod nested;

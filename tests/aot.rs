@@ -488,7 +488,7 @@ fn wrong_inputs_are_refused_and_nothing_is_written() {
         ),
         (
             &["double.npy", "b.npy"],
-            "input a: expected f32[n, 3], got f64[2, 3]",
+            "expected f32[n, 3], got f64[2, 3]",
         ),
         (&["text.npy", "b.npy"], "text.npy: not an .npy file"),
         (&["none.npy", "b.npy"], "none.npy: No such file"),

@@ -155,18 +155,29 @@ fn host_functions_may_fail_or_panic() {
 }
 
 #[test]
-fn values_cannot_be_read_inside_a_capture() {
-    let f = compile(|[x]: [Tensor; 1]| match x.to_vec::<f32>() {
-        Ok(_) => x,
-        Err(e) => Tensor::full((), i64::from(e.kind() == ErrorKind::Capture)),
-    });
-    assert_eq!(
-        f.call([&Tensor::zeros([2])])
-            .unwrap()
-            .item::<i64>()
-            .unwrap(),
-        1
+fn refused_reads_fail_the_capture_whatever_becomes_of_them() {
+    let x = Tensor::ones([2]);
+    let line = line!() + 1;
+    let mean = compile(|[x]: [Tensor; 1]| &x * x.sum(..).item::<f32>().unwrap_or(0.0) as f64);
+    let e = mean.call([&x]).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Capture, "{e}");
+    assert_eq!(e.place().map(|p| p.line()), Some(line), "{e}");
+    let sized = compile(|[x]: [Tensor; 1]| &x * x.dims().unwrap_or_default().len() as f64);
+    assert_eq!(sized.call([&x]).unwrap_err().op(), "dims");
+    let each = lazulite::vmap(
+        |t| vec![&t[0] * t[0].item::<f32>().unwrap_or(0.0) as f64],
+        &[&x],
     );
+    assert_eq!(error_of(each[0].clone()).kind(), ErrorKind::Capture);
+    // Whoever looks at a tensor sees its type, and changes nothing.
+    let shown = compile(|[x]: [Tensor; 1]| match x.to_string().contains("f32[2]") {
+        true => x,
+        false => x.neg(),
+    });
+    assert_eq!(shown.call([&x]).unwrap().to_vec::<f32>().unwrap(), [1.0; 2]);
+    // A refused read is forgotten with its function.
+    let fine = compile(|[x]: [Tensor; 1]| x.neg());
+    assert!(fine.call([&x]).is_ok());
 }
 
 #[test]
@@ -440,4 +451,234 @@ fn bools_in_files_are_true_where_they_are_not_zero() {
     std::fs::remove_file(&path).ok();
     assert_eq!(x.cast(DType::I64).sum(..).item::<i64>().unwrap(), 2);
     assert_eq!(x.to_vec::<bool>().unwrap(), [true, false, true]);
+}
+
+/// What an error about an index or label says: operation, message, line, operands and advice.
+fn told(e: &Error, op: &str, message: &str, types: &[&str], line: u32) {
+    assert_eq!((e.kind(), e.op()), (ErrorKind::Fault, op), "{e}");
+    assert!(e.message().contains(message), "{e}");
+    let given: Vec<&str> = e.operands().iter().map(|o| o.ty.as_str()).collect();
+    assert_eq!(given, types, "{e}");
+    assert!(e.advice().is_some(), "{e}");
+    assert_eq!(
+        e.place().map(|p| (p.file(), p.line())),
+        Some((file!(), line))
+    );
+}
+
+#[test]
+fn labels_outside_of_the_classes_are_told_as_labels() {
+    let logits = Tensor::zeros([2, 3]);
+    let labels = |label: i64| Tensor::from_vec(vec![0, label], [2]);
+    let types = ["f32[2, 3]", "i64[2]"];
+    let line = line!() + 1;
+    let loss = |x: &Tensor, y: &Tensor| x.cross_entropy(y);
+    let e = failure_of(&loss(&logits, &labels(3)));
+    let three = "label 3, but there are 3 classes (0..=2)";
+    told(&e, "cross_entropy", three, &types, line);
+    let e = failure_of(&loss(&logits, &labels(-1)));
+    told(&e, "cross_entropy", "label -1, but", &types, line);
+    // Of sizes that the program was not compiled for first, and inside of captured and exported functions.
+    let e = failure_of(&loss(&Tensor::zeros([2, 5]), &labels(5)));
+    told(
+        &e,
+        "cross_entropy",
+        "there are 5 classes",
+        &["f32[2, 5]", "i64[2]"],
+        line,
+    );
+    let captured = compile(|[x, y]: [Tensor; 2]| loss(&x, &y));
+    let e = captured.call([&logits, &labels(3)]).unwrap_err();
+    assert_eq!(e.op(), "cross_entropy", "{e}");
+    assert!(
+        e.message().contains(three) && e.to_string().contains("f32[2, 3]"),
+        "{e}"
+    );
+    let specs = [lazulite::spec!(f32["n", 3]), lazulite::spec!(i64["n"])];
+    let exported = lazulite::export(|[x, y]| loss(x, y), &specs).unwrap();
+    let e = exported.run(&[&logits, &labels(3)]).unwrap_err();
+    assert!(
+        e.message().contains(three) && e.op() == "cross_entropy",
+        "{e}"
+    );
+    let e = failure_of(&logits.multi_margin_loss(&labels(-1)));
+    assert!(
+        e.message().contains("label -1") && e.op() == "multi_margin_loss",
+        "{e}"
+    );
+}
+
+#[test]
+fn indices_outside_are_told_as_they_were_written() {
+    let x = Tensor::arange(0, 4, 1);
+    let at = |i: i64| Tensor::from_vec(vec![i], [1]);
+    let table = Tensor::zeros([5, 2]);
+    let least = i64::MIN.to_string();
+    let cases = [
+        ("index_select", "index -7 is", x.index_select(0, &at(-7))),
+        ("gather", &least, x.gather(0, &at(i64::MIN))),
+        ("scatter", &least, x.scatter(0, &at(i64::MIN), &at(1))),
+        (
+            "scatter_add",
+            "index 4 is",
+            x.scatter_add(0, &at(4), &at(1)),
+        ),
+        ("index_add", "index 9 is", x.index_add(0, &at(9), &at(1), 1)),
+        ("take", "for 4 elements", x.take(&at(4))),
+        ("i", "index -9 is", x.i(at(-9))),
+        ("as_strided", "index 5 is", x.as_strided(&[2], &[5], 0)),
+        ("embedding", "index -9 is", table.embedding(&at(-9))),
+        (
+            "embedding",
+            "axis 0, which has size 0",
+            Tensor::zeros([0, 2]).embedding(&at(0)),
+        ),
+        (
+            "gather",
+            "or more",
+            x.gather(0, &Tensor::full_of([1], -1, DType::U64)),
+        ),
+    ];
+    for (op, message, tensor) in cases {
+        let e = failure_of(&tensor);
+        assert_eq!((e.kind(), e.op()), (ErrorKind::Fault, op), "{e}");
+        assert!(e.message().contains(message), "{e}");
+        assert!(!e.operands().is_empty() && e.advice().is_some(), "{e}");
+        let captured = compile(|[x]: [Tensor; 1]| x + 1);
+        drop(captured);
+    }
+    let mut y = x.clone();
+    y.set_item(at(7), 1);
+    assert_eq!(failure_of(&y).op(), "set_item");
+    let e = failure_of(&Tensor::zeros([2, 2]).inv());
+    assert_eq!((e.kind(), e.op()), (ErrorKind::Host, "inv"), "{e}");
+}
+
+#[test]
+fn layers_are_shown_with_their_path_and_where_they_were_made() {
+    use lazulite::nn::{
+        BatchNorm1d, Conv2d, Layer, LayerNorm, Linear, Lstm, Module, Relu, Sequential,
+    };
+    let line = line!() + 1;
+    let last = Linear::new(9, 2);
+    let model = Sequential::new()
+        .with(Linear::new(4, 8))
+        .with(Relu)
+        .with(last);
+    let _ = model.parameters();
+    let e = error_of(model.forward(&Tensor::ones([1, 4])));
+    let text = e.to_string();
+    assert!(
+        text.contains("in 2: Linear") && text.contains("has size 8, not 9"),
+        "{e}"
+    );
+    let layer = e.operands().last().unwrap();
+    assert_eq!(
+        (layer.role, layer.ty.as_str()),
+        ("layer", "Linear(9, 2)"),
+        "{e}"
+    );
+    assert_eq!(layer.place.map(|p| p.line()), Some(line), "{e}");
+
+    let line = line!() + 1;
+    let conv = Conv2d::new(3, 6, 3);
+    let e = error_of(conv.forward(&Tensor::ones([1, 1, 8, 8])));
+    assert!(
+        e.message().contains("has 1 channels, the weight takes 3"),
+        "{e}"
+    );
+    assert!(
+        e.advice().is_some() && e.to_string().contains("Conv2d(3, 6, ..)"),
+        "{e}"
+    );
+    for note in &e.operands()[1..] {
+        assert_eq!(
+            note.place.map(|p| (p.file(), p.line())),
+            Some((file!(), line)),
+            "{e}"
+        );
+    }
+    let x = Tensor::ones([1, 4, 8, 8]);
+    let grouped = |groups| lazulite::ConvOptions {
+        groups,
+        ..Default::default()
+    };
+    let e = error_of(x.conv_with(&Tensor::ones([3, 2, 1, 1]), None, &grouped(2)));
+    assert!(
+        e.message()
+            .contains("3 outputs of the weight do not form 2 groups"),
+        "{e}"
+    );
+    let e = error_of(x.conv_with(&Tensor::ones([3, 2, 1, 1]), None, &grouped(0)));
+    assert!(e.message().contains("0 groups"), "{e}");
+
+    let e = error_of(BatchNorm1d::new(5).forward(&Tensor::ones([2, 4])));
+    assert!(e.message().contains("4 channels, not 5"), "{e}");
+    assert!(
+        e.to_string().contains("BatchNorm1d(5)") && e.to_string().contains("f32[2, 4]"),
+        "{e}"
+    );
+    let e = error_of(LayerNorm::new(5).forward(&Tensor::ones([2, 4])));
+    assert!(
+        e.message().contains("has size 4, not 5") && e.to_string().contains("LayerNorm[5]"),
+        "{e}"
+    );
+    let e = error_of(Lstm::new(5, 3, 1).forward(&Tensor::ones([7, 2, 4]), None).0);
+    assert!(
+        e.message().contains("has size 4, not 5") && e.to_string().contains("Lstm(5, 3"),
+        "{e}"
+    );
+}
+
+#[test]
+fn a_second_gradient_of_a_plain_one_is_told_how_to_be_had() {
+    let x = Tensor::ones([2]).with_grad();
+    let first = lazulite::grad(&[&(&x * &x).sum(..)], &[&x])
+        .unwrap()
+        .remove(0);
+    let e = lazulite::grad(&[&first.sum(..)], &[&x]).unwrap_err();
+    assert!(
+        e.advice().unwrap_or_default().contains("create_graph"),
+        "{e}"
+    );
+    let e = (&x * 2.0).backward().unwrap_err();
+    assert!(
+        e.advice().unwrap_or_default().contains("backward_with"),
+        "{e}"
+    );
+}
+
+#[test]
+fn operations_made_of_others_are_named_as_they_were_written() {
+    let x = Tensor::ones([2, 3]);
+    let truth = x.gt(0);
+    let cases = [
+        ("arange", Tensor::arange(0, i64::MAX, 1)),
+        ("randperm", Tensor::randperm(-1i64)),
+        ("diag", Tensor::ones([3]).diag_with(i64::MAX)),
+        ("unflatten", x.unflatten(1, [2, 2])),
+        ("from_vec", Tensor::from_vec(vec![1.0f32], [2])),
+        ("sub", &truth - &truth),
+        ("cat", Tensor::cat(&[&x, &Tensor::ones([3, 2])], 0)),
+        ("dropout", x.dropout(2.0, true)),
+        ("i", x.i((0, 0, 0))),
+        ("pad", x.pad([(i64::MIN, i64::MAX), (0, 0)], 0.0)),
+        ("cast", Tensor::zeros([1usize << 60]).cast(DType::F64)),
+        (
+            "mse_loss",
+            Tensor::ones([4]).mse_loss(&Tensor::ones([4, 1])),
+        ),
+    ];
+    for (op, tensor) in cases {
+        let e = error_of(tensor);
+        assert_eq!(e.op(), op, "{e}");
+        assert_eq!(e.place().map(|p| p.file()), Some(file!()), "{e}");
+    }
+    let equation = Tensor::einsum("ij->k", &[&x]);
+    assert!(error_of(equation).message().contains("`k` of the result"));
+    let steps = error_of(Tensor::arange(0, 5, -1));
+    assert!(
+        steps.message().contains("from 0 to 5 in steps of -1"),
+        "{steps}"
+    );
 }

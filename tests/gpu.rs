@@ -150,7 +150,7 @@ fn kernels_of_all_kinds_give_what_the_processor_gives() {
             x.matmul(table).relu(),
             x.index_select(0, index),
             x.cumsum(1),
-            x.sort(1).0,
+            x.sort_with(1, true).0,
             Tensor::cat(&[x, &Tensor::ones([1, 7])], 0),
         ]
     };
@@ -293,8 +293,10 @@ fn nearly(there: &[f32], here: &[f32]) {
 fn training_with_sgd_gives_the_processors_losses() {
     let gpu = gpu!();
     let sgd = |parameters| -> Box<dyn Optimizer> {
-        let mut settings = SgdSettings::default();
-        settings.momentum = 0.9;
+        let settings = SgdSettings {
+            momentum: 0.9,
+            ..SgdSettings::default()
+        };
         Box::new(Sgd::with(parameters, 0.1, settings))
     };
     nearly(&train(gpu, sgd), &train(Device::cpu(), sgd));

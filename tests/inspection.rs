@@ -347,3 +347,30 @@ fn files_are_described_and_others_refused() {
     assert!(missing.to_string().contains("no.npy"), "{missing}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn archives_and_executables_can_be_looked_at_and_models_fill_their_files() {
+    let folder = std::env::temp_dir().join(format!("lazulite-inspect-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let w = known(&[3, 2]);
+    let archive = folder.join("w.npz");
+    lazulite::save_tensors(&archive, &[("w", &w)]).unwrap();
+    let report = lazulite::inspect::file(&archive, false).unwrap();
+    assert_eq!(report.tensors[0].ty, "f32[3, 2]");
+
+    let exported = lazulite::export(|[x]| x.matmul(&w), &[lazulite::spec!(f32["n", 3])]).unwrap();
+    let (model, program) = (folder.join("m.lzl"), folder.join("m"));
+    exported.save(&model).unwrap();
+    exported.build_executable(&program).unwrap();
+    let report = lazulite::inspect::file(&program, true).unwrap();
+    assert_eq!(report.kind, "executable model");
+    assert!(report.to_string().contains("f32[n, 3]"), "{report}");
+    assert_eq!(report.tensors.len(), 1);
+
+    let mut bytes = std::fs::read(&model).unwrap();
+    bytes.push(0);
+    std::fs::write(&model, bytes).unwrap();
+    let error = lazulite::Exported::load(&model).map(drop).unwrap_err();
+    assert!(error.to_string().contains("behind its end"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -265,7 +265,7 @@ fn state_goes_out_and_in() {
     }
     let error = other.load_state_dict(&StateDict::new()).unwrap_err();
     assert!(
-        error.to_string().contains("missing: [hidden.bias"),
+        error.to_string().contains("the state lacks `hidden.bias`"),
         "{error}"
     );
 }

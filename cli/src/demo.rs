@@ -57,7 +57,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     writeln!(
         out,
         "\nThe recorded graph:\n\n{}",
-        dump(&[&y], Stage::Trace)?
+        folded(&dump(&[&y], Stage::Trace)?)
     )?;
     writeln!(
         out,
@@ -95,6 +95,23 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
         "\nNext: `lazulite dump FILE.lzt --stage schedule`, `lazulite doctor`, and the README."
     )?;
     Ok(())
+}
+
+/// A graph's text with the bodies of its operations left out: they are deeper than its own lines.
+fn folded(text: &str) -> String {
+    const OWN: usize = 2;
+    let (mut out, mut inside) = (String::new(), false);
+    for line in text.lines() {
+        let deep = line.len() - line.trim_start().len() > OWN;
+        if deep && !inside {
+            out += "    ...\n";
+        } else if !deep {
+            out += line;
+            out.push('\n');
+        }
+        inside = deep;
+    }
+    out
 }
 
 fn micros(start: Instant) -> f64 {

@@ -15,7 +15,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     )?;
     line("processor", processor())?;
     line("instructions", instruction_sets().join(" "))?;
-    line("kernels", "128-bit vectors through Cranelift".into())?;
+    line("kernels", kernels())?;
     line("products", contraction(&mut missing).into())?;
     line("threads", threads())?;
     line("memory", memory())?;
@@ -53,6 +53,24 @@ fn gpus() -> String {
 #[cfg(not(feature = "cuda"))]
 fn gpus() -> String {
     "none can be used: this was built without the feature `cuda`".into()
+}
+
+/// The code that is made at the level chosen.
+fn kernels() -> String {
+    let level = lazulite::options().level;
+    if !level.is_available() {
+        let name = level.name();
+        return format!("none: this processor cannot run code of level {name} (LAZULITE_LEVEL)");
+    }
+    match level.backend() {
+        Ok(backend) => format!(
+            "{}-bit vectors, by the backend {} for level {} (LAZULITE_LEVEL changes it)",
+            8 * backend.caps().vector_bytes,
+            backend.name(),
+            level.name()
+        ),
+        Err(e) => format!("none: {e}"),
+    }
 }
 
 /// What the processor calls itself.
@@ -157,6 +175,9 @@ pub fn instruction_sets() -> Vec<&'static str> {
             ("fma", std::is_x86_feature_detected!("fma")),
             ("f16c", std::is_x86_feature_detected!("f16c")),
             ("avx512f", std::is_x86_feature_detected!("avx512f")),
+            ("avx512bw", std::is_x86_feature_detected!("avx512bw")),
+            ("avx512cd", std::is_x86_feature_detected!("avx512cd")),
+            ("avx512dq", std::is_x86_feature_detected!("avx512dq")),
             ("avx512vl", std::is_x86_feature_detected!("avx512vl")),
             ("avx512bf16", std::is_x86_feature_detected!("avx512bf16")),
             ("avx512vnni", std::is_x86_feature_detected!("avx512vnni")),

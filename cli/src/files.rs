@@ -42,7 +42,16 @@ pub fn shown(program: &Path) -> String {
 
 /// The text of a file.
 pub fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|e| Failure::Message(format!("{}: {e}", file.display())))
+    std::fs::read_to_string(file).map_err(|e| {
+        let message = match e.kind() {
+            std::io::ErrorKind::InvalidData => {
+                "not a graph as text (.lzt) or an exported model (.lzl); `lazulite inspect` looks at files of tensors"
+                    .to_string()
+            }
+            _ => e.to_string(),
+        };
+        Failure::Message(format!("{}: {message}", file.display()))
+    })
 }
 
 /// An error about what a file holds.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// An exported model (.lzl), tensors by name (.safetensors) or one array (.npy).
+    /// An exported model (.lzl), an executable made of one, tensors by name (.safetensors, .npz) or one array (.npy).
     file: PathBuf,
     /// Look at every element: range, mean, deviation, zeros, NaN.
     #[arg(long)]

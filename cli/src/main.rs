@@ -37,7 +37,7 @@ enum Command {
     Dump(dump::Arguments),
     /// Say why operations of a program (.lzt, .lzl) share kernels, and why others do not.
     Explain(explain::Arguments),
-    /// Say what a file (.lzl, .safetensors, .npy) holds.
+    /// Say what a file (.lzl, executable, .safetensors, .npz, .npy) holds.
     Inspect(inspect::Arguments),
     /// Compile a graph (.lzt) or an exported model (.lzl), run it, and print its results.
     ///

@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 64, value_parser = positive)]
     batch: usize,
     /// The highest learning rate.
-    #[arg(long, default_value_t = 4e-3)]
+    #[arg(long, default_value_t = 4e-3, value_parser = rate)]
     lr: f64,
     /// Determines images, initial weights and order.
     #[arg(long, default_value_t = 0)]
@@ -60,6 +60,14 @@ enum Task {
 fn positive(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| *n > 0);
     number.ok_or_else(|| "expected a whole number, at least 1".to_string())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|n: &f64| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_string())
 }
 
 /// Test images per batch.

@@ -254,6 +254,10 @@ impl Container {
         }
         let len = count(word(header, 24))?;
         let all = all.get(..len).ok_or_else(|| short(len))?;
+        // Payloads lie in other files, exported models fill theirs.
+        if kind == FileKind::Exported && bytes.len() != len {
+            return Err(FileError::Header("something stands behind its end"));
+        }
         let sections = half(header, 16) as usize;
         let table = all.get(HEADER..HEADER + ENTRY * sections.min(MAX_SECTIONS + 1));
         let table = table.filter(|_| sections <= MAX_SECTIONS);

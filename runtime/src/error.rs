@@ -1,5 +1,6 @@
 //! Why a program cannot be loaded or run.
 
+use crate::told::fault_text;
 use crate::{AllocError, Element, MAX_NESTING, SizeError, VERSION};
 use std::fmt;
 
@@ -198,7 +199,10 @@ impl fmt::Display for RunError {
                 location,
                 value,
                 bound,
-            } => write!(f, "{}{what}: {value} (bound {bound})", at(location)),
+            } => match fault_text(what, location, *value, *bound) {
+                Some(text) => f.write_str(&text),
+                None => write!(f, "{}{what}: {value} (bound {bound})", at(location)),
+            },
             RunError::Custom {
                 what,
                 location,

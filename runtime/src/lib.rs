@@ -33,6 +33,7 @@ mod program;
 mod run;
 mod size;
 mod status;
+mod told;
 
 pub use buffer::{Buffer, Plain};
 pub use checksum::checksum;
@@ -55,11 +56,12 @@ pub use memory::{AllocError, cached_bytes, set_cache_limit};
 pub use metadata::Metadata;
 pub use model::{ArgumentError, Array, Arrays, Interface, Model, ModelError, Port, Source};
 pub use payload::{
-    Assembly, Contents, ExportedFile, LevelCode, Payload, read_exported, write_executable,
-    write_exported, write_payload,
+    Assembly, Contents, ExportedFile, LevelCode, Payload, PayloadFile, read_exported, read_payload,
+    write_executable, write_exported, write_payload,
 };
 pub use pool::{Pool, PoolError};
 pub use program::*;
 pub use run::{Input, Outputs, RunReport};
 pub use size::{MAX_DEPTH, SizeError};
 pub use status::Status;
+pub use told::{Noun, Told, trail_entry};

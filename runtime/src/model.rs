@@ -145,6 +145,10 @@ impl Interface {
             pairs.filter_map(|(port, argument)| Some((port, (*argument)?)))
         };
         for (port, argument) in pairs() {
+            // No size is bound to what is of another kind.
+            if port.ty.element != argument.element || port.ty.dims.len() != argument.dims.len() {
+                return Err(self.misfit(port, argument, String::new()));
+            }
             for (dim, actual) in port.ty.dims.iter().zip(&argument.dims) {
                 // Dims of real buffers are far below the limit.
                 if let [SizeOp::Symbol(n)] = dim.0[..]
@@ -175,9 +179,7 @@ impl Interface {
             let expected = dim.eval(sizes);
             expected.is_ok_and(|e| usize::try_from(e) == Ok(*actual))
         };
-        let same_rank = port.ty.dims.len() == argument.dims.len();
-        let mut dims = port.ty.dims.iter().zip(&argument.dims);
-        if port.ty.element == argument.element && same_rank && dims.all(fits) {
+        if port.ty.dims.iter().zip(&argument.dims).all(fits) {
             return Ok(());
         }
         let mut used: Vec<String> = Vec::new();
@@ -189,15 +191,20 @@ impl Interface {
                 used.push(format!("{name} = {value}"));
             }
         }
-        Err(ArgumentError::Type {
+        let why = match used.is_empty() {
+            false => format!(" (where {})", used.join(", ")),
+            true => String::new(),
+        };
+        Err(self.misfit(port, argument, why))
+    }
+
+    fn misfit(&self, port: &Port, argument: &Array, why: String) -> ArgumentError {
+        ArgumentError::Type {
             input: port.name.clone(),
             expected: self.describe(&port.ty),
             found: argument.describe(),
-            why: match same_rank && !used.is_empty() {
-                true => format!(" (where {})", used.join(", ")),
-                false => String::new(),
-            },
-        })
+            why,
+        }
     }
 }
 
@@ -229,14 +236,15 @@ impl fmt::Display for ArgumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ArgumentError::Count(expected, found) => {
-                write!(f, "{expected} inputs were expected, {found} were given")
+                let plural = if *expected == 1 { " was" } else { "s were" };
+                write!(f, "{expected} input{plural} expected, {found} given")
             }
             ArgumentError::Type {
                 input,
                 expected,
                 found,
                 why,
-            } => write!(f, "input {input}: expected {expected}, got {found}{why}"),
+            } => write!(f, "`{input}`: expected {expected}, got {found}{why}"),
             ArgumentError::NoSize(name, known) if known.is_empty() => {
                 write!(f, "there is no size {name}: all sizes are fixed")
             }

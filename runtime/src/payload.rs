@@ -235,6 +235,38 @@ pub fn write_payload(
     container::write(FileKind::Payload, &drafts, out)
 }
 
+/// What a payload holds beside machine code.
+#[derive(Clone, Debug)]
+pub struct PayloadFile {
+    /// What goes in and comes out.
+    pub interface: Interface,
+    /// The weights in order.
+    pub weights: Vec<Buffer>,
+    /// What the model says about itself.
+    pub metadata: Metadata,
+    /// The levels that there is code for.
+    pub levels: Vec<Level>,
+    /// Bytes of machine code, all levels together.
+    pub code_bytes: usize,
+}
+
+/// Reads what [`write_payload`] wrote, to be looked at: no code is loaded, so nothing has to be trusted.
+///
+/// # Errors
+/// When the bytes are anything else.
+pub fn read_payload(bytes: Buffer) -> Result<PayloadFile, FileError> {
+    let container = Container::new(bytes, FileKind::Payload)?;
+    let interface: Interface = decode(&container, Section::Interface)?;
+    let table: CodeTable = decode(&container, Section::CodeTable)?;
+    Ok(PayloadFile {
+        weights: read_weights(&container, &interface)?,
+        metadata: read_metadata(&container)?,
+        interface,
+        levels: table.levels.iter().map(|l| l.level).collect(),
+        code_bytes: container.section_len(Section::Code).unwrap_or(0),
+    })
+}
+
 /// A payload that was read, with the level that it runs on.
 #[derive(Debug)]
 pub struct Payload {

@@ -211,10 +211,10 @@ fn sizes_come_from_arguments_or_the_caller() {
     let error = model.sizes(&[Some(&eight)], &given).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "input x: expected f32[n], got f32[8] (where n = 2)"
+        "`x`: expected f32[n], got f32[8] (where n = 2)"
     );
     let error = model.sizes(&[Some(&array(&[2, 2]))], &[]).unwrap_err();
-    assert_eq!(error.to_string(), "input x: expected f32[n], got f32[2, 2]");
+    assert_eq!(error.to_string(), "`x`: expected f32[n], got f32[2, 2]");
     let error = model.sizes(&[None], &[("k".into(), 2)]).unwrap_err();
     assert_eq!(error.to_string(), "there is no size k, only n");
     let error = model.sizes(&[None], &[("n".into(), -1)]).unwrap_err();

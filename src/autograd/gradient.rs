@@ -190,6 +190,9 @@ fn end(output: &Tensor, cotangent: Option<Tensor>) -> Result<End> {
             ErrorKind::Gradient,
             "the result does not depend on any tensor that needs a gradient",
         );
+        if node.traits.from_gradient {
+            return Err(error.hint(AGAIN));
+        }
         return Err(error.hint(
             "make the tensors need one with `with_grad()` before they are used, outside of `no_grad`",
         ));
@@ -203,7 +206,9 @@ fn end(output: &Tensor, cotangent: Option<Tensor>) -> Result<End> {
                     ErrorKind::Gradient,
                     "only results of one real element have a gradient without a cotangent",
                 );
-                return Err(error.hint("sum it up, or pass a cotangent"));
+                return Err(
+                    error.hint("sum it up, or give a cotangent: `backward_with`, `grad_with`")
+                );
             }
             None
         }
@@ -340,6 +345,10 @@ pub fn grad_with(
         each.collect()
     })
 }
+
+/// What to do about a gradient that has none itself.
+const AGAIN: &str = "the result was computed from a gradient; take that with `grad_with` and `create_graph(true)` to \
+                     take gradients of it";
 
 #[track_caller]
 fn unused(input: &Tensor, node: &Node) -> Error {

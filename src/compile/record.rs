@@ -76,7 +76,9 @@ impl Recording {
             let node = state::parameter(recording.id, i, ty, places, place);
             Tensor(Ok(node))
         });
+        let refusals = engine::Refusals::begin();
         let results = function(parameters.collect())?;
+        refusals.check()?;
         Ok(Recording {
             op,
             arguments,

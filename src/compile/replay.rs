@@ -4,9 +4,10 @@ use super::Fitting;
 use super::prepared::Preparation;
 use super::record::{Captured, Source};
 use crate::cell::TensorCell;
-use crate::device::{Device, Executable, Value};
+use crate::device::{Executable, Value};
 use crate::engine::{History, Inputs, Options, Values, compile_in_parts, literal_buffer};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::error::{Error, ErrorKind};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Tensor, internal};
@@ -20,7 +21,6 @@ use std::sync::Arc;
 /// inputs, in order.
 pub(super) struct Replay {
     program: Executable,
-    device: Device,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
@@ -81,7 +81,6 @@ impl Replay {
         });
         let replay = Replay {
             program: parts.main,
-            device,
             preparation,
             sources: sources.collect(),
             generators: state.generators(),
@@ -96,11 +95,6 @@ impl Replay {
             ));
         }
         Ok((replay, graph.guards().to_vec()))
-    }
-
-    /// Where it runs.
-    pub fn device(&self) -> Device {
-        self.device
     }
 
     /// Types of the results, then of the values written to cells, for the sizes of a call.
@@ -126,19 +120,19 @@ impl Replay {
             Place::here(),
         );
         // What knows no place inside the function belongs to the call.
-        let (values, _overwritten) = ran.map_err(|e| match e.location() {
+        let (buffers, _overwritten) = ran.map_err(|e| match e.location() {
             None => e.at(place),
             Some(_) => e,
         })?;
-        let mut values = values.into_iter();
+        let mut buffers = buffers.into_iter();
         let mut types = types.into_iter();
         let results = self.outputs.len() - self.written.len();
-        let own = types.by_ref().take(results).zip(values.by_ref());
-        let results = own.map(|(ty, value)| Tensor::leaf(ty, value)).collect();
-        for (number, (ty, value)) in types.zip(values).enumerate() {
+        let own = types.by_ref().take(results).zip(buffers.by_ref());
+        let results = own.map(|(ty, buffer)| Tensor::leaf(ty, buffer)).collect();
+        for (number, (ty, buffer)) in types.zip(buffers).enumerate() {
             match vacated.iter().find(|v| v.written == number) {
-                Some(vacated) => vacated.next.finish(value, History::Kept),
-                None => self.written[number].settle(Tensor::leaf(ty, value)),
+                Some(vacated) => vacated.next.finish(buffer, History::Kept),
+                None => self.written[number].settle(Tensor::leaf(ty, buffer)),
             }
         }
         Ok(results)

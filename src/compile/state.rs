@@ -270,7 +270,7 @@ pub(crate) fn captured_cell(cell: &TensorCell, content: &Tensor) -> Option<Tenso
             true => Tensor(Ok(node)).same(true).node().ok()?.clone(),
             false => node,
         };
-        node.adopt_leaf(content.node().ok()?);
+        node.adopt_leaf(held);
         state.read.push((cell.clone(), node.clone()));
         Some(Tensor(Ok(node)))
     })

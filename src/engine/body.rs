@@ -2,7 +2,7 @@
 //! transformed as a whole, and derivatives of composites.
 
 use super::trace::{Trace, trace_body};
-use super::{Pattern, build};
+use super::{Pattern, Refusals, build};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::tensor::{Node, Operands, Parameter, Recorded, State, Tensor, Traits, internal};
@@ -97,7 +97,10 @@ impl Body {
             })
             .collect();
         let inputs: Vec<Tensor> = parameters.iter().map(|p| Tensor(Ok(p.clone()))).collect();
+        let refusals = Refusals::begin();
         let results = function(&inputs)?;
+        refusals.check()?;
+        drop(refusals);
         let roots = results
             .iter()
             .map(|t| t.node().cloned())

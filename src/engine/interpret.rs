@@ -7,7 +7,7 @@ use crate::device::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::internal;
 use lazulite_codegen::foreign_function;
-use lazulite_ir::{Array, Environment, InterpError, interpret_in};
+use lazulite_ir::{Array, Environment, Fault, InterpError, interpret_in};
 use lazulite_runtime::Buffer;
 
 /// Computes a trace's roots without compiling anything.
@@ -63,6 +63,7 @@ pub(super) fn interpreter_error(error: InterpError) -> Error {
     let message = error.to_string();
     let InterpError::Fault {
         source: Some(source),
+        fault,
         ..
     } = error
     else {
@@ -73,5 +74,9 @@ pub(super) fn interpreter_error(error: InterpError) -> Error {
         "" => place,
         trail => format!("{place}\n{trail}"),
     };
-    Error::new(kind, "realize", message).located(at)
+    let error = Error::new(kind, "realize", message).located(at);
+    match fault {
+        Fault::Index { axis, value, bound } => error.of_check().of_index(value, bound, Some(axis)),
+        Fault::DivisionByZero => error,
+    }
 }

@@ -12,6 +12,7 @@ mod options;
 mod pending;
 mod program;
 mod recompute;
+mod refused;
 mod region;
 mod report;
 mod rules;
@@ -28,6 +29,7 @@ pub(crate) use options::{Current, current};
 pub use options::{Options, options, set_options};
 pub(crate) use pending::add_pending;
 pub(crate) use program::{compile_graph, compile_in_parts, compile_plan};
+pub(crate) use refused::{Refusals, refused};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
 pub(crate) use run::{Inputs, Values, literal_buffer, run_error};
@@ -254,14 +256,15 @@ type Roots = SmallVec<[Arc<Node>; 4]>;
 #[inline]
 fn keyed_trace(roots: &[Arc<Node>], held: &Held, options: &Options, device: Device) -> Trace {
     let mut trace = trace(roots, Some(held));
-    trace.key.push(options.optimisation());
-    trace.key.push(u64::from(device.slot()));
+    trace
+        .key
+        .push(options.optimisation() | u64::from(device.slot()) << 16);
     trace
 }
 
 /// Why the versions of the program that computes `roots` were compiled.
 pub(crate) fn explain(roots: &[Arc<Node>]) -> Vec<String> {
-    let device = device_of(roots).unwrap_or_default();
+    let device = devices::device_of(roots).unwrap_or_default();
     let trace = keyed_trace(roots, &Held::plainly(), &current().options, device);
     let size = |position| {
         let next = trace
@@ -285,8 +288,7 @@ fn compute(
         anomaly::search(trace).map_err(|e| Stopped::Running(placed(e, trace)))?;
     }
     if current.options.interpret {
-        let values = interpret::run(trace);
-        let values = values.and_then(|all| all.iter().map(|v| v.at(device)).collect());
+        let values = interpret::run(trace).and_then(|v| v.iter().map(|v| v.at(device)).collect());
         let values = values.map_err(|e| Stopped::Running(placed(e, trace)))?;
         return Ok((values, Overwritten::none()));
     }
@@ -308,13 +310,14 @@ fn constant_dims(trace: &Trace) -> Result<SmallVec<[i64; 16]>> {
     let dims = trace.dims.iter().map(lazulite_ir::Dim::as_const).collect();
     match dims {
         Some(dims) if !parameter => Ok(dims),
-        _ => Err(Error::new(
-            ErrorKind::Capture,
-            "realize",
-            "inside a captured function there are no values: it is recorded once and replayed",
-        )
-        .at(Place::here())
-        .hint("return the tensor from the function and read it outside")),
+        _ => {
+            let message =
+                "inside a captured function there are no values: it is recorded once and replayed";
+            let error = Error::new(ErrorKind::Capture, "realize", message).at(Place::here());
+            Err(refused(error.hint(
+                "return the tensor from the function and read it outside",
+            )))
+        }
     }
 }
 
@@ -330,7 +333,7 @@ pub(crate) struct Traced {
 /// What computing `roots` would compile.
 #[track_caller]
 pub(crate) fn traced(roots: &[Arc<Node>]) -> Result<Traced> {
-    let trace = settled_trace(roots, Some(&Held::plainly()))?;
+    let trace = devices::settled_trace(roots, Some(&Held::plainly()))?;
     let pattern = Pattern::exact(&trace);
     let (graph, forward) = build::build_in_two(&trace, &pattern, "dump")?;
     let leaves = trace.leaves.iter();

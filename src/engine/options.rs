@@ -38,30 +38,27 @@ pub struct Options {
 
 impl Options {
     fn from_environment() -> Options {
-        let number = |name| {
-            std::env::var(name)
-                .ok()
-                .and_then(|v| v.trim().parse::<usize>().ok())
-        };
+        let number = |name| given(name, "a whole number", |v| v.parse::<usize>().ok());
+        let switch = |name| given(name, "0 or 1", |v| v.parse::<usize>().ok());
         let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         let user_cache = || {
             let own = text("XDG_CACHE_HOME").or_else(|| Some(text("HOME")? + "/.cache"));
             own.map(|folder| folder + "/lazulite/cuda")
         };
-        let numerics = text("LAZULITE_NUMERICS");
-        let numerics = numerics.and_then(|v| Numerics::from_name(v.trim()));
-        let level = std::env::var("LAZULITE_LEVEL").ok();
-        let level = level.and_then(|v| Level::from_name(v.trim()));
+        let classes = "exact, order, algebra or approx";
+        let numerics = given("LAZULITE_NUMERICS", classes, Numerics::from_name);
+        let levels = "baseline, avx2, avx512 or native";
+        let level = given("LAZULITE_LEVEL", levels, Level::from_name);
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
             threads: number("LAZULITE_THREADS")
                 .unwrap_or_else(cores)
                 .clamp(1, Pool::most_threads()),
-            optimise: number("LAZULITE_OPTIMISE") != Some(0),
-            egraph: number("LAZULITE_EGRAPH") != Some(0),
+            optimise: switch("LAZULITE_OPTIMISE") != Some(0),
+            egraph: switch("LAZULITE_EGRAPH") != Some(0),
             numerics: numerics.unwrap_or_default(),
             level: level.unwrap_or_default(),
-            interpret: number("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
+            interpret: switch("LAZULITE_INTERPRET").is_some_and(|n| n != 0),
             cuda_driver: text("LAZULITE_CUDA_DRIVER"),
             cuda_compiler: text("LAZULITE_NVRTC"),
             cuda_cache: text("LAZULITE_CUDA_CACHE").or_else(user_cache),
@@ -90,6 +87,33 @@ impl Options {
                 ..LowerOptions::default()
             },
         }
+    }
+}
+
+/// What a variable says. What is not understood counts as not given, and the user is told so on standard error: a
+/// program whose results are right either way should not fail for it.
+fn given<T>(name: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let value = std::env::var_os(name)?;
+    let understood = understood(name, &value.to_string_lossy(), expected, read);
+    understood.unwrap_or_else(|message| {
+        eprintln!("{message}");
+        None
+    })
+}
+
+/// The value of a variable, if it is given one; what to tell the user if it is none.
+fn understood<T>(
+    name: &str,
+    value: &str,
+    expected: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    match (value.trim(), read(value.trim())) {
+        ("", _) => Ok(None),
+        (_, Some(value)) => Ok(Some(value)),
+        (value, None) => Err(format!(
+            "lazulite: {name}={value} is not understood and counts as not given; expected {expected}"
+        )),
     }
 }
 
@@ -137,4 +161,42 @@ pub fn set_options(options: Options) -> Result<()> {
     };
     *current = Arc::new(Current { options, pool });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Names of variables in a text.
+    fn variables(text: &str) -> BTreeSet<&str> {
+        let parts = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        parts.filter(|word| word.starts_with("LAZULITE_")).collect()
+    }
+
+    #[test]
+    fn the_page_on_environment_variables_lists_those_that_are_read() {
+        let read = variables(include_str!("options.rs"));
+        let page = include_str!("../../docs/environment.md");
+        let (running, building) = page.split_once("| when Lazulite itself is built").unwrap();
+        let listed: BTreeSet<&str> = variables(running);
+        let read: BTreeSet<&str> = read
+            .into_iter()
+            .filter(|name| !["LAZULITE_", "LAZULITE_STUB"].contains(name))
+            .collect();
+        assert_eq!(listed, read);
+        assert!(variables(building).contains("LAZULITE_STUB"));
+    }
+
+    #[test]
+    fn values_that_are_not_understood_are_told() {
+        let read = |value| understood("LAZULITE_LEVEL", value, "a level", Level::from_name);
+        assert_eq!(read(" avx2 "), Ok(Some(Level::Avx2)));
+        assert_eq!(read(""), Ok(None));
+        assert!(
+            read("foo")
+                .unwrap_err()
+                .contains("LAZULITE_LEVEL=foo is not understood")
+        );
+    }
 }

@@ -54,10 +54,10 @@ pub(crate) fn compile_in_parts(
     let split = compile_apart(graph, symbols, constant, &options.passes()).map_err(refused)?;
     let prepare = match split.prepare.outputs.is_empty() {
         true => None,
-        false => {
-            let program = compile_plan(&split.prepare, options, device)?;
-            Some((program, split.prepare_inputs))
-        }
+        false => Some((
+            compile_plan(&split.prepare, options, device)?,
+            split.prepare_inputs,
+        )),
     };
     Ok(Parts {
         prepare,

@@ -5,6 +5,7 @@ use super::trace::{Trace, TraceNode};
 use super::{CACHE, History, devices};
 use crate::device::{Device, Executable, Input, Value};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::indexed::{Told, operands};
 use crate::tensor::{Literal, Node, internal};
 use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
 use smallvec::SmallVec;
@@ -30,7 +31,7 @@ struct Loan {
 
 impl Inputs {
     /// A value that stays as it is.
-    pub fn keep(&mut self, value: Value) {
+    pub fn keep(&mut self, value: impl Into<Value>) {
         self.list.push(Input::keep(value));
     }
 
@@ -52,10 +53,8 @@ impl Inputs {
     fn give_up(&mut self, value: Value, node: Arc<Node>, ends: bool) {
         let input = self.list.len();
         self.loans.push(Loan { input, node, ends });
-        self.list.push(Input {
-            value,
-            donate: true,
-        });
+        let donate = true;
+        self.list.push(Input { value, donate });
     }
 
     /// Runs a program.
@@ -98,17 +97,17 @@ impl Drop for Inputs {
     }
 }
 
-/// Runs the program that serves a trace on a device.
+/// Runs the program that serves a trace.
 pub(super) fn run(
     trace: &mut Trace,
     served: &Served,
     pool: &Pool,
     device: Device,
 ) -> Result<(Values, Overwritten)> {
+    devices::bring_leaves(trace, device)?;
     let version = &served.version;
     let mut inputs = Inputs::default();
     let may_overwrite = !version.program.calls_host();
-    devices::bring_leaves(trace, device)?;
     for (i, &leaf) in trace.leaves.iter().enumerate() {
         let listed = &mut trace.nodes[leaf as usize];
         let Some(value) = listed.value.take() else {
@@ -122,7 +121,7 @@ pub(super) fn run(
     }
     let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
-        inputs.keep(literal_buffer(*literal)?.into());
+        inputs.keep(literal_buffer(*literal)?);
     }
     inputs.run(&version.program, &served.values, pool)
 }
@@ -140,29 +139,31 @@ pub(crate) fn literal_buffer(literal: Literal) -> Result<Buffer> {
 pub(crate) fn run_error(error: RunError) -> Error {
     let new = |kind, message: String| Error::new(kind, "realize", message);
     match error {
-        // A division by zero has no bound.
-        RunError::Fault {
-            what,
-            location,
-            value: 0,
-            bound: 0,
-        } => new(ErrorKind::Fault, what).located(location),
         RunError::Fault {
             what,
             location,
             value,
             bound,
-        } => new(
-            ErrorKind::Fault,
-            format!("{what}: found {value}, the bound is {bound}"),
-        )
-        .located(location)
-        .of_check(),
+        } => match what.rsplit_once(" along axis ") {
+            Some((_, axis)) => new(
+                ErrorKind::Fault,
+                format!("{what}: found {value}, the bound is {bound}"),
+            )
+            .located(location)
+            .of_check()
+            .of_index(value, bound, axis.parse().ok()),
+            // Divisions by zero have no bound.
+            None => new(ErrorKind::Fault, what)
+                .named("divide")
+                .located(location),
+        },
         RunError::Custom {
             what,
             location,
             message,
-        } => new(ErrorKind::Host, format!("{what}: {message}")).located(location),
+        } => new(ErrorKind::Host, format!("{what}: {message}"))
+            .located(location)
+            .of_function(&message),
         RunError::Alloc(e) => memory_error(&e.to_string()),
         RunError::Size {
             of,
@@ -211,14 +212,22 @@ pub(super) fn placed(error: Error, trace: &Trace) -> Error {
         let nodes = trace.nodes.iter().map(|n| &n.node);
         here = nodes.filter(|n| n.place.to_string() == text).collect();
     }
-    let failed = match error.op() {
-        "check" => None,
-        _ => here.iter().find_map(|n| n.op.failing()),
+    let Some(first) = here.first() else {
+        return error;
     };
-    match (here.first(), failed) {
-        (Some(node), Some(op)) => error.at(node.place).named(op),
-        (Some(node), None) => error.at(node.place),
-        (None, _) => error,
+    let error = error.at(first.place);
+    if error.op() == "check" {
+        return error;
+    }
+    // The program may have been compiled for operands of other sizes.
+    let told = here.iter().find_map(|n| {
+        let told = Told::by(n.trail.as_deref()?)?;
+        (told.op_and_trail().0 == error.op()).then(|| operands(&told))
+    });
+    match (told, here.iter().find_map(|n| n.op.failing())) {
+        (Some(operands), _) => error.with_operands(operands),
+        (None, Some(op)) => error.named(op),
+        (None, None) => error,
     }
 }
 

@@ -86,15 +86,15 @@ impl Spec {
     /// The type of the parameter.
     pub(super) fn tensor_type(&self) -> Result<TensorType> {
         let error = |message: String| Error::new(ErrorKind::Argument, "export", message);
-        if self.name.as_deref().is_some_and(|name| !is_name(name)) {
-            let message = format!("{:?} is no name for an input", self.name);
+        if let Some(name) = self.name.as_deref().filter(|name| !is_name(name)) {
+            let message = format!("`{name}` is no name for an input");
             return Err(error(message).hint("names are made of letters, digits, `_` and `.`"));
         }
         let dim = |size: &SpecSize| match size {
             SpecSize::Known(size) if *size >= 0 => Ok(Dim::constant(*size)),
             SpecSize::Known(_) => Err(error("a size is negative or too large".into())),
             SpecSize::Named(name) if is_symbol(name) => Ok(Dim::symbol(name)),
-            SpecSize::Named(name) => Err(error(format!("{name:?} is no name for a size"))
+            SpecSize::Named(name) => Err(error(format!("`{name}` is no name for a size"))
                 .hint("names are made of letters, digits and `_`, and begin with a letter")),
         };
         let dims = self.sizes.iter().map(dim).collect::<Result<Vec<Dim>>>()?;

@@ -1,5 +1,5 @@
 //! What is particular to NVIDIA GPUs: what a device is, and whether it computes what this processor does. Everything
-//! else of a GPU is a [`Device`](crate::Device) like any other.
+//! else of a GPU is a [`Device`] like any other.
 //!
 //! Nothing of CUDA is needed to build this, and nothing to start: the driver (`libcuda`) and the compiler (`NVRTC`) are
 //! looked for when a device is opened. Where one is missing the error says what was looked for and what to

@@ -1,10 +1,13 @@
-//! Files looked at from outside: exported models, `.safetensors`, `.npy`. Nothing is compiled or run.
+//! Files looked at from outside: exported models, executables, `.safetensors`, `.npz`, `.npy`. Nothing is compiled or
+//! run.
 
 use super::text::bytes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::export::weight_of;
 use crate::{DType, Exported, Tensor};
 use lazulite_ir::Op;
-use lazulite_runtime::FILE_VERSION;
+use lazulite_runtime::files::read_buffer;
+use lazulite_runtime::{Buffer, FILE_VERSION, PayloadFile, appended, read_payload};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -52,7 +55,7 @@ pub struct Statistics {
     pub nan: usize,
 }
 
-/// Looks at a `.lzl`, `.safetensors` or `.npy` file; with `statistics`, at every element in it.
+/// Looks at a `.lzl`, `.safetensors`, `.npz` or `.npy` file or at an executable that Lazulite has written; with `statistics`, at every element in it.
 ///
 /// ```
 /// use lazulite::prelude::*;
@@ -84,6 +87,12 @@ pub fn file(path: impl AsRef<Path>, statistics: bool) -> Result<FileReport> {
             facts: Vec::new(),
             tensors: tensors(crate::load_tensors(path)?, statistics)?,
         },
+        "npz" => FileReport {
+            kind: "tensors by name (npz)",
+            bytes: 0,
+            facts: Vec::new(),
+            tensors: tensors(crate::load_tensors(path)?, statistics)?,
+        },
         "npy" => FileReport {
             kind: "one array (npy)",
             bytes: 0,
@@ -95,12 +104,55 @@ pub fn file(path: impl AsRef<Path>, statistics: bool) -> Result<FileReport> {
             return Err(error.hint("`lazulite dump` shows what becomes of it"));
         }
         _ => {
-            let error = failed("this is no kind of file that can be looked at".into());
-            return Err(error.hint("the name must end in .lzl, .safetensors or .npy"));
+            let whole = read_buffer(path)
+                .map_err(|message| Error::new(ErrorKind::File, "inspect", message))?;
+            match appended(&whole).map_err(|e| e.to_string()) {
+                Ok(payload) => {
+                    let payload = read_payload(payload).map_err(|e| failed(e.to_string()))?;
+                    executable(&payload, statistics)?
+                }
+                Err(_) => {
+                    let error = failed("this is no kind of file that can be looked at".into());
+                    return Err(error.hint(
+                        "that are .lzl, .safetensors, .npz and .npy files, and executables that Lazulite has written",
+                    ));
+                }
+            }
         }
     };
     report.bytes = size;
     Ok(report)
+}
+
+/// A model compiled into an executable.
+fn executable(payload: &PayloadFile, wanted: bool) -> Result<FileReport> {
+    let interface = &payload.interface;
+    let mut facts = Vec::new();
+    for (what, ports) in [("input", &interface.inputs), ("result", &interface.outputs)] {
+        facts.extend(ports.iter().map(|port| {
+            let ty = interface.describe(&port.ty);
+            (what.to_string(), format!("{}: {ty}", port.name))
+        }));
+    }
+    if !interface.symbols.is_empty() {
+        facts.push(("open sizes".into(), interface.symbols.join(", ")));
+    }
+    let levels: Vec<&str> = payload.levels.iter().map(|l| l.name()).collect();
+    let code = bytes(payload.code_bytes as u64);
+    facts.push(("code".into(), format!("{code} for {}", levels.join(", "))));
+    let all: usize = payload.weights.iter().map(Buffer::len).sum();
+    facts.push(("weights".into(), bytes(all as u64)));
+    let texts = payload.metadata.texts.iter();
+    facts.extend(texts.map(|(key, text)| (key.clone(), in_one_line(text))));
+    let weights = interface.weights.iter().zip(&payload.weights);
+    let weights =
+        weights.filter_map(|(port, value)| Some((port.name.clone(), weight_of(port, value)?)));
+    Ok(FileReport {
+        kind: "executable model",
+        bytes: 0,
+        facts,
+        tensors: tensors(weights.collect(), wanted)?,
+    })
 }
 
 fn tensors(named: Vec<(String, Tensor)>, statistics: bool) -> Result<Vec<TensorReport>> {

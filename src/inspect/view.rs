@@ -3,6 +3,7 @@
 
 use crate::engine::Assignment;
 use crate::error::{Error, ErrorKind, Result};
+use crate::indexed::without_index;
 use lazulite_ir::{
     AttrWriter, Class, Dim, Graph, Node, NodeId, Op, Origin, Place, Plan, Source, Symbol,
     TensorType, Type,
@@ -418,7 +419,7 @@ impl Reader<'_> {
             source: origin.source().map(SourceReport::of),
             trail: origin
                 .source()
-                .map_or_else(|| "".into(), |s| s.trail.clone()),
+                .map_or_else(|| "".into(), |s| without_index(&s.trail).into()),
             also: origin.also().iter().map(SourceReport::of).collect(),
             rules: origin.rules().to_vec(),
             bodies,

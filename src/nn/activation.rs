@@ -307,7 +307,7 @@ impl Prelu {
 impl Layer for Prelu {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("Prelu"));
+        let _scope = self.weight.scope("Prelu");
         x.prelu(&self.weight.get())
     }
 }

@@ -141,7 +141,7 @@ impl MultiheadAttention {
         value: &Tensor,
         masks: &HeadMasks,
     ) -> (Tensor, Tensor) {
-        let _scope = Scope::open(self.owner());
+        let _scope = self.scope();
         attempt_pair(|| {
             let swapped = self.options.batch_first && query.rank()? == 3;
             let turned = |t: &Tensor| match swapped {
@@ -172,7 +172,7 @@ impl MultiheadAttention {
     /// Self-attention of `[batch, length, features]`; with `causal`, nobody looks ahead.
     #[track_caller]
     pub fn attend(&self, x: &Tensor, causal: bool) -> Tensor {
-        let _scope = Scope::open(self.owner());
+        let _scope = self.scope();
         let bias = self.in_proj_bias.as_ref().map(Param::get);
         let [query, key, value] = self.projected(x, bias.as_ref());
         let (batch, length, features) = (x.dim(0), x.dim(1), Dim::from(self.features));
@@ -229,9 +229,10 @@ impl MultiheadAttention {
         }
     }
 
-    fn owner(&self) -> &str {
+    #[track_caller]
+    fn scope(&self) -> Scope {
         let (Projections::Joined(first) | Projections::Separate([first, ..])) = &self.projections;
-        first.owner("MultiheadAttention")
+        first.scope("MultiheadAttention")
     }
 }
 

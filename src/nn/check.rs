@@ -1,7 +1,7 @@
 //! What layers ask of their settings and inputs, with the errors that say so.
 
 use super::param::Param;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::location::Place;
 use crate::tensor::{Dim, Tensor};
 use std::ops::RangeInclusive;
@@ -58,8 +58,36 @@ pub(super) fn expect_last(
     if fits {
         return Ok(());
     }
-    let message = format!("the {role} ends with axes of sizes {sizes:?} here");
+    let text = |dims: &[Dim]| -> Result<String> {
+        let each = dims.iter().map(|d| Ok(d.0.clone()?.to_string()));
+        Ok(each.collect::<Result<Vec<_>>>()?.join(", "))
+    };
+    let last = &own[own.len().saturating_sub(sizes.len())..];
+    let message = match (last, sizes) {
+        ([given], [wanted]) => format!(
+            "the last axis of the {role} has size {}, not {}",
+            text(std::slice::from_ref(given))?,
+            text(std::slice::from_ref(wanted))?
+        ),
+        _ => format!(
+            "the last axes of the {role} have sizes [{}], not [{}]",
+            text(last)?,
+            text(sizes)?
+        ),
+    };
     Err(Error::new(ErrorKind::Shape, layer, message).operand(x.note(role)))
+}
+
+/// The result of a layer; with an error that no input has brought, the layer is shown.
+pub(super) fn shown(
+    result: Tensor,
+    inputs: &[&Tensor],
+    layer: impl FnOnce() -> OperandNote,
+) -> Tensor {
+    match result.0 {
+        Err(e) if inputs.iter().all(|x| x.0.is_ok()) => Tensor::error(e.operand(layer())),
+        other => Tensor(other),
+    }
 }
 
 /// The tensor has the element type of the layer's weights.

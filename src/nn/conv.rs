@@ -1,10 +1,10 @@
 //! Convolutions.
 
+use super::check::shown;
 use super::init;
 use super::param::Param;
 use super::{Layer, Module};
 use crate::error::Result;
-use crate::location::Scope;
 use crate::ops::{ConvOptions, PadMode, Padding, attempt};
 use crate::tensor::{Number, PerAxis, Tensor};
 
@@ -240,7 +240,26 @@ impl<const AXES: usize, const TRANSPOSED: bool> Layer for ConvNd<AXES, TRANSPOSE
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let kind = if TRANSPOSED { "ConvTranspose" } else { "Conv" };
-        let _scope = Scope::open(self.weight.owner(kind));
-        attempt(|| self.apply(x))
+        let _scope = self.weight.scope(&format!("{kind}{AXES}d"));
+        shown(attempt(|| self.apply(x)), &[x], || {
+            let sizes = self.weight.get().known_dims().unwrap_or_default();
+            let groups = self.options.groups;
+            let layer = match sizes[..] {
+                [inputs, outputs, ..] if TRANSPOSED => {
+                    format!(
+                        "{kind}{AXES}d({inputs}, {}, ..)",
+                        outputs.saturating_mul(groups)
+                    )
+                }
+                [outputs, inputs, ..] => {
+                    format!(
+                        "{kind}{AXES}d({}, {outputs}, ..)",
+                        inputs.saturating_mul(groups)
+                    )
+                }
+                _ => format!("{kind}{AXES}d"),
+            };
+            self.weight.layer(layer)
+        })
     }
 }

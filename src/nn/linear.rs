@@ -1,10 +1,10 @@
 //! Linear maps and tables.
 
+use super::check::shown;
 use super::init;
 use super::param::Param;
 use super::{Layer, Module};
 use crate::error::Result;
-use crate::location::Scope;
 use crate::ops::{BagOptions, EmbeddingOptions, attempt};
 use crate::tensor::Tensor;
 
@@ -69,12 +69,18 @@ impl Linear {
 impl Layer for Linear {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("Linear"));
+        let _scope = self.weight.scope("Linear");
         if let Err(e) = self.settle(x) {
             return Tensor::error(e);
         }
-        let bias = self.bias.as_ref().map(Param::get);
-        x.linear(&self.weight.get(), bias.as_ref())
+        let (weight, bias) = (self.weight.get(), self.bias.as_ref().map(Param::get));
+        shown(x.linear(&weight, bias.as_ref()), &[x], || {
+            let sizes = weight.known_dims().unwrap_or_default();
+            let [outputs, inputs] = sizes[..] else {
+                return self.weight.layer("Linear".into());
+            };
+            self.weight.layer(format!("Linear({inputs}, {outputs})"))
+        })
     }
 }
 
@@ -105,7 +111,7 @@ impl Bilinear {
     /// The result, one number per output.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("Bilinear"));
+        let _scope = self.weight.scope("Bilinear");
         let bias = self.bias.as_ref().map(Param::get);
         x.bilinear(y, &self.weight.get(), bias.as_ref())
     }
@@ -173,7 +179,7 @@ impl Embedding {
 impl Layer for Embedding {
     #[track_caller]
     fn forward(&self, indices: &Tensor) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("Embedding"));
+        let _scope = self.weight.scope("Embedding");
         if let Some((longest, norm)) = self.max_norm
             && let Err(e) = self.shorten(indices, longest, norm)
         {
@@ -212,7 +218,7 @@ impl EmbeddingBag {
         offsets: Option<&Tensor>,
         factors: Option<&Tensor>,
     ) -> Tensor {
-        let _scope = Scope::open(self.weight.owner("EmbeddingBag"));
+        let _scope = self.weight.scope("EmbeddingBag");
         let options = BagOptions {
             offsets: offsets.cloned(),
             weights: factors.cloned(),

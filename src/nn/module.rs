@@ -165,37 +165,40 @@ pub trait Module {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() || !unknown.is_empty() {
-            let message = format!(
-                "missing: [{}], unknown: [{}]",
-                missing.join(", "),
-                unknown.join(", ")
-            );
+            let parts = [
+                ("the state lacks", missing),
+                ("the module does not have", unknown),
+            ];
+            let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+            let parts = parts.map(|(what, names)| format!("{what} {}", listed(&names)));
+            let message = parts.collect::<Vec<_>>().join("; ");
             return Err(Error::new(ErrorKind::Argument, "load_state_dict", message)
                 .at(Place::here())
                 .hint("the module must be built as the one that was saved"));
         }
+        let mut misfits = Vec::new();
         for (path, tensor) in state {
             let (have, given) = (own[path].dims()?, tensor.dims()?);
             if have != given {
-                let message = format!("`{path}` has sizes {have:?}, the state has {given:?}");
-                return Err(
-                    Error::new(ErrorKind::Shape, "load_state_dict", message).at(Place::here())
-                );
+                misfits.push(format!(
+                    "`{path}` has sizes {have:?}, the state has {given:?}"
+                ));
             }
+        }
+        if !misfits.is_empty() {
+            let message = some_of(&misfits, "; ");
+            return Err(Error::new(ErrorKind::Shape, "load_state_dict", message)
+                .at(Place::here())
+                .hint("the module must be built as the one that was saved"));
         }
         let mut outcome = Ok(());
         see(self, &mut |path, part| {
             let Some(tensor) = state.get(path) else {
                 return;
             };
-            // The module stays where it is.
-            let new = || {
-                let new = tensor.detach().type_as(&own[path]);
-                Ok(new.to(own[path].device()?))
-            };
             let set = match part {
-                Part::Param(param) => new().and_then(|new| param.set(new)),
-                Part::Buffer(buffer) => new().and_then(|new| buffer.set(new)),
+                Part::Param(param) => param.set(tensor.detach().type_as(&own[path])),
+                Part::Buffer(buffer) => buffer.set(tensor.type_as(&own[path])),
                 Part::Mode(_) => Ok(()),
             };
             if let (Ok(()), Err(e)) = (&outcome, set) {
@@ -319,6 +322,22 @@ pub trait Module {
         for param in self.parameters() {
             param.requires_grad_(needed);
         }
+    }
+}
+
+/// Names in a message.
+fn listed(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    some_of(&names, ", ")
+}
+
+/// As many of these as a message should have.
+fn some_of(all: &[String], between: &str) -> String {
+    const MOST: usize = 8;
+    let shown = all[..all.len().min(MOST)].join(between);
+    match all.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Normalising layers.
 
-use super::check::{bad_setting, expect_last, expect_rank, failed};
+use super::check::{bad_setting, expect_last, expect_rank, failed, shown};
 use super::param::{Buffer, Mode, Param};
 use super::{Layer, Module, Visitor};
-use crate::error::Result;
+use crate::error::{OperandNote, Result};
 use crate::location::Scope;
-use crate::ops::{RunningStats, attempt};
+use crate::ops::{RunningStats, attempt, bad_shape};
 use crate::tensor::{Argument, Dim, Tensor};
 
 /// Normalises over the last axes.
@@ -57,12 +57,14 @@ impl LayerNorm {
 impl Layer for LayerNorm {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(owner(&self.weight, "LayerNorm"));
-        attempt(|| {
+        let _scope = scope(&self.weight, "LayerNorm");
+        let result = attempt(|| {
             expect_last("LayerNorm", "input", x, &dims(&self.dims))?;
             let (weight, bias) = (held(&self.weight), held(&self.bias));
             Ok(x.layer_norm(self.dims.len(), weight.as_ref(), bias.as_ref(), self.eps))
-        })
+        });
+        let text = || format!("LayerNorm{:?}", self.dims);
+        shown(result, &[x], || layer(&self.weight, text()))
     }
 }
 
@@ -106,11 +108,13 @@ impl RmsNorm {
 impl Layer for RmsNorm {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(owner(&self.weight, "RmsNorm"));
-        attempt(|| {
+        let _scope = scope(&self.weight, "RmsNorm");
+        let result = attempt(|| {
             expect_last("RmsNorm", "input", x, &dims(&self.dims))?;
             Ok(x.rms_norm(self.dims.len(), held(&self.weight).as_ref(), self.eps))
-        })
+        });
+        let text = || format!("RmsNorm{:?}", self.dims);
+        shown(result, &[x], || layer(&self.weight, text()))
     }
 }
 
@@ -165,9 +169,11 @@ impl GroupNorm {
 impl Layer for GroupNorm {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(owner(&self.weight, "GroupNorm"));
+        let _scope = scope(&self.weight, "GroupNorm");
         let (weight, bias) = (held(&self.weight), held(&self.bias));
-        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps)
+        let result = x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.eps);
+        let text = || format!("GroupNorm with {} groups", self.groups);
+        shown(result, &[x], || layer(&self.weight, text()))
     }
 }
 
@@ -296,6 +302,25 @@ impl<const AXES: usize, const INSTANCE: bool> ChannelNorm<AXES, INSTANCE> {
         }))
     }
 
+    /// How many channels it was made for, if it keeps anything for them.
+    fn channels(&self) -> Option<Tensor> {
+        let collected = self.running.as_ref().map(|[mean, ..]| mean.get());
+        collected.or_else(|| held(&self.weight))
+    }
+
+    fn check_channels(&self, x: &Tensor) -> Result<()> {
+        let Some(own) = self.channels() else {
+            return Ok(());
+        };
+        let (own, given) = (own.dim(0).0?, x.dim(1).0?);
+        if own.compare_eq(&given) != Some(false) {
+            return Ok(());
+        }
+        let message = format!("the input has {given} channels, not {own}");
+        let error = bad_shape(Self::NAME, message).operand(x.note("input"));
+        Err(error.hint("axis 1 of the input has the channels: [batch, channels, places...]"))
+    }
+
     #[track_caller]
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let lowest = match (INSTANCE, AXES) {
@@ -312,9 +337,7 @@ impl<const AXES: usize, const INSTANCE: bool> ChannelNorm<AXES, INSTANCE> {
         {
             self.settle(usize::try_from(x.dim(1).value()?).unwrap_or(0));
         }
-        if let Some([mean, ..]) = &self.running {
-            expect_last(Self::NAME, "statistics", &mean.get(), &[x.dim(1)])?;
-        }
+        self.check_channels(&x)?;
         let training = self.mode.is_training();
         let running = self.collected(training)?;
         let (weight, bias) = (held(&self.weight), held(&self.bias));
@@ -350,14 +373,37 @@ impl<const AXES: usize, const INSTANCE: bool> Module for ChannelNorm<AXES, INSTA
 impl<const AXES: usize, const INSTANCE: bool> Layer for ChannelNorm<AXES, INSTANCE> {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
-        let _scope = Scope::open(owner(&self.weight, Self::NAME));
-        attempt(|| self.apply(x))
+        let kind = format!("{}{AXES}d", Self::NAME);
+        let _scope = scope(&self.weight, &kind);
+        shown(attempt(|| self.apply(x)), &[x], || {
+            let channels = self.channels().and_then(|own| own.dim(0).value().ok());
+            layer(
+                &self.weight,
+                channels.map_or(kind.clone(), |own| format!("{kind}({own})")),
+            )
+        })
     }
 }
 
-/// The path of the layer, or its kind.
-fn owner<'a>(weight: &'a Option<Param>, kind: &'static str) -> &'a str {
-    weight.as_ref().map_or(kind, |w| w.owner(kind))
+/// Opens the scope of the layer.
+#[track_caller]
+fn scope(weight: &Option<Param>, kind: &str) -> Scope {
+    match weight {
+        Some(weight) => weight.scope(kind),
+        None => Scope::open(kind),
+    }
+}
+
+/// The layer, to be shown with an error.
+fn layer(weight: &Option<Param>, layer: String) -> OperandNote {
+    match weight {
+        Some(weight) => weight.layer(layer),
+        None => OperandNote {
+            role: "layer",
+            ty: layer,
+            place: None,
+        },
+    }
 }
 
 #[track_caller]

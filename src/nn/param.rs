@@ -3,8 +3,8 @@
 use crate::autograd::Graded;
 use crate::cell::TensorCell;
 use crate::device::Device;
-use crate::error::{Error, ErrorKind, Result};
-use crate::location::Place;
+use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -54,6 +54,7 @@ impl Pending {
     }
 
     /// A parameter's first value.
+    #[track_caller]
     fn trained(&self, tensor: Tensor) -> Tensor {
         let frozen = self.lock().is_some_and(|pending| pending.frozen);
         match frozen {
@@ -82,6 +83,7 @@ impl fmt::Debug for Pending {
 pub struct Param {
     cell: TensorCell,
     pending: Pending,
+    made: Place,
 }
 
 impl Param {
@@ -91,6 +93,7 @@ impl Param {
         Param {
             cell: TensorCell::new(tensor.detach().with_grad()),
             pending: Pending::default(),
+            made: Place::here(),
         }
     }
 
@@ -100,12 +103,15 @@ impl Param {
         Param {
             cell: TensorCell::new(Pending::stand_in()),
             pending: Pending::new(start),
+            made: Place::here(),
         }
     }
 
     /// Starts a lazy parameter for so many inputs.
     #[track_caller]
     pub(super) fn settle(&self, inputs: usize) {
+        // What starts it is a closure, through which callers are not tracked.
+        let _scope = Scope::pin();
         if let Some(start) = self.pending.close() {
             self.cell.replace(self.pending.trained(start(inputs)));
         }
@@ -185,11 +191,23 @@ impl Param {
         self.cell.set_name(path);
     }
 
-    /// The path of the module that holds it, or else `kind`.
-    pub(super) fn owner(&self, kind: &'static str) -> &str {
-        self.path()
-            .rsplit_once('.')
-            .map_or(kind, |(owner, _)| owner)
+    /// Opens the scope of the layer that holds it: its path, where the model was asked for its parameters, and its
+    /// kind.
+    #[track_caller]
+    pub(super) fn scope(&self, kind: &str) -> Scope {
+        match self.path().rsplit_once('.') {
+            Some((owner, _)) => Scope::open(&format!("{owner}: {kind}")),
+            None => Scope::open(kind),
+        }
+    }
+
+    /// The layer that holds it, to be shown with an error.
+    pub(super) fn layer(&self, layer: String) -> OperandNote {
+        OperandNote {
+            role: "layer",
+            ty: layer,
+            place: Some(self.made),
+        }
     }
 }
 
@@ -231,6 +249,7 @@ impl Buffer {
     /// Starts a lazy buffer for so many inputs.
     #[track_caller]
     pub(super) fn settle(&self, inputs: usize) {
+        let _scope = Scope::pin();
         if let Some(start) = self.pending.close() {
             self.cell.replace(start(inputs).detach());
         }

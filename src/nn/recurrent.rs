@@ -120,9 +120,12 @@ impl<R: Recurrence> Recurrent<R> {
     /// state after the last one. Without a state it starts with zeros.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, state: Option<&R::State>) -> (Tensor, R::State) {
-        let _scope = Scope::open(self.owner());
+        let _scope = self.scope();
         let parts = state.map(R::parts);
-        done::<R, _>(self.sequence(x, parts), Tensor::error)
+        let mut operands = parts.clone().unwrap_or_default();
+        operands.push(x.clone());
+        let result = self.sequence(x, parts);
+        done::<R, _>(result.map_err(|e| self.shown(e, &operands)), Tensor::error)
     }
 
     /// As [`Recurrent::forward`], for sequences of different lengths.
@@ -132,7 +135,7 @@ impl<R: Recurrence> Recurrent<R> {
         x: &PackedSequence,
         state: Option<&R::State>,
     ) -> (PackedSequence, R::State) {
-        let _scope = Scope::open(self.owner());
+        let _scope = self.scope();
         let (padded, lengths) = x.pad(false, 0.0);
         let parts = state.map(R::parts);
         let live = x.live();
@@ -141,9 +144,24 @@ impl<R: Recurrence> Recurrent<R> {
         (PackedSequence::new(&out, &lengths, false), state)
     }
 
-    fn owner(&self) -> &str {
+    #[track_caller]
+    fn scope(&self) -> Scope {
+        match self.layers.first().and_then(|l| l.first()) {
+            Some(first) => first.of_input.scope(R::NAME),
+            None => Scope::open(R::NAME),
+        }
+    }
+
+    /// The error with the layer, unless an operand has brought it.
+    fn shown(&self, e: Error, operands: &[Tensor]) -> Error {
         let first = self.layers.first().and_then(|l| l.first());
-        first.map_or(R::NAME, |w| w.of_input.owner(R::NAME))
+        match first.filter(|_| operands.iter().all(|t| t.check().is_ok())) {
+            Some(first) => {
+                let text = format!("{}({}, {}, ..)", R::NAME, self.inputs, self.hidden);
+                e.operand(first.of_input.layer(text))
+            }
+            None => e,
+        }
     }
 
     /// Brings sequences to `[length, batch, inputs]` and back.
@@ -341,7 +359,7 @@ impl<R: Recurrence> RecurrentCell<R> {
     /// The state after `[batch, inputs]` (or without the batch). Without a state it starts with zeros.
     #[track_caller]
     pub fn forward(&self, x: &Tensor, state: Option<&R::State>) -> R::State {
-        let _scope = Scope::open(self.weights.of_input.owner(R::NAME));
+        let _scope = self.weights.of_input.scope(R::NAME);
         let step = self.step(x, state.map(R::parts));
         done::<R, _>(step.map(|parts| ((), parts)), |_| ()).1
     }

@@ -367,6 +367,7 @@ impl Tensor {
 fn check_probability(op: &'static str, p: f64) -> Result<()> {
     match (0.0..=1.0).contains(&p) {
         true => Ok(()),
-        false => Err(bad_argument(op, format!("{p} is no probability"))),
+        false => Err(bad_argument(op, format!("{p} is no probability"))
+            .hint("probabilities go from 0 (nothing is dropped) to 1")),
     }
 }

@@ -1,5 +1,7 @@
 //! Functions of two arguments, either of which may be a number: what methods and operators share.
 
+use crate::error::{Error, ErrorKind};
+use crate::location::Place;
 use crate::tensor::{Argument, Number, Tensor, binary, binary_as, compare, promote, unfit};
 use lazulite_ir::{Binary, DType, Predicate};
 
@@ -46,6 +48,17 @@ pub(crate) fn pow(a: Argument, b: Argument) -> Tensor {
 #[track_caller]
 pub(crate) fn sub(a: Argument, b: Argument) -> Tensor {
     match promote(&[&a, &b]) {
+        Ok(DType::Bool) => {
+            let message = "truth values are not subtracted";
+            let error = Error::new(ErrorKind::DType, "sub", message).at(Place::here());
+            let operands = [(&a, "self"), (&b, "other")];
+            let notes = operands.iter().filter_map(|(a, role)| match a {
+                Argument::Tensor(t) => Some(t.note(role)),
+                Argument::Number(_) => None,
+            });
+            let error = notes.fold(error, Error::operand);
+            Tensor::error(error.hint("use `^` or `logical_not`, or cast one of them to a number"))
+        }
         Ok(dtype) => {
             let negative = match b {
                 Argument::Tensor(t) => Argument::Tensor(t.cast(dtype).neg()),

@@ -2,6 +2,7 @@
 
 use super::composite::{attempt, attempt_pair, bad_argument, bad_shape};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Derivative, Dim, Tensor, composite};
 use lazulite_ir::DType;
 
@@ -134,6 +135,7 @@ impl Tensor {
     /// As [`Tensor::embedding`], with options for its gradient.
     #[track_caller]
     pub fn embedding_with(&self, indices: &Tensor, options: &EmbeddingOptions) -> Tensor {
+        let _indexed = Indexed::of("embedding", Noun::Index, &[self, indices]);
         attempt(|| {
             let mut rows = self.embedding(indices);
             if let Some(padding) = options.padding {
@@ -162,6 +164,7 @@ impl Tensor {
     /// else the parts of a vector that start at the offsets.
     #[track_caller]
     pub fn embedding_bag(&self, indices: &Tensor, options: &BagOptions) -> Tensor {
+        let _indexed = Indexed::of("embedding_bag", Noun::Index, &[self, indices]);
         attempt(|| {
             let (flat, bag, count) = bags(indices, options)?;
             let rows = self.embedding(&flat);

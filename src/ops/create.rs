@@ -132,7 +132,7 @@ impl Tensor {
             _ => float_count(start, end, step),
         };
         let Some(count) = count else {
-            let message = format!("no numbers lead from {start:?} to {end:?} in steps of {step:?}");
+            let message = format!("no numbers lead from {start} to {end} in steps of {step}");
             return Tensor::error(
                 Error::new(ErrorKind::Argument, "arange", message)
                     .at(Place::here())
@@ -140,7 +140,7 @@ impl Tensor {
             );
         };
         let index = Tensor::iota(count);
-        match (start, step) {
+        let numbers = match (start, step) {
             (Number::Int(start), Number::Int(step)) if matches!(end, Number::Int(_)) => {
                 index.mul(step).add(start)
             }
@@ -150,7 +150,8 @@ impl Tensor {
                 .mul(start_as_f64(step))
                 .add(start_as_f64(start))
                 .cast(DType::F32),
-        }
+        };
+        numbers.named("arange", &[])
     }
 
     /// As [`Tensor::arange`], of the given element type.

@@ -5,6 +5,7 @@ use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use super::loss::Reduction;
 use crate::control::scan;
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::Tensor;
 use lazulite_ir::DType;
 
@@ -40,6 +41,7 @@ impl Tensor {
         reduction: Reduction,
         zero_infinity: bool,
     ) -> Tensor {
+        let _indexed = Indexed::of("ctc_loss", Noun::Label, &[self, targets]);
         attempt(|| {
             if self.rank()? == 2 {
                 let x = self.unsqueeze(1);

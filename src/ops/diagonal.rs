@@ -46,8 +46,8 @@ impl Tensor {
     #[track_caller]
     pub fn diag_with(&self, offset: i64) -> Tensor {
         attempt(|| match self.rank()? {
-            1 => Ok(self.diag_embed(offset, 0, 1)),
-            2 => Ok(self.diagonal_with(offset, 0, 1)),
+            1 => Ok(self.diag_embed(offset, 0, 1).named("diag", &[self])),
+            2 => Ok(self.diagonal_with(offset, 0, 1).named("diag", &[self])),
             rank => {
                 let message = format!("a tensor with {rank} axes is no vector or matrix");
                 Err(bad_shape("diag", message).operand(self.note("self")))
@@ -58,7 +58,7 @@ impl Tensor {
     /// A matrix with the flattened tensor on its diagonal.
     #[track_caller]
     pub fn diagflat(&self, offset: i64) -> Tensor {
-        self.ravel().diag_with(offset)
+        self.ravel().diag_with(offset).named("diagflat", &[self])
     }
 
     /// Matrices (in the axes `first` and `second` of the result) with the last axis on a diagonal

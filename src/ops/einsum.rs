@@ -7,12 +7,22 @@ use super::composite::{attempt, bad_argument, bad_shape};
 use super::matmul::contract_axes;
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+use std::fmt;
 
 /// An axis: a letter, or number n of those behind `...`, counted from the last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Label {
     Letter(char),
     Rest(usize),
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Label::Letter(c) => write!(f, "`{c}`"),
+            Label::Rest(n) => write!(f, "axis {n} (from the last) of `...`"),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -73,7 +83,7 @@ fn labels_of(term: &str, rest: impl Fn(usize) -> Result<usize>) -> Result<Vec<La
     while let Some(c) = tail.chars().next() {
         if let Some(after) = tail.strip_prefix("...") {
             if after.contains('.') {
-                return Err(mistake(format!("{term:?} has more than one `...`")));
+                return Err(mistake(format!("`{term}` has more than one `...`")));
             }
             labels.extend((0..rest(letters)?).rev().map(Label::Rest));
             tail = after;
@@ -81,7 +91,7 @@ fn labels_of(term: &str, rest: impl Fn(usize) -> Result<usize>) -> Result<Vec<La
             labels.push(Label::Letter(c));
             tail = &tail[1..];
         } else {
-            return Err(mistake(format!("{c:?} in {term:?} is no letter")));
+            return Err(mistake(format!("`{c}` in `{term}` is no letter")));
         }
     }
     Ok(labels)
@@ -94,7 +104,7 @@ fn operand(term: &str, tensor: &Tensor) -> Result<Operand> {
     let misfit = || {
         let error = bad_shape(
             "einsum",
-            format!("the term {term:?} does not fit {rank} axes"),
+            format!("the term `{term}` does not fit {rank} axes"),
         );
         error.operand(tensor.note("operand"))
     };
@@ -144,12 +154,10 @@ fn implicit_output(inputs: &str, operands: &[Operand]) -> Vec<Label> {
 fn check_output(output: &[Label], operands: &[Operand]) -> Result<()> {
     for (i, label) in output.iter().enumerate() {
         if output[..i].contains(label) {
-            return Err(mistake(format!("{label:?} occurs twice in the result")));
+            return Err(mistake(format!("{label} occurs twice in the result")));
         }
         if !operands.iter().any(|o| o.labels.contains(label)) {
-            return Err(mistake(format!(
-                "{label:?} of the result occurs in no term"
-            )));
+            return Err(mistake(format!("{label} of the result occurs in no term")));
         }
     }
     Ok(())
@@ -164,7 +172,7 @@ fn without_broadcast(mut operands: Vec<Operand>) -> Result<Vec<Operand>> {
             match sizes.iter_mut().find(|(l, _)| l == label) {
                 Some((_, known)) if *known == 1 => *known = size,
                 Some((_, known)) if size != 1 && *known != size => {
-                    let message = format!("{label:?} has sizes {known} and {size}");
+                    let message = format!("{label} has sizes {known} and {size}");
                     return Err(
                         bad_shape("einsum", message).operand(operand.tensor.note("operand"))
                     );

@@ -5,6 +5,7 @@
 
 use super::composite::attempt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::indexed::{Indexed, Noun};
 use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Broadcast, Dim, Tensor, primitive};
 use lazulite_ir::{Combine, DType, Dims, Op};
@@ -158,7 +159,9 @@ impl Tensor {
     pub fn i(&self, indices: impl IntoIndices) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
-        let part = index(self, indices.into_indices());
+        let indices = indices.into_indices();
+        let _indexed = indexed_by("i", self, &indices);
+        let part = index(self, indices);
         part.unwrap_or_else(|e| Tensor::error(e.at(place)))
             .named("i", &[self])
     }
@@ -176,6 +179,7 @@ impl Tensor {
     pub fn index_select(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
+        let _indexed = Indexed::of("index_select", Noun::Index, &[self, indices]);
         let gathered = (|| {
             let at = self.axis("index_select", axis)?;
             if self.rank()? == 0 {
@@ -201,6 +205,7 @@ impl Tensor {
     pub fn gather(&self, axis: i64, indices: &Tensor) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
+        let _indexed = Indexed::of("gather", Noun::Index, &[self, indices]);
         let gathered = (|| {
             let at = self.axis("gather", axis)?;
             // No indices read nothing, however many axes they have.
@@ -249,6 +254,7 @@ impl Tensor {
     pub(crate) fn slices_at(&self, indices: &Tensor) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
+        let _indexed = Indexed::of("embedding", Noun::Index, &[self, indices]);
         gather_axes("embedding", self, &[0], std::slice::from_ref(indices))
             .unwrap_or_else(|e| Tensor::error(e.at(place)))
     }
@@ -264,6 +270,7 @@ impl Tensor {
     ) -> Tensor {
         let place = Place::here();
         let _pinned = Scope::pin();
+        let indexed = Indexed::of(op, Noun::Index, &[self, indices, source]);
         let scattered = (|| {
             let at = self.axis(op, axis)?;
             if source.dtype()? != self.dtype()? {
@@ -288,6 +295,7 @@ impl Tensor {
             let axes = (0..self.rank()? as u32).collect();
             let mut inputs = vec![self, &updates];
             inputs.extend(&coordinates);
+            let _told = indexed.scope();
             Ok(primitive(op, Op::Scatter { axes, combine }, &inputs))
         })();
         scattered.unwrap_or_else(|e: Error| Tensor::error(e.at(place)))
@@ -341,6 +349,9 @@ fn normalised(op: &'static str, x: &Tensor, axis: usize, indices: &Tensor) -> Re
         _ => indices.clone(),
     };
     let indices = indices.cast(DType::I64);
+    if !Indexed::counts_from_end() {
+        return Ok(indices);
+    }
     let size = Tensor::from_dim(x.dim(axis as i64));
     Ok(indices.lt(0).where_(indices.add(size), &indices))
 }
@@ -371,6 +382,7 @@ fn gather_at(op: &'static str, x: &Tensor, axes: &[usize], indices: &[Tensor]) -
     let mut inputs = vec![x];
     inputs.extend(indices);
     let axes = axes.iter().map(|&a| a as u32).collect();
+    let _told = Indexed::of(op, Noun::Index, &inputs).scope();
     primitive(op, Op::Gather { axes }, &inputs)
 }
 
@@ -404,10 +416,27 @@ fn select_one(x: &Tensor, axis: i64, at: i64) -> Result<Tensor> {
         && !(0..s).contains(&p)
     {
         let message = format!("index {at} is outside axis {axis}, which has size {s}");
-        return Err(Error::new(ErrorKind::Index, "select", message).operand(x.note("self")));
+        let error = Error::new(ErrorKind::Index, "select", message).operand(x.note("self"));
+        return Err(error.hint(match s {
+            0 => "nothing can be chosen where there is nothing".into(),
+            _ => format!(
+                "indices go from 0 to {}, or from -{s} to -1 counted from the end",
+                s - 1
+            ),
+        }));
     }
     let one = x.slice_axis("select", axis, place, Dim::from(1i64), 1);
     Ok(one.squeeze(resolved as i64))
+}
+
+/// Says that indices are of operation `op` with these entries.
+fn indexed_by(op: &str, x: &Tensor, entries: &[Index]) -> Indexed {
+    let mut operands = vec![x];
+    operands.extend(entries.iter().filter_map(|e| match e {
+        Index::Tensor(t) => Some(t),
+        Index::At(_) | Index::Slice(..) | Index::Ellipsis | Index::NewAxis => None,
+    }));
+    Indexed::of(op, Noun::Bracket, &operands)
 }
 
 /// Applies the entries from the left; index tensors are gathered together at the end.
@@ -420,7 +449,10 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
     let (used, rank) = (consumed.iter().sum::<usize>(), x.rank()?);
     if used > rank {
         let message = format!("{used} indices for a tensor with {rank} axes");
-        return Err(Error::new(ErrorKind::Index, "index", message).operand(x.note("self")));
+        let error = Error::new(ErrorKind::Index, "index", message).operand(x.note("self"));
+        return Err(
+            error.hint("`Index::NewAxis` adds an axis; masks take as many as they have themselves")
+        );
     }
     let rest = std::iter::repeat_n(Index::Slice(None, None, 1), rank - used);
     match entries.iter().position(|e| matches!(e, Index::Ellipsis)) {
@@ -430,7 +462,8 @@ fn index(x: &Tensor, mut entries: Vec<Index>) -> Result<Tensor> {
     if entries.iter().any(|e| matches!(e, Index::Ellipsis)) {
         return Err(
             Error::new(ErrorKind::Index, "index", "an ellipsis may occur once")
-                .operand(x.note("self")),
+                .operand(x.note("self"))
+                .hint("`..` stands for one whole axis, `Index::Ellipsis` for all that are left"),
         );
     }
     let (mut out, mut axis) = (x.clone(), 0i64);
@@ -489,7 +522,8 @@ fn index_tensors(x: &Tensor, axis: usize, t: &Tensor) -> Result<Vec<Tensor>> {
         let message = "the mask has not the sizes of the axes that it selects from";
         return Err(Error::new(ErrorKind::Index, "index", message)
             .operand(x.note("self"))
-            .operand(t.note("mask")));
+            .operand(t.note("mask"))
+            .hint("broadcast the mask first: `mask.broadcast_with(&x)`"));
     }
     t.nonzero_coordinates()
 }
@@ -630,6 +664,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn set_item(&mut self, indices: impl IntoIndices, value: impl Into<Argument>) {
+        let indices = indices.into_indices();
+        let _indexed = indexed_by("set_item", self, &indices);
         *self = self
             .index_put(indices, value, false)
             .named("set_item", &[self]);
@@ -643,14 +679,13 @@ impl Tensor {
         value: impl Into<Argument>,
         accumulate: bool,
     ) -> Tensor {
+        let indices = indices.into_indices();
+        let _indexed = indexed_by("index_put", self, &indices);
         attempt(|| {
             let sizes = self.sizes()?;
             let count = sizes.iter().fold(Dim::from(1i64), |n, d| n * d);
             // The flat positions of the part, found by indexing a tensor of positions.
-            let positions = index(
-                &Tensor::iota(count).reshape(sizes.clone()),
-                indices.into_indices(),
-            )?;
+            let positions = index(&Tensor::iota(count).reshape(sizes.clone()), indices)?;
             let value = match value.into() {
                 Argument::Tensor(t) => t.cast(self.dtype()?),
                 Argument::Number(n) => Tensor::full_of((), n, self.dtype()?),

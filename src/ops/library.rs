@@ -2,6 +2,7 @@
 
 use super::composite::bad_argument;
 use crate::error::{Error, ErrorKind, Result};
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Tensor, internal, primitive_many};
 use lazulite_codegen::check_foreign;
 use lazulite_ir::{Custom, DType, Op, TensorType};
@@ -22,6 +23,7 @@ pub(crate) fn library(
     match check(op, &name, &results, inputs) {
         Ok(()) => {
             let target = Custom::Library(name.into());
+            let _told = Indexed::of(op, Noun::Function, inputs).scope();
             primitive_many(op, Op::Custom { target, results }, inputs, count)
         }
         Err(e) => vec![Tensor::error(e); count],

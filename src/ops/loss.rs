@@ -2,6 +2,7 @@
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Applied, Derivative, Tensor, composite};
 use lazulite_ir::DType;
 use std::f64::consts::PI;
@@ -78,6 +79,7 @@ impl Tensor {
     /// As [`Tensor::cross_entropy`], with options.
     #[track_caller]
     pub fn cross_entropy_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
+        let _indexed = Indexed::of("cross_entropy", Noun::Label, &[self, target]);
         let define = || {
             let classes = self.class_axis("cross_entropy")?;
             if !(0.0..=1.0).contains(&options.label_smoothing) {
@@ -134,7 +136,8 @@ impl Tensor {
             let error = bad_shape("cross_entropy", "there is one probability per logit");
             return Err(error
                 .operand(self.note("self"))
-                .operand(target.note("target")));
+                .operand(target.note("target"))
+                .hint("targets of floats are probabilities; cast classes to i64"));
         }
         let count = self.dim(classes).value()? as f64;
         let eps = options.label_smoothing;
@@ -198,7 +201,8 @@ impl Tensor {
             let error = bad_shape(op, format!("targets are integers with sizes [{sizes}]"));
             return Err(error
                 .operand(self.note("self"))
-                .operand(target.note("target")));
+                .operand(target.note("target"))
+                .hint(format!("axis {classes} of the scores has the classes; targets have one class for each of the others")));
         }
         let kept = target.ne(options.ignore_index);
         let ones = kept.cast(self.dtype()?);
@@ -209,10 +213,7 @@ impl Tensor {
             }
             None => ones,
         };
-        let fits = target.ge(0).bitwise_or(kept.logical_not());
-        let counts = kept
-            .where_(counts, 0)
-            .require(&fits, "classes are not negative");
+        let counts = kept.where_(counts, 0);
         Ok((kept, counts))
     }
 
@@ -226,6 +227,7 @@ impl Tensor {
     /// As [`Tensor::nll_loss`], with options, of which `label_smoothing` is not used.
     #[track_caller]
     pub fn nll_loss_with(&self, target: &Tensor, options: &ClassOptions) -> Tensor {
+        let _indexed = Indexed::of("nll_loss", Noun::Label, &[self, target]);
         attempt(|| {
             let classes = self.class_axis("nll_loss")?;
             let (kept, counts) = self.class_weights("nll_loss", target, options)?;
@@ -239,7 +241,22 @@ impl Tensor {
         })
     }
 
-    /// The mean absolute difference.
+    /// Targets have the sizes of what they are compared with, or are one number: broadcasting a column against a row
+    /// would compare every element with every target.
+    pub(super) fn check_target(&self, op: &'static str, target: &Tensor) -> Result<()> {
+        let (own, given) = (&self.node()?.ty.dims, &target.node()?.ty.dims);
+        if own.is_empty() || given.is_empty() || !differ(own, given) {
+            return Ok(());
+        }
+        let error = bad_shape(op, "input and target have different sizes");
+        Err(error
+            .operand(self.note("self"))
+            .operand(target.note("target"))
+            .hint("reshape one of them, or broadcast it on purpose with `expand_as`"))
+    }
+
+    /// The mean absolute difference. As for the other losses that compare elements, the target has the same sizes or
+    /// is one number: a column against a row would silently compare all with all.
     ///
     /// ```
     /// use lazulite::prelude::*;
@@ -256,7 +273,10 @@ impl Tensor {
     /// As [`Tensor::l1_loss`], with a reduction.
     #[track_caller]
     pub fn l1_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.sub(target).abs())))
+        attempt(|| {
+            self.check_target("l1_loss", target)?;
+            Ok(reduction.apply(&self.sub(target).abs()))
+        })
     }
 
     /// The mean squared difference.
@@ -277,7 +297,10 @@ impl Tensor {
     /// As [`Tensor::mse_loss`], with a reduction.
     #[track_caller]
     pub fn mse_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.sub(target).square())))
+        attempt(|| {
+            self.check_target("mse_loss", target)?;
+            Ok(reduction.apply(&self.sub(target).square()))
+        })
     }
 
     /// The mean of half the squared differences below 1, and of absolute ones less a half above.
@@ -291,6 +314,7 @@ impl Tensor {
     #[track_caller]
     pub fn smooth_l1_loss_with(&self, target: &Tensor, beta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("smooth_l1_loss", target)?;
             if beta < 0.0 {
                 return Err(bad_argument(
                     "smooth_l1_loss",
@@ -317,6 +341,7 @@ impl Tensor {
     #[track_caller]
     pub fn huber_loss_with(&self, target: &Tensor, delta: f64, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("huber_loss", target)?;
             if delta <= 0.0 {
                 return Err(bad_argument(
                     "huber_loss",
@@ -354,6 +379,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("binary_cross_entropy", target)?;
             let pull = Derivative::Pullback(pull_binary_cross_entropy);
             let define = || {
                 // Logarithms are kept finite, as PyTorch does.
@@ -392,6 +418,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("binary_cross_entropy_with_logits", target)?;
             let positive = self.logsigmoid();
             let positive = match pos_weight {
                 Some(factor) => positive.mul(factor),
@@ -414,6 +441,7 @@ impl Tensor {
     #[track_caller]
     pub fn kl_div_with(&self, target: &Tensor, log_target: bool, reduction: Reduction) -> Tensor {
         attempt(|| {
+            self.check_target("kl_div", target)?;
             let losses = match log_target {
                 true => target.exp().mul(target.sub(self)),
                 false => target.xlogy(target).sub(target.mul(self)),
@@ -440,6 +468,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("poisson_nll_loss", target)?;
             let mut losses = match log_input {
                 true => self.exp().sub(target.mul(self)),
                 false => self.sub(target.mul(self.add(eps).log())),

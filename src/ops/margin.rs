@@ -3,6 +3,7 @@
 use super::composite::{attempt, bad_argument, bad_shape};
 use super::loss::{Reduction, weighted};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::Tensor;
 use lazulite_ir::DType;
 
@@ -16,7 +17,10 @@ impl Tensor {
     /// As [`Tensor::soft_margin_loss`], with a reduction.
     #[track_caller]
     pub fn soft_margin_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
-        attempt(|| Ok(reduction.apply(&self.mul(target).neg().exp().log1p())))
+        attempt(|| {
+            self.check_target("soft_margin_loss", target)?;
+            Ok(reduction.apply(&self.mul(target).neg().exp().log1p()))
+        })
     }
 
     /// The mean of x where the target is 1, and of `max(0, 1 - x)` where it is -1.
@@ -34,6 +38,7 @@ impl Tensor {
         reduction: Reduction,
     ) -> Tensor {
         attempt(|| {
+            self.check_target("hinge_embedding_loss", target)?;
             let far = self.neg().add(margin).maximum(0);
             let (zero, same, other) = (self.zeros_like(), target.eq(1), target.eq(-1));
             // A target that is neither counts on both sides, as in PyTorch.
@@ -207,6 +212,7 @@ impl Tensor {
         weight: Option<&Tensor>,
         reduction: Reduction,
     ) -> Tensor {
+        let _indexed = Indexed::of("multi_margin_loss", Noun::Label, &[self, target]);
         attempt(|| {
             if p != 1 && p != 2 {
                 return Err(bad_argument(
@@ -265,6 +271,7 @@ impl Tensor {
     /// As [`Tensor::multilabel_margin_loss`], with a reduction.
     #[track_caller]
     pub fn multilabel_margin_loss_with(&self, target: &Tensor, reduction: Reduction) -> Tensor {
+        let _indexed = Indexed::of("multilabel_margin_loss", Noun::Label, &[self, target]);
         attempt(|| {
             let (own, given) = (self.known_dims()?, target.known_dims()?);
             if own != given || own.len() > 2 || own.last() == Some(&0) || !target.dtype()?.is_int()

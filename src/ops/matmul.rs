@@ -1,5 +1,6 @@
 //! Matrix products and what is built on them.
 
+use super::composite::bad_shape;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::tensor::{Broadcast, Tensor, primitive};
@@ -101,12 +102,33 @@ impl Tensor {
     /// `self @ weight.t() + bias`, the layout of PyTorch's linear layers.
     #[track_caller]
     pub fn linear(&self, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        if let Err(e) = self.check_features(weight) {
+            return Tensor::error(e);
+        }
         let product = self.matmul(&weight.t());
         let sum = match bias {
             Some(bias) => product.add(bias),
             None => product,
         };
         sum.named("linear", &[self, weight, bias.unwrap_or(weight)])
+    }
+
+    /// The last axis has the size that a linear map with this weight takes.
+    #[track_caller]
+    fn check_features(&self, weight: &Tensor) -> Result<()> {
+        let (given, taken) = (&self.node()?.ty.dims, &weight.node()?.ty.dims);
+        let (Some(own), [_, inputs]) = (given.last(), &taken[..]) else {
+            return Ok(());
+        };
+        if own.compare_eq(inputs) != Some(false) {
+            return Ok(());
+        }
+        let message = format!("the last axis of the input has size {own}, not {inputs}");
+        let error = bad_shape("linear", message).at(Place::here());
+        Err(error
+            .operand(self.note("input"))
+            .operand(weight.note("weight"))
+            .hint("a weight has axes [outputs, inputs]; the last axis of what it is applied to has its inputs"))
     }
 }
 

@@ -10,6 +10,9 @@ fn filled(rank: usize, value: i64) -> Dims {
     std::iter::repeat_n(lazulite_ir::Dim::constant(value), rank).collect()
 }
 
+/// More elements no axis can be wider or narrower, lest arithmetic with positions overflows.
+const WIDEST: i64 = 1 << 60;
+
 impl Tensor {
     /// The same elements in row-major order under other sizes; one size may be -1 and follows
     /// from the rest.
@@ -365,6 +368,16 @@ impl Tensor {
             Err(e) => return Tensor::error(e),
         };
         let widths = widths.into_list();
+        let absurd = |w: &&(i64, i64)| w.0.max(w.1) > WIDEST || w.0.min(w.1) < -WIDEST;
+        if let Some((before, after)) = widths.iter().find(absurd) {
+            let message = format!("no tensor is {before} and {after} elements wider");
+            let error = Error::new(ErrorKind::Argument, "pad", message).at(Place::here());
+            return Tensor::error(
+                error
+                    .operand(self.note("self"))
+                    .hint("widths are given per axis as (before, after); negative ones cut off"),
+            );
+        }
         let side = |pick: fn(&(i64, i64)) -> i64| -> Dims {
             widths
                 .iter()
@@ -470,7 +483,8 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
             ErrorKind::Argument,
             "cat",
             "there are no tensors to join",
-        ));
+        )
+        .hint("of which element type and sizes the result of joining nothing would be is not known"));
     };
     let axis = first.axis("cat", axis)?;
     let mut dtype = first.node()?.ty.dtype;
@@ -485,9 +499,16 @@ fn concatenate(tensors: &[&Tensor], axis: i64) -> Result<Tensor> {
         };
         if ours.len() != theirs.len() || ours.iter().zip(theirs).enumerate().any(differ) {
             let message = format!("sizes other than those of axis {axis} must be equal");
+            let hint = match ours.len() == theirs.len() {
+                true => "join along the axis whose sizes differ, or cut or pad the others",
+                false => {
+                    "the tensors have different numbers of axes: add one with `unsqueeze`, or use `stack`"
+                }
+            };
             return Err(Error::new(ErrorKind::Shape, "cat", message)
                 .operand(first.note("first"))
-                .operand(t.note("other")));
+                .operand(t.note("other"))
+                .hint(hint));
         }
     }
     // Neighbours are joined in rounds: an element then goes through few choices.

@@ -3,6 +3,7 @@
 use super::composite::{attempt, attempt_list, bad_argument, bad_shape, tensor_of};
 use super::index::{Index, strided};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Argument, Dim, Number, Tensor};
 use lazulite_ir::{Combine, DType};
 
@@ -25,6 +26,7 @@ impl Tensor {
     /// As [`Tensor::scatter`], writing one number.
     #[track_caller]
     pub fn scatter_value(&self, axis: i64, indices: &Tensor, value: impl Into<Number>) -> Tensor {
+        let _indexed = Indexed::of("scatter_value", Noun::Index, &[self, indices]);
         attempt(|| {
             let value = tensor_of(value.into().into(), self.dtype()?).named("scatter", &[]);
             Ok(self.scatter(axis, indices, &value.expand(indices.sizes()?)))
@@ -42,6 +44,7 @@ impl Tensor {
         reduce: ScatterReduce,
         include_self: bool,
     ) -> Tensor {
+        let _indexed = Indexed::of("scatter_reduce", Noun::Index, &[self, indices, source]);
         attempt(|| {
             let combine = match reduce {
                 ScatterReduce::Sum | ScatterReduce::Mean => Combine::Sum,
@@ -84,6 +87,7 @@ impl Tensor {
         source: &Tensor,
         alpha: impl Into<Number>,
     ) -> Tensor {
+        let _indexed = Indexed::of("index_add", Noun::Index, &[self, indices, source]);
         attempt(|| {
             let source = source.mul(tensor_of(alpha.into().into(), source.dtype()?));
             self.slices(
@@ -99,6 +103,7 @@ impl Tensor {
     /// Writes the slices of `source` to the slices at `indices` (1-d) along an axis.
     #[track_caller]
     pub fn index_copy(&self, axis: i64, indices: &Tensor, source: &Tensor) -> Tensor {
+        let _indexed = Indexed::of("index_copy", Noun::Index, &[self, indices, source]);
         attempt(|| {
             self.slices(
                 "index_copy",
@@ -121,6 +126,7 @@ impl Tensor {
         reduce: ScatterReduce,
         include_self: bool,
     ) -> Tensor {
+        let _indexed = Indexed::of("index_reduce", Noun::Index, &[self, indices, source]);
         attempt(|| {
             self.slices(
                 "index_reduce",
@@ -137,6 +143,7 @@ impl Tensor {
     /// Writes one value (a number or 0-d tensor) to the slices at `indices` (1-d) along an axis.
     #[track_caller]
     pub fn index_fill(&self, axis: i64, indices: &Tensor, value: impl Into<Argument>) -> Tensor {
+        let _indexed = Indexed::of("index_fill", Noun::Index, &[self, indices]);
         attempt(|| {
             let value = tensor_of(value.into(), self.dtype()?).named("index_fill", &[]);
             if value.rank()? != 0 {
@@ -183,12 +190,14 @@ impl Tensor {
     /// The elements at flat positions; the result has the indices' sizes.
     #[track_caller]
     pub fn take(&self, indices: &Tensor) -> Tensor {
+        let _indexed = Indexed::of("take", Noun::Place, &[self, indices]);
         self.ravel().slices_at(indices)
     }
 
     /// As [`Tensor::gather`], but tensor and indices broadcast along the other axes.
     #[track_caller]
     pub fn take_along_dim(&self, indices: &Tensor, axis: i64) -> Tensor {
+        let _indexed = Indexed::of("take_along_dim", Noun::Index, &[self, indices]);
         attempt(|| {
             let at = self.axis("take_along_dim", axis)?;
             let (own, given) = (self.sizes()?, indices.sizes()?);
@@ -217,6 +226,7 @@ impl Tensor {
     /// This tensor with `source` written to, or added to, flat positions.
     #[track_caller]
     pub fn put(&self, indices: &Tensor, source: &Tensor, accumulate: bool) -> Tensor {
+        let _indexed = Indexed::of("put", Noun::Place, &[self, indices, source]);
         attempt(|| {
             let (flat, at, source) = (self.ravel(), indices.ravel(), source.ravel());
             let written = match accumulate {
@@ -230,6 +240,7 @@ impl Tensor {
     /// Where `mask` (bool, broadcast) is true, the elements of `source` in order.
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Tensor, source: &Tensor) -> Tensor {
+        let _indexed = Indexed::of("masked_scatter", Noun::Place, &[source, mask]);
         attempt(|| {
             if source.dtype()? != self.dtype()? || mask.dtype()? != DType::Bool {
                 let message = "the source has the tensor's element type, the mask is bool";

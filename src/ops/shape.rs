@@ -3,6 +3,7 @@
 
 use super::composite::{attempt, bad_argument, bad_shape, sane};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::location::Scope;
 use crate::tensor::{Dim, IntoDims, IntoList, Tensor, primitive};
 use lazulite_ir::{Dims, Op};
@@ -62,8 +63,12 @@ impl Tensor {
             };
             // A missing size follows from this axis alone.
             let part = Tensor::iota(size.clone()).reshape(sizes);
+            let part = part.sizes().map_err(|e| {
+                let reworded = e.named("unflatten").with_operands(vec![self.note("self")]);
+                reworded.hint(format!("the sizes multiply to that of axis {axis}"))
+            })?;
             let mut dims = own.clone();
-            dims.splice(at..=at, part.sizes()?);
+            dims.splice(at..=at, part);
             Ok(self.reshape(dims))
         })
     }
@@ -289,7 +294,8 @@ impl Tensor {
                 expanded.extend([Dim::from(count), size.clone()]);
                 joined.push(size * count);
             }
-            Ok(self.reshape(split).expand(expanded).reshape(joined))
+            let repeated = self.reshape(split).expand(expanded).reshape(joined);
+            Ok(repeated.named("repeat", &[self]))
         })
     }
 
@@ -385,6 +391,7 @@ impl Tensor {
     /// `offset + i * strides[0] + j * strides[1] + ...`.
     #[track_caller]
     pub fn as_strided(&self, dims: &[usize], strides: &[i64], offset: i64) -> Tensor {
+        let _indexed = Indexed::of("as_strided", Noun::Place, &[self]);
         attempt(|| {
             let index = strided_index(dims, strides, offset)?;
             Ok(self.ravel().index_select(0, &index.ravel()).reshape(dims))
@@ -400,6 +407,7 @@ impl Tensor {
         strides: &[i64],
         offset: i64,
     ) -> Tensor {
+        let _indexed = Indexed::of("as_strided_scatter", Noun::Place, &[self]);
         attempt(|| {
             let index = strided_index(dims, strides, offset)?;
             let source = source.expand(dims).ravel();

@@ -375,10 +375,33 @@ impl Tensor {
         } else {
             dims[1] * groups
         };
-        if groups == 0 || channels != expected || !dims[0].is_multiple_of(groups) {
+        if groups == 0 {
+            return Err(bad_argument(op, "there is no convolution in 0 groups")
+                .operand(self.note("input"))
+                .operand(weight.note("weight"))
+                .hint(
+                    "1 group connects all channels; as many groups as channels keep them apart",
+                ));
+        }
+        if !dims[0].is_multiple_of(groups) {
+            let what = if transposed { "inputs" } else { "outputs" };
             return fail(format!(
-                "{channels} channels in {groups} groups do not fit the weight"
+                "{} {what} of the weight do not form {groups} groups of equal size",
+                dims[0]
             ));
+        }
+        if channels != expected {
+            let parts = match groups {
+                1 => String::new(),
+                _ => format!(" ({} in each of {groups} groups)", expected / groups),
+            };
+            let axis = rank - axes - 1;
+            let hint =
+                format!("axis {axis} of the input has the channels: [batch, channels, places...]");
+            return fail(format!(
+                "the input has {channels} channels, the weight takes {expected}{parts}"
+            ))
+            .map_err(|e| e.hint(hint));
         }
         let outputs = if transposed {
             dims[1] * groups

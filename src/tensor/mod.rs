@@ -162,14 +162,12 @@ impl Tensor {
         let place = Place::here();
         let known = node.ty.const_dims().filter(|_| !engine::capturing());
         known.map(|d| d.to_vec()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Capture,
-                "dims",
-                "sizes are not numbers inside a captured function: it may be replayed with others",
-            )
-            .at(place)
-            .operand(self.note("self"))
-            .hint("use x.dim(i), which has arithmetic and is accepted wherever sizes are taken")
+            let message =
+                "sizes are not numbers inside a captured function: it may be replayed with others";
+            let error = Error::new(ErrorKind::Capture, "dims", message).at(place);
+            engine::refused(error.operand(self.note("self")).hint(
+                "use x.dim(i), which has arithmetic and is accepted wherever sizes are taken",
+            ))
         })
     }
 

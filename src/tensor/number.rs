@@ -2,6 +2,7 @@
 
 use crate::tensor::Tensor;
 use lazulite_ir::{DType, Scalar};
+use std::fmt;
 
 /// A number written in the program. Its own type is only a category: combined with a tensor, the
 /// tensor's type wins within the category, as in PyTorch.
@@ -15,6 +16,17 @@ pub enum Number {
     Float(f64),
     /// A complex number: real and imaginary part.
     Complex(f64, f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Bool(value) => write!(f, "{value}"),
+            Number::Int(value) => write!(f, "{value}"),
+            Number::Float(value) => write!(f, "{value:?}"),
+            Number::Complex(re, im) => write!(f, "{re:?}{im:+?}i"),
+        }
+    }
 }
 
 impl Number {

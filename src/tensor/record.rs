@@ -78,6 +78,13 @@ impl Tensor {
         match &self.0 {
             Ok(node) if node.ty.dtype != dtype => {
                 let ty = TensorType::new(dtype, node.ty.dims.iter().cloned());
+                if dtype.size() > node.ty.dtype.size() {
+                    // It may be too large now.
+                    let own = Type::Tensor((*node.ty).clone());
+                    if let Err(e) = infer(&Op::Cast { dtype }, &[&own], &mut Vec::new()) {
+                        return Tensor::error(type_error("cast", e, &[self]));
+                    }
+                }
                 let operands = smallvec![Operand::Node(node.clone())];
                 record("cast", Recorded::Cast, ty, operands, false)
             }

@@ -66,6 +66,10 @@ impl Arguments {
                 arguments.option(text, &mut given)?;
             }
         }
+        if matches!(arguments.action, Action::Demo(_)) && !arguments.outputs.is_empty() {
+            let message = "--demo shows its results and writes none: -o is for inputs of your own";
+            return Err(message.to_string().into());
+        }
         Ok(arguments)
     }
 
@@ -165,6 +169,7 @@ mod tests {
             ("--level avx9", "portable, avx2, avx512"),
             ("--format txt", "npy, npz, safetensors, json or raw"),
             ("--demo=x", "a number or all"),
+            ("--demo -o y.npy", "writes none"),
         ] {
             match parse(text) {
                 Err(Failure::Use(message)) => assert!(message.contains(part), "{message}"),

@@ -43,6 +43,7 @@ pub(super) static AVX2: Target = Target {
         extract_half: VEX_Vextractf128_xmmm128_ymm_imm8,
         insert_half: VEX_Vinsertf128_ymm_ymm_xmmm128_imm8,
         extract_quarter: None,
+        insert_quarter: None,
         shuffle: VEX_Vpshufd_ymm_ymmm256_imm8,
         floats: FLOATS,
         ints: INTS,
@@ -77,7 +78,11 @@ pub(super) static AVX2: Target = Target {
         extend_sign: [VEX_Vpmovsxbd_ymm_xmmm64, VEX_Vpmovsxwd_ymm_xmmm128],
         shorten: None,
         load_narrow: None,
-        insert: Some([VEX_Vinsertps_xmm_xmm_xmmm32_imm8, VEX_Vmovhpd_xmm_xmm_m64]),
+        insert: [VEX_Vinsertps_xmm_xmm_xmmm32_imm8, VEX_Vmovhpd_xmm_xmm_m64],
+        insert_narrow: [
+            VEX_Vpinsrb_xmm_xmm_r32m8_imm8,
+            VEX_Vpinsrw_xmm_xmm_r32m16_imm8,
+        ],
         gather: [
             VEX_Vgatherdps_ymm_vm32y_ymm,
             VEX_Vgatherqps_xmm_vm64y_xmm,

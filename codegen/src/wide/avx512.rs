@@ -50,6 +50,7 @@ pub(super) static AVX512: Target = Target {
         extract_half: EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8,
         insert_half: EVEX_Vinsertf64x4_zmm_k1z_zmm_ymmm256_imm8,
         extract_quarter: Some(EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8),
+        insert_quarter: Some(EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8),
         shuffle: EVEX_Vpshufd_zmm_k1z_zmmm512b32_imm8,
         floats: FLOATS,
         ints: INTS,
@@ -108,7 +109,11 @@ pub(super) static AVX512: Target = Target {
             EVEX_Vmovdqu8_xmm_k1z_xmmm128,
             EVEX_Vmovdqu16_ymm_k1z_ymmm256,
         ]),
-        insert: None,
+        insert: [EVEX_Vinsertps_xmm_xmm_xmmm32_imm8, EVEX_Vmovhpd_xmm_xmm_m64],
+        insert_narrow: [
+            EVEX_Vpinsrb_xmm_xmm_r32m8_imm8,
+            EVEX_Vpinsrw_xmm_xmm_r32m16_imm8,
+        ],
         gather: [
             EVEX_Vgatherdps_zmm_k1_vm32z,
             EVEX_Vgatherqps_ymm_k1_vm64z,

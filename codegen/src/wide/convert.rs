@@ -3,7 +3,6 @@
 use super::machine::{Inst, Place, View};
 use super::ops::{float_compare, no_such};
 use super::select::Selector;
-use super::target::by;
 use super::value::{Kind, Val};
 use crate::CodegenError;
 use crate::vector::{Bin, Class, Cmp, Conv};
@@ -139,19 +138,26 @@ impl Selector<'_> {
 
     /// 64-bit integers as f32, which must round once: there is an instruction for one of them only.
     fn float_lane_by_lane(&mut self, to: Kind, a: Val) -> Val {
-        let from = to.with(Class::I64);
-        self.spill(a, from, 0);
+        self.spill(a, to.with(Class::I64), 0);
         let zero = self.splat_const(Class::F32, 0);
+        let mut quarters = SmallVec::<[VReg; 4]>::new();
         for lane in 0..self.lanes(to) as i32 {
-            let result = self.vector();
-            let inst = Inst::new(VEX_Vcvtsi2ss_xmm_xmm_rm64).def(result, View::X);
+            let float = self.vector();
+            let inst = Inst::new(VEX_Vcvtsi2ss_xmm_xmm_rm64).def(float, View::X);
             let inst = inst.read(zero, View::X);
             self.push(inst.memory(Place::frame(8 * lane)));
-            let store = Inst::new(self.target.codes.store_lane[0]);
-            let store = store.memory(Place::frame(128 + 4 * lane));
-            self.push(store.read(result, View::X));
+            match quarters.last_mut() {
+                Some(last) if lane % 4 > 0 => {
+                    let joined = self.vector();
+                    let inst = Inst::new(self.target.codes.insert[0]).def(joined, View::X);
+                    let inst = inst.read(*last, View::X).read(float, View::X);
+                    self.push(inst.imm8(((lane % 4) << 4) as u8));
+                    *last = joined;
+                }
+                Some(_) | None => quarters.push(float),
+            }
         }
-        self.unspill(to, 128)
+        self.join_quarters(quarters)
     }
 
     /// Numbers above the signed ones are halved, and the last bit is kept for rounding.
@@ -231,7 +237,13 @@ impl Selector<'_> {
         }
         let least = match code {
             Some(code) => self.converted(to, from, code, a),
-            None => self.truncate_lane_by_lane(to, from, a),
+            None => {
+                let doubles = match from.is_wide() {
+                    true => a,
+                    false => self.convert(to.with(Class::F64), from, Conv::Float, a)?,
+                };
+                self.each_part(doubles, |s, x| s.compose_truncation(x))?
+            }
         };
         let limit = 2f64.powi(to.class.bits() as i32 - 1);
         let limit = match from.is_wide() {
@@ -267,19 +279,31 @@ impl Selector<'_> {
         Ok(result)
     }
 
-    /// Floats to 64-bit integers, for which there is an instruction for one of them only.
-    fn truncate_lane_by_lane(&mut self, to: Kind, from: Kind, a: Val) -> Val {
-        let code = [VEX_Vcvttss2si_r64_xmmm32, VEX_Vcvttsd2si_r64_xmmm64][by(from.class)];
-        let size = from.class.bits() as i32 / 8;
-        self.spill(a, from, 0);
-        for lane in 0..self.lanes(to) as i32 {
-            let result = self.general();
-            let inst = Inst::new(code).def(result, View::R64);
-            self.push(inst.memory(Place::frame(size * lane)));
-            let store = Inst::new(Mov_rm64_r64).memory(Place::frame(128 + 8 * lane));
-            self.push(store.read(result, View::R64));
-        }
-        self.unspill(to, 128)
+    /// Doubles truncated to 64-bit integers, the least one for those below; what is above, or NaN, gives anything. The
+    /// number is taken apart into multiples of 2 to the power 32 and the rest, which are counted each in a double of which
+    /// the last bit counts ones.
+    fn compose_truncation(&mut self, x: VReg) -> Result<VReg, CodegenError> {
+        let class = Class::F64;
+        let codes = &self.target.codes;
+        let (round, up, sum) = (codes.round[1], codes.shift_left[1], codes.sum_plus[1]);
+        let [max, multiply, add] = [Bin::Max, Bin::Mul, Bin::Add].map(|f| self.code(f, class));
+        let [flip, or] = [Bin::Xor, Bin::Or].map(|f| self.code(f, Class::I64));
+        let add = add?;
+        let number = |x: f64| (class, x.to_bits());
+        let x = self.binary_v(max?, x, number(-2f64.powi(63)));
+        let whole = self.unary_imm(round, x, 11);
+        let upper = self.binary_v(multiply?, whole, number(2f64.powi(-32)));
+        let upper = self.unary_imm(round, upper, 9);
+        let (lower, full) = (self.vector(), self.target.full);
+        let inst = Inst::new(sum).update(lower, whole, full).read(upper, full);
+        let inst = self.read_source(inst, number(-2f64.powi(32)).into());
+        self.push(inst);
+        let lower = self.binary_v(add, lower, (class, COUNTS_ONES));
+        let lower = self.binary_v(flip?, lower, (Class::I64, COUNTS_ONES));
+        // Half as much again, so that negative numbers count too.
+        let upper = self.binary_v(add, upper, (class, COUNTS_ONES + (1 << 51)));
+        let upper = self.unary_imm(up, upper, 32);
+        Ok(self.binary_v(or?, upper, lower))
     }
 
     /// f32 as f16 in the lower half.

@@ -80,7 +80,10 @@ impl Selector<'_> {
                 let spread = self.spread(mem, place, access, mask)?;
                 match mem.size() {
                     4 | 8 => self.gather(raw, &spread)?,
-                    _ => self.load_lanes(raw, &spread),
+                    _ => {
+                        let narrow = self.load_lanes(raw, &spread);
+                        return self.widened(mem, narrow);
+                    }
                 }
             }
         };
@@ -171,32 +174,57 @@ impl Selector<'_> {
                 .collect();
             return Ok(Val::from_parts(&parts));
         }
-        let codes = &self.target.codes;
-        let (size, full) = (usize::from(mem.size() == 2), self.target.full);
-        let widen = match mem {
-            DType::F16 => codes.half_to_float,
-            DType::I8 | DType::I16 => codes.extend_sign[size],
-            _ => codes.extend_zero[size],
-        };
-        let value = match (mask, codes.load_narrow) {
-            (None, _) => self.load_vector(widen, place),
+        let narrow = match (mask, self.target.codes.load_narrow) {
+            (None, _) => {
+                let value = self.load_vector(self.widening(mem), place);
+                return self.decoded_narrow(mem, value);
+            }
             (Some(mask), Some(load)) => {
-                let view = [View::X, View::Y][size];
-                let (narrow, wide) = (self.vector(), self.vector());
-                let inst = Inst::new(load[size]).def(narrow, view).memory(place);
+                let (narrow, view) = (self.vector(), self.narrow_view(mem));
+                let inst = Inst::new(load[usize::from(mem.size() == 2)]);
+                let inst = inst.def(narrow, view).memory(place);
                 self.push(inst.zeroing(mask.first()));
-                self.push(Inst::new(widen).def(wide, full).read(narrow, view));
-                wide
+                narrow
             }
             (Some(_), None) => {
                 let spread = self.spread(mem, place, MemAccess::Contiguous, mask)?;
-                let value = self.load_lanes(raw, &spread);
-                return self.decoded(mem, value);
+                self.load_lanes(raw, &spread)
             }
         };
+        self.widened(mem, narrow)
+    }
+
+    /// The instruction that makes lanes of 32 bits of elements of 8 and 16.
+    fn widening(&self, mem: DType) -> Code {
+        let (codes, size) = (&self.target.codes, usize::from(mem.size() == 2));
         match mem {
-            DType::F16 => Ok(Val::One(value)),
-            _ => self.decoded(mem, Val::One(value)),
+            DType::F16 => codes.half_to_float,
+            DType::I8 | DType::I16 => codes.extend_sign[size],
+            _ => codes.extend_zero[size],
+        }
+    }
+
+    /// Where elements of 8 or 16 bits are that become the lanes of a vector.
+    fn narrow_view(&self, mem: DType) -> View {
+        match mem.size() {
+            1 => View::X,
+            _ => self.target.half,
+        }
+    }
+
+    /// Elements of 8 and 16 bits, as they lie in memory, as a register.
+    fn widened(&mut self, mem: DType, narrow: VReg) -> Result<Val> {
+        let wide = self.vector();
+        let inst = Inst::new(self.widening(mem)).def(wide, self.target.full);
+        self.push(inst.read(narrow, self.narrow_view(mem)));
+        self.decoded_narrow(mem, wide)
+    }
+
+    /// What is left to do with widened elements.
+    fn decoded_narrow(&mut self, mem: DType, wide: VReg) -> Result<Val> {
+        match mem {
+            DType::F16 => Ok(Val::One(wide)),
+            _ => self.decoded(mem, Val::One(wide)),
         }
     }
 

@@ -71,8 +71,9 @@ pub(super) struct Codes {
     /// The upper half of a vector, and the way back.
     pub extract_half: Code,
     pub insert_half: Code,
-    /// The upper quarter of the lower half, if that is not what the lanes of 128 bits are.
+    /// The upper quarter of the lower half, and the way back, where a quarter is 128 bits.
     pub extract_quarter: Option<Code>,
+    pub insert_quarter: Option<Code>,
     /// Lanes of 32 bits within 128 by number.
     pub shuffle: Code,
 
@@ -108,9 +109,10 @@ pub(super) struct Codes {
     pub shorten: Option<Pair>,
     /// Elements of 8 and 16 bits under a mask.
     pub load_narrow: Option<Pair>,
-    /// An element of memory into a lane of 128 bits, where loads one by one take less time than a gather: its number
-    /// follows, or it is the second of two.
-    pub insert: Option<Pair>,
+    /// An element of memory into a lane of 128 bits: its number follows, or it is the second of two.
+    pub insert: Pair,
+    /// The same of 8 and 16 bits.
+    pub insert_narrow: Pair,
     /// Distances of 32 bits; elements of 32, of 64 bits with distances of 64.
     pub gather: [Code; 3],
     pub scatter: Option<[Code; 3]>,

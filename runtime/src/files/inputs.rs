@@ -103,7 +103,12 @@ impl Reader<'_> {
 
     fn too_many(&self, file: &NamedFile) -> String {
         let count = self.interface.inputs.len();
-        at_file(file, &format!("there are only {count} inputs"))
+        let inputs = if count == 1 {
+            "is only 1 input"
+        } else {
+            &format!("are only {count} inputs")
+        };
+        at_file(file, &format!("there {inputs}"))
     }
 
     /// The array for one input, by its name or alone in the file.

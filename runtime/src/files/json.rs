@@ -174,7 +174,8 @@ fn literal(word: &str) -> Option<Json> {
             // `-0` is no whole number: its sign would be lost.
             match whole {
                 Ok(value) if value != Json::Negative(0) => value,
-                Ok(_) | Err(_) => Json::Real(word.parse().ok()?),
+                // What is too large for any number is none: infinity has a name.
+                Ok(_) | Err(_) => Json::Real(word.parse().ok().filter(|v: &f64| v.is_finite())?),
             }
         }
     })
@@ -228,8 +229,9 @@ mod tests {
         let inner = value.get("b\n\"é").unwrap();
         assert_eq!(inner.get("c"), Some(&Json::Real(-1500.0)));
         assert_eq!(inner.get("d"), None);
+        assert!(parse("[1e400]").is_err(), "no number is so large");
         assert_eq!(value.get("d"), Some(&Json::Null));
-        let numbers = parse("[-7, -0, 1e400, 18446744073709551616, -Infinity]").unwrap();
+        let numbers = parse("[-7, -0, Infinity, 18446744073709551616, -Infinity]").unwrap();
         let expected = [
             Json::Negative(-7),
             Json::Real(-0.0),

@@ -4,6 +4,7 @@ use super::super::composite::{attempt, attempt_pair, bad_shape};
 use super::lu::{System, decompose, permutation};
 use super::{adjoint, embedded, epsilon, matrices, same_dtype, squares};
 use crate::error::Result;
+use crate::indexed::{Indexed, Noun};
 use crate::tensor::{Applied, Derivative, Dim, Tensor, composite};
 
 impl Tensor {
@@ -157,6 +158,7 @@ fn product(sizes: &[Dim]) -> Dim {
 }
 
 pub(super) fn inverse(op: &'static str, a: &Tensor, fails: bool) -> Result<Tensor> {
+    let _told = Indexed::of(op, Noun::Function, &[a]);
     let sizes = squares(op, a)?;
     let ty = sizes.of(a.dtype()?, &[&sizes.rows, &sizes.rows]);
     let eye = Tensor::eye_of(a.dim(-1), a.dim(-1), a.dtype()?).expand_to(op, ty.dims);

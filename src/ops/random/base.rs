@@ -175,7 +175,10 @@ impl Tensor {
     /// same at any number of threads and can be captured. (A million take a sort, some 100 ms.)
     #[track_caller]
     pub fn randperm(n: impl Into<Dim>) -> Tensor {
-        bits(&[n.into()], DType::U64).argsort(0).pinned_here()
+        bits(&[n.into()], DType::U64)
+            .argsort(0)
+            .pinned_here()
+            .named("randperm", &[])
     }
 
     /// Draws that belong where this tensor is.

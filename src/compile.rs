@@ -61,8 +61,6 @@ struct Serving {
 /// What a captured function depends on in a cell besides the value.
 struct CellType {
     ty: Arc<TensorType>,
-    /// Where it is.
-    places: Places,
     /// Gradients are on and flow to it.
     grad: bool,
 }
@@ -78,11 +76,16 @@ enum Way {
 impl Serving {
     /// What the cells hold now, if they are what they were.
     fn read_cells(&self, gradients: bool) -> Option<CellValues> {
+        // What belongs to no device is brought to that of the program.
+        let here = match &self.way {
+            Way::Replayed(replay) => Places::of(replay.device()),
+            Way::Recorded => Places::NONE,
+        };
         let read = |(cell, known): &(TensorCell, CellType)| {
             let content = cell.content();
             let node = content.node().ok()?;
             let traits = &node.traits;
-            let fits = node.ty == known.ty && known.places == traits.places;
+            let fits = node.ty == known.ty && here.admits(traits.places);
             (fits && (gradients && traits.grad) == known.grad).then_some(content)
         };
         self.cells.iter().map(read).collect()
@@ -299,10 +302,8 @@ where
             self.applied(parameters)
         })?;
         let cells = recording.state.cells_read().map(|(cell, node)| {
-            let traits = &node.traits;
-            let (grad, places) = (shape.gradients && traits.grad, traits.places);
-            let ty = node.ty.clone();
-            (cell.clone(), CellType { ty, places, grad })
+            let (ty, grad) = (node.ty.clone(), shape.gradients && node.traits.grad);
+            (cell.clone(), CellType { ty, grad })
         });
         let cells = cells.collect();
         if shape.gradients && recording.keeps_history() {

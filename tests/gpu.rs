@@ -366,6 +366,17 @@ fn captured_functions_run_where_their_inputs_lie() {
     assert!(found.iter().zip(&sum).all(|(a, b)| (a - b).abs() < 1e-4));
     let error = step.call([&ramp([2, 4])]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Device);
+    // A cell that belonged to no device before the first call is no reason to compile again.
+    let count = TensorCell::new(Tensor::zeros([2]));
+    let add = compile(|[x]: [Tensor; 1]| {
+        let _ = count.set(count.get() + &x);
+        x
+    });
+    for _ in 0..3 {
+        add.call([&ramp([2]).to(gpu)]).unwrap();
+    }
+    assert_eq!(add.versions(), 1);
+    assert!(difference(&count.get(), &(ramp([2]) * 3.0)) < 1e-6);
     // The same function serves several devices, each by a program of its own.
     let double = compile(|[x]: [Tensor; 1]| x * 2.0);
     for device in [Device::cpu(), gpu, other] {

@@ -4,10 +4,9 @@ use super::Fitting;
 use super::prepared::Preparation;
 use super::record::{Captured, Source};
 use crate::cell::TensorCell;
-use crate::device::{Executable, Value};
+use crate::device::{Device, Executable, Value};
 use crate::engine::{History, Inputs, Options, Values, compile_in_parts, literal_buffer};
-use crate::error::Result;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Tensor, internal};
@@ -21,6 +20,7 @@ use std::sync::Arc;
 /// inputs, in order.
 pub(super) struct Replay {
     program: Executable,
+    device: Device,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
@@ -81,6 +81,7 @@ impl Replay {
         });
         let replay = Replay {
             program: parts.main,
+            device,
             preparation,
             sources: sources.collect(),
             generators: state.generators(),
@@ -95,6 +96,11 @@ impl Replay {
             ));
         }
         Ok((replay, graph.guards().to_vec()))
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Types of the results, then of the values written to cells, for the sizes of a call.

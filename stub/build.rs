@@ -1,8 +1,8 @@
 //! Builds the executable of this package, small and fast, into the output folder, so that the library
-//! can hold its bytes: once over the core of the runtime, and with feature `foreign` once more with the
-//! library functions. And the crate `lazulite-embed` as a static library, over the core.
+//! can hold its bytes: once over the core of the runtime, once with products of narrow elements, and with feature `foreign`
+//! once more with the library functions besides. And the crate `lazulite-embed` as a static library, over the core.
 //!
-//! `LAZULITE_STUB=FILE`, `LAZULITE_STUB_FOREIGN=FILE` and `LAZULITE_ARCHIVE=FILE` take what was built before. Otherwise
+//! `LAZULITE_STUB=FILE`, `LAZULITE_STUB_NARROW=FILE`, `LAZULITE_STUB_FOREIGN=FILE` and `LAZULITE_ARCHIVE=FILE` take what was built before. Otherwise
 //! offline cargo calls build them, with the profile `stub` of the workspace, in a target folder of their own. If
 //! that fails, everything else still builds, and writing executables or objects is an error that says why.
 
@@ -25,7 +25,7 @@ struct Variant {
     file: &'static str,
 }
 
-const VARIANTS: [Variant; 3] = [
+const VARIANTS: [Variant; 4] = [
     Variant {
         name: "core",
         variable: "LAZULITE_STUB",
@@ -34,10 +34,23 @@ const VARIANTS: [Variant; 3] = [
         file: "lazulite-stub",
     },
     Variant {
+        name: "narrow",
+        variable: "LAZULITE_STUB_NARROW",
+        package: ".",
+        arguments: &["build", "--bin", "lazulite-stub", "--features", "narrow"],
+        file: "lazulite-stub",
+    },
+    Variant {
         name: FOREIGN,
         variable: "LAZULITE_STUB_FOREIGN",
         package: ".",
-        arguments: &["build", "--bin", "lazulite-stub", "--features", "foreign"],
+        arguments: &[
+            "build",
+            "--bin",
+            "lazulite-stub",
+            "--features",
+            "foreign,narrow",
+        ],
         file: "lazulite-stub",
     },
     Variant {

@@ -192,6 +192,26 @@ fn executables_of_mixtures_give_the_same_bits() {
 }
 
 #[test]
+fn executables_of_narrow_products_give_the_same_bits() {
+    let folder = Folder::new("narrow");
+    let generator = Generator::new(4);
+    let weights = generator.randn([70, 33]).cast(DType::BF16);
+    let bytes = (generator.randn([33, 20]) * 50.0).cast(DType::I8);
+    let exported = export(
+        |[x]| {
+            let y = x.cast(DType::BF16).matmul(&weights.t()).relu();
+            let z = (x * 20.0).cast(DType::I8).matmul(&bytes);
+            vec![y.cast(DType::F32), z]
+        },
+        &[spec!(f32["n", 33]).named("x")],
+    )
+    .unwrap();
+    for n in [1, 5, 100] {
+        same_bits(&exported, &[("x", generator.randn([n, 33]))], &folder);
+    }
+}
+
+#[test]
 #[cfg(feature = "foreign")]
 fn executables_of_library_functions_give_the_same_bits() {
     let folder = Folder::new("library");

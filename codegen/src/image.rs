@@ -418,6 +418,7 @@ impl Imager<'_> {
     fn contract(&self, c: &ContractStep) -> Result<rt::Contract> {
         Ok(rt::Contract {
             element: element(c.dtype),
+            factors: c.factors.map(element),
             dims: self.size_array(&c.dims)?,
             lhs: c.lhs.0,
             lhs_strides: self.size_array(&c.lhs_strides)?,

@@ -155,19 +155,37 @@ pub enum Step {
 impl Plan {
     /// Whether a step, nested ones included, calls a function of the runtime's table.
     pub fn calls_library(&self) -> bool {
+        self.any_step(|step| match step {
+            Step::Custom { target, .. } => match target {
+                Custom::Library(_) => true,
+                Custom::Host(..) => false,
+            },
+            _ => false,
+        })
+    }
+
+    /// Whether a step, nested ones included, multiplies matrices of factors narrower than their sums.
+    pub fn multiplies_narrow(&self) -> bool {
+        self.any_step(|step| matches!(step, Step::Contract(c) if c.factors != [c.dtype; 2]))
+    }
+
+    /// Whether it is true of a step, nested ones included.
+    fn any_step(&self, is_true: impl Fn(&Step) -> bool) -> bool {
         let mut lists: Vec<&[Step]> = vec![&self.steps];
         while let Some(list) = lists.pop() {
             for step in list {
                 match step {
-                    Step::Custom { target, .. } => match target {
-                        Custom::Library(_) => return true,
-                        Custom::Host(..) => {}
-                    },
                     Step::If { then, other, .. } => lists.extend([&then[..], other]),
                     Step::Loop { body, .. } => lists.push(body),
                     Step::While { test, body, .. } => lists.extend([&test[..], body]),
-                    Step::Kernel(_) | Step::Contract(_) | Step::Sort { .. } | Step::Copy { .. } => {
-                    }
+                    Step::Kernel(_)
+                    | Step::Contract(_)
+                    | Step::Sort { .. }
+                    | Step::Custom { .. }
+                    | Step::Copy { .. } => {}
+                }
+                if is_true(step) {
+                    return true;
                 }
             }
         }
@@ -220,6 +238,10 @@ pub enum RightLayout {
     /// Packed in panels of [`PANEL`] columns: element (b, k, n) lies at
     /// `b*batch + (n / PANEL)*PANEL*k_extent + k*PANEL + n % PANEL`, and lanes beyond `n` in the last panel hold
     /// arbitrary values.
+    ///
+    /// Factors that are narrower than their sums lie there in groups of G along k, see [`ContractStep::group`]: element
+    /// (b, k, n) at `b*batch + (n / PANEL)*PANEL*K + (k / G)*PANEL*G + (n % PANEL)*G + k % G`, with `k_extent` rounded up to
+    /// K, a multiple of G, and zeros for k from `k_extent` on.
     Panels {
         /// Elements from one batch entry to the next (0 when shared by all).
         batch: Dim,
@@ -276,8 +298,10 @@ pub const PANEL: i64 = 64;
 /// The left operand is addressed by strides, the right one is laid out as [`RightLayout`] says.
 #[derive(Clone, Debug)]
 pub struct ContractStep {
-    /// Element type of operands and products: f32, f64, i32 or i64.
+    /// Element type of sums and products: f32, f64, i32 or i64.
     pub dtype: DType,
+    /// Element types of the left and the right operand: this type, or narrower ones, see [`ContractStep::multiplies`].
+    pub factors: [DType; 2],
     /// Extents b, m, n, k.
     pub dims: [Dim; 4],
     /// Left operand.
@@ -293,4 +317,27 @@ pub struct ContractStep {
     /// A kernel over outer ranges `[b, m, n]` that reads the product (and other buffers), called
     /// for each finished tile while it is in cache.
     pub epilogue: Option<KernelCall>,
+}
+
+impl ContractStep {
+    /// Whether there are products of such factors with such sums. Narrow factors are bf16 summed in f32, and i8 and u8
+    /// summed in i32.
+    pub fn multiplies(factors: [DType; 2], sum: DType) -> bool {
+        match (sum, factors) {
+            (DType::F32 | DType::F64 | DType::I32 | DType::I64, [a, b]) if a == sum => a == b,
+            (DType::F32, [a, b]) => [a, b] == [DType::BF16; 2],
+            (DType::I32, factors) => factors.iter().all(|f| matches!(f, DType::I8 | DType::U8)),
+            _ => false,
+        }
+    }
+
+    /// Factors that lie beside each other in panels, see [`ContractStep::group_of`].
+    pub fn group(&self) -> i64 {
+        ContractStep::group_of(self.factors[1], self.dtype)
+    }
+
+    /// As many factors as a sum is wide.
+    pub fn group_of(factor: DType, sum: DType) -> i64 {
+        (sum.size() / factor.size()).max(1) as i64
+    }
 }

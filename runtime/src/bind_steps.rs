@@ -251,7 +251,7 @@ impl<'a> StepBinder<'a> {
         };
         let (rows, columns) = (digits(&placement.rows, k)?, digits(&placement.columns, n)?);
         let (low, high) = strided_range(offset, spans);
-        self.spans(("right", c.rhs), (low, high), c.element)?;
+        self.spans(("right", c.rhs), (low, high), c.factors[1])?;
         let placed = Placed {
             batch: batch as isize,
             rows,
@@ -287,16 +287,18 @@ impl<'a> StepBinder<'a> {
         if !empty && k > 0 {
             let [offset, steps @ ..] = strides;
             let spans = [b, m, k].into_iter().zip(steps);
-            self.spans(("left", c.lhs), strided_range(offset, spans), c.element)?;
+            self.spans(("left", c.lhs), strided_range(offset, spans), c.factors[0])?;
         }
         let rhs_layout = match &c.rhs_layout {
             RightLayout::Panels(batch) => {
                 let batch = self.count(batch)?;
                 let panels = (n + PANEL as i128 - 1) / PANEL as i128;
-                let last = panels.saturating_mul(PANEL as i128).saturating_mul(k);
+                let group = c.group() as i128;
+                let long = (k + group - 1) / group * group;
+                let last = panels.saturating_mul(PANEL as i128).saturating_mul(long);
                 let batches = (b - 1).saturating_mul(batch as i128);
                 if !empty && k > 0 {
-                    self.has_elements(c.rhs, batches.saturating_add(last), c.element)?;
+                    self.has_elements(c.rhs, batches.saturating_add(last), c.factors[1])?;
                 }
                 BoundRight::Panels(batch)
             }
@@ -311,7 +313,7 @@ impl<'a> StepBinder<'a> {
         let tiling = Tiling::new(if empty { [0; 4] } else { dims }, placed);
         let [offset, lhs_strides @ ..] = strides.map(|s| s as isize);
         Ok(BoundContract {
-            element: c.element,
+            factors: c.factors,
             tiling,
             dims: if empty { [0; 4] } else { dims },
             lhs: self.arg(c.lhs),

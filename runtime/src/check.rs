@@ -320,9 +320,24 @@ impl Walk<'_> {
         for size in sizes {
             self.size(size)?;
         }
-        match c.element {
-            Element::F32 | Element::F64 | Element::I32 | Element::I64 => {}
-            other => return self.fail(format!("multiplies matrices of {other:?}")),
+        let [left, right] = c.factors;
+        let fits = match (c.element, left, right) {
+            (Element::F32 | Element::F64 | Element::I32 | Element::I64, a, b)
+                if a == b && a == c.element =>
+            {
+                true
+            }
+            (Element::F32, Element::BF16, Element::BF16)
+            | (Element::I32, Element::I8 | Element::U8, Element::I8 | Element::U8) => {
+                cfg!(feature = "narrow")
+            }
+            _ => false,
+        };
+        if !fits {
+            let sum = c.element;
+            return self.fail(format!(
+                "multiplies matrices of {left:?} and {right:?} with sums of {sum:?}"
+            ));
         }
         self.used(c.lhs, Access::Read)?;
         self.used(c.rhs, Access::Read)?;

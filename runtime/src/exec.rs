@@ -10,6 +10,8 @@ use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
 use crate::kernels::contract::{Contraction, Placed, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
+#[cfg(feature = "narrow")]
+use crate::kernels::narrow::{Bf16, Byte};
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
 use crate::{Element, Fault, KernelFn, Pool, Program, RunError, Status};
@@ -80,7 +82,7 @@ pub(crate) struct BoundWhile {
 }
 
 pub(crate) struct BoundContract {
-    pub element: Element,
+    pub factors: [Element; 2],
     pub dims: [usize; 4],
     pub tiling: Tiling,
     pub lhs: Arg,
@@ -382,10 +384,20 @@ impl Run<'_, '_> {
     unsafe fn contract(&self, c: &BoundContract) {
         // SAFETY: binding allows these element types only.
         unsafe {
-            match c.element {
-                Element::F32 => self.contract_of::<f32>(c),
-                Element::F64 => self.contract_of::<f64>(c),
-                Element::I32 => self.contract_of::<i32>(c),
+            match c.factors {
+                [Element::F32, _] => self.contract_of::<f32>(c),
+                [Element::F64, _] => self.contract_of::<f64>(c),
+                [Element::I32, _] => self.contract_of::<i32>(c),
+                #[cfg(feature = "narrow")]
+                [Element::BF16, _] => self.contract_of::<Bf16>(c),
+                #[cfg(feature = "narrow")]
+                [Element::I8, Element::I8] => self.contract_of::<Byte<true, true>>(c),
+                #[cfg(feature = "narrow")]
+                [Element::I8, _] => self.contract_of::<Byte<true, false>>(c),
+                #[cfg(feature = "narrow")]
+                [Element::U8, Element::I8] => self.contract_of::<Byte<false, true>>(c),
+                #[cfg(feature = "narrow")]
+                [Element::U8, _] => self.contract_of::<Byte<false, false>>(c),
                 _ => self.contract_of::<i64>(c),
             }
         }
@@ -408,7 +420,7 @@ impl Run<'_, '_> {
                             Right::Placed(rhs.wrapping_offset(offset), placed)
                         }
                     },
-                    product: self.pointer(c.product).cast::<T>(),
+                    product: self.pointer(c.product).cast::<T::Sum>(),
                 },
                 tiling: c.tiling,
                 level: self.program.level,
@@ -593,7 +605,7 @@ impl KernelTask<'_> {
 }
 
 /// A product's tiles.
-struct TileTask<'a, T> {
+struct TileTask<'a, T: Number> {
     contraction: Contraction<T>,
     tiling: Tiling,
     level: Level,
@@ -601,7 +613,7 @@ struct TileTask<'a, T> {
 }
 
 // SAFETY: tiles are disjoint, and epilogues are kernels over disjoint boxes.
-unsafe impl<T> Sync for TileTask<'_, T> {}
+unsafe impl<T: Number> Sync for TileTask<'_, T> {}
 
 impl<T: Number> TileTask<'_, T> {
     fn run_tile(&self, index: usize, participant: usize) {

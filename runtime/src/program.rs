@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::cell::Cell;
 
 /// Format version of [`Image`]; others are refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// How deep step lists may be nested.
 pub const MAX_NESTING: u32 = 64;
@@ -395,6 +395,9 @@ pub struct KernelCall {
 pub enum RightLayout {
     /// Packed in panels of 64 columns: element (b, k, n) lies at `b*batch + (n/64)*64*K + k*64 + n%64`, with these
     /// elements from batch entry to batch entry. Lanes behind `n` in the last panel exist and hold arbitrary values.
+    /// Of factors narrower than their sums, as many as a sum is wide form a group (see [`Contract::group`]): G of them lie
+    /// beside each other, at `b*batch + (n/64)*64*K + k/G*G*64 + n%64*G + k%G`, with K a multiple of G and zeros behind the
+    /// last k.
     Panels(Size),
     /// Somewhere in the buffer.
     Placed(Box<Placement>),
@@ -430,8 +433,10 @@ impl RightLayout {
 /// `product[b, m, n] = sum over k of lhs * rhs`, then the epilogue on each finished tile.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Contract {
-    /// F32, F64, I32 or I64.
+    /// Of the sums and the product: F32, F64, I32 or I64.
     pub element: Element,
+    /// Of the left operand and the right one: the same; or BF16 both with sums of F32, or I8 or U8 each with sums of I32.
+    pub factors: [Element; 2],
     /// b, m, n, k.
     pub dims: [Size; 4],
     /// Left operand.
@@ -446,6 +451,13 @@ pub struct Contract {
     pub product: u32,
     /// Called with boxes of `[b, m, n]`, which must be its outer ranges; its lane multiple divides 64.
     pub epilogue: Option<KernelCall>,
+}
+
+impl Contract {
+    /// Factors that lie beside each other in panels, as a sum is so many times as wide.
+    pub fn group(&self) -> usize {
+        (self.element.bytes() / self.factors[1].bytes()).max(1)
+    }
 }
 
 /// The signature of compiled kernels: buffer pointers (then the scratch), values of

@@ -333,6 +333,7 @@ fn products_must_not_overwrite_their_operands() {
         let kernel = b.kernel(nothing, &[Read, Write], &dims[..3]);
         b.step(Step::Contract(Contract {
             element: Element::F32,
+            factors: [Element::F32; 2],
             dims,
             lhs: x,
             lhs_strides: [0, 0, 2, 1].map(constant),
@@ -440,6 +441,7 @@ fn products_that_reach_outside_of_buffers_are_refused_when_bound() {
     let product = |dims: [i64; 4], strides: [i64; 4]| {
         let step = Step::Contract(Contract {
             element: Element::F32,
+            factors: [Element::F32; 2],
             dims: dims.map(constant),
             lhs: 0,
             lhs_strides: strides.map(constant),
@@ -476,6 +478,7 @@ fn right_operands_that_lie_outside_of_buffers_are_refused_when_bound() {
         };
         let step = Step::Contract(Contract {
             element: Element::F32,
+            factors: [Element::F32; 2],
             dims: [1, 2, 2, 2].map(constant),
             lhs: 0,
             lhs_strides: [0; 4].map(constant),

@@ -88,6 +88,7 @@ fn product(b: &mut Builder, x: u32, y: u32) {
     );
     b.step(Step::Contract(Contract {
         element: Element::F32,
+        factors: [Element::F32; 2],
         dims: [constant(1), n, constant(4), constant(4)],
         lhs: x,
         lhs_strides: [0, 0, 4, 1].map(constant),

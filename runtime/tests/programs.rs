@@ -362,6 +362,7 @@ fn product() -> Program {
     let kernel = b.kernel(epilogue, &[Read, Write], &dims[..3]);
     b.step(Step::Contract(Contract {
         element: Element::F64,
+        factors: [Element::F64; 2],
         dims,
         lhs,
         lhs_strides: [0, k * m, 1, m].map(|s| constant(s as i64)),

@@ -25,6 +25,7 @@ fn program() -> Program {
     b.step(call(rows, &[wobbled, reversed]));
     b.step(Step::Contract(Contract {
         element: Element::F32,
+        factors: [Element::F32; 2],
         dims: [constant(1), Size::symbol(0), constant(40), constant(4)],
         lhs: reversed,
         lhs_strides: [0, 0, 4, 1].map(constant),

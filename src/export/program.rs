@@ -229,9 +229,10 @@ impl Exported {
     /// When the function cannot be compiled or the file not be written.
     pub fn build_executable(&self, path: impl AsRef<Path>) -> Result<()> {
         let parts = self.parts()?;
-        let variant = match parts.plan.calls_library() {
-            true => Variant::Foreign,
-            false => Variant::Core,
+        let variant = match (parts.plan.calls_library(), parts.plan.multiplies_narrow()) {
+            (true, _) => Variant::Foreign,
+            (false, true) => Variant::Narrow,
+            (false, false) => Variant::Core,
         };
         let stub = lazulite_stub::executable(variant).map_err(|why| {
             unsupported(format!("this build cannot write executables: {why}"))

@@ -6,7 +6,7 @@
 use super::report::Report;
 use super::view::Known;
 use lazulite_codegen::Instruction;
-use lazulite_ir::{ContractStep, Dim, Kernel, Plan, Step, price, print_kernel};
+use lazulite_ir::{ContractStep, DType, Dim, Kernel, Plan, Step, price, print_kernel};
 use lazulite_passes::report::launches as launches_of;
 use lazulite_runtime::kernels::product_nanoseconds;
 use rustc_hash::FxHashMap;
@@ -210,10 +210,12 @@ fn product_cost(c: &ContractStep, known: &Known) -> Cost {
     let dims: Option<Vec<usize>> = c.dims.iter().map(size).collect();
     let dims = dims.and_then(|d| <[usize; 4]>::try_from(d).ok());
     let [b, m, n, k] = &c.dims;
-    let element = Dim::constant(c.dtype.size() as i64);
-    let bytes = |factors: [&Dim; 4]| Dim::product(factors);
-    let read = bytes([&element, b, m, k]).and_then(|left| left.add(&bytes([&element, b, k, n])?));
-    let (Ok(read), Ok(written)) = (read, bytes([&element, b, m, n])) else {
+    let [left, right] = c.factors;
+    let bytes = |element: DType, [x, y, z]: [&Dim; 3]| {
+        Dim::product([&Dim::constant(element.size() as i64), x, y, z])
+    };
+    let read = bytes(left, [b, m, k]).and_then(|l| l.add(&bytes(right, [b, k, n])?));
+    let (Ok(read), Ok(written)) = (read, bytes(c.dtype, [b, m, n])) else {
         return Cost::default();
     };
     Cost {

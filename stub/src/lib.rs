@@ -54,6 +54,12 @@ macro_rules! built {
 
 built!(core, "core", lazulite_stub_core, lazulite_stub_core_end);
 built!(
+    narrow,
+    "narrow",
+    lazulite_stub_narrow,
+    lazulite_stub_narrow_end
+);
+built!(
     foreign,
     "foreign",
     lazulite_stub_foreign,
@@ -69,8 +75,10 @@ built!(
 /// Which executable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
-    /// For programs that call no library functions; the smaller one.
+    /// For programs that neither multiply narrow elements nor call library functions; the smallest one.
     Core,
+    /// For programs that call no library functions.
+    Narrow,
     /// For all programs.
     Foreign,
 }
@@ -89,6 +97,7 @@ pub enum Variant {
 pub fn executable(variant: Variant) -> Result<&'static [u8], &'static str> {
     match variant {
         Variant::Core => core(),
+        Variant::Narrow => narrow(),
         Variant::Foreign => foreign(),
     }
 }

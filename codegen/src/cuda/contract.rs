@@ -3,6 +3,7 @@
 
 use super::emit::{Emitter, Result};
 use super::index::variable_type;
+use super::nest::widened;
 use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
 use super::{CudaKernel, Launch, ctype, emit, verified};
 use crate::CodegenError;
@@ -107,6 +108,15 @@ fn takes_only_its_sum(step: &ContractStep, e: Epilogue<'_>) -> Result<bool> {
     Ok(fits)
 }
 
+/// A factor as its sum's type.
+fn factor(dtype: DType, element: &str) -> String {
+    match dtype {
+        DType::BF16 => widened(dtype, &ctype::to_held(dtype, element)),
+        DType::I8 | DType::U8 => ctype::to_held(dtype, element),
+        _ => element.to_owned(),
+    }
+}
+
 /// The function of the product.
 fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Result<CudaKernel> {
     let [b, m, n, _] = &step.dims;
@@ -125,11 +135,11 @@ fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Resu
     let mut emitter = Emitter::new(e.kernel, shape);
     emitter.given = e.product.to_vec();
     emitter.tiles(step, keep, &[tiles(m)?, tiles(n)?, all])?;
-    let ty = ctype::memory(step.dtype);
+    let [left, right] = step.factors.map(ctype::memory);
     let operands = [
-        format!("const {ty} *lhs"),
-        format!("const {ty} *rhs"),
-        format!("{ty} *product"),
+        format!("const {left} *lhs"),
+        format!("const {right} *rhs"),
+        format!("{} *product", ctype::memory(step.dtype)),
     ];
     emitter.finish(name, &operands, Dim::ZERO)
 }
@@ -185,13 +195,18 @@ impl Emitter<'_> {
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
         self.line("const i64 r = row + i / 16u, s = at + i % 16u;");
-        self.line(format!("left[i % 16u][i / 16u] = r < {m} && s < {k} ? lhs[{offset} + entry * {along_b} + r * {along_m} + s * {along_k}] : 0;"));
+        let left = format!("lhs[{offset} + entry * {along_b} + r * {along_m} + s * {along_k}]");
+        let left = factor(step.factors[0], &left);
+        self.line(format!(
+            "left[i % 16u][i / 16u] = r < {m} && s < {k} ? {left} : 0;"
+        ));
         self.close();
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
         self.line("const i64 s = at + i / 64u, c = i % 64u;");
+        let right = factor(step.factors[1], &format!("rhs[{right}]"));
         self.line(format!(
-            "right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? rhs[{right}] : 0;"
+            "right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? {right} : 0;"
         ));
         self.close();
         self.line("lz_block_barrier();");
@@ -217,8 +232,15 @@ impl Emitter<'_> {
     fn right_element(&mut self, step: &ContractStep, k: &str) -> String {
         match &step.rhs_layout {
             RightLayout::Panels { batch, .. } => {
-                let batch = self.dim(batch);
-                format!("entry * {batch} + column * {k} + s * {TILE} + c")
+                let (batch, group) = (self.dim(batch), step.group());
+                if group == 1 {
+                    return format!("entry * {batch} + column * {k} + s * {TILE} + c");
+                }
+                let (long, row) = (
+                    format!("({k} + {}) / {group} * {group}", group - 1),
+                    format!("s / {group} * {}", group * TILE),
+                );
+                format!("entry * {batch} + column * ({long}) + {row} + c * {group} + s % {group}")
             }
             RightLayout::Placed(placement) => {
                 let (offset, along_b) = (self.dim(&placement.offset), self.dim(&placement.batch));

@@ -27,7 +27,7 @@ fn softmax(dims: &str) -> String {
 
 /// `max(x w^T + bias, 0)` in element type `ty`.
 fn linear(ty: &str, [m, n, k]: [&str; 3]) -> String {
-    let zero = if ty.starts_with('f') { "0.0" } else { "0" };
+    let zero = if ty.contains('f') { "0.0" } else { "0" };
     format!(
         "graph(%0: {ty}[{m}, {k}], %1: {ty}[{n}, {k}], %2: {ty}[{n}]) {{
           %3 = contract %0, %1 {{lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[1], acc={ty}}} : {ty}[{m}, {n}]
@@ -165,6 +165,8 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (linear("f64", ["70", "20", "17"]), n(0)),
         (linear("i32", ["66", "65", "5"]), n(0)),
         (linear("f16", ["40", "70", "32"]), n(0)),
+        (linear("bf16", ["40", "71", "32"]), n(0)),
+        (linear("i8", ["33", "n", "65"]), n(70)),
         (BATCHED.to_owned(), n(0)),
         (CONVOLUTION.to_owned(), n(0)),
         (sum("f32", "n, 64", 0, "64"), n(100)),

@@ -28,6 +28,7 @@ enum Layout {
     Panels {
         batch: i64,
         depth: i64,
+        group: i64,
     },
     Placed {
         offset: i64,
@@ -41,16 +42,17 @@ enum Layout {
 type Digits = Vec<(i64, i64)>;
 
 impl Layout {
-    fn of(layout: &RightLayout, depth: i64, sizes: SizeOf<'_>) -> Result<Layout, EvalError> {
+    fn of(c: &ContractStep, depth: i64, sizes: SizeOf<'_>) -> Result<Layout, EvalError> {
         let digits = |digits: &[[Dim; 2]]| -> Result<Digits, EvalError> {
             let each = digits.iter();
             each.map(|[extent, stride]| Ok((eval_dim(extent, sizes)?, eval_dim(stride, sizes)?)))
                 .collect()
         };
-        Ok(match layout {
+        Ok(match &c.rhs_layout {
             RightLayout::Panels { batch, .. } => Layout::Panels {
                 batch: eval_dim(batch, sizes)?,
                 depth,
+                group: c.group(),
             },
             RightLayout::Placed(p) => Layout::Placed {
                 offset: eval_dim(&p.offset, sizes)?,
@@ -64,9 +66,17 @@ impl Layout {
     /// The number of element (b, k, n).
     fn at(&self, b: i64, k: i64, n: i64) -> Result<i64, EvalError> {
         match self {
-            Layout::Panels { batch, depth } => {
-                let panel = PANEL.checked_mul(*depth).ok_or(EvalError::Index)?;
-                dot(&[(b, *batch), (n / PANEL, panel), (k, PANEL), (1, n % PANEL)])
+            Layout::Panels {
+                batch,
+                depth,
+                group,
+            } => {
+                let row = PANEL * group;
+                let groups = depth / group + i64::from(depth % group != 0);
+                let panel = row.checked_mul(groups).ok_or(EvalError::Index)?;
+                let (first, at) = (k / group, k % group);
+                let place = [(first, row), (n % PANEL, *group), (1, at)];
+                dot(&[(b, *batch), (n / PANEL, panel), (1, dot(&place)?)])
             }
             Layout::Placed {
                 offset,
@@ -187,8 +197,8 @@ impl Run<'_> {
         dims: &[i64; 4],
         [(b, _), rows, columns]: [(i64, i64); 3],
     ) -> Result<(), EvalError> {
-        let lhs = self.elements(c.lhs, c.dtype)?;
-        let rhs = self.elements(c.rhs, c.dtype)?;
+        let lhs = self.elements(c.lhs, c.factors[0])?;
+        let rhs = self.elements(c.rhs, c.factors[1])?;
         let product = self.elements(c.product, c.dtype)?;
         let mut strides = [0; 4];
         for (stride, dim) in strides.iter_mut().zip(&c.lhs_strides) {
@@ -196,7 +206,7 @@ impl Run<'_> {
         }
         let [offset, along_b, along_m, along_k] = strides;
         let [_, all_rows, all_columns, depth] = *dims;
-        let layout = Layout::of(&c.rhs_layout, depth, self.sizes)?;
+        let layout = Layout::of(c, depth, self.sizes)?;
         for m in rows.0..rows.1 {
             for n in columns.0..columns.1 {
                 let mut sum = Sum::new(c.dtype)?;

@@ -263,11 +263,11 @@ impl PlanWriter<'_> {
         let [b, m, n, k] = &step.dims;
         let [offset, strides @ ..] = &step.lhs_strides;
         let (lhs, rhs, strides) = (step.lhs, step.rhs, Commas(strides));
-        write!(
-            self.out,
-            "contract {} b={b} m={m} n={n} k={k}: ",
-            step.dtype
-        )?;
+        write!(self.out, "contract {} ", step.dtype)?;
+        if step.factors != [step.dtype; 2] {
+            write!(self.out, "of {} and {} ", step.factors[0], step.factors[1])?;
+        }
+        write!(self.out, "b={b} m={m} n={n} k={k}: ")?;
         write!(self.out, "{lhs} from {offset} by [{strides}] * ")?;
         match &step.rhs_layout {
             RightLayout::Panels { batch, .. } => write!(self.out, "{rhs} by {batch}")?,

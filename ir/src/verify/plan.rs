@@ -437,11 +437,11 @@ impl<'a> Checker<'a> {
     }
 
     fn contract(&mut self, step: &ContractStep, written: &mut Written) {
-        if !matches!(
-            step.dtype,
-            DType::F32 | DType::F64 | DType::I32 | DType::I64
-        ) {
-            self.find_here(format!("there are no contractions of {}", step.dtype));
+        let ([left, right], sum) = (step.factors, step.dtype);
+        if !ContractStep::multiplies(step.factors, sum) {
+            self.find_here(format!(
+                "there are no contractions of {left} and {right} in {sum}"
+            ));
         }
         let sizes = step.dims.iter().chain(&step.lhs_strides);
         sizes.for_each(|d| self.size_here(d));
@@ -451,8 +451,8 @@ impl<'a> Checker<'a> {
             self.digits("k", &placement.rows, &step.dims[3]);
             self.digits("n", &placement.columns, &step.dims[2]);
         }
-        for buffer in [step.lhs, step.rhs, step.product] {
-            self.element(buffer, step.dtype, "takes part in a contraction");
+        for (buffer, dtype) in [(step.lhs, left), (step.rhs, right), (step.product, sum)] {
+            self.element(buffer, dtype, "takes part in a contraction");
         }
         self.read(step.lhs, written);
         self.read(step.rhs, written);

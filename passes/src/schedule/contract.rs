@@ -12,8 +12,8 @@ use super::member::{Kind, Member, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
 use lazulite_ir::{
-    DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, PANEL, Placement, Ranges,
-    Var, delinearize, linearize,
+    ContractStep, DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, InstOp, NodeId, Op,
+    PANEL, Placement, Ranges, Scalar, Var, delinearize, linearize,
 };
 
 /// A contraction as the runtime's product sees it.
@@ -21,8 +21,10 @@ use lazulite_ir::{
 pub(super) struct Contraction {
     /// The contraction.
     pub node: NodeId,
-    /// Element type of the product's operands and sums.
+    /// Element type of the product's sums.
     pub element: DType,
+    /// Those of its operands.
+    pub factors: [DType; 2],
     /// Extents b, m, n, k.
     pub dims: [Dim; 4],
     /// The left operand.
@@ -99,6 +101,107 @@ impl Pack {
             && Dim::product(dims)? == self.len;
         Ok(same.then_some(read.from))
     }
+}
+
+/// The points of a right operand in the order of panels, and where they go. A panel's lanes are the innermost loop.
+struct Panels {
+    space: Space,
+    /// Of the operand's element at a point.
+    coords: Vec<IndexExpr>,
+    /// Where it goes.
+    index: IndexExpr,
+    /// Where elements end along n and along k.
+    bounds: [Option<(IndexExpr, Dim)>; 2],
+    /// Elements from batch entry to batch entry, and all.
+    batch_len: Dim,
+    len: Dim,
+}
+
+impl Panels {
+    /// For these batch axes, and groups of so many factors.
+    fn new(axes: &Axes, batch: &[usize], group: i64) -> Result<Panels, DimOverflow> {
+        let [_, _, n, k] = axes.extents()?;
+        let mut space = Space::default();
+        let mut coords = operand_space(&mut space, &axes.rhs, &[batch]);
+        let batches = space.dims.len();
+        let (width, group) = (Dim::constant(PANEL), Dim::constant(group));
+        let panels = n.add(&Dim::constant(PANEL - 1))?.floor_div(&width)?;
+        let panel = space.axis(&panels);
+        let (row, within, rows) = rows(&mut space, &mut coords, axes, &group)?;
+        let lane = space.axis(if panels.is(1) { &n } else { &width });
+        let column = panel.scale(&width)?.add(&lane)?;
+        let ranges = Ranges {
+            outer: &[],
+            inner: &space.dims,
+        };
+        let column_dims: Vec<Dim> = axes.columns.iter().map(|&a| axes.rhs[a].clone()).collect();
+        let columns = delinearize(&column, &column_dims, ranges)?;
+        for (&axis, at) in axes.columns.iter().zip(columns) {
+            coords[axis] = at;
+        }
+        let (batch_coords, batch_dims): (Vec<IndexExpr>, Vec<Dim>) = {
+            batch
+                .iter()
+                .map(|&a| (coords[a].clone(), axes.rhs[a].clone()))
+        }
+        .unzip();
+        let row_len = width.mul(&group)?;
+        let panel_len = row_len.mul(&rows)?;
+        let batch_len = panels.mul(&panel_len)?;
+        let index = row
+            .scale(&row_len)?
+            .add(&lane.scale(&group)?)?
+            .add(&within)?
+            .add(&panel.scale(&panel_len)?)?
+            .add(&linearize(&batch_coords, &batch_dims, ranges)?.scale(&batch_len)?)?;
+        let summed = match group.is(1) {
+            true => None,
+            false => Some((row.scale(&group)?.add(&within)?, k)),
+        };
+        Ok(Panels {
+            len: Dim::product(&space.dims[..batches])?.mul(&batch_len)?,
+            space,
+            coords,
+            index,
+            bounds: [Some((column, n)), summed],
+            batch_len,
+        })
+    }
+}
+
+/// The loops of a panel's rows, of groups of so many elements: the row, the element in the group, and how many rows there
+/// are.
+fn rows(
+    space: &mut Space,
+    coords: &mut [IndexExpr],
+    axes: &Axes,
+    group: &Dim,
+) -> Result<(IndexExpr, IndexExpr, Dim), DimOverflow> {
+    let dims: Vec<Dim> = axes.rhs_sum.iter().map(|&a| axes.rhs[a].clone()).collect();
+    let k = Dim::product(&dims)?;
+    if group.is(1) {
+        let at: Vec<IndexExpr> = dims.iter().map(|dim| space.axis(dim)).collect();
+        for (&axis, at) in axes.rhs_sum.iter().zip(&at) {
+            coords[axis] = at.clone();
+        }
+        let ranges = Ranges {
+            outer: &[],
+            inner: &space.dims,
+        };
+        let row = linearize(&at, &dims, ranges)?;
+        return Ok((row, IndexExpr::constant(Dim::ZERO), k));
+    }
+    let rows = k.add(group)?.add(&Dim::constant(-1))?.floor_div(group)?;
+    let (row, within) = (space.axis(&rows), space.axis(group));
+    let at = row.scale(group)?.add(&within)?;
+    let ranges = Ranges {
+        outer: &[],
+        inner: &space.dims,
+    };
+    for (&axis, at) in { axes.rhs_sum.iter() }.zip(delinearize(&at, &dims, ranges)?) {
+        coords[axis] = at;
+    }
+    Ok((row, within, rows))
 }
 
 /// The operands' axes by group.
@@ -189,6 +292,33 @@ pub(super) fn element_of(acc: DType) -> DType {
     }
 }
 
+/// The types that a contraction's operands are multiplied in: their own where there are such products, be they converted
+/// to the type of the sums or not, else that of the sums.
+fn factors_of(graph: &Graph, id: NodeId) -> [DType; 2] {
+    let element = element_of(graph.tensor_type(id).dtype);
+    let factors = [0, 1].map(|side| {
+        let mut at = graph.node(id).inputs[side];
+        let mut dtype = graph.tensor_type(at).dtype;
+        while dtype == element {
+            let node = graph.node(at);
+            match node.op {
+                Op::Cast { .. }
+                | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Expand { .. }
+                | Op::Slice { .. } => at = node.inputs[0],
+                _ => break,
+            }
+            dtype = graph.tensor_type(at).dtype;
+        }
+        dtype
+    });
+    match ContractStep::multiplies(factors, element) {
+        true => factors,
+        false => [element; 2],
+    }
+}
+
 /// Stride of a group's linear index in `index`; `None` when it has none.
 fn group_stride(
     index: &IndexExpr,
@@ -266,27 +396,76 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
         return Ok(None);
     };
     let operand = graph.node(id).inputs[0];
-    if graph.tensor_type(operand).dtype != element_of(graph.tensor_type(id).dtype) {
-        return Ok(None);
-    }
+    let element = element_of(graph.tensor_type(id).dtype);
+    let factor = factors_of(graph, id)[0];
     let mut space = Space::default();
     let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
     let ranges = Ranges {
         outer: &[],
         inner: &space.dims,
     };
-    let (base, inside) = under_views(graph, operand, coords.clone(), ranges)?;
+    let (base, inside) =
+        under_widening(graph, operand, coords.clone(), (ranges, [factor, element]))?;
     let dense = storage_of(graph, operand).node;
     for (node, at, dims) in [
         (base, &inside, &graph.tensor_type(base).dims),
         (dense, &coords, &axes.lhs),
     ] {
+        if graph.tensor_type(node).dtype != factor {
+            continue;
+        }
         let index = linearize(at, dims, ranges)?;
-        if strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?.is_some() {
+        let strides = strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?;
+        if strides.is_some_and(|strides| is_read(&strides, &axes, [factor, element])) {
             return Ok(Some(node));
         }
     }
     Ok(None)
+}
+
+/// Whether the product reads a left operand with these strides where it lies: narrow factors along the sum only.
+fn is_read(strides: &[Dim; 4], axes: &Axes, [factor, element]: [DType; 2]) -> bool {
+    let mut summed = axes.lhs_sum.iter();
+    factor == element || strides[3].is(1) || summed.all(|&axis| axes.lhs[axis].is(1))
+}
+
+/// The node of narrow factors to keep in memory, so that the product packs them from there: the value under the right
+/// operand's views and conversions.
+pub(super) fn narrow_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>, DimOverflow> {
+    let Some(axes) = Axes::of(graph, id) else {
+        return Ok(None);
+    };
+    let element = element_of(graph.tensor_type(id).dtype);
+    let factor = factors_of(graph, id)[1];
+    if factor == element {
+        return Ok(None);
+    }
+    let groups: [&[usize]; 3] = [&axes.rhs_batch, &axes.rhs_sum, &axes.columns];
+    let mut space = Space::default();
+    let coords = operand_space(&mut space, &axes.rhs, &groups);
+    let ranges = Ranges {
+        outer: &[],
+        inner: &space.dims,
+    };
+    let operand = graph.node(id).inputs[1];
+    let (base, _) = under_widening(graph, operand, coords, (ranges, [factor, element]))?;
+    Ok((graph.tensor_type(base).dtype == factor).then_some(base))
+}
+
+/// As [`under_views`], looking also under the conversion of narrow factors to the type of the sums.
+fn under_widening(
+    graph: &Graph,
+    node: NodeId,
+    coords: Vec<IndexExpr>,
+    (ranges, [factor, element]): (Ranges<'_>, [DType; 2]),
+) -> Result<(NodeId, Vec<IndexExpr>), DimOverflow> {
+    let (base, inside) = under_views(graph, node, coords, ranges)?;
+    match graph.node(base).op {
+        Op::Cast { dtype } if dtype == element && factor != element => {
+            under_views(graph, graph.node(base).inputs[0], inside, ranges)
+        }
+        _ => Ok((base, inside)),
+    }
 }
 
 /// The padded value to keep in memory so that the product reads windows of it without packing them before.
@@ -295,7 +474,7 @@ pub(super) fn padded_operand(graph: &Graph, id: NodeId) -> Option<NodeId> {
         return None;
     };
     let (mut at, mut windowed) = (graph.node(id).inputs[1], false);
-    if graph.tensor_type(at).dtype != element_of(graph.tensor_type(id).dtype) {
+    if graph.tensor_type(at).dtype != factors_of(graph, id)[1] {
         return None;
     }
     loop {
@@ -348,28 +527,36 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The element of an operand as the product's type.
+    /// The element of an operand as a factor of this type. Behind the first bound it may be anything, behind the second one
+    /// it is 0.
     fn operand(
         &mut self,
         node: NodeId,
         space: &Space,
         coords: Vec<IndexExpr>,
-        bound: Option<(IndexExpr, Dim)>,
-        element: DType,
+        bounds: [Option<(IndexExpr, Dim)>; 2],
+        factor: DType,
     ) -> Result<Fragment, ScheduleError> {
         let (graph, policy) = (self.graph, self.policy);
         let mut lowerer = Lowerer::new(graph, policy, self.faults, None, &space.dims);
-        let guard = bound.and_then(|(index, end)| lowerer.in_range(&index, Dim::ZERO, end));
+        let [anything, zero] = bounds
+            .map(|bound| bound.and_then(|(index, end)| lowerer.in_range(&index, Dim::ZERO, end)));
+        let guard = lowerer.and(anything, zero);
         let value = lowerer.value(node, coords, guard)?;
-        let value = lowerer.cast(value, element);
+        let mut value = lowerer.unwidened(value, factor);
+        if let Some(inside) = zero {
+            let nothing = lowerer.constant(Scalar::from_f64(factor, 0.0));
+            value = lowerer.emit(factor, InstOp::Select(inside, value, nothing));
+        }
         Ok(lowerer.finish(value))
     }
 
-    fn lhs(&mut self, id: NodeId, axes: &Axes, element: DType) -> Result<Lhs, ScheduleError> {
+    fn lhs(&mut self, id: NodeId, axes: &Axes, types: [DType; 2]) -> Result<Lhs, ScheduleError> {
         let mut space = Space::default();
         let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
         let operand = self.graph.node(id).inputs[0];
-        let fragment = self.operand(operand, &space, coords.clone(), None, element)?;
+        let none = [const { None }; 2];
+        let fragment = self.operand(operand, &space, coords.clone(), none, types[0])?;
         let ranges = Ranges {
             outer: &[],
             inner: &space.dims,
@@ -377,6 +564,7 @@ impl Source<'_> {
         if let (_, Code::Read(read)) = &fragment.values[fragment.root.0 as usize]
             && let Some(found) =
                 self.place_of(read, (&axes.lhs, axes.lhs_groups()), &coords, ranges)?
+            && is_read(&found.1, axes, types)
         {
             return Ok(Lhs::Direct(found.0, found.1));
         }
@@ -414,13 +602,14 @@ impl Source<'_> {
         id: NodeId,
         axes: &Axes,
         batch: &[usize],
-        element: DType,
+        factor: DType,
     ) -> Result<Option<(Stored, Placement)>, ScheduleError> {
         let groups = [batch, &axes.rhs_sum, &axes.columns];
         let mut space = Space::default();
         let coords = operand_space(&mut space, &axes.rhs, &groups);
         let operand = self.graph.node(id).inputs[1];
-        let fragment = self.operand(operand, &space, coords.clone(), None, element)?;
+        let none = [const { None }; 2];
+        let fragment = self.operand(operand, &space, coords.clone(), none, factor)?;
         let ranges = Ranges {
             outer: &[],
             inner: &space.dims,
@@ -452,55 +641,26 @@ impl Source<'_> {
         }))
     }
 
-    /// The right operand in panels, and its elements from batch entry to batch entry. A panel's lanes are
-    /// the innermost loop.
+    /// The right operand in panels, and its elements from batch entry to batch entry.
     fn rhs(
         &mut self,
         id: NodeId,
         axes: &Axes,
-        element: DType,
+        [factor, element]: [DType; 2],
         is_shared: bool,
     ) -> Result<(Rhs, Dim), ScheduleError> {
-        let [_, _, n, k] = axes.extents()?;
         let operand = self.graph.node(id).inputs[1];
-        let mut space = Space::default();
-        let none: &[usize] = &[];
-        let batch = if is_shared { none } else { &axes.rhs_batch };
-        let mut coords = operand_space(&mut space, &axes.rhs, &[batch]);
-        let batches = space.dims.len();
-        let width = Dim::constant(PANEL);
-        let panels = n.add(&Dim::constant(PANEL - 1))?.floor_div(&width)?;
-        let panel = space.axis(&panels);
-        for &axis in &axes.rhs_sum {
-            coords[axis] = space.axis(&axes.rhs[axis]);
-        }
-        let lane = space.axis(if panels.is(1) { &n } else { &width });
-        let column = panel.scale(&width)?.add(&lane)?;
-        let ranges = Ranges {
-            outer: &[],
-            inner: &space.dims,
-        };
-        let column_dims: Vec<Dim> = axes.columns.iter().map(|&a| axes.rhs[a].clone()).collect();
-        let columns = delinearize(&column, &column_dims, ranges)?;
-        for (&axis, at) in axes.columns.iter().zip(columns) {
-            coords[axis] = at;
-        }
-        let pick = |list: &[usize]| -> (Vec<IndexExpr>, Vec<Dim>) {
-            list.iter()
-                .map(|&a| (coords[a].clone(), axes.rhs[a].clone()))
-                .unzip()
-        };
-        let (sum_coords, sum_dims) = pick(&axes.rhs_sum);
-        let (batch_coords, batch_dims) = pick(batch);
-        let panel_len = width.mul(&k)?;
-        let batch_len = panels.mul(&panel_len)?;
-        let index = linearize(&sum_coords, &sum_dims, ranges)?
-            .scale(&width)?
-            .add(&lane)?
-            .add(&panel.scale(&panel_len)?)?
-            .add(&linearize(&batch_coords, &batch_dims, ranges)?.scale(&batch_len)?)?;
-        let len = Dim::product(&space.dims[..batches])?.mul(&batch_len)?;
-        let fragment = self.operand(operand, &space, coords, Some((column, n)), element)?;
+        let batch: &[usize] = if is_shared { &[] } else { &axes.rhs_batch };
+        let group = ContractStep::group_of(factor, element);
+        let Panels {
+            space,
+            coords,
+            index,
+            bounds,
+            batch_len,
+            len,
+        } = Panels::new(axes, batch, group)?;
+        let fragment = self.operand(operand, &space, coords, bounds, factor)?;
         let pack = Pack {
             space: space.dims,
             fragment,
@@ -511,7 +671,7 @@ impl Source<'_> {
         let rhs = match pack.copied(self.graph)? {
             Some(tensor) => Rhs::Direct(tensor),
             None => {
-                let place = self.rhs_place(id, axes, batch, element)?;
+                let place = self.rhs_place(id, axes, batch, factor)?;
                 Rhs::Packed(Box::new(pack), place)
             }
         };
@@ -533,7 +693,8 @@ impl Source<'_> {
         }
         let operand = self.graph.node(id).inputs[1];
         let dtype = self.graph.tensor_type(operand).dtype;
-        let fragment = self.operand(operand, &space, coords, None, dtype)?;
+        let none = [const { None }; 2];
+        let fragment = self.operand(operand, &space, coords, none, dtype)?;
         let free = |index: &IndexExpr| !batch.iter().any(|&v| index.depends_on(v));
         Ok(fragment.values.iter().all(|(_, code)| match code {
             Code::Read(read) => read.coords.iter().all(free),
@@ -551,10 +712,11 @@ impl Source<'_> {
         };
         let ty = self.graph.tensor_type(id);
         let element = element_of(ty.dtype);
+        let factors = factors_of(self.graph, id);
         let mut dims = axes.extents()?;
-        let mut lhs = self.lhs(id, &axes, element)?;
+        let mut lhs = self.lhs(id, &axes, [factors[0], element])?;
         let is_shared = self.is_rhs_shared(id, &axes)?;
-        let (rhs, rhs_batch) = self.rhs(id, &axes, element, is_shared)?;
+        let (rhs, rhs_batch) = self.rhs(id, &axes, [factors[1], element], is_shared)?;
         let mut groups = [axes.lhs_batch.len(), axes.rows.len(), axes.columns.len()];
         if is_shared && join_batch(&mut dims, &mut lhs)? {
             groups = [0, groups[0] + groups[1], groups[2]];
@@ -579,6 +741,7 @@ impl Source<'_> {
         Ok(Contraction {
             node: id,
             element,
+            factors,
             dims,
             lhs,
             rhs,

@@ -331,17 +331,17 @@ impl Emitter<'_, '_> {
         let (lhs, lhs_strides) = match &c.lhs {
             Lhs::Direct(tensor, strides) => (self.buffer_of(*tensor)?, strides.clone()),
             Lhs::Packed(pack) => {
-                let buffer = self.packed(pack, c.element)?;
+                let buffer = self.packed(pack, c.factors[0])?;
                 let strides = [Dim::ZERO, m.mul(k)?, k.clone(), Dim::ONE];
                 (buffer, strides)
             }
         };
         let (rhs, copy_of) = match &c.rhs {
             Rhs::Direct(tensor) => (self.buffer_of(*tensor)?, None),
-            Rhs::Packed(pack, None) => (self.packed(pack, c.element)?, None),
+            Rhs::Packed(pack, None) => (self.packed(pack, c.factors[1])?, None),
             Rhs::Packed(pack, Some((tensor, placement))) => {
                 let place = (self.buffer_of(*tensor)?, placement.clone());
-                (self.packed(pack, c.element)?, Some(Box::new(place)))
+                (self.packed(pack, c.factors[1])?, Some(Box::new(place)))
             }
         };
         let own = Stored::of(c.node);
@@ -355,6 +355,7 @@ impl Emitter<'_, '_> {
         let epilogue = self.epilogue(&c.epilogue, c.element, product, skip)?;
         self.steps.push(Step::Contract(ContractStep {
             dtype: c.element,
+            factors: c.factors,
             dims: [b.clone(), m.clone(), n.clone(), k.clone()],
             lhs,
             lhs_strides,

@@ -197,6 +197,18 @@ impl<'a> Lowerer<'a> {
         self.emit(dtype, InstOp::Cast(value))
     }
 
+    /// `value` as `dtype`: what was widened to it, if that is of this type, else converted.
+    pub fn unwidened(&mut self, value: ValueId, dtype: DType) -> ValueId {
+        match self.values[value.0 as usize].1 {
+            Code::Inst(InstOp::Cast(from))
+                if self.dtype(from) == dtype && dtype.size() < self.dtype(value).size() =>
+            {
+                from
+            }
+            Code::Inst(_) | Code::Read(_) => self.cast(value, dtype),
+        }
+    }
+
     /// Both conditions; `None` is always true.
     pub fn and(&mut self, a: Option<ValueId>, b: Option<ValueId>) -> Option<ValueId> {
         match (a, b) {

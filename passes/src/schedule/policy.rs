@@ -278,6 +278,11 @@ impl Decision<'_> {
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
+            if let Some(base) = contract::narrow_operand(self.graph, id)?
+                && can_be_kept(&self.graph.node(base).op)
+            {
+                self.raise(base, Residence::Kept, Need::Product);
+            }
             if let Some(padded) = contract::padded_operand(self.graph, id) {
                 self.raise(padded, Residence::Stored, Need::Product);
             }

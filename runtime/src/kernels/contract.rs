@@ -6,14 +6,17 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Direct, Micro, Number};
+use super::micro::{Block, Direct, Micro, Number, Sum};
 use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
 
-/// Products summed in registers before they go to memory: a panel of so many rows stays in the second
-/// level cache.
+/// Products summed in registers before they go to memory, or groups of them: a panel of so many rows stays in the
+/// second level cache.
 const DEPTH: usize = 256;
+/// Elements in a group at most, and rows of a micro-kernel for groups.
+const GROUP: usize = 4;
+const GROUPED_ROWS: usize = 6;
 /// Largest tile: rows (a multiple of all micro-kernels' rows) and panels.
 const ROWS: usize = 96;
 const PANELS: usize = 4;
@@ -36,7 +39,7 @@ const TILE_NS: f64 = 40_000.0;
 
 /// Operands of a product.
 #[derive(Clone, Copy)]
-pub(crate) struct Contraction<T> {
+pub(crate) struct Contraction<T: Number> {
     /// b, m, n, k.
     pub dims: [usize; 4],
     /// First element of the left operand.
@@ -46,13 +49,13 @@ pub(crate) struct Contraction<T> {
     /// Right operand.
     pub rhs: Right<T>,
     /// Dense result.
-    pub product: *mut T,
+    pub product: *mut T::Sum,
 }
 
 /// The right operand of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Right<T> {
-    /// Packed in panels: the first element, and elements between batch entries.
+    /// Packed in panels, of groups as [`Number::GROUP`] says: the first element, and elements between batch entries.
     Panels(*const T, usize),
     /// Somewhere: the first element, and where the others are from there.
     Placed(*const T, Placed),
@@ -184,18 +187,18 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
     unsafe {
         let product = c.product.add(tile.batch * m * n);
         if k == 0 {
-            return clear(product, n, tile);
+            return clear::<T>(product, n, tile);
         }
         if let Right::Placed(first, placed) = c.rhs
             && let Some([row, 1]) = placed.strides()
             && is_thin(c.dims)
+            && let Some((most, thin)) = T::micro(level).thin
         {
             let first = first.offset(tile.batch as isize * placed.batch);
             let first = first.add(tile.columns.0);
             let extent = (k, tile.columns.1 - tile.columns.0);
             let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
-            let micro = T::micro(level);
-            return in_even_rows(&block, micro.thin_rows, micro.thin);
+            return in_even_rows(&block, most, thin);
         }
         panel_tile(c, tile, level);
     }
@@ -210,9 +213,10 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let k = c.dims[3];
     let mut buffer = Panel::new();
     let panel = buffer.0.as_mut_ptr().cast::<T>();
-    let mut offsets = [0; DEPTH];
-    for depth in (0..k).step_by(DEPTH) {
-        let products = DEPTH.min(k - depth);
+    let mut offsets = [0; DEPTH * GROUP];
+    let step = DEPTH * T::GROUP;
+    for depth in (0..k).step_by(step) {
+        let products = step.min(k - depth);
         if let Right::Placed(_, placed) = &c.rhs {
             row_offsets(&placed.rows, depth..depth + products, &mut offsets);
         }
@@ -222,10 +226,11 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
             unsafe {
                 let (first, placed) = match &c.rhs {
                     Right::Panels(first, batch) => {
-                        let at = tile.batch * batch + column * k + depth * PANEL;
-                        let rhs = (first.add(at), PANEL as isize);
+                        let long = k.next_multiple_of(T::GROUP);
+                        let at = tile.batch * batch + column * long + depth * PANEL;
+                        let rhs = (first.add(at), (PANEL * T::GROUP) as isize);
                         let block = c.block(tile, column, depth, extent, rhs);
-                        in_even_rows(&block, micro.rows, micro.run);
+                        in_groups(&block, &micro);
                         continue;
                     }
                     Right::Placed(first, placed) => {
@@ -246,9 +251,9 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                     columns: (&placed.columns, column..column + extent.1),
                 };
                 pack(&part, &micro, panel);
-                let rhs = (panel.cast_const(), PANEL as isize);
+                let rhs = (panel.cast_const(), (PANEL * T::GROUP) as isize);
                 let block = c.block(tile, column, depth, extent, rhs);
-                in_even_rows(&block, micro.rows, micro.run);
+                in_groups(&block, &micro);
             }
         }
     }
@@ -281,7 +286,7 @@ unsafe fn keeping<T: Number>(
     }
 }
 
-impl<T> Contraction<T> {
+impl<T: Number> Contraction<T> {
     /// All rows of a tile from a column and a product on: `extent` products and columns, with the right
     /// operand and the elements between its rows.
     ///
@@ -319,20 +324,75 @@ impl<T> Contraction<T> {
     }
 }
 
-/// Runs a block of any number of rows by a kernel for `most` at a time, in even shares: 7 rows are 4 and 3, not 6
-/// and 1.
+/// Runs a block of any number of rows and products by the micro-kernel for groups of them. Left factors that are no
+/// whole groups beside each other are copied, and filled up with zeros as those of the panel are.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`], but that the block's depth counts products.
+unsafe fn in_groups<T: Number>(block: &Block<T>, micro: &Micro<T>) {
+    if T::GROUP == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { in_even_rows(block, micro.rows, micro.run) };
+    }
+    let depth = block.depth.div_ceil(T::GROUP);
+    let mut copy = [const { MaybeUninit::<u32>::uninit() }; GROUPED_ROWS * DEPTH];
+    let copy = copy.as_mut_ptr().cast::<T>();
+    let is_whole = block.lhs_depth == 1 && block.depth.is_multiple_of(T::GROUP);
+    for (row, rows) in even_shares(block.rows, micro.rows) {
+        let part = Block {
+            depth,
+            lhs_depth: T::GROUP as isize,
+            ..block.part(row, rows)
+        };
+        // SAFETY: the rows are some of the block's, and the copy has room for as many as the kernel takes.
+        unsafe {
+            if is_whole {
+                (micro.run)(&part);
+                continue;
+            }
+            let wide = depth * T::GROUP;
+            for r in 0..rows {
+                let (from, to) = (
+                    part.lhs.offset(r as isize * part.lhs_row),
+                    copy.add(r * wide),
+                );
+                if block.lhs_depth == 1 {
+                    from.copy_to_nonoverlapping(to, block.depth);
+                } else {
+                    let at = |k: usize| k as isize * block.lhs_depth;
+                    (0..block.depth).for_each(|k| to.add(k).write(from.offset(at(k)).read()));
+                }
+                (block.depth..wide).for_each(|k| to.add(k).write(T::ZERO));
+            }
+            (micro.run)(&Block {
+                lhs: copy.cast_const(),
+                lhs_row: wide as isize,
+                ..part
+            });
+        }
+    }
+}
+
+/// Runs a block of any number of rows by a kernel for `most` at a time.
 ///
 /// # Safety
 /// As for [`super::micro::Micro::run`].
-unsafe fn in_even_rows<T>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
-    let mut row = 0;
-    while row < block.rows {
-        let left = block.rows - row;
-        let rows = left.div_ceil(left.div_ceil(most));
+unsafe fn in_even_rows<T: Number>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
+    for (row, rows) in even_shares(block.rows, most) {
         // SAFETY: the rows are some of the block's.
         unsafe { run(&block.part(row, rows)) };
-        row += rows;
     }
+}
+
+/// First rows and numbers of rows of shares of at most `most` rows: 7 rows are 4 and 3, not 6 and 1.
+fn even_shares(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut row = 0;
+    core::iter::from_fn(move || {
+        let left = rows - row;
+        let share = left.div_ceil(left.div_ceil(most).max(1));
+        row += share;
+        (share > 0).then_some((row - share, share))
+    })
 }
 
 /// Memory for a panel of any element type.
@@ -349,11 +409,11 @@ impl Panel {
 ///
 /// # Safety
 /// As for [`compute_tile`]; `product` is the tile's batch entry with `n` columns.
-unsafe fn clear<T: Number>(product: *mut T, n: usize, tile: Tile) {
+unsafe fn clear<T: Number>(product: *mut T::Sum, n: usize, tile: Tile) {
     for row in tile.rows.0..tile.rows.1 {
         for column in tile.columns.0..tile.columns.1 {
             // SAFETY: within the tile.
-            unsafe { product.add(row * n + column).write(T::ZERO) };
+            unsafe { product.add(row * n + column).write(T::Sum::ZERO) };
         }
     }
 }
@@ -361,10 +421,65 @@ unsafe fn clear<T: Number>(product: *mut T, n: usize, tile: Tile) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "narrow")]
+    use crate::kernels::narrow::{Bf16, Byte};
     use proptest::prelude::*;
     use std::fmt::Debug;
 
-    /// A problem with small integer elements, so that all types compute it exactly.
+    /// Element types, of small integers so that all compute exactly, and their values in either operand.
+    trait Tested: Number<Sum: PartialEq + Debug> {
+        fn of(v: i64) -> Self;
+        fn sum(v: i64) -> Self::Sum;
+        fn left(v: i64) -> i64 {
+            v
+        }
+        fn right(v: i64) -> i64 {
+            v
+        }
+    }
+
+    macro_rules! tested {
+        ($($type:ty),*) => {$(
+            impl Tested for $type {
+                fn of(v: i64) -> Self {
+                    v as $type
+                }
+                fn sum(v: i64) -> Self {
+                    v as $type
+                }
+            }
+        )*};
+    }
+    tested!(f32, f64, i32, i64);
+
+    #[cfg(feature = "narrow")]
+    impl Tested for Bf16 {
+        fn of(v: i64) -> Self {
+            Bf16(((v as f32).to_bits() >> 16) as u16)
+        }
+        fn sum(v: i64) -> f32 {
+            v as f32
+        }
+    }
+
+    /// Bytes of all sizes.
+    #[cfg(feature = "narrow")]
+    impl<const LEFT: bool, const RIGHT: bool> Tested for Byte<LEFT, RIGHT> {
+        fn of(v: i64) -> Self {
+            Byte((v * 64) as u8)
+        }
+        fn sum(v: i64) -> i32 {
+            v as i32
+        }
+        fn left(v: i64) -> i64 {
+            i64::from(Self::of(v).left())
+        }
+        fn right(v: i64) -> i64 {
+            i64::from(Self::of(v).right())
+        }
+    }
+
+    /// A problem with small integer elements.
     #[derive(Clone, Debug)]
     struct Problem {
         dims: [usize; 4],
@@ -403,46 +518,49 @@ mod tests {
         }
 
         /// The right operand by rows, or by columns.
-        fn plain_right<T>(&self, of: impl Fn(i64) -> T, by_columns: bool) -> Vec<T> {
+        fn plain_right<T: Tested>(&self, by_columns: bool) -> Vec<T> {
             let [b, _, n, k] = self.dims;
             let element = |i: usize| {
                 let (batch, rest) = (i / (n * k), i % (n * k));
                 match by_columns {
-                    true => of(self.right(batch, rest % k, rest / k)),
-                    false => of(self.right(batch, rest / n, rest % n)),
+                    true => T::of(self.right(batch, rest % k, rest / k)),
+                    false => T::of(self.right(batch, rest / n, rest % n)),
                 }
             };
             (0..b * n * k).map(element).collect()
         }
 
         /// The right operand in panels.
-        fn packed<T: Clone>(&self, of: impl Fn(i64) -> T) -> Vec<T> {
+        fn packed<T: Tested>(&self) -> Vec<T> {
             let [b, _, n, k] = self.dims;
-            let batch = n.div_ceil(PANEL) * PANEL * k;
-            let mut packed = vec![of(9); batch * b];
+            let long = k.next_multiple_of(T::GROUP);
+            let batch = n.div_ceil(PANEL) * PANEL * long;
+            let mut packed = vec![T::of(9); batch * b];
             for (ib, batch) in packed.chunks_mut(batch.max(1)).enumerate() {
-                for ik in 0..k {
-                    for i in 0..n {
-                        let at = i / PANEL * PANEL * k + ik * PANEL + i % PANEL;
-                        batch[at] = of(self.right(ib, ik, i));
-                    }
+                for (ik, i) in (0..long).flat_map(|ik| (0..n).map(move |i| (ik, i))) {
+                    let row = i / PANEL * PANEL * long + ik / T::GROUP * T::GROUP * PANEL;
+                    let at = row + i % PANEL * T::GROUP + ik % T::GROUP;
+                    batch[at] = match ik < k {
+                        true => T::of(self.right(ib, ik, i)),
+                        false => T::ZERO,
+                    };
                 }
             }
             packed
         }
     }
 
-    fn check<T: Number + PartialEq + Debug>(p: &Problem, level: Level, of: impl Fn(i64) -> T) {
+    fn check<T: Tested>(p: &Problem, level: Level) {
         let [b, m, n, k] = p.dims;
         let (strides, offset, len) = p.layout();
-        let lhs: Vec<T> = (0..len).map(|i| of(value(i))).collect();
-        let packed = p.packed(&of);
+        let lhs: Vec<T> = (0..len).map(|i| T::of(value(i))).collect();
+        let packed: Vec<T> = p.packed();
         let batch = if p.share_rhs {
             0
         } else {
             packed.len() / b.max(1)
         };
-        let (rows, columns) = (p.plain_right(&of, false), p.plain_right(&of, true));
+        let (rows, columns) = (p.plain_right(false), p.plain_right(true));
         let batches = if p.share_rhs { 0 } else { (n * k) as isize };
         let placed = |rows: &[(usize, isize)], columns: &[(usize, isize)]| Placed {
             batch: batches,
@@ -469,8 +587,8 @@ mod tests {
             rights.push(Right::Placed(columns.as_ptr(), digits));
         }
         for right in rights {
-            let mut product = vec![of(77); b * m * n];
-            let c = Contraction {
+            let mut product = vec![T::sum(77); b * m * n];
+            let c = Contraction::<T> {
                 dims: p.dims,
                 lhs: lhs.as_ptr().wrapping_offset(offset),
                 lhs_strides: strides,
@@ -485,16 +603,11 @@ mod tests {
                 // SAFETY: the operands are as the problem says; levels are available.
                 unsafe { compute_tile(&c, tiling.tile(t), level) };
             }
-            check_product(p, &product, level, &of);
+            check_product::<T>(p, &product, level);
         }
     }
 
-    fn check_product<T: Number + PartialEq + Debug>(
-        p: &Problem,
-        product: &[T],
-        level: Level,
-        of: impl Fn(i64) -> T,
-    ) {
+    fn check_product<T: Tested>(p: &Problem, product: &[T::Sum], level: Level) {
         let [_, m, n, k] = p.dims;
         let (strides, offset, _) = p.layout();
         for (i, found) in product.iter().enumerate() {
@@ -502,20 +615,33 @@ mod tests {
             let left = |ik: usize| {
                 let place = [at[0], at[1], ik].into_iter().zip(strides);
                 let index = place.fold(offset, |sum, (i, s)| sum + i as isize * s);
-                value(index as usize)
+                T::left(value(index as usize))
             };
-            let sum = (0..k).map(|ik| left(ik) * p.right(at[0], ik, at[2])).sum();
-            assert_eq!(*found, of(sum), "{p:?} at {at:?}, {level:?}");
+            let right = |ik: usize| T::right(p.right(at[0], ik, at[2]));
+            let sum = T::sum((0..k).map(|ik| left(ik) * right(ik)).sum());
+            let name = std::any::type_name::<T>();
+            assert_eq!(*found, sum, "{name}: {p:?} at {at:?}, {level:?}");
         }
     }
 
     fn check_all(p: &Problem) {
         for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
-            check(p, level, |v| v as f32);
-            check(p, level, |v| v as f64);
-            check(p, level, |v| v as i32);
-            check(p, level, |v| v);
+            check::<f32>(p, level);
+            check::<f64>(p, level);
+            check::<i32>(p, level);
+            check::<i64>(p, level);
+            #[cfg(feature = "narrow")]
+            check_narrow(p, level);
         }
+    }
+
+    #[cfg(feature = "narrow")]
+    fn check_narrow(p: &Problem, level: Level) {
+        check::<Bf16>(p, level);
+        check::<Byte<true, true>>(p, level);
+        check::<Byte<true, false>>(p, level);
+        check::<Byte<false, true>>(p, level);
+        check::<Byte<false, false>>(p, level);
     }
 
     fn plain(dims: [usize; 4]) -> Problem {
@@ -540,7 +666,7 @@ mod tests {
 
     #[test]
     fn sums_longer_than_a_block_and_several_tiles() {
-        for k in [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3] {
+        for k in [DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3, 4 * DEPTH + 5] {
             check_all(&plain([1, 7, 70, k]));
         }
         check_all(&plain([2, 100, 300, 5]));

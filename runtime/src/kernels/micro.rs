@@ -2,14 +2,14 @@
 //! registers. One generic body, instantiated for vectors of every level.
 
 use super::Level;
-use super::pack::{Pieces, Square};
+use super::pack::{Pieces, Square, interleave};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
 
 /// A block of rows times one panel.
-pub(crate) struct Block<T> {
-    /// Products per sum; at least 1.
+pub(crate) struct Block<T: Number> {
+    /// Products per sum, or for [`Micro::run`] and its like groups of [`Number::GROUP`] products; at least 1.
     pub depth: usize,
     /// Rows; at least 1 and at most [`Micro::rows`].
     pub rows: usize,
@@ -19,21 +19,21 @@ pub(crate) struct Block<T> {
     pub lhs: *const T,
     /// Elements from row to row.
     pub lhs_row: isize,
-    /// Elements from factor to factor.
+    /// Elements from factor to factor, or from group to group, whose elements lie beside each other.
     pub lhs_depth: isize,
-    /// The panel: `depth` times [`PANEL`](crate::PANEL) elements.
+    /// The panel: `depth` times [`PANEL`](crate::PANEL) elements or groups.
     pub rhs: *const T,
     /// Elements from one of its rows to the next.
     pub rhs_depth: isize,
     /// First sum of the first row.
-    pub product: *mut T,
+    pub product: *mut T::Sum,
     /// Elements from row to row.
     pub product_row: usize,
     /// Whether to add to what is there.
     pub accumulate: bool,
 }
 
-impl<T> Block<T> {
+impl<T: Number> Block<T> {
     /// So many of its rows, from number `from` on.
     pub fn part(&self, from: usize, rows: usize) -> Block<T> {
         Block {
@@ -46,7 +46,7 @@ impl<T> Block<T> {
 }
 
 /// A micro-kernel.
-pub(crate) struct Micro<T> {
+pub(crate) struct Micro<T: Number> {
     /// Rows at most.
     pub rows: usize,
     /// # Safety
@@ -56,24 +56,23 @@ pub(crate) struct Micro<T> {
     /// For right operands that lie elsewhere. Only types of which large products are common have them: what they save
     /// is some packing, and they are as large as all other kernels together.
     pub direct: Option<Direct<T>>,
-    /// Rows of `thin` at most.
-    pub thin_rows: usize,
-    /// As `run`, for any number of columns of a right operand whose columns lie beside each other.
+    /// As `run`, for any number of columns of a right operand whose columns lie beside each other, and for so many rows at
+    /// most.
     ///
     /// # Safety
     /// As for `run`.
-    pub thin: unsafe fn(&Block<T>),
+    pub thin: Option<(usize, unsafe fn(&Block<T>))>,
     /// Packs pieces of rows.
     ///
     /// # Safety
     /// As for packing in general.
     pub pack: unsafe fn(&Pieces<'_, T>, *mut T),
-    /// How squares of so many elements are transposed, where that is better than one by one.
-    pub square: Option<(usize, Square<T>)>,
+    /// How squares of so many groups are transposed, where that is better than one by one.
+    pub square: Option<(usize, Square)>,
 }
 
 /// Micro-kernels that read a right operand of [`PANEL`](crate::PANEL) columns where it lies.
-pub(crate) struct Direct<T> {
+pub(crate) struct Direct<T: Number> {
     /// As [`Micro::run`]; the operand is written down packed on the way.
     ///
     /// # Safety
@@ -88,48 +87,84 @@ pub(crate) struct Direct<T> {
     pub once: unsafe fn(&Block<T>),
 }
 
-/// Element types of products.
-pub(crate) trait Number: Copy + 'static {
+/// What products are summed in.
+pub(crate) trait Sum: Copy + 'static {
     /// 0.
     const ZERO: Self;
+
+    /// The sum, rounding or wrapping as the type does.
+    fn plus(self, b: Self) -> Self;
+}
+
+/// Element types of operands.
+pub(crate) trait Number: Copy + 'static {
+    /// What their products are summed in.
+    type Sum: Sum;
+
+    /// 0.
+    const ZERO: Self;
+
+    /// So many elements that follow each other along the sum share a lane of a vector, and lie beside each other in a
+    /// panel: those that fit into a sum.
+    const GROUP: usize;
 
     /// Whether large products of them are common, so that kernels have forms of their own for more numbers of rows.
     const COMMON: bool;
 
-    /// `self * b + c`, rounding after each of the two or wrapping.
-    fn multiply_add(self, b: Self, c: Self) -> Self;
-
-    /// The sum, rounding or wrapping as the type does.
-    fn plus(self, b: Self) -> Self;
+    /// `self * b + c` for a left factor and a right one, rounding after each of the two or wrapping.
+    fn multiply_add(self, b: Self, c: Self::Sum) -> Self::Sum;
 
     /// The micro-kernel for a level.
     fn micro(level: Level) -> Micro<Self>;
 }
 
-/// A register of elements.
-pub(super) trait Vector: Copy {
-    type Element: Number;
-    const LANES: usize;
+/// A register of sums.
+pub(super) trait Sums: Copy {
+    type Sum: Sum;
 
     /// # Safety (all methods)
-    /// The machine has the vector's level, and `n` is at most `LANES`; pointers are good for the lanes
+    /// The machine has the vector's level, and `n` is at most the number of lanes; pointers are good for the lanes
     /// accessed.
     unsafe fn zero() -> Self;
-    unsafe fn splat(x: Self::Element) -> Self;
+    /// The first `n` lanes; the others are 0 and not accessed.
+    unsafe fn load_first(from: *const Self::Sum, n: usize) -> Self;
+    /// Only the first `n` lanes.
+    unsafe fn store_first(self, to: *mut Self::Sum, n: usize);
+    unsafe fn plus(self, b: Self) -> Self;
+}
+
+/// A register of factors.
+pub(super) trait Vector: Copy {
+    type Element: Number;
+    type Sums: Sums<Sum = <Self::Element as Number>::Sum>;
+    const LANES: usize;
+    /// Elements in a lane.
+    const GROUP: usize = 1;
+    /// Whether sums have to be corrected; of groups that lie beside each other only.
+    const CORRECTED: bool = false;
+
+    /// # Safety (all methods)
+    /// As for [`Sums`].
+    unsafe fn zero() -> Self;
+    /// The element or group there, in every lane.
+    unsafe fn splat(from: *const Self::Element) -> Self;
     unsafe fn load(from: *const Self::Element) -> Self;
     /// The first `n` lanes; the others are 0 and not accessed.
     unsafe fn load_first(from: *const Self::Element, n: usize) -> Self;
-    /// Only the first `n` lanes.
-    unsafe fn store_first(self, to: *mut Self::Element, n: usize);
-    unsafe fn multiply_add(self, b: Self, c: Self) -> Self;
-    unsafe fn plus(self, b: Self) -> Self;
+    unsafe fn multiply_add(self, b: Self, c: Self::Sums) -> Self::Sums;
+    /// What has to be added to all sums of a row of so many left factors or groups, which lie beside each other.
+    #[inline(always)]
+    unsafe fn correction(_lhs: *const Self::Element, _depth: usize) -> Self::Sums {
+        // SAFETY: the caller's promise.
+        unsafe { Self::Sums::zero() }
+    }
     /// Asks for memory that will be loaded soon; any address will do.
     #[inline(always)]
     unsafe fn prefetch(_from: *const Self::Element) {}
 }
 
 /// How many rows of a panel ahead of use it is prefetched, and rows of an operand that lies elsewhere.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 const FAR: usize = 16;
 
 /// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns. With
@@ -147,21 +182,23 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: 
 ) {
     // SAFETY: rows, columns and depth stay within the block.
     unsafe {
-        let mut sums = [[V::zero(); VECTORS]; ROWS];
+        let mut sums = [[V::Sums::zero(); VECTORS]; ROWS];
         let mut lhs = block.lhs.offset(row as isize * block.lhs_row);
-        let mut rhs = block.rhs.add(column);
+        let mut rhs = block.rhs.add(column * V::GROUP);
         for k in 0..block.depth {
             let mut panel = [V::zero(); VECTORS];
             for (v, p) in panel.iter_mut().enumerate() {
-                *p = V::load(rhs.add(v * V::LANES));
+                let at = v * V::LANES * V::GROUP;
+                *p = V::load(rhs.add(at));
                 let ahead = if KEEP { FAR } else { AHEAD } as isize * block.rhs_depth;
-                V::prefetch(rhs.wrapping_add(v * V::LANES).wrapping_offset(ahead));
+                V::prefetch(rhs.wrapping_add(at).wrapping_offset(ahead));
                 if KEEP {
-                    p.store_first(keep.add(k * PANEL + column + v * V::LANES), V::LANES);
+                    let at = (k * PANEL + column) * V::GROUP + at;
+                    keep.add(at).cast::<V>().write_unaligned(*p);
                 }
             }
             for (r, sums) in sums.iter_mut().enumerate() {
-                let factor = V::splat(*lhs.offset(r as isize * block.lhs_row));
+                let factor = V::splat(lhs.offset(r as isize * block.lhs_row));
                 for (sum, p) in sums.iter_mut().zip(panel) {
                     *sum = factor.multiply_add(p, *sum);
                 }
@@ -172,12 +209,21 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: 
         }
         for (r, sums) in sums.iter().enumerate() {
             let product = block.product.add((row + r) * block.product_row + column);
+            let first = (row + r) as isize * block.lhs_row;
+            let correction = match V::CORRECTED {
+                true => V::correction(block.lhs.offset(first), block.depth),
+                false => V::Sums::zero(),
+            };
             for (v, sum) in sums.iter().enumerate() {
                 let to = product.add(v * V::LANES);
                 let n = (block.columns - column - v * V::LANES).min(V::LANES);
-                let sum = match block.accumulate {
-                    true => sum.plus(V::load_first(to, n)),
+                let sum = match V::CORRECTED {
+                    true => sum.plus(correction),
                     false => *sum,
+                };
+                let sum = match block.accumulate {
+                    true => sum.plus(V::Sums::load_first(to, n)),
+                    false => sum,
                 };
                 sum.store_first(to, n);
             }
@@ -216,7 +262,10 @@ pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize, const
 /// # Safety
 /// All elements that the pieces speak of exist, and `to` is good for writing as many rows of a panel.
 #[inline(always)]
-pub(super) unsafe fn copy_pieces<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn copy_pieces<V>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element)
+where
+    V: Vector + Sums<Sum = <V as Vector>::Element>,
+{
     for (k, row) in pieces.rows.iter().enumerate() {
         let ahead = pieces.rows.get(k + AHEAD).unwrap_or(row);
         for run in pieces.runs {
@@ -229,7 +278,7 @@ pub(super) unsafe fn copy_pieces<V: Vector>(pieces: &Pieces<'_, V::Element>, to:
                     let n = (run.len - at).min(V::LANES);
                     let vector = match n == V::LANES {
                         true => V::load(from.add(at)),
-                        false => V::load_first(from.add(at), n),
+                        false => <V as Vector>::load_first(from.add(at), n),
                     };
                     vector.store_first(to.add(at), n);
                 }
@@ -275,7 +324,7 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const STEP: usize>(
         for (r, factors) in factors.iter_mut().enumerate() {
             for (k, factor) in factors.iter_mut().enumerate() {
                 let at = r as isize * block.lhs_row + (from + k) as isize * block.lhs_depth;
-                *factor = V::splat(*block.lhs.offset(at));
+                *factor = V::splat(block.lhs.offset(at));
             }
         }
         let rhs = block.rhs.offset(from as isize * block.rhs_depth);
@@ -299,8 +348,8 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const STEP: usize>(
             for (r, factors) in factors.iter().enumerate() {
                 let to = block.product.add(r * block.product_row + column);
                 let mut sum = match fresh {
-                    true => V::zero(),
-                    false => V::load_first(to, n),
+                    true => V::Sums::zero(),
+                    false => V::Sums::load_first(to, n),
                 };
                 for (factor, p) in factors.iter().zip(panel) {
                     sum = factor.multiply_add(p, sum);
@@ -312,54 +361,34 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const STEP: usize>(
     STEP
 }
 
-/// An array as a vector, for every machine.
+/// Sums as an array, for every machine.
 #[derive(Clone, Copy)]
-struct Lanes<T, const N: usize>([T; N]);
+struct SumLanes<S, const N: usize>([S; N]);
 
-impl<T: Number, const N: usize> Vector for Lanes<T, N> {
-    type Element = T;
-    const LANES: usize = N;
+impl<S: Sum, const N: usize> Sums for SumLanes<S, N> {
+    type Sum = S;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
-        Lanes([T::ZERO; N])
+        SumLanes([S::ZERO; N])
     }
 
     #[inline(always)]
-    unsafe fn splat(x: T) -> Self {
-        Lanes([x; N])
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const T) -> Self {
-        // SAFETY: the caller's promise.
-        unsafe { Lanes(from.cast::<[T; N]>().read()) }
-    }
-
-    #[inline(always)]
-    unsafe fn load_first(from: *const T, n: usize) -> Self {
-        let mut lanes = [T::ZERO; N];
+    unsafe fn load_first(from: *const S, n: usize) -> Self {
+        let mut lanes = [S::ZERO; N];
         for (i, lane) in lanes.iter_mut().enumerate().take(n) {
             // SAFETY: the caller's promise.
             *lane = unsafe { from.add(i).read() };
         }
-        Lanes(lanes)
+        SumLanes(lanes)
     }
 
     #[inline(always)]
-    unsafe fn store_first(self, to: *mut T, n: usize) {
+    unsafe fn store_first(self, to: *mut S, n: usize) {
         for (i, lane) in self.0.into_iter().enumerate().take(n) {
             // SAFETY: the caller's promise.
             unsafe { to.add(i).write(lane) };
         }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(mut self, b: Self, c: Self) -> Self {
-        for i in 0..N {
-            self.0[i] = self.0[i].multiply_add(b.0[i], c.0[i]);
-        }
-        self
     }
 
     #[inline(always)]
@@ -371,37 +400,90 @@ impl<T: Number, const N: usize> Vector for Lanes<T, N> {
     }
 }
 
+/// Factors as an array of groups, for every machine.
+#[derive(Clone, Copy)]
+struct Lanes<T, const N: usize, const G: usize>([[T; G]; N]);
+
+impl<T: Number, const N: usize, const G: usize> Vector for Lanes<T, N, G> {
+    type Element = T;
+    type Sums = SumLanes<T::Sum, N>;
+    const LANES: usize = N;
+    const GROUP: usize = G;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Lanes([[T::ZERO; G]; N])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const T) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Lanes([from.cast::<[T; G]>().read(); N]) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const T) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Lanes(from.cast::<[[T; G]; N]>().read()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const T, n: usize) -> Self {
+        let mut lanes = [[T::ZERO; G]; N];
+        for (i, lane) in lanes.iter_mut().enumerate().take(n) {
+            // SAFETY: the caller's promise.
+            *lane = unsafe { from.cast::<[T; G]>().add(i).read() };
+        }
+        Lanes(lanes)
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(self, b: Self, mut c: Self::Sums) -> Self::Sums {
+        for i in 0..N {
+            for j in 0..G {
+                c.0[i] = self.0[i][j].multiply_add(b.0[i][j], c.0[i]);
+            }
+        }
+        c
+    }
+}
+
+/// What every machine has, `N` lanes wide for groups of `G`.
+pub(super) fn portable<T: Number, const N: usize, const G: usize>() -> Micro<T> {
+    Micro {
+        rows: 4,
+        run: portable_run::<T, N, G>,
+        direct: None,
+        thin: Some((1, portable_thin::<T, N>)),
+        pack: interleave::<T>,
+        square: None,
+    }
+}
+
 /// # Safety
 /// As for [`Micro::run`], for any machine.
-unsafe fn portable<T: Number, const N: usize>(block: &Block<T>) {
+pub(super) unsafe fn portable_run<T: Number, const N: usize, const G: usize>(block: &Block<T>) {
     let keep = core::ptr::null_mut();
     let mut row = 0;
     // SAFETY: the caller's promise, and `row` stays below the block's rows; nothing is kept.
     unsafe {
         while block.rows - row >= 4 {
-            rows::<Lanes<T, N>, 4, 2, false>(block, row, keep);
+            rows::<Lanes<T, N, G>, 4, 2, false>(block, row, keep);
             row += 4;
         }
         for row in row..block.rows {
-            rows::<Lanes<T, N>, 1, 2, false>(block, row, keep);
+            rows::<Lanes<T, N, G>, 1, 2, false>(block, row, keep);
         }
     }
 }
 
 /// # Safety
 /// As for [`Micro::thin`], for any machine.
-unsafe fn portable_thin<T: Number, const N: usize>(block: &Block<T>) {
+pub(super) unsafe fn portable_thin<T: Number, const N: usize>(block: &Block<T>) {
     for r in 0..block.rows {
         // SAFETY: row `r` is one of the block's.
-        unsafe { thin::<Lanes<T, N>, 1, 4>(&block.part(r, 1)) };
+        unsafe { thin::<Lanes<T, N, 1>, 1, 4>(&block.part(r, 1)) };
     }
-}
-
-/// # Safety
-/// As for [`Micro::pack`], for any machine.
-unsafe fn portable_pack<T: Number, const N: usize>(pieces: &Pieces<'_, T>, to: *mut T) {
-    // SAFETY: the caller's promise.
-    unsafe { copy_pieces::<Lanes<T, N>>(pieces, to) }
 }
 
 macro_rules! number {
@@ -411,8 +493,19 @@ macro_rules! number {
         avx512: [$avx512:expr, $avx512_thin:expr, $avx512_pack:expr, $avx512_direct:expr],
         $multiply_add:expr, $plus:expr
     ) => {
-        impl Number for $type {
+        impl Sum for $type {
             const ZERO: Self = 0 as $type;
+
+            #[inline(always)]
+            fn plus(self, b: Self) -> Self {
+                $plus(self, b)
+            }
+        }
+
+        impl Number for $type {
+            type Sum = $type;
+            const ZERO: Self = 0 as $type;
+            const GROUP: usize = 1;
             const COMMON: bool = $common;
 
             #[inline(always)]
@@ -420,30 +513,15 @@ macro_rules! number {
                 $multiply_add(self, b, c)
             }
 
-            #[inline(always)]
-            fn plus(self, b: Self) -> Self {
-                $plus(self, b)
-            }
-
             fn micro(level: Level) -> Micro<Self> {
-                let portable = Micro {
-                    rows: 4,
-                    run: portable::<$type, $lanes>,
-                    direct: None,
-                    thin_rows: 1,
-                    thin: portable_thin::<$type, $lanes>,
-                    pack: portable_pack::<$type, $lanes>,
-                    square: None,
-                };
                 match level {
-                    Level::Portable => portable,
+                    Level::Portable => portable::<$type, $lanes, 1>(),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => Micro {
                         rows: 6,
                         run: $avx2,
                         direct: $avx2_direct,
-                        thin_rows: 6,
-                        thin: $avx2_thin,
+                        thin: Some((6, $avx2_thin)),
                         pack: $avx2_pack,
                         square: None,
                     },
@@ -452,13 +530,12 @@ macro_rules! number {
                         rows: 6,
                         run: $avx512,
                         direct: $avx512_direct,
-                        thin_rows: 6,
-                        thin: $avx512_thin,
+                        thin: Some((6, $avx512_thin)),
                         pack: $avx512_pack,
                         square: x86::square::<$type>(),
                     },
                     #[cfg(not(target_arch = "x86_64"))]
-                    Level::Avx2 | Level::Avx512 => portable,
+                    Level::Avx2 | Level::Avx512 => portable::<$type, $lanes, 1>(),
                 }
             }
         }
@@ -536,9 +613,9 @@ number!(
     2,
     common: false,
     avx2: [
-        portable::<i64, 2>,
+        portable_run::<i64, 2, 1>,
         portable_thin::<i64, 2>,
-        portable_pack::<i64, 2>,
+        interleave::<i64>,
         None
     ],
     avx512: [

@@ -92,12 +92,13 @@ pub(crate) struct Pieces<'a, T> {
     pub runs: &'a [Run],
 }
 
-/// Transposes a square: a row of the source, whose elements lie beside each other, becomes a column of the panel.
+/// Transposes a square of groups of 4 bytes: a row of the source, whose groups lie beside each other, becomes a column of
+/// the panel.
 ///
 /// # Safety
-/// `from` is good for reading `size` rows of `size` elements, `stride` elements apart, `to` for writing as many
-/// [`PANEL`] apart.
-pub(crate) type Square<T> = unsafe fn(from: *const T, stride: isize, to: *mut T);
+/// `from` is good for reading `size` rows of `size` groups, `stride` bytes apart, `to` for writing as many, rows of a
+/// panel apart.
+pub(crate) type Square = unsafe fn(from: *const u8, stride: isize, to: *mut u8);
 
 /// Lanes of the widest vectors: so many columns of a panel are read together.
 const LANES: usize = 16;
@@ -110,8 +111,13 @@ pub(super) fn row_offsets(rows: &Digits, numbers: Range<usize>, places: &mut [is
     rows.offsets(numbers, places);
 }
 
+/// Where an element of a panel lies.
+fn place<T: Number>(k: usize, n: usize) -> usize {
+    (k / T::GROUP * PANEL + n) * T::GROUP + k % T::GROUP
+}
+
 /// Packs `part` into a panel at `to`. Columns behind its last one are zero up to a multiple of [`LANES`], and not
-/// written further on.
+/// written further on. The last group of rows is filled up with zeros.
 ///
 /// # Safety
 /// All elements that the part speaks of exist, `to` is good for writing as many rows of a panel, and the machine has
@@ -124,7 +130,8 @@ pub(super) unsafe fn pack<T: Number>(part: &Part<'_, T>, micro: &Micro<T>, to: *
     // SAFETY: rows below `depth` and columns below `PANEL` lie in the panel, those below `columns` exist.
     unsafe {
         for n in columns..columns.next_multiple_of(LANES) {
-            (0..part.rows.len()).for_each(|k| to.add(k * PANEL + n).write(T::ZERO));
+            let rows = 0..part.rows.len().next_multiple_of(T::GROUP);
+            rows.for_each(|k| to.add(place::<T>(k, n)).write(T::ZERO));
         }
         if let (Some((size, square)), Some(step), true) =
             (micro.square, digits.stride(), is_even(part.rows))
@@ -146,18 +153,61 @@ pub(super) unsafe fn pack<T: Number>(part: &Part<'_, T>, micro: &Micro<T>, to: *
     }
 }
 
+/// Packs pieces of rows, for every machine.
+///
+/// # Safety
+/// All elements that the pieces speak of exist, and `to` is good for writing as many rows of a panel.
+#[inline(always)]
+pub(super) unsafe fn interleave<T: Number>(pieces: &Pieces<'_, T>, to: *mut T) {
+    for (group, rows) in pieces.rows.chunks(T::GROUP).enumerate() {
+        for run in pieces.runs {
+            // SAFETY: the run's elements exist, and its columns lie in the panel.
+            unsafe {
+                let from = |j: usize| pieces.first.offset(rows[j] + run.from);
+                let to = to.add((group * PANEL + run.column) * T::GROUP);
+                match rows.len() == T::GROUP {
+                    true if T::GROUP == 1 => from(0).copy_to_nonoverlapping(to, run.len),
+                    true => (0..run.len).for_each(|i| {
+                        for j in 0..T::GROUP {
+                            to.add(i * T::GROUP + j).write(from(j).add(i).read());
+                        }
+                    }),
+                    false => (0..run.len * T::GROUP).for_each(|i| {
+                        let (i, j) = (i / T::GROUP, i % T::GROUP);
+                        let element = match j < rows.len() {
+                            true => from(j).add(i).read(),
+                            false => T::ZERO,
+                        };
+                        to.add(i * T::GROUP + j).write(element);
+                    }),
+                }
+            }
+        }
+    }
+}
+
 /// As [`pack`], element by element, with these offsets of the columns.
 ///
 /// # Safety
 /// As for [`pack`].
 unsafe fn one_by_one<T: Number>(part: &Part<'_, T>, offsets: &[isize], to: *mut T) {
-    for (k, row) in part.rows.iter().enumerate() {
-        for (n, offset) in offsets.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let element = part.first.offset(row + offset).read();
-                to.add(k * PANEL + n).write(element);
-            }
+    for (n, offset) in offsets.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { column(part, n, *offset, 0, to) };
+    }
+}
+
+/// Column `n` of a panel, which has this offset in the operand, from row `begin` on.
+///
+/// # Safety
+/// As for [`pack`].
+unsafe fn column<T: Number>(part: &Part<'_, T>, n: usize, offset: isize, begin: usize, to: *mut T) {
+    for k in begin..part.rows.len().next_multiple_of(T::GROUP) {
+        let row = part.rows.get(k);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let element = row.map_or(T::ZERO, |row| part.first.offset(row + offset).read());
+            to.add(place::<T>(k, n)).write(element);
         }
     }
 }
@@ -193,22 +243,24 @@ unsafe fn transpose<T: Number>(
     part: &Part<'_, T>,
     offsets: &[isize],
     step: isize,
-    (size, square): (usize, Square<T>),
+    (size, square): (usize, Square),
     to: *mut T,
 ) {
-    let (depth, columns) = (part.rows.len(), offsets.len());
-    let (done, wide) = (depth / size * size, columns / size * size);
+    let (groups, columns) = (part.rows.len() / T::GROUP, offsets.len());
+    let (done, wide) = (groups / size * size, columns / size * size);
+    let step = step * size_of::<T>() as isize;
     // SAFETY: the caller's promise.
     unsafe {
-        let element = |k: usize, n: usize| part.first.offset(part.rows[k] + offsets[n]);
         for n in (0..wide).step_by(size) {
             for k in (0..done).step_by(size) {
-                square(element(k, n), step, to.add(k * PANEL + n));
+                let k = k * T::GROUP;
+                let from = part.first.offset(part.rows[k] + offsets[n]);
+                square(from.cast(), step, to.add(place::<T>(k, n)).cast());
             }
         }
-        for n in 0..columns {
-            let begin = if n < wide { done } else { 0 };
-            (begin..depth).for_each(|k| to.add(k * PANEL + n).write(element(k, n).read()));
+        for (n, offset) in offsets.iter().enumerate() {
+            let begin = if n < wide { done * T::GROUP } else { 0 };
+            column(part, n, *offset, begin, to);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
 //! [`avx512`], which enable the instructions.
 
-use super::micro::{Block, Number, Vector, copy_pieces, rows, thin};
+use super::micro::{Block, Number, Sums, Vector, copy_pieces, rows, thin};
 use super::pack::{Pieces, Square};
 use crate::PANEL;
 use core::arch::x86_64::*;
@@ -85,7 +85,10 @@ pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX2, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx2_pack<V>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element)
+where
+    V: Vector + Sums<Sum = <V as Vector>::Element>,
+{
     // SAFETY: the caller's promise.
     unsafe { copy_pieces::<V>(pieces, to) }
 }
@@ -93,7 +96,10 @@ pub(super) unsafe fn avx2_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *
 /// # Safety
 /// As for [`super::micro::Micro::pack`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn avx512_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
+pub(super) unsafe fn avx512_pack<V>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element)
+where
+    V: Vector + Sums<Sum = <V as Vector>::Element>,
+{
     // SAFETY: the caller's promise.
     unsafe { copy_pieces::<V>(pieces, to) }
 }
@@ -101,7 +107,7 @@ pub(super) unsafe fn avx512_pack<V: Vector>(pieces: &Pieces<'_, V::Element>, to:
 /// # Safety
 /// As for [`super::micro::Micro::run`], or with `KEEP` for [`super::micro::Micro::keep`].
 #[inline(always)]
-unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
+pub(super) unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
     block: &Block<V::Element>,
     keep: *mut V::Element,
 ) {
@@ -147,17 +153,17 @@ pub(super) unsafe fn avx512_once<V: Vector>(block: &Block<V::Element>) {
     }
 }
 
-/// How squares of elements of 4 bytes are transposed.
-pub(super) fn square<T: Number>() -> Option<(usize, Square<T>)> {
-    (size_of::<T>() == 4).then_some((16, square_of_16::<T>))
+/// How squares of groups of 4 bytes are transposed.
+pub(super) fn square<T: Number>() -> Option<(usize, Square)> {
+    (size_of::<T>() * T::GROUP == 4).then_some((16, square_of_16))
 }
 
 /// # Safety
-/// As for [`Square`], with elements of 4 bytes; the machine has AVX-512 F.
+/// As for [`Square`]; the machine has AVX-512 F.
 #[target_feature(enable = "avx512f")]
-unsafe fn square_of_16<T>(from: *const T, stride: isize, to: *mut T) {
+unsafe fn square_of_16(from: *const u8, stride: isize, to: *mut u8) {
     let load = |i: isize| {
-        // SAFETY: row `i` of 16 has 16 elements.
+        // SAFETY: row `i` of 16 has 16 groups.
         unsafe { _mm512_loadu_ps(from.offset(i * stride).cast()) }
     };
     // Columns of four rows at a time, in the four quarters of a register.
@@ -193,8 +199,8 @@ unsafe fn square_of_16<T>(from: *const T, stride: isize, to: *mut T) {
             _mm512_shuffle_f32x4::<0xdd>(odd.0, odd.1),
         ];
         for (quarter, column) in columns.into_iter().enumerate() {
-            // SAFETY: row `4 * quarter + i` of 16 has 16 elements.
-            unsafe { _mm512_storeu_ps(to.add((4 * quarter + i) * PANEL).cast(), column) };
+            // SAFETY: row `4 * quarter + i` of 16 has 16 groups.
+            unsafe { _mm512_storeu_ps(to.add((4 * quarter + i) * PANEL * 4).cast(), column) };
         }
     }
 }
@@ -237,30 +243,17 @@ macro_rules! vector {
         multiply_add: |$a:ident, $b:ident, $c:ident| $multiply_add:expr,
     ) => {
         #[derive(Clone, Copy)]
-        pub(super) struct $name($register);
+        pub(super) struct $name(pub(super) $register);
 
         // Everything is forced inline: a vector in registers must not pass through a function
         // that lacks the instructions.
-        impl Vector for $name {
-            type Element = $element;
-            const LANES: usize = $lanes;
+        impl Sums for $name {
+            type Sum = $element;
 
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: the trait's promise; the instruction belongs to the vector's level.
                 unsafe { $name($zero()) }
-            }
-
-            #[inline(always)]
-            unsafe fn splat(x: $element) -> Self {
-                // SAFETY: as above.
-                unsafe { $name($splat(x)) }
-            }
-
-            #[inline(always)]
-            unsafe fn load($from: *const $element) -> Self {
-                // SAFETY: as above.
-                unsafe { $name($load) }
             }
 
             #[inline(always)]
@@ -277,16 +270,46 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn plus(self, b: Self) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($plus(self.0, b.0)) }
+            }
+        }
+
+        impl Vector for $name {
+            type Element = $element;
+            type Sums = Self;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: as above.
+                unsafe { <Self as Sums>::zero() }
+            }
+
+            #[inline(always)]
+            unsafe fn splat(from: *const $element) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($splat(*from)) }
+            }
+
+            #[inline(always)]
+            unsafe fn load($from: *const $element) -> Self {
+                // SAFETY: as above.
+                unsafe { $name($load) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_first(from: *const $element, n: usize) -> Self {
+                // SAFETY: as above.
+                unsafe { <Self as Sums>::load_first(from, n) }
+            }
+
+            #[inline(always)]
             unsafe fn multiply_add(self, b: Self, c: Self) -> Self {
                 let ($a, $b, $c) = (self.0, b.0, c.0);
                 // SAFETY: as above.
                 unsafe { $name($multiply_add) }
-            }
-
-            #[inline(always)]
-            unsafe fn plus(self, b: Self) -> Self {
-                // SAFETY: as above.
-                unsafe { $name($plus(self.0, b.0)) }
             }
 
             #[inline(always)]

@@ -73,22 +73,18 @@ pub(super) const HALF: &[Rule] = &[
     exact(
         "half-contract",
         "products of half floats are exact in f32, where they are summed",
-        |f, n| {
+        |_, n| {
             let Op::Contract { acc, .. } = &n.op else {
                 return None;
             };
-            takes_half(f, n).then(|| {
+            is_half(*acc).then(|| {
                 let mut op = n.op.clone();
                 if let Op::Contract { acc, .. } = &mut op {
                     *acc = acc.compute();
                 }
-                let operands = n.inputs.iter().map(|&x| Expr::cast(x, acc.compute()));
-                let wide = Expr::Op(op, operands.collect());
-                if is_half(*acc) {
-                    Expr::Round(Box::new(wide), *acc)
-                } else {
-                    wide
-                }
+                // The operands stay what they are: products read them as such.
+                let operands = n.inputs.iter().map(|&x| Expr::Node(x));
+                Expr::Round(Box::new(Expr::Op(op, operands.collect())), *acc)
             })
         },
     ),

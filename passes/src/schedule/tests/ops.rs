@@ -281,7 +281,9 @@ fn products_of_all_layouts_and_types() {
         DType::F32,
         DType::F64,
         DType::F16,
+        DType::BF16,
         DType::I8,
+        DType::U8,
         DType::U32,
         DType::I64,
     ] {
@@ -310,5 +312,57 @@ fn products_of_all_layouts_and_types() {
         let b = m.input(f32s(&[sizes[1], sizes[2]]));
         let c = m.matmul(a, b);
         check(&m.finish(&[c]));
+    }
+}
+
+#[test]
+fn products_of_narrow_factors_read_them_as_they_are() {
+    let sum = |axes: [u32; 2], acc| Op::Contract {
+        lhs_batch: vec![],
+        rhs_batch: vec![],
+        lhs_sum: vec![axes[0]],
+        rhs_sum: vec![axes[1]],
+        acc,
+    };
+    let (bf16, byte) = ([DType::BF16; 2], [DType::I8; 2]);
+    let mixed = [DType::U8, DType::I8];
+    for (factors, acc) in [
+        (bf16, DType::F32),
+        (bf16, DType::BF16),
+        (byte, DType::I32),
+        (byte, DType::I8),
+        (mixed, DType::I32),
+    ] {
+        // In order, transposed and computed, with sums of 7 and 8.
+        for (k, axes) in [(7, [1, 0]), (8, [1, 0]), (7, [0, 1]), (7, [1, 1])] {
+            let mut m = Make::new();
+            let shape = |axis: u32, other: i64| match axis {
+                0 => [k, other],
+                _ => [other, k],
+            };
+            let a = m.input(ty(factors[0], &shape(axes[0], 5)));
+            let b = m.input(ty(factors[1], &shape(axes[1], 70)));
+            let product = |m: &mut Make, a, b| match factors[0] == factors[1] {
+                true => {
+                    let wide = acc.compute();
+                    m.op(sum(axes, wide), &[a, b])
+                }
+                false => {
+                    let wide = [a, b].map(|x| m.op(Op::Cast { dtype: acc }, &[x]));
+                    m.op(sum(axes, acc), &wide)
+                }
+            };
+            let plain = product(&mut m, a, b);
+            let twice = m.binary(Binary::Add, b, b);
+            let computed = product(&mut m, a, twice);
+            let graph = m.finish(&[plain, computed]);
+            let plan = check(&graph);
+            let narrow = |step: &Step| match step {
+                Step::Contract(c) => Some(c.factors),
+                _ => None,
+            };
+            let found: Vec<_> = plan.steps.iter().filter_map(narrow).collect();
+            assert!(found.contains(&factors), "{found:?} in {graph}");
+        }
     }
 }

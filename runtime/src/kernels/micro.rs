@@ -45,6 +45,12 @@ impl<T: Number> Block<T> {
     }
 }
 
+/// A function of a block.
+///
+/// # Safety
+/// As for [`Micro::run`].
+pub(crate) type Run<T> = unsafe fn(&Block<T>);
+
 /// A micro-kernel.
 pub(crate) struct Micro<T: Number> {
     /// Rows at most.
@@ -61,7 +67,7 @@ pub(crate) struct Micro<T: Number> {
     ///
     /// # Safety
     /// As for `run`.
-    pub thin: Option<(usize, unsafe fn(&Block<T>))>,
+    pub thin: Option<(usize, Run<T>)>,
     /// Packs pieces of rows.
     ///
     /// # Safety

@@ -126,7 +126,7 @@ pub enum Stmt {
         value: Reg,
         /// Only lanes whose bit is set.
         mask: Option<Reg>,
-        /// Bypass the caches.
+        /// Bypass the caches: a hint, for whole vectors at multiples of a register's size.
         non_temporal: bool,
     },
     /// Runs the body with `counter` = from, from+step, ... while `counter + step <= to`; `after` is defined

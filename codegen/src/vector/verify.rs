@@ -150,10 +150,14 @@ impl<'a> Scope<'a> {
                 access,
                 value,
                 mask,
-                non_temporal: _,
+                non_temporal,
             } => {
                 let lanes = self.reg(*value)?.1;
                 self.expect(*value, (Class::of(*mem), lanes))?;
+                let is_whole = *access == MemAccess::Contiguous && mask.is_none() && lanes > 1;
+                ensure(!non_temporal || is_whole, || {
+                    "a store past the caches of less than whole vectors".into()
+                })?;
                 ensure(*access != MemAccess::Broadcast, || {
                     "a store to one element from all lanes".into()
                 })?;

@@ -15,7 +15,7 @@ pub(super) static AVX512: Target = Target {
         registers: 32,
         masks: true,
         gather: true,
-        non_temporal: false,
+        non_temporal: true,
         fma: true,
         f16: true,
         bf16: false,
@@ -34,6 +34,7 @@ pub(super) static AVX512: Target = Target {
         copy: EVEX_Vmovaps_zmm_k1z_zmmm512,
         load: [EVEX_Vmovups_zmm_k1z_zmmm512, EVEX_Vmovupd_zmm_k1z_zmmm512],
         store: [EVEX_Vmovups_zmmm512_k1z_zmm, EVEX_Vmovupd_zmmm512_k1z_zmm],
+        stream: EVEX_Vmovntps_m512_zmm,
         broadcast: [
             EVEX_Vbroadcastss_zmm_k1z_xmmm32,
             EVEX_Vbroadcastsd_zmm_k1z_xmmm64,

@@ -409,6 +409,32 @@ impl Selector<'_> {
         self.push(store.read(bits, view));
     }
 
+    /// Whole vectors of consecutive elements, past the caches.
+    pub fn stream(
+        &mut self,
+        mem: DType,
+        address: Scalar,
+        value: Reg,
+        mask: Option<Reg>,
+    ) -> Result<()> {
+        let kind = self.kind(value)?;
+        if !kind.full || mask.is_some() || !matches!(mem.size(), 4 | 8) {
+            return Err(malformed(format_args!(
+                "a part of a vector of {mem} goes past the caches"
+            )));
+        }
+        let value = self.reg(value)?;
+        let raw = self.encoded(kind, mem, value)?;
+        let place = self.place(address)?;
+        for (i, &part) in raw.parts().iter().enumerate() {
+            let store = Inst::new(self.target.codes.stream);
+            let place = place.plus(self.target.bytes() * i as i32);
+            self.push(store.memory(place).read(part, self.target.full));
+        }
+        self.streams = true;
+        Ok(())
+    }
+
     /// Consecutive elements.
     fn store_contiguous(
         &mut self,

@@ -40,6 +40,8 @@ pub(super) struct Selector<'a> {
     vars: Vec<Option<Val>>,
     /// The parameters: buffers, sizes, bounds, status.
     args: [VReg; 4],
+    /// Something was stored past the caches.
+    pub streams: bool,
 }
 
 /// The constant pool under construction: the function's own bytes, then what the backend adds.
@@ -97,8 +99,13 @@ pub(super) fn select(f: &Function, target: &'static Target) -> Result<(Machine, 
         kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
         args,
+        streams: false,
     };
     selector.statements(&f.body)?;
+    if selector.streams {
+        // Others see what went past the caches when they see that the function is done.
+        selector.push(Inst::new(Code::Sfence));
+    }
     let last = selector.block;
     selector.m.end(last, Flow::Return);
     selector.m.finish();
@@ -247,10 +254,18 @@ impl Selector<'_> {
             Stmt::Store {
                 mem,
                 address,
+                access: _,
+                value,
+                mask,
+                non_temporal: true,
+            } => self.stream(*mem, *address, *value, *mask),
+            Stmt::Store {
+                mem,
+                address,
                 access,
                 value,
                 mask,
-                non_temporal: _,
+                non_temporal: false,
             } => self.store(*mem, *address, *access, *value, *mask),
             Stmt::For {
                 counter,

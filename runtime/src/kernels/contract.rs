@@ -30,6 +30,9 @@ const STREAMED_ROWS: usize = 8;
 const STREAMED: usize = 1 << 22;
 const THIN_SUMS: usize = 1 << 13;
 const THIN_TILES: usize = 2;
+/// Bytes that are prefetched at once, and rows ahead of use where an operand is read only once.
+const LINE: usize = 64;
+const LATER: isize = 64;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -236,7 +239,13 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                     (placed.strides(), extent.1, &micro.direct)
                 {
                     let rhs = (first.offset(depth as isize * row).add(column), row);
-                    let block = c.block(tile, column, depth, extent, rhs);
+                    let mut block = c.block(tile, column, depth, extent, rhs);
+                    // The panel after this one: further down, or the neighbour's first.
+                    block.next_depth = row;
+                    block.next = match depth + products < k {
+                        true => block.rhs.wrapping_offset(products as isize * row),
+                        false => first.wrapping_add(column + PANEL),
+                    };
                     keeping(&block, &micro, direct, panel);
                     continue;
                 }
@@ -268,7 +277,11 @@ unsafe fn keeping<T: Number>(
     // SAFETY: the rows are some of the block's.
     unsafe {
         if block.rows <= direct.once_rows {
-            return (direct.once)(block);
+            let later = block.rhs.wrapping_offset(LATER * block.rhs_depth);
+            return (direct.once)(&Block {
+                next: later,
+                ..*block
+            });
         }
         let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
         (direct.keep)(&block.part(0, first), panel);
@@ -315,6 +328,8 @@ impl<T> Contraction<T> {
             product,
             product_row: n,
             accumulate: depth > 0,
+            next: lhs,
+            next_depth: 0,
         }
     }
 }
@@ -325,13 +340,18 @@ impl<T> Contraction<T> {
 /// # Safety
 /// As for [`super::micro::Micro::run`].
 unsafe fn in_even_rows<T>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
-    let mut row = 0;
+    let (mut row, mut piece) = (0, 0);
     while row < block.rows {
         let left = block.rows - row;
         let rows = left.div_ceil(left.div_ceil(most));
+        let mut part = block.part(row, rows);
+        part.next = block
+            .next
+            .wrapping_add(piece * LINE / size_of::<T>() % PANEL);
         // SAFETY: the rows are some of the block's.
-        unsafe { run(&block.part(row, rows)) };
+        unsafe { run(&part) };
         row += rows;
+        piece += 1;
     }
 }
 

@@ -48,12 +48,8 @@ impl CraneliftBackend {
                 vector_bytes: 16,
                 registers: 16,
                 masks: false,
-                gather: false,
                 non_temporal: false,
                 fma,
-                f16: false,
-                bf16: false,
-                lane_shifts: false,
             },
         })
     }

@@ -15,6 +15,7 @@ mod faults;
 mod inline;
 pub mod memory;
 pub mod pipeline;
+mod product;
 mod schedule;
 mod substitute;
 

@@ -8,6 +8,7 @@
 mod arena;
 mod bind;
 mod bind_steps;
+mod bound;
 mod buffer;
 mod check;
 mod checksum;
@@ -34,6 +35,7 @@ mod run;
 mod size;
 mod status;
 mod told;
+mod walk;
 
 pub use buffer::{Buffer, Plain};
 pub use checksum::checksum;

@@ -48,12 +48,8 @@ impl CraneliftBackend {
                 vector_bytes: 16,
                 registers: 16,
                 masks: false,
-                gather: false,
                 non_temporal: false,
                 fma,
-                f16: false,
-                bf16: false,
-                lane_shifts: false,
             },
         })
     }
@@ -105,7 +101,8 @@ fn isa(level: Level) -> Result<OwnedTargetIsa, CodegenError> {
         ),
         ("is_pic", "false"),
         ("unwind_info", "false"),
-        ("enable_probestack", "false"),
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
         ("enable_alias_analysis", "false"),
         ("use_colocated_libcalls", "false"),
         ("machine_code_cfg_info", "false"),

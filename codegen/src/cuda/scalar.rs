@@ -23,12 +23,8 @@ const CAPS: Caps = Caps {
     vector_bytes: 16,
     registers: 255,
     masks: true,
-    gather: true,
     non_temporal: false,
     fma: true,
-    f16: true,
-    bf16: true,
-    lane_shifts: true,
 };
 
 /// The C function `name` that does what `op` makes of values 0, 1, ... of types `operands`.

@@ -98,17 +98,10 @@ impl<'a> Scope<'a> {
         let set = self.set.clone();
         for stmt in body {
             self.before(stmt).map_err(|what| self.invalid(stmt, what))?;
-            match stmt {
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    let outer = self.set.clone();
-                    self.block(body)?;
-                    self.set = outer;
-                }
-                Stmt::Let(..)
-                | Stmt::Scalar(..)
-                | Stmt::Set(..)
-                | Stmt::Store { .. }
-                | Stmt::Fault { .. } => {}
+            if let Some(body) = stmt.body() {
+                let outer = self.set.clone();
+                self.block(body)?;
+                self.set = outer;
             }
             self.after(stmt).map_err(|what| self.invalid(stmt, what))?;
         }

@@ -11,6 +11,7 @@ use super::lower::{Code, Fragment, Lowerer, Read, Stored};
 use super::member::{Kind, Member, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
+use crate::product::Product;
 use lazulite_ir::{
     DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, PANEL, Placement, Ranges,
     Var, delinearize, linearize,
@@ -126,28 +127,15 @@ impl Axes {
 
     /// The axes of operands with these dims, if the operation is a contraction.
     pub fn of_operands(op: &Op, lhs: &Dims, rhs: &Dims) -> Option<Axes> {
-        let Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            ..
-        } = op
-        else {
-            return None;
-        };
+        let product = Product::of(op)?;
         let list = |axes: &[u32]| axes.iter().map(|&a| a as usize).collect::<Vec<_>>();
-        let rest = |rank: usize, batch: &[u32], sum: &[u32]| {
-            let taken = |a: &usize| batch.contains(&(*a as u32)) || sum.contains(&(*a as u32));
-            (0..rank).filter(|a| !taken(a)).collect::<Vec<_>>()
-        };
         Some(Axes {
-            rows: rest(lhs.len(), lhs_batch, lhs_sum),
-            columns: rest(rhs.len(), rhs_batch, rhs_sum),
-            lhs_batch: list(lhs_batch),
-            rhs_batch: list(rhs_batch),
-            lhs_sum: list(lhs_sum),
-            rhs_sum: list(rhs_sum),
+            rows: list(&product.rest(0, lhs.len())),
+            columns: list(&product.rest(1, rhs.len())),
+            lhs_batch: list(&product.batch[0]),
+            rhs_batch: list(&product.batch[1]),
+            lhs_sum: list(&product.sum[0]),
+            rhs_sum: list(&product.sum[1]),
             lhs: lhs.clone(),
             rhs: rhs.clone(),
         })

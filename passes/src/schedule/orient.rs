@@ -10,6 +10,7 @@ use super::member::{Space, variable};
 use super::policy::{count_users, is_inlinable};
 use super::views::operand_coords;
 use crate::build::{Builder, Emit};
+use crate::product::Product;
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
 
 /// Blocks of columns that are computed together.
@@ -51,27 +52,13 @@ pub(super) fn turn(
     id: NodeId,
     inputs: &[NodeId],
 ) -> Result<NodeId, crate::PassError> {
-    let (
-        Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc,
-        },
-        Some(axes),
-    ) = (&graph.node(id).op, Axes::of(graph, id))
-    else {
-        return b.emit(graph.node(id).op.clone(), inputs);
+    let op = &graph.node(id).op;
+    let (Some(mut contraction), Some(axes)) = (Product::of(op), Axes::of(graph, id)) else {
+        return b.emit(op.clone(), inputs);
     };
-    let op = Op::Contract {
-        lhs_batch: rhs_batch.clone(),
-        rhs_batch: lhs_batch.clone(),
-        lhs_sum: rhs_sum.clone(),
-        rhs_sum: lhs_sum.clone(),
-        acc: *acc,
-    };
-    let product = b.emit(op, &[inputs[1], inputs[0]])?;
+    contraction.batch.reverse();
+    contraction.sum.reverse();
+    let product = b.emit(contraction.op(), &[inputs[1], inputs[0]])?;
     let [batch, rows, columns] = group_sizes(&axes);
     // The turned product has columns before rows.
     let rows_at = batch + columns..batch + columns + rows;

@@ -10,6 +10,11 @@ use egg::{Analysis, DidMerge, EGraph, Id};
 use lazulite_ir::{Binary, DType, Dim, Dims, Op, Scalar, TensorType, Type, infer, scalar_ops};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
+use std::sync::LazyLock;
+
+/// egg takes the time of every rebuilding, and its clock begins by calibrating itself for a millisecond: half of what
+/// the first small program of a process takes. Nobody asks for that time.
+static STOPPED: LazyLock<quanta::Clock> = LazyLock::new(|| quanta::Clock::mock().0);
 
 /// What a rule puts beside a class.
 #[derive(Clone, Debug)]
@@ -333,7 +338,7 @@ impl Space {
 
     /// Restores the invariants after a round of changes.
     pub fn rebuild(&mut self) {
-        self.graph.rebuild();
+        quanta::with_clock(&STOPPED, || self.graph.rebuild());
     }
 
     /// The class that `id` belongs to now.

@@ -178,7 +178,7 @@ pub(super) fn element_of(acc: DType) -> DType {
 }
 
 /// Stride of a group's linear index in `index`; `None` when it has none.
-fn group_stride(
+pub(super) fn group_stride(
     index: &IndexExpr,
     coords: &[IndexExpr],
     dims: &Dims,

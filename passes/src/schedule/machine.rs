@@ -31,6 +31,8 @@ pub struct Machine {
     /// Elements of a right operand from which on a product with few rows is one nevertheless, if it can read the
     /// operand along memory.
     pub streamed_product: i64,
+    /// Elements of a right operand that caches do not hold.
+    pub uncached_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
     /// Elements of a product of two matrices from which on it is made a block of rows at a time, if another product
@@ -38,6 +40,12 @@ pub struct Machine {
     pub blocked_product: i64,
     /// Elements of such a block, which stay in cache.
     pub block_elements: i64,
+    /// Rows and columns of a tile of a matrix product.
+    pub product_tile: [i64; 2],
+    /// Tiles that are enough for all threads.
+    pub product_tiles: i64,
+    /// Summed elements from which on a product with fewer tiles is taken in parts.
+    pub long_sum: i64,
     /// Columns of a matrix product that are computed at once.
     pub product_lanes: i64,
     /// Time that these take per row and summed element; the unit of the next two.
@@ -64,9 +72,13 @@ impl Default for Machine {
             small_product: 1 << 12,
             thin_product: 3,
             streamed_product: 1 << 16,
+            uncached_product: 1 << 22,
             reduce_block: 1 << 13,
             blocked_product: 1 << 21,
             block_elements: 1 << 17,
+            product_tile: [384, 64],
+            product_tiles: 4,
+            long_sum: 1 << 13,
             product_lanes: 16,
             product_vector_cost: 2,
             aligned_cost: 1,

@@ -29,6 +29,7 @@ mod emit;
 mod error;
 mod faults;
 mod group;
+mod long;
 mod loops;
 mod lower;
 mod machine;

@@ -4,11 +4,13 @@
 //!   a size that depends on the shape only, and the blocks' results are combined.
 //! - A product whose operands are used about once, or that is tiny, is not worth packing: it is the sum
 //!   of products that it stands for.
+//! - A product with a long sum and few results is taken in parts ([`long`]).
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
 use super::blocks::by_rows;
 use super::contract::Axes;
+use super::long;
 use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};
 use crate::build::{Builder, Emit, live_nodes, operands, rewrite};
@@ -24,9 +26,11 @@ pub(super) fn prepare(
     if !options.fuse {
         return Ok(None);
     }
-    let blocked = by_rows(graph, options)?;
-    let rewritten = rewritten(blocked.as_ref().unwrap_or(graph), options)?;
-    Ok(rewritten.or(blocked))
+    let mut prepared = None;
+    for form in [by_rows, long::in_parts, rewritten] {
+        prepared = form(prepared.as_ref().unwrap_or(graph), options)?.or(prepared);
+    }
+    Ok(prepared)
 }
 
 /// The graph with what is better computed in another form.
@@ -73,7 +77,7 @@ fn permuted(b: &mut Builder, x: NodeId, perm: &[u32]) -> Result<NodeId, Schedule
 
 /// True when packing the operands costs more than it gains: each element is used about once, or
 /// there are few.
-fn is_small_product(
+pub(super) fn is_small_product(
     graph: &Graph,
     id: NodeId,
     options: &ScheduleOptions,
@@ -90,7 +94,7 @@ fn is_small_product(
 
 /// True when there are few rows and the right operand is a large parameter whose columns lie beside each other: the
 /// product reads it where it lies, once and along memory.
-fn is_streamed(
+pub(super) fn is_streamed(
     graph: &Graph,
     id: NodeId,
     axes: &Axes,

@@ -77,6 +77,14 @@ impl Placed {
     fn strides(&self) -> Option<[isize; 2]> {
         Some([self.rows.stride()?, self.columns.stride()?])
     }
+
+    /// Where the panel from product `depth` and `column` on begins, and elements between its rows, if these are evenly
+    /// apart.
+    fn panel<T>(&self, first: *const T, depth: usize, column: usize) -> Option<(*const T, isize)> {
+        let row = self.rows.stride()?;
+        let at = depth as isize * row + self.columns.offset(column);
+        Some((first.wrapping_offset(at), row))
+    }
 }
 
 /// A part of the product.
@@ -210,7 +218,7 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
 /// As for [`compute_tile`].
 unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let micro = T::micro(level);
-    let k = c.dims[3];
+    let [_, _, n, k] = c.dims;
     let mut buffer = Panel::new();
     let panel = buffer.0.as_mut_ptr().cast::<T>();
     let mut offsets = [0; DEPTH];
@@ -235,18 +243,17 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                         (first.offset(tile.batch as isize * placed.batch), placed)
                     }
                 };
+                // The panel after this one is further down, or the neighbour's first.
+                let next = match depth + products < k {
+                    true => placed.panel(first, depth + products, column),
+                    false => placed.panel(first, 0, (column + PANEL).min(n - 1)),
+                };
                 if let (Some([row, 1]), PANEL, Some(direct)) =
                     (placed.strides(), extent.1, &micro.direct)
                 {
                     let rhs = (first.offset(depth as isize * row).add(column), row);
-                    let mut block = c.block(tile, column, depth, extent, rhs);
-                    // The panel after this one: further down, or the neighbour's first.
-                    block.next_depth = row;
-                    block.next = match depth + products < k {
-                        true => block.rhs.wrapping_offset(products as isize * row),
-                        false => first.wrapping_add(column + PANEL),
-                    };
-                    keeping(&block, &micro, direct, panel);
+                    let block = c.block(tile, column, depth, extent, rhs);
+                    keeping(&block.before(next), &micro, direct, panel);
                     continue;
                 }
                 let part = Part {
@@ -257,7 +264,7 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                 pack(&part, &micro, panel);
                 let rhs = (panel.cast_const(), PANEL as isize);
                 let block = c.block(tile, column, depth, extent, rhs);
-                in_even_rows(&block, micro.rows, micro.run);
+                in_even_rows(&block.before(next), micro.rows, micro.run);
             }
         }
     }

@@ -48,6 +48,18 @@ impl<T> Block<T> {
             ..*self
         }
     }
+
+    /// The same, followed by what begins there and has places so far apart.
+    pub fn before(self, next: Option<(*const T, isize)>) -> Block<T> {
+        match next {
+            Some((next, next_depth)) => Block {
+                next,
+                next_depth,
+                ..self
+            },
+            None => self,
+        }
+    }
 }
 
 /// A micro-kernel.

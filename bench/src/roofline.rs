@@ -67,7 +67,7 @@ pub fn run(args: &[&str]) -> Result<(), Box<dyn Error>> {
     let mut buffers: Vec<[Buffer; 2]> = (0..threads).map(|_| [part; 2].map(buffer)).collect();
     let flops = best(&mut buffers, |_| machine::multiply_add());
     let read = best(&mut buffers, |[from, _]| {
-        std::hint::black_box(sum(from));
+        std::hint::black_box(machine::read(from));
         part as f64
     });
     let moved = best(&mut buffers, |[from, to]| {
@@ -140,6 +140,7 @@ fn buffer(bytes: usize) -> Buffer {
 }
 
 /// The sum of all numbers, in so many sums that reading takes the time.
+#[inline(always)]
 fn sum(buffer: &Buffer) -> f32 {
     let mut sums = [[0.0f32; 16]; 8];
     for lines in buffer.chunks_exact(8) {
@@ -152,8 +153,22 @@ fn sum(buffer: &Buffer) -> f32 {
 
 #[cfg(target_arch = "x86_64")]
 mod machine {
-    use super::{Buffer, Line, STEPS};
+    use super::{Buffer, Line, STEPS, sum};
     use std::arch::x86_64::*;
+
+    /// Reads all numbers.
+    pub fn read(buffer: &Buffer) -> f32 {
+        match is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has the instructions.
+            true => unsafe { read_512(buffer) },
+            false => sum(buffer),
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    fn read_512(buffer: &Buffer) -> f32 {
+        sum(buffer)
+    }
 
     /// Copies past the caches.
     pub fn copy(from: &Buffer, to: &mut Buffer) {
@@ -219,6 +234,9 @@ use plain as machine;
 /// For machines of which nothing is known.
 #[cfg_attr(target_arch = "x86_64", allow(dead_code))]
 mod plain {
+    pub fn read(buffer: &Buffer) -> f32 {
+        super::sum(buffer)
+    }
     use super::{Buffer, STEPS};
 
     pub fn copy(from: &Buffer, to: &mut Buffer) {

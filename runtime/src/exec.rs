@@ -15,7 +15,7 @@ use crate::kernels::contract::{Contraction, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
-use crate::walk::{self, Machine, Places};
+use crate::walk::{self, Runner, Slots};
 use crate::{Element, Fault, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
 use std::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) struct Run<'a, 'h> {
     pub program: &'a Program,
     pub binding: &'a Binding,
     pub pool: &'a Pool,
-    pub places: Places<'a, *mut u8>,
+    pub slots: Slots<'a, *mut u8>,
     /// Scratch of participant 0; the others' follow at the binding's scratch size.
     pub scratch: *mut u8,
     pub status: Status,
@@ -52,7 +52,7 @@ impl Run<'_, '_> {
     /// Runs the program's steps.
     ///
     /// # Safety
-    /// `places` and `scratch` are memory as the binding wants it, and nobody else writes to it or reads
+    /// `slots` and `scratch` are memory as the binding wants it, and nobody else writes to it or reads
     /// what is written.
     pub(crate) unsafe fn run(&mut self) -> Result<(), RunError> {
         // Free of the borrow of `self`.
@@ -107,7 +107,7 @@ impl Run<'_, '_> {
 
     /// Where a buffer is now.
     unsafe fn pointer(&self, arg: Arg) -> *mut u8 {
-        let (base, offset) = self.places.of(arg);
+        let (base, offset) = self.slots.of(arg);
         // SAFETY: binding has checked that the slices of all iterations lie in the whole.
         unsafe { base.add(offset) }
     }
@@ -216,12 +216,12 @@ impl Run<'_, '_> {
     }
 }
 
-impl<'a> Machine<'a> for Run<'a, '_> {
-    type Place = *mut u8;
+impl<'a> Runner<'a> for Run<'a, '_> {
+    type Memory = *mut u8;
     type Stop = RunError;
 
-    fn places(&mut self) -> &mut Places<'a, *mut u8> {
-        &mut self.places
+    fn slots(&mut self) -> &mut Slots<'a, *mut u8> {
+        &mut self.slots
     }
 
     unsafe fn task(&mut self, task: &Task, position: u32) -> Result<(), RunError> {

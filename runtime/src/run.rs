@@ -15,7 +15,7 @@
 
 use crate::bind::{Binding, Home};
 use crate::exec::{Hook, Run, StepTime};
-use crate::walk::Places;
+use crate::walk::Slots;
 use crate::{Buffer, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
 
@@ -129,7 +129,7 @@ impl Program {
             program: self,
             binding,
             pool,
-            places: Places::new(bases, binding.loops, &binding.slices),
+            slots: Slots::new(bases, binding.loops, &binding.slices),
             scratch: memory.scratch.pointer(),
             status: Status::default(),
             kernels_run: 0,

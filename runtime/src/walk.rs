@@ -1,4 +1,4 @@
-//! The walk through bound steps: branches, loops, and the values that loops carry mean the same on every machine.
+//! The walk through bound steps: branches, loops, and the values that loops carry mean the same on every runner.
 //!
 //! What a machine must do itself is a small trait: steps without steps inside, and the little that control flow reads
 //! and writes.
@@ -6,8 +6,8 @@
 use crate::bound::{Arg, BoundLoop, BoundStep, BoundStepKind, BoundWhile, Carry, Task};
 use smallvec::{SmallVec, smallvec};
 
-/// Where the buffers of a run are now.
-pub(crate) struct Places<'a, P> {
+/// Where the memory of a run's buffers is now.
+pub(crate) struct Slots<'a, P> {
     /// Memory of each slot. Loops exchange entries.
     bases: SmallVec<[P; 16]>,
     /// Current iteration of each loop.
@@ -16,10 +16,10 @@ pub(crate) struct Places<'a, P> {
     slices: &'a [(u32, usize)],
 }
 
-impl<'a, P: Copy> Places<'a, P> {
+impl<'a, P: Copy> Slots<'a, P> {
     /// With the memory of each slot, for so many loops and with a binding's slices.
     pub fn new(bases: SmallVec<[P; 16]>, loops: usize, slices: &'a [(u32, usize)]) -> Self {
-        Places {
+        Slots {
             bases,
             iterations: smallvec![0; loops],
             slices,
@@ -38,16 +38,16 @@ impl<'a, P: Copy> Places<'a, P> {
 /// What runs steps.
 ///
 /// # Safety of its functions
-/// Arguments come from the binding of the run, and the places are memory as the binding wants it, which nobody else
+/// Arguments come from the binding of the run, and the slots have memory as the binding wants it, which nobody else
 /// writes to or reads meanwhile.
-pub(crate) trait Machine<'a> {
-    /// The name of memory.
-    type Place: Copy;
+pub(crate) trait Runner<'a> {
+    /// Where memory is.
+    type Memory: Copy;
     /// Why a run ends early.
     type Stop;
 
     /// Where buffers are.
-    fn places(&mut self) -> &mut Places<'a, Self::Place>;
+    fn slots(&mut self) -> &mut Slots<'a, Self::Memory>;
 
     /// Does the step with this pre-order position.
     unsafe fn task(&mut self, task: &Task, position: u32) -> Result<(), Self::Stop>;
@@ -58,11 +58,11 @@ pub(crate) trait Machine<'a> {
     /// Writes the number of an iteration.
     unsafe fn set_number(&mut self, at: Arg, number: i64) -> Result<(), Self::Stop>;
 
-    /// Copies bytes, which may overlap, from one place and offset to another.
+    /// Copies bytes, which may overlap, from memory and an offset in it to others.
     unsafe fn carry(
         &mut self,
-        from: (Self::Place, usize),
-        to: (Self::Place, usize),
+        from: (Self::Memory, usize),
+        to: (Self::Memory, usize),
         bytes: usize,
     ) -> Result<(), Self::Stop>;
 }
@@ -70,26 +70,26 @@ pub(crate) trait Machine<'a> {
 /// Runs steps one after the other, until one ends the run.
 ///
 /// # Safety
-/// As for the functions of [`Machine`].
-pub(crate) unsafe fn run<'a, M: Machine<'a>>(
-    machine: &mut M,
+/// As for the functions of [`Runner`].
+pub(crate) unsafe fn run<'a, M: Runner<'a>>(
+    runner: &mut M,
     steps: &[BoundStep],
 ) -> Result<(), M::Stop> {
     for step in steps {
         // SAFETY: the caller's promise.
         unsafe {
             match &step.kind {
-                BoundStepKind::Task(task) => machine.task(task, step.position)?,
+                BoundStepKind::Task(task) => runner.task(task, step.position)?,
                 BoundStepKind::If {
                     condition,
                     then,
                     other,
-                } => match machine.is_true(*condition)? {
-                    true => run(machine, then)?,
-                    false => run(machine, other)?,
+                } => match runner.is_true(*condition)? {
+                    true => run(runner, then)?,
+                    false => run(runner, other)?,
                 },
-                BoundStepKind::Loop(l) => counted(machine, l)?,
-                BoundStepKind::While(w) => conditional(machine, w)?,
+                BoundStepKind::Loop(l) => counted(runner, l)?,
+                BoundStepKind::While(w) => conditional(runner, w)?,
             }
         }
     }
@@ -98,41 +98,41 @@ pub(crate) unsafe fn run<'a, M: Machine<'a>>(
 
 /// # Safety (of this and all below)
 /// As for [`run`].
-unsafe fn counted<'a, M: Machine<'a>>(machine: &mut M, l: &BoundLoop) -> Result<(), M::Stop> {
+unsafe fn counted<'a, M: Runner<'a>>(runner: &mut M, l: &BoundLoop) -> Result<(), M::Stop> {
     // SAFETY: the caller's promise.
     unsafe {
         for i in 0..l.trip {
-            machine.places().iterations[l.slot as usize] = i;
-            machine.set_number(l.iteration, i as i64)?;
-            run(machine, &l.body)?;
-            carry(machine, &l.carries)?;
+            runner.slots().iterations[l.slot as usize] = i;
+            runner.set_number(l.iteration, i as i64)?;
+            run(runner, &l.body)?;
+            carry(runner, &l.carries)?;
         }
-        settle(machine, &l.carries, l.trip % 2 == 1)
+        settle(runner, &l.carries, l.trip % 2 == 1)
     }
 }
 
-unsafe fn conditional<'a, M: Machine<'a>>(machine: &mut M, w: &BoundWhile) -> Result<(), M::Stop> {
+unsafe fn conditional<'a, M: Runner<'a>>(runner: &mut M, w: &BoundWhile) -> Result<(), M::Stop> {
     let mut odd = false;
     // SAFETY: the caller's promise.
     unsafe {
         loop {
-            run(machine, &w.test)?;
-            if !machine.is_true(w.condition)? {
-                return settle(machine, &w.carries, odd);
+            run(runner, &w.test)?;
+            if !runner.is_true(w.condition)? {
+                return settle(runner, &w.carries, odd);
             }
-            run(machine, &w.body)?;
-            carry(machine, &w.carries)?;
+            run(runner, &w.body)?;
+            carry(runner, &w.carries)?;
             odd = !odd;
         }
     }
 }
 
 /// Ends an iteration.
-unsafe fn carry<'a, M: Machine<'a>>(machine: &mut M, carries: &[Carry]) -> Result<(), M::Stop> {
+unsafe fn carry<'a, M: Runner<'a>>(runner: &mut M, carries: &[Carry]) -> Result<(), M::Stop> {
     for carry in carries {
         match *carry {
             Carry::Exchange { current, next, .. } => {
-                let bases = &mut machine.places().bases;
+                let bases = &mut runner.slots().bases;
                 bases.swap(current as usize, next as usize);
             }
             Carry::Copy {
@@ -140,9 +140,9 @@ unsafe fn carry<'a, M: Machine<'a>>(machine: &mut M, carries: &[Carry]) -> Resul
                 next,
                 bytes,
             } => {
-                let (from, to) = (machine.places().of(next), machine.places().of(current));
+                let (from, to) = (runner.slots().of(next), runner.slots().of(current));
                 // SAFETY: the caller's promise.
-                unsafe { machine.carry(from, to, bytes)? };
+                unsafe { runner.carry(from, to, bytes)? };
             }
         }
     }
@@ -150,8 +150,8 @@ unsafe fn carry<'a, M: Machine<'a>>(machine: &mut M, carries: &[Carry]) -> Resul
 }
 
 /// Ends a loop whose number of iterations was odd, or even.
-unsafe fn settle<'a, M: Machine<'a>>(
-    machine: &mut M,
+unsafe fn settle<'a, M: Runner<'a>>(
+    runner: &mut M,
     carries: &[Carry],
     odd: bool,
 ) -> Result<(), M::Stop> {
@@ -164,11 +164,11 @@ unsafe fn settle<'a, M: Machine<'a>>(
         } = *carry
         {
             let (current, next) = (current as usize, next as usize);
-            let bases = &mut machine.places().bases;
+            let bases = &mut runner.slots().bases;
             let (from, to) = (bases[current], bases[next]);
             bases.swap(current, next);
             // SAFETY: the caller's promise.
-            unsafe { machine.carry((from, 0), (to, 0), bytes)? };
+            unsafe { runner.carry((from, 0), (to, 0), bytes)? };
         }
     }
     Ok(())

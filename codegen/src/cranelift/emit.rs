@@ -134,10 +134,7 @@ pub(super) fn translate(
         dummy: None,
     };
     for &(class, lanes) in &f.vars {
-        let kind = Kind {
-            class,
-            full: lanes > 1,
-        };
+        let kind = Kind::of((class, lanes));
         let parts = (0..kind.parts())
             .map(|_| e.b.declare_var(kind.part()))
             .collect();
@@ -162,10 +159,7 @@ impl Emitter<'_> {
             .regs
             .get(r.0 as usize)
             .ok_or_else(|| malformed(format_args!("register {} does not exist", r.0)))?;
-        Ok(Kind {
-            class,
-            full: lanes > 1,
-        })
+        Ok(Kind::of((class, lanes)))
     }
 
     /// A register's value.

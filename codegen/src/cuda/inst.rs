@@ -2,7 +2,6 @@
 
 use super::ctype;
 use super::emit::{Emitter, Result};
-use super::nest::{narrowed, wide, widened};
 use super::shape::{self, Team};
 use crate::CodegenError;
 use crate::lower::register_bits;
@@ -84,10 +83,10 @@ impl Emitter<'_> {
         let value = format!("v{}", value.0);
         let value = match combine {
             Some(kind) => {
-                let function = self.combine(kind, wide(dtype))?;
+                let function = self.combine(kind, dtype.compute())?;
                 let old = ctype::to_held(dtype, place);
-                let (old, new) = (widened(dtype, &old), widened(dtype, &value));
-                narrowed(dtype, &format!("{function}({old}, {new})"))
+                let (old, new) = (ctype::widened(dtype, &old), ctype::widened(dtype, &value));
+                ctype::narrowed(dtype, &format!("{function}({old}, {new})"))
             }
             None => value,
         };
@@ -112,14 +111,14 @@ impl Emitter<'_> {
                 format!("lz_fma(v{}, v{}, {sum})", a.0, b.0)
             }
             _ => {
-                let function = self.combine(kind, wide(dtype))?;
-                let x = widened(dtype, &format!("v{}", x.0));
+                let function = self.combine(kind, dtype.compute())?;
+                let x = ctype::widened(dtype, &format!("v{}", x.0));
                 format!("{function}({sum}, {x})")
             }
         };
         self.line(format!("{sum} = {next};"));
         if self.running {
-            let (ty, value) = (ctype::held(dtype), narrowed(dtype, &sum));
+            let (ty, value) = (ctype::held(dtype), ctype::narrowed(dtype, &sum));
             self.line(format!("const {ty} v{} = {value};", result.0));
         }
         Ok(())

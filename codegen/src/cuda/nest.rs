@@ -308,7 +308,7 @@ impl Emitter<'_> {
                     value,
                     kind: *kind,
                     dtype,
-                    wide: wide(dtype),
+                    wide: dtype.compute(),
                 });
             }
         }
@@ -327,7 +327,7 @@ impl Emitter<'_> {
             let class = self.combining_class(a.kind, a.wide)?;
             format!("Team::template join<{class}>({sum})")
         };
-        let value = narrowed(a.dtype, &sum);
+        let value = ctype::narrowed(a.dtype, &sum);
         self.line(format!("const {ty} v{v} = {value};"));
         Ok(())
     }
@@ -415,31 +415,5 @@ impl Emitter<'_> {
         stage.insts.iter().try_for_each(|i| self.inst(i))?;
         self.close();
         Ok(())
-    }
-}
-
-/// The type that values of `dtype` are combined in.
-pub(super) fn wide(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        _ => dtype,
-    }
-}
-
-/// A held value of `dtype` as one of its wide type.
-pub(super) fn widened(dtype: DType, value: &str) -> String {
-    match dtype {
-        DType::F16 => format!("lz_from_f16({value})"),
-        DType::BF16 => format!("lz_from_bf16({value})"),
-        _ => value.to_owned(),
-    }
-}
-
-/// A value of the wide type as a held value of `dtype`.
-pub(super) fn narrowed(dtype: DType, value: &str) -> String {
-    match dtype {
-        DType::F16 => format!("lz_to_f16({value})"),
-        DType::BF16 => format!("lz_to_bf16({value})"),
-        _ => value.to_owned(),
     }
 }

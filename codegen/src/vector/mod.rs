@@ -9,6 +9,7 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod builder;
+mod class;
 pub(crate) mod eval;
 pub mod interp;
 pub mod math;
@@ -16,65 +17,11 @@ mod print;
 mod verify;
 
 pub use builder::Builder;
+pub use class::Class;
+pub(crate) use class::{Coding, Kind, decode};
 pub use verify::{Invalid, verify};
 
 use lazulite_ir::DType;
-
-/// Register classes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Class {
-    /// f32 lanes (also holding f16 and bf16 values).
-    F32,
-    /// f64 lanes.
-    F64,
-    /// 32-bit integer lanes (also holding narrower integers, extended by their signedness).
-    I32,
-    /// 64-bit integer lanes.
-    I64,
-    /// One truth value per lane.
-    Mask,
-}
-
-impl Class {
-    /// The class that holds values of `dtype` (not complex).
-    pub fn of(dtype: DType) -> Class {
-        match dtype {
-            DType::Bool => Class::Mask,
-            DType::F16 | DType::BF16 | DType::F32 => Class::F32,
-            DType::F64 => Class::F64,
-            DType::I64 | DType::U64 => Class::I64,
-            _ => Class::I32,
-        }
-    }
-
-    /// Bits of one lane; a mask lane counts as one bit.
-    pub const fn bits(self) -> u32 {
-        match self {
-            Class::F32 | Class::I32 => 32,
-            Class::F64 | Class::I64 => 64,
-            Class::Mask => 1,
-        }
-    }
-
-    /// F32 or F64.
-    pub const fn is_float(self) -> bool {
-        matches!(self, Class::F32 | Class::F64)
-    }
-
-    /// I32 or I64.
-    pub const fn is_int(self) -> bool {
-        matches!(self, Class::I32 | Class::I64)
-    }
-
-    /// The integer class of the same width; masks stay masks.
-    pub const fn int(self) -> Class {
-        match self {
-            Class::F32 | Class::I32 => Class::I32,
-            Class::F64 | Class::I64 => Class::I64,
-            Class::Mask => Class::Mask,
-        }
-    }
-}
 
 /// A vector (or one-lane) value, defined once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

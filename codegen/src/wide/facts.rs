@@ -281,10 +281,7 @@ impl<'a> Constants<'a> {
 
     fn kind(&self, r: Reg) -> Kind {
         let (class, lanes) = self.f.regs[r.0 as usize];
-        Kind {
-            class,
-            full: lanes > 1,
-        }
+        Kind::of((class, lanes))
     }
 
     /// Vector registers that a register takes.

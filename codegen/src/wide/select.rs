@@ -133,10 +133,7 @@ impl Selector<'_> {
     pub fn kind(&self, r: Reg) -> Result<Kind> {
         let &(class, lanes) = { self.f.regs.get(r.0 as usize) }
             .ok_or_else(|| malformed(format_args!("register {} does not exist", r.0)))?;
-        Ok(Kind {
-            class,
-            full: lanes > 1,
-        })
+        Ok(Kind::of((class, lanes)))
     }
 
     /// A register's value.
@@ -309,10 +306,7 @@ impl Selector<'_> {
         if let Some(value) = self.vars[var.0 as usize] {
             return Ok(value);
         }
-        let kind = Kind {
-            class,
-            full: lanes > 1,
-        };
+        let kind = Kind::of((class, lanes));
         Ok(self.constant(kind, 0))
     }
 

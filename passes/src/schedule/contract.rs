@@ -8,7 +8,7 @@ use super::ScheduleError;
 use super::faults::Faults;
 use super::group::Group;
 use super::lower::{Code, Fragment, Lowerer, Read, Stored};
-use super::member::{Kind, Member, Space, variable};
+use super::member::{Member, MemberKind, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
 use crate::product::Product;
@@ -557,7 +557,7 @@ impl Source<'_> {
             dims: ty.dims.clone(),
             space: space.dims,
             coords,
-            kind: Kind::Product,
+            kind: MemberKind::Product,
             fragment: Fragment {
                 values: Vec::new(),
                 root: lazulite_ir::ValueId(0),

@@ -11,7 +11,7 @@ use super::{CudaDevice, CudaError, DeviceInput, DeviceValue};
 use crate::bind::{Binding, Home};
 use crate::bound::{Arg, BoundCustom, BoundSort, BoundStep, BoundStepKind, CustomArg, Task};
 use crate::exec::{Columns, call_foreign, fault_error, sort_columns};
-use crate::walk::{self, Machine, Places};
+use crate::walk::{self, Runner, Slots};
 use crate::{Buffer, Fault, HostFn, Image, LoadError, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
 use std::fmt;
@@ -175,7 +175,7 @@ impl DeviceProgram {
             binding,
             device,
             pool,
-            places: Places::new(bases, binding.loops, &binding.slices),
+            slots: Slots::new(bases, binding.loops, &binding.slices),
             scratch: memory.scratch.pointer(),
             status: &status,
         };
@@ -327,7 +327,7 @@ struct Run<'a> {
     binding: &'a Binding,
     device: &'a Arc<CudaDevice>,
     pool: &'a Pool,
-    places: Places<'a, Pointer>,
+    slots: Slots<'a, Pointer>,
     scratch: Pointer,
     status: &'a DeviceBuffer,
 }
@@ -368,7 +368,7 @@ impl Run<'_> {
 
     /// Where a buffer is now.
     fn pointer(&self, arg: Arg) -> Pointer {
-        at(self.places.of(arg))
+        at(self.slots.of(arg))
     }
 
     fn kernel(&self, kernel: u32, args: &[Arg]) -> Result<()> {
@@ -476,12 +476,12 @@ fn at((base, offset): (Pointer, usize)) -> Pointer {
     base + offset as u64
 }
 
-impl<'a> Machine<'a> for Run<'a> {
-    type Place = Pointer;
+impl<'a> Runner<'a> for Run<'a> {
+    type Memory = Pointer;
     type Stop = DeviceError;
 
-    fn places(&mut self) -> &mut Places<'a, Pointer> {
-        &mut self.places
+    fn slots(&mut self) -> &mut Slots<'a, Pointer> {
+        &mut self.slots
     }
 
     unsafe fn task(&mut self, task: &Task, _position: u32) -> Result<()> {

@@ -416,6 +416,11 @@ impl Imager<'_> {
     }
 
     fn contract(&self, c: &ContractStep) -> Result<rt::Contract> {
+        if c.operands != c.dtype {
+            let (operands, sums) = (c.operands, c.dtype);
+            let message = format!("a product of {operands} in {sums} on a processor");
+            return Err(CodegenError::Unsupported(message));
+        }
         Ok(rt::Contract {
             element: element(c.dtype),
             dims: self.size_array(&c.dims)?,

@@ -276,8 +276,10 @@ pub const PANEL: i64 = 64;
 /// The left operand is addressed by strides, the right one is laid out as [`RightLayout`] says.
 #[derive(Clone, Debug)]
 pub struct ContractStep {
-    /// Element type of operands and products: f32, f64, i32 or i64.
+    /// Element type of sums and products: f32, f64, i32 or i64.
     pub dtype: DType,
+    /// Element type of operands: that of the sums, or f16 or bf16 where these are f32.
+    pub operands: DType,
     /// Extents b, m, n, k.
     pub dims: [Dim; 4],
     /// Left operand.

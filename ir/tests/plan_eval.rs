@@ -198,6 +198,7 @@ fn contractions_read_panels_and_run_epilogues_per_tile() {
     );
     b.plan.steps.push(Step::Contract(ContractStep {
         dtype: DType::I32,
+        operands: DType::I32,
         dims: [batches, rows, columns, depth].map(Dim::constant),
         lhs,
         lhs_strides: [0, depth * rows, 1, rows].map(Dim::constant),
@@ -241,6 +242,7 @@ fn contractions_read_windows_where_they_lie() {
     let product = b.output(DType::I32, 2 * 3 * 6);
     b.plan.steps.push(Step::Contract(ContractStep {
         dtype: DType::I32,
+        operands: DType::I32,
         dims: [2, 3, 6, 12].map(Dim::constant),
         lhs: weights,
         lhs_strides: [0, 0, 12, 1].map(Dim::constant),

@@ -37,6 +37,10 @@ fn absent() -> Error {
         .hint("build it with the feature `cuda` of lazulite")
 }
 
+pub(super) fn has_half_products(_: u32) -> Result<bool> {
+    Err(absent())
+}
+
 pub(super) fn open(_: u32) -> Result<()> {
     Err(absent())
 }

@@ -4,7 +4,7 @@ use super::{Device, Input, MemoryStats, Value};
 use crate::engine::{self, Values};
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::CodegenError;
-use lazulite_codegen::cuda::{CudaCompiler, Nvrtc};
+use lazulite_codegen::cuda::{self, CudaCompiler, Nvrtc};
 use lazulite_ir::Plan;
 use lazulite_runtime::cuda::{
     CudaDevice, CudaError, DeviceError, DeviceInput, DeviceProgram, DeviceValue, Driver,
@@ -71,7 +71,8 @@ pub(crate) fn opened(number: u32) -> Result<&'static Opened> {
     let options = engine::options();
     let device = CudaDevice::new(&driver()?, number).map_err(error)?;
     let nvrtc = Nvrtc::open(options.cuda_compiler.as_deref().map(Path::new)).map_err(error)?;
-    let compiler = CudaCompiler::new(nvrtc, options.cuda_cache.map(PathBuf::from));
+    let compiler = CudaCompiler::new(nvrtc, options.cuda_cache.map(PathBuf::from))
+        .with_texts(options.cuda_texts.map(PathBuf::from));
     Ok(slot.get_or_init(|| Opened { device, compiler }))
 }
 
@@ -108,6 +109,11 @@ pub(super) fn upload(device: Device, bytes: &[u8]) -> Result<Memory> {
 
 pub(super) fn download(memory: &Memory) -> Result<Buffer> {
     memory.read().map_err(error)
+}
+
+/// Whether it multiplies matrices of half floats on tensor cores.
+pub(super) fn has_half_products(number: u32) -> Result<bool> {
+    Ok(opened(number)?.device.architecture() >= cuda::TENSOR_ARCHITECTURE)
 }
 
 pub(super) fn compile(number: u32, plan: &Plan) -> Result<Code> {

@@ -25,6 +25,7 @@ pub(crate) use places::Places;
 pub(crate) use transfer::reconcile;
 pub(crate) use value::{Executable, Input, Value};
 
+use crate::engine::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scoped::Scoped;
 use lazulite_ir::Plan;
@@ -194,6 +195,18 @@ impl Device {
             }
             Some(number) => gpu::memory(number),
         }
+    }
+
+    /// What passes may do, and assume of this device.
+    ///
+    /// # Errors
+    /// When the device cannot be opened.
+    pub(crate) fn passes(self, options: &Options) -> Result<lazulite_passes::Options> {
+        let mut passes = options.passes();
+        if let Some(number) = self.cuda_number() {
+            passes.schedule.machine.half_products = gpu::has_half_products(number)?;
+        }
+        Ok(passes)
     }
 
     /// A plan as a program on a GPU; `None` for the processor.

@@ -210,10 +210,10 @@ fn product_cost(c: &ContractStep, known: &Known) -> Cost {
     let dims: Option<Vec<usize>> = c.dims.iter().map(size).collect();
     let dims = dims.and_then(|d| <[usize; 4]>::try_from(d).ok());
     let [b, m, n, k] = &c.dims;
-    let element = Dim::constant(c.dtype.size() as i64);
+    let [operand, sum] = [c.operands, c.dtype].map(|d| Dim::constant(d.size() as i64));
     let bytes = |factors: [&Dim; 4]| Dim::product(factors);
-    let read = bytes([&element, b, m, k]).and_then(|left| left.add(&bytes([&element, b, k, n])?));
-    let (Ok(read), Ok(written)) = (read, bytes([&element, b, m, n])) else {
+    let read = bytes([&operand, b, m, k]).and_then(|left| left.add(&bytes([&operand, b, k, n])?));
+    let (Ok(read), Ok(written)) = (read, bytes([&sum, b, m, n])) else {
         return Cost::default();
     };
     Cost {

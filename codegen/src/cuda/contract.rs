@@ -1,9 +1,11 @@
-//! Matrix products: blocks of 256 threads over tiles of 64 by 64, panels of 16 steps in shared memory, and the
-//! epilogue on each sum before it leaves its register.
+//! Matrix products: blocks of 256 threads over tiles, panels of both operands in shared memory, and the epilogue on each
+//! sum before it goes to memory. Here are tiles of 64 by 64 with panels of 16 steps, which any type has; half floats
+//! have tensor cores ([`super::tensor`]).
 
 use super::emit::{Emitter, Result};
 use super::index::variable_type;
 use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
+use super::tensor::Tensor;
 use super::{CudaKernel, Launch, ctype, emit, verified};
 use crate::CodegenError;
 use lazulite_ir::{
@@ -110,64 +112,90 @@ fn takes_only_its_sum(step: &ContractStep, e: Epilogue<'_>) -> Result<bool> {
 /// The function of the product.
 fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Result<CudaKernel> {
     let [b, m, n, _] = &step.dims;
+    let tensor = Tensor::of(step)?;
+    let tile = tensor.as_ref().map_or(TILE, |t| t.tile);
     let tiles = |extent: &Dim| -> Result<Dim> {
-        let whole = extent.add(&Dim::constant(TILE - 1))?;
-        Ok(whole.floor_div(&Dim::constant(TILE))?)
+        let whole = extent.add(&Dim::constant(tile - 1))?;
+        Ok(whole.floor_div(&Dim::constant(tile))?)
     };
     let all = b.mul(&tiles(m)?)?.mul(&tiles(n)?)?;
+    let wide = tensor.is_some() && e.kernel.values.contains(&DType::F64);
     let shape = Shape {
         team: Team::One,
         locals: Locals::Private,
         pack: 1,
         blocks: all.minimum(&Dim::constant(MOST_BLOCKS)),
-        resident: FEW_RESIDENT,
+        // Sums of a tensor tile take 64 registers of each thread, and functions of f64 as many as there are left.
+        resident: if wide { 1 } else { FEW_RESIDENT },
     };
     let mut emitter = Emitter::new(e.kernel, shape);
     emitter.given = e.product.to_vec();
-    emitter.tiles(step, keep, &[tiles(m)?, tiles(n)?, all])?;
-    let ty = ctype::memory(step.dtype);
+    let tiles = [tiles(m)?, tiles(n)?, all];
+    match tensor {
+        Some(tensor) => {
+            emitter.tensor_memory(&tensor);
+            emitter.all_tiles(tile, &tiles, |e| e.tensor_tile(step, keep))?;
+        }
+        None => {
+            let ty = sum_type(step.dtype)?;
+            emitter.line(format!("LZ_SHARED {ty} left[16][65];"));
+            emitter.line(format!("LZ_SHARED {ty} right[16][64];"));
+            emitter.line("const u32 x = lz_thread() % 16u, y = lz_thread() / 16u;");
+            emitter.all_tiles(tile, &tiles, |e| e.plain_tile(step, keep, ty))?;
+        }
+    }
+    let [operand, sum] = [step.operands, step.dtype].map(ctype::memory);
     let operands = [
-        format!("const {ty} *lhs"),
-        format!("const {ty} *rhs"),
-        format!("{ty} *product"),
+        format!("const {operand} *lhs"),
+        format!("const {operand} *rhs"),
+        format!("{sum} *product"),
     ];
     emitter.finish(name, &operands, Dim::ZERO)
 }
 
+/// What sums are formed in, where there are no tensor cores for them.
+fn sum_type(dtype: DType) -> Result<&'static str> {
+    match dtype {
+        DType::F32 => Ok("float"),
+        DType::F64 => Ok("double"),
+        DType::I32 => Ok("u32"),
+        DType::I64 => Ok("u64"),
+        other => Err(CodegenError::Malformed(format!("a product of {other}"))),
+    }
+}
+
 impl Emitter<'_> {
-    /// All tiles, in turns.
-    fn tiles(&mut self, step: &ContractStep, keep: bool, tiles: &[Dim; 3]) -> Result<()> {
-        let ty = match step.dtype {
-            DType::F32 => "float",
-            DType::F64 => "double",
-            DType::I32 => "u32",
-            DType::I64 => "u64",
-            other => {
-                let message = format!("a product of {other}");
-                return Err(CodegenError::Malformed(message));
-            }
-        };
-        let [rows, columns, all] = tiles;
+    /// All tiles, in turns: `body` writes what is done with the one at `entry`, `row` and `column`.
+    fn all_tiles(
+        &mut self,
+        tile: i64,
+        [rows, columns, all]: &[Dim; 3],
+        body: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         let (rows, columns, all) = (self.dim(rows), self.dim(columns), self.dim(all));
-        self.line(format!("LZ_SHARED {ty} left[16][65];"));
-        self.line(format!("LZ_SHARED {ty} right[16][64];"));
-        self.line("const u32 x = lz_thread() % 16u, y = lz_thread() / 16u;");
         self.open(format!(
             "for (i64 tile = lz_block(); tile < {all}; tile += lz_blocks())"
         ));
-        self.line(format!("const i64 column = tile % {columns} * {TILE};"));
+        self.line(format!("const i64 column = tile % {columns} * {tile};"));
         self.line(format!(
-            "const i64 row = tile / {columns} % {rows} * {TILE};"
+            "const i64 row = tile / {columns} % {rows} * {tile};"
         ));
         self.line(format!("const i64 entry = tile / {columns} / {rows};"));
+        body(self)?;
+        self.close();
+        Ok(())
+    }
+
+    /// A tile of any type.
+    fn plain_tile(&mut self, step: &ContractStep, keep: bool, ty: &str) -> Result<()> {
         self.line(format!("{ty} sum[4][4] = {{}};"));
         self.sums(step)?;
         self.line("#pragma unroll");
         self.open("for (int i = 0; i < 4; ++i)");
         self.line("#pragma unroll");
         self.open("for (int j = 0; j < 4; ++j)");
-        self.point(step, keep)?;
-        self.close();
+        self.line("const i64 r = row + y * 4u + i, c = column + x + 16u * j;");
+        self.point(step, keep, "sum[i][j]")?;
         self.close();
         self.close();
         Ok(())
@@ -180,7 +208,7 @@ impl Emitter<'_> {
         let (m, n, k) = (self.dim(m), self.dim(n), self.dim(k));
         let (offset, along_b) = (self.dim(offset), self.dim(along_b));
         let (along_m, along_k) = (self.dim(along_m), self.dim(along_k));
-        let right = self.right_element(step, &k);
+        let right = self.right_element(step, &k, "(column + c)");
         self.open(format!("for (i64 at = 0; at < {k}; at += 16)"));
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
@@ -213,17 +241,18 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Where element `s`, `column + c` of the right operand's entry lies, which has `k` rows.
-    fn right_element(&mut self, step: &ContractStep, k: &str) -> String {
+    /// Where element `s`, `column` of the right operand's entry lies, which has `k` rows.
+    pub(super) fn right_element(&mut self, step: &ContractStep, k: &str, column: &str) -> String {
         match &step.rhs_layout {
             RightLayout::Panels { batch, .. } => {
                 let batch = self.dim(batch);
-                format!("entry * {batch} + column * {k} + s * {TILE} + c")
+                let panel = format!("{column} / {PANEL} * {PANEL} * {k}");
+                format!("entry * {batch} + {panel} + s * {PANEL} + {column} % {PANEL}")
             }
             RightLayout::Placed(placement) => {
                 let (offset, along_b) = (self.dim(&placement.offset), self.dim(&placement.batch));
                 let row = self.digits("s", &placement.rows);
-                let column = self.digits("(column + c)", &placement.columns);
+                let column = self.digits(column, &placement.columns);
                 format!("{offset} + entry * {along_b}{row}{column}")
             }
         }
@@ -245,30 +274,24 @@ impl Emitter<'_> {
         terms
     }
 
-    /// What becomes of one sum.
-    fn point(&mut self, step: &ContractStep, keep: bool) -> Result<()> {
+    /// What becomes of the sum at `r` and `c`, if these are in the product.
+    pub(super) fn point(&mut self, step: &ContractStep, keep: bool, sum: &str) -> Result<()> {
         let [_, m, n, _] = &step.dims;
         let (rows, columns) = (self.dim(m), self.dim(n));
-        self.line("const i64 r = row + y * 4u + i, c = column + x + 16u * j;");
         self.line(format!("if (r >= {rows} || c >= {columns}) continue;"));
-        let sum = match step.dtype {
-            DType::I32 => "(i32)sum[i][j]",
-            DType::I64 => "(i64)sum[i][j]",
-            _ => "sum[i][j]",
-        };
+        self.line(format!("const auto given = {sum};"));
         if keep {
+            let ty = ctype::memory(step.dtype);
             self.line(format!(
-                "product[(entry * {rows} + r) * {columns} + c] = {sum};"
+                "product[(entry * {rows} + r) * {columns} + c] = ({ty})given;"
             ));
         }
-        if self.kernel.stages.is_empty() {
-            return Ok(());
-        }
         for (i, from) in ["entry", "r", "c"].into_iter().enumerate() {
-            let ty = variable_type(&self.kernel.outer[i]);
-            self.line(format!("const {ty} o{i} = ({ty}){from};"));
+            if let Some(extent) = self.kernel.outer.get(i) {
+                let ty = variable_type(extent);
+                self.line(format!("const {ty} o{i} = ({ty}){from};"));
+            }
         }
-        self.line("const auto given = sum[i][j];");
         self.stages()
     }
 }

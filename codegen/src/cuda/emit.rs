@@ -152,6 +152,11 @@ impl<'k> Emitter<'k> {
         Ok(name)
     }
 
+    /// Has `text` stand before the kernel under a name.
+    pub fn library(&mut self, name: &str, text: &str) {
+        self.functions.insert(name.to_owned(), text.to_owned());
+    }
+
     pub fn unary(&mut self, f: Unary, dtype: DType) -> Result<String> {
         let op = InstOp::Unary(f, ValueId(0));
         self.function(format!("{f}_{dtype}"), &[dtype], dtype, op)

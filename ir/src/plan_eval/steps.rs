@@ -187,8 +187,8 @@ impl Run<'_> {
         dims: &[i64; 4],
         [(b, _), rows, columns]: [(i64, i64); 3],
     ) -> Result<(), EvalError> {
-        let lhs = self.elements(c.lhs, c.dtype)?;
-        let rhs = self.elements(c.rhs, c.dtype)?;
+        let lhs = self.elements(c.lhs, c.operands)?;
+        let rhs = self.elements(c.rhs, c.operands)?;
         let product = self.elements(c.product, c.dtype)?;
         let mut strides = [0; 4];
         for (stride, dim) in strides.iter_mut().zip(&c.lhs_strides) {

@@ -263,11 +263,11 @@ impl PlanWriter<'_> {
         let [b, m, n, k] = &step.dims;
         let [offset, strides @ ..] = &step.lhs_strides;
         let (lhs, rhs, strides) = (step.lhs, step.rhs, Commas(strides));
-        write!(
-            self.out,
-            "contract {} b={b} m={m} n={n} k={k}: ",
-            step.dtype
-        )?;
+        write!(self.out, "contract {}", step.dtype)?;
+        if step.operands != step.dtype {
+            write!(self.out, " of {}", step.operands)?;
+        }
+        write!(self.out, " b={b} m={m} n={n} k={k}: ")?;
         write!(self.out, "{lhs} from {offset} by [{strides}] * ")?;
         match &step.rhs_layout {
             RightLayout::Panels { batch, .. } => write!(self.out, "{rhs} by {batch}")?,

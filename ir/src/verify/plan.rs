@@ -443,6 +443,11 @@ impl<'a> Checker<'a> {
         ) {
             self.find_here(format!("there are no contractions of {}", step.dtype));
         }
+        let half = step.dtype == DType::F32 && step.operands.compute() == DType::F32;
+        if step.operands != step.dtype && !half {
+            let (operands, sums) = (step.operands, step.dtype);
+            self.find_here(format!("there are no contractions of {operands} in {sums}"));
+        }
         let sizes = step.dims.iter().chain(&step.lhs_strides);
         sizes.for_each(|d| self.size_here(d));
         let layout = step.rhs_layout.dims();
@@ -451,9 +456,10 @@ impl<'a> Checker<'a> {
             self.digits("k", &placement.rows, &step.dims[3]);
             self.digits("n", &placement.columns, &step.dims[2]);
         }
-        for buffer in [step.lhs, step.rhs, step.product] {
-            self.element(buffer, step.dtype, "takes part in a contraction");
+        for buffer in [step.lhs, step.rhs] {
+            self.element(buffer, step.operands, "is multiplied in a contraction");
         }
+        self.element(step.product, step.dtype, "is the product of a contraction");
         self.read(step.lhs, written);
         self.read(step.rhs, written);
         self.write(step.product, written);

@@ -301,6 +301,7 @@ fn plan_steps() -> Vec<Step> {
     };
     let contract = ContractStep {
         dtype: DType::F32,
+        operands: DType::F32,
         dims: [Dim::ONE, Dim::ONE, n.clone(), n.clone()],
         lhs: b(0),
         lhs_strides: [Dim::ZERO, n.clone(), Dim::ONE, Dim::ONE],
@@ -529,6 +530,7 @@ fn placed(rows: &[[i64; 2]], columns: &[[i64; 2]]) -> Step {
     let at = |digits: &[[i64; 2]]| digits.iter().map(|d| d.map(Dim::constant)).collect();
     Step::Contract(ContractStep {
         dtype: DType::F32,
+        operands: DType::F32,
         dims: [1, 1, 3, 7].map(Dim::constant),
         lhs: BufferId(0),
         lhs_strides: [0, 7, 7, 1].map(Dim::constant),

@@ -9,6 +9,7 @@ pub struct Facts<'a> {
     graph: &'a Graph,
     rounded: &'a FxHashSet<NodeId>,
     faulting: &'a Faulting,
+    half_products: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -16,12 +17,19 @@ impl<'a> Facts<'a> {
         graph: &'a Graph,
         rounded: &'a FxHashSet<NodeId>,
         faulting: &'a Faulting,
+        half_products: bool,
     ) -> Facts<'a> {
         Facts {
             graph,
             rounded,
             faulting,
+            half_products,
         }
+    }
+
+    /// Whether the machine multiplies matrices of half floats as they are.
+    pub fn half_products(&self) -> bool {
+        self.half_products
     }
 
     /// The node.

@@ -4,13 +4,13 @@
 //! The axes of a contraction form four groups: batch, rows (the rest of lhs), columns (the rest of
 //! rhs) and summed. The product sees one extent per group.
 
-use super::ScheduleError;
 use super::faults::Faults;
 use super::group::Group;
 use super::lower::{Code, Fragment, Lowerer, Read, Stored};
 use super::member::{Member, MemberKind, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
+use super::{Machine, ScheduleError};
 use crate::product::Product;
 use lazulite_ir::{
     DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, PANEL, Placement, Ranges,
@@ -22,8 +22,10 @@ use lazulite_ir::{
 pub(super) struct Contraction {
     /// The contraction.
     pub node: NodeId,
-    /// Element type of the product's operands and sums.
-    pub element: DType,
+    /// Element type of the product's operands.
+    pub operands: DType,
+    /// Element type of its sums.
+    pub sums: DType,
     /// Extents b, m, n, k.
     pub dims: [Dim; 4],
     /// The left operand.
@@ -177,6 +179,18 @@ pub(super) fn element_of(acc: DType) -> DType {
     }
 }
 
+/// The type that a contraction's operands have for the product: that of the sums, unless the machine takes narrower ones.
+fn operands_of(graph: &Graph, id: NodeId, machine: &Machine) -> DType {
+    let sums = element_of(graph.tensor_type(id).dtype);
+    let [lhs, rhs] = [0, 1].map(|i| graph.tensor_type(graph.node(id).inputs[i]).dtype);
+    let half = lhs == rhs && lhs != sums && lhs.compute() == sums;
+    if machine.half_products && half {
+        lhs
+    } else {
+        sums
+    }
+}
+
 /// Stride of a group's linear index in `index`; `None` when it has none.
 pub(super) fn group_stride(
     index: &IndexExpr,
@@ -249,12 +263,16 @@ fn strides_of(
 
 /// The node to keep in memory so that the product reads it as left operand without packing: the
 /// value under the operand's views, or the operand itself where these are no strides.
-pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>, DimOverflow> {
+pub(super) fn direct_operand(
+    graph: &Graph,
+    id: NodeId,
+    machine: &Machine,
+) -> Result<Option<NodeId>, DimOverflow> {
     let Some(axes) = Axes::of(graph, id) else {
         return Ok(None);
     };
     let operand = graph.node(id).inputs[0];
-    if graph.tensor_type(operand).dtype != element_of(graph.tensor_type(id).dtype) {
+    if graph.tensor_type(operand).dtype != operands_of(graph, id, machine) {
         return Ok(None);
     }
     let mut space = Space::default();
@@ -278,12 +296,12 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
 }
 
 /// The padded value to keep in memory so that the product reads windows of it without packing them before.
-pub(super) fn padded_operand(graph: &Graph, id: NodeId) -> Option<NodeId> {
+pub(super) fn padded_operand(graph: &Graph, id: NodeId, machine: &Machine) -> Option<NodeId> {
     let Op::Contract { .. } = graph.node(id).op else {
         return None;
     };
     let (mut at, mut windowed) = (graph.node(id).inputs[1], false);
-    if graph.tensor_type(at).dtype != element_of(graph.tensor_type(id).dtype) {
+    if graph.tensor_type(at).dtype != operands_of(graph, id, machine) {
         return None;
     }
     loop {
@@ -333,6 +351,7 @@ pub(super) struct Source<'a> {
     pub graph: &'a Graph,
     pub policy: &'a Policy,
     pub faults: &'a mut Faults,
+    pub machine: &'a Machine,
 }
 
 impl Source<'_> {
@@ -538,11 +557,11 @@ impl Source<'_> {
             });
         };
         let ty = self.graph.tensor_type(id);
-        let element = element_of(ty.dtype);
+        let operands = operands_of(self.graph, id, self.machine);
         let mut dims = axes.extents()?;
-        let mut lhs = self.lhs(id, &axes, element)?;
+        let mut lhs = self.lhs(id, &axes, operands)?;
         let is_shared = self.is_rhs_shared(id, &axes)?;
-        let (rhs, rhs_batch) = self.rhs(id, &axes, element, is_shared)?;
+        let (rhs, rhs_batch) = self.rhs(id, &axes, operands, is_shared)?;
         let mut groups = [axes.lhs_batch.len(), axes.rows.len(), axes.columns.len()];
         if is_shared && join_batch(&mut dims, &mut lhs)? {
             groups = [0, groups[0] + groups[1], groups[2]];
@@ -566,7 +585,8 @@ impl Source<'_> {
         };
         Ok(Contraction {
             node: id,
-            element,
+            operands,
+            sums: element_of(ty.dtype),
             dims,
             lhs,
             rhs,

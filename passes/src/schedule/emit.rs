@@ -331,30 +331,31 @@ impl Emitter<'_, '_> {
         let (lhs, lhs_strides) = match &c.lhs {
             Lhs::Direct(tensor, strides) => (self.buffer_of(*tensor)?, strides.clone()),
             Lhs::Packed(pack) => {
-                let buffer = self.packed(pack, c.element)?;
+                let buffer = self.packed(pack, c.operands)?;
                 let strides = [Dim::ZERO, m.mul(k)?, k.clone(), Dim::ONE];
                 (buffer, strides)
             }
         };
         let (rhs, copy_of) = match &c.rhs {
             Rhs::Direct(tensor) => (self.buffer_of(*tensor)?, None),
-            Rhs::Packed(pack, None) => (self.packed(pack, c.element)?, None),
+            Rhs::Packed(pack, None) => (self.packed(pack, c.operands)?, None),
             Rhs::Packed(pack, Some((tensor, placement))) => {
                 let place = (self.buffer_of(*tensor)?, placement.clone());
-                (self.packed(pack, c.element)?, Some(Box::new(place)))
+                (self.packed(pack, c.operands)?, Some(Box::new(place)))
             }
         };
         let own = Stored::of(c.node);
-        let is_own_type = stored_type(self.graph, own).0 == c.element;
+        let is_own_type = stored_type(self.graph, own).0 == c.sums;
         let product = if is_own_type && self.places.in_memory.contains(&own) {
             self.buffer_of(own)?
         } else {
-            self.cx.scratch(c.element, &c.dims[..3])?
+            self.cx.scratch(c.sums, &c.dims[..3])?
         };
         let skip = is_own_type.then_some(own);
-        let epilogue = self.epilogue(&c.epilogue, c.element, product, skip)?;
+        let epilogue = self.epilogue(&c.epilogue, c.sums, product, skip)?;
         self.steps.push(Step::Contract(ContractStep {
-            dtype: c.element,
+            dtype: c.sums,
+            operands: c.operands,
             dims: [b.clone(), m.clone(), n.clone(), k.clone()],
             lhs,
             lhs_strides,

@@ -24,6 +24,8 @@ pub struct Machine {
     /// Cost of an element, over all its readers, up to which kernels compute it again rather than
     /// pass it through memory.
     pub repeat_cost: u32,
+    /// Whether matrix products take f16 and bf16 as they are and sum in f32.
+    pub half_products: bool,
     /// Multiplications of a matrix product up to which it is not worth packing.
     pub small_product: i64,
     /// Rows or columns of a matrix product up to which it is not worth packing.
@@ -69,6 +71,7 @@ impl Default for Machine {
             serial_elements: 1 << 14,
             keep_cost: 24,
             repeat_cost: 80,
+            half_products: false,
             small_product: 1 << 12,
             thin_product: 3,
             streamed_product: 1 << 16,

@@ -77,12 +77,18 @@ pub(super) const HALF: &[Rule] = &[
             let Op::Contract { acc, .. } = &n.op else {
                 return None;
             };
-            takes_half(f, n).then(|| {
+            // Some machines take half floats and sum in f32.
+            let narrow = f.half_products();
+            let done = narrow && !is_half(*acc);
+            (takes_half(f, n) && !done).then(|| {
                 let mut op = n.op.clone();
                 if let Op::Contract { acc, .. } = &mut op {
                     *acc = acc.compute();
                 }
-                let operands = n.inputs.iter().map(|&x| Expr::cast(x, acc.compute()));
+                let operands = n.inputs.iter().map(|&x| match narrow {
+                    true => Expr::Node(x),
+                    false => Expr::cast(x, acc.compute()),
+                });
                 let wide = Expr::Op(op, operands.collect());
                 if is_half(*acc) {
                     Expr::Round(Box::new(wide), *acc)

@@ -22,6 +22,17 @@ fn reference() -> ScheduleOptions {
     }
 }
 
+/// Options for a machine that multiplies matrices of half floats.
+fn halves() -> ScheduleOptions {
+    ScheduleOptions {
+        machine: Machine {
+            half_products: true,
+            ..Machine::default()
+        },
+        ..ScheduleOptions::default()
+    }
+}
+
 fn dims(sizes: &[i64]) -> impl Iterator<Item = Dim> + '_ {
     sizes.iter().map(|&s| Dim::constant(s))
 }
@@ -107,7 +118,7 @@ fn check_on(graph: &Graph, inputs: &[Array]) {
         sizes: &sizes,
         foreign: &foreign,
     };
-    for options in [reference(), ScheduleOptions::default()] {
+    for options in [reference(), ScheduleOptions::default(), halves()] {
         run(graph, &plan_of(graph, &options), inputs, environment);
     }
 }

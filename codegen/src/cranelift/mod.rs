@@ -7,7 +7,9 @@ mod convert;
 mod emit;
 mod float;
 mod int;
+mod lanes;
 mod memory;
+mod scalars;
 mod value;
 
 use crate::backend::{Caps, MachineCode, PoolReference, VectorBackend};

@@ -1,7 +1,9 @@
 //! Contractions taken apart: which axes of the operands the axes of the result are.
 
-use crate::egraph::space::Tree;
+use crate::egraph::space::{Space, Tree};
 pub(super) use crate::product::Product;
+use egg::Id;
+use lazulite_ir::Op;
 
 /// An axis of a result: of which operand, and which axis. Batch axes are the left operand's.
 pub(super) type Label = (usize, u32);
@@ -21,6 +23,19 @@ impl Product {
         });
         batch.chain(rest).collect()
     }
+}
+
+/// The contraction that a term is, and the ranks of its operands.
+pub(super) fn product(space: &Space, op: &Op, x: &[Id]) -> Option<(Product, [usize; 2])> {
+    let product = Product::of(op)?;
+    Some((product, [space.dims(x[0]).len(), space.dims(x[1]).len()]))
+}
+
+/// `op` with one operand replaced.
+pub(super) fn with_operand(x: &[Id], side: usize, new: Tree) -> Vec<Tree> {
+    let mut operands: Vec<Tree> = x.iter().map(|&x| x.into()).collect();
+    operands[side] = new;
+    operands
 }
 
 /// What has axes `from` with its axes in the order of `to`; `None` unless these are the same axes.

@@ -170,7 +170,8 @@ impl Lowerer<'_> {
                     b.store(mem, address, access, value, mask, false);
                 }),
                 None => {
-                    let streamed = self.is_streamed(s.buffer, lanes);
+                    let streamed =
+                        access == MemAccess::Contiguous && self.is_streamed(s.buffer, lanes);
                     self.b.store(mem, address, access, value, mask, streamed);
                 }
             }

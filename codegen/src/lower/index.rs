@@ -39,7 +39,7 @@ impl Lowerer<'_> {
         match atom {
             IndexAtom::Var(v) => self.is_lane_var(*v),
             IndexAtom::Value(v) => self.pack.lanes > 1 && self.varies(*v),
-            IndexAtom::FloorDiv(x, d) => self.divided_varies(x) && !self.is_even(x, d),
+            IndexAtom::FloorDiv(x, d) => self.divided_varies(x) && !self.stays_within(x, d),
             IndexAtom::Mod(x, _) => self.divided_varies(x),
         }
     }
@@ -62,20 +62,25 @@ impl Lowerer<'_> {
         match atom {
             IndexAtom::Var(_) => true,
             IndexAtom::Value(_) | IndexAtom::FloorDiv(..) => false,
-            IndexAtom::Mod(x, d) => self.is_even(x, d),
+            IndexAtom::Mod(x, d) => self.stays_within(x, d),
         }
     }
 
     /// Whether the points of a pack never lie on both sides of a multiple of `d`: packs of so many points begin at their
     /// multiples (see [`super::Lowered::lane_multiple`]), `x` steps by one along them, and `d` is a multiple as well.
-    fn is_even(&self, x: &IndexExpr, d: &Dim) -> bool {
+    fn stays_within(&self, x: &IndexExpr, d: &Dim) -> bool {
         let points = i64::from(self.pack.lanes * self.pack.copies);
         let is_multiple = |d: &Dim| d.as_const().is_some_and(|d| d % points == 0);
         let even = |t: &IndexTerm| match self.atom_varies(&t.atom) {
             true => t.coefficient.is(1) && self.steps_by_one(&t.atom),
             false => is_multiple(&t.coefficient),
         };
-        is_multiple(d) && is_multiple(&x.constant) && x.terms.iter().all(even)
+        // Two that step would make steps of two.
+        let stepping = { x.terms.iter() }.filter(|t| self.atom_varies(&t.atom));
+        stepping.count() <= 1
+            && is_multiple(d)
+            && is_multiple(&x.constant)
+            && x.terms.iter().all(even)
     }
 
     /// The counter of a loop; for the lane loop that of lane 0 of copy 0.

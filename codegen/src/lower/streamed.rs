@@ -34,7 +34,7 @@ pub(super) fn streamed(
         let stores = stores(kernel, *buffer).collect::<Vec<_>>();
         let even = |(stage, op): &(&Stage, &InstOp)| {
             let var = lane_var(stage, lane_loop);
-            var.is_some_and(|var| is_even(op, var, i64::from(vector_bytes) / size))
+            var.is_some_and(|var| is_whole(op, var, i64::from(vector_bytes) / size))
         };
         decl.access == Access::Write
             && matches!(size, 4 | 8)
@@ -51,7 +51,7 @@ fn stores(kernel: &Kernel, buffer: BufferRef) -> impl Iterator<Item = (&Stage, &
 }
 
 /// Whether vectors of `lanes` elements along `var` are stored whole and at multiples of their size.
-fn is_even(op: &InstOp, var: Var, lanes: i64) -> bool {
+fn is_whole(op: &InstOp, var: Var, lanes: i64) -> bool {
     let InstOp::Store {
         index,
         combine: None,
@@ -70,7 +70,7 @@ fn is_even(op: &InstOp, var: Var, lanes: i64) -> bool {
 }
 
 impl Lowerer<'_> {
-    /// The loops, once more for buffers that begin at multiples of a vector's size if results bypass caches.
+    /// The loops, if results bypass the caches once more, for buffers where they can.
     pub(super) fn in_both_forms(
         &mut self,
         mut loops: impl FnMut(&mut Self) -> Result<()>,
@@ -78,28 +78,46 @@ impl Lowerer<'_> {
         if self.streamed.is_empty() {
             return loops(self);
         }
-        let begins: Vec<Scalar> = self.streamed.iter().map(|b| self.b.buffer(b.0)).collect();
-        let bytes = self.b.s_const(i64::from(self.caps.vector_bytes));
+        let streamed = std::mem::take(&mut self.streamed);
+        let off = self.count_off(&streamed);
         let (zero, one) = (self.b.s_const(0), self.b.s_const(1));
-        let mut off = zero;
-        for begin in begins {
-            let over = self.b.s_mod(begin, bytes);
-            off = self.b.s_add(off, over);
-        }
         let is_off = self.b.s_less(zero, off);
         self.b.open_if_nonzero(is_off);
-        let streamed = std::mem::take(&mut self.streamed);
         loops(self)?;
         self.b.close_if();
         // Nothing that was defined under the condition holds outside.
         self.values.fill(Slot::Undefined);
         self.accumulators.clear();
         self.streamed = streamed;
-        let is_even = self.b.s_sub(one, is_off);
-        self.b.open_if_nonzero(is_even);
+        let is_on = self.b.s_sub(one, is_off);
+        self.b.open_if_nonzero(is_on);
         loops(self)?;
         self.b.close_if();
         Ok(())
+    }
+
+    /// Positive where one of the buffers does not begin at a multiple of a vector's size, or lies where the kernel reads: what
+    /// was read is in the caches already.
+    fn count_off(&mut self, streamed: &[BufferRef]) -> Scalar {
+        let bytes = self.b.s_const(i64::from(self.caps.vector_bytes));
+        let one = self.b.s_const(1);
+        let mut off = self.b.s_const(0);
+        for buffer in streamed {
+            let begin = self.b.buffer(buffer.0);
+            let over = self.b.s_mod(begin, bytes);
+            off = self.b.s_add(off, over);
+            for (other, decl) in (0..).zip(&self.kernel.buffers) {
+                if decl.access == Access::Write {
+                    continue;
+                }
+                let other = self.b.buffer(other);
+                let (before, behind) = (self.b.s_less(begin, other), self.b.s_less(other, begin));
+                let apart = self.b.s_add(before, behind);
+                let same = self.b.s_sub(one, apart);
+                off = self.b.s_add(off, same);
+            }
+        }
+        off
     }
 
     /// Whether what is stored now into a buffer bypasses the caches.

@@ -376,15 +376,9 @@ impl Selector<'_> {
     }
 
     /// Whole vectors of consecutive elements, past the caches.
-    pub fn stream(
-        &mut self,
-        mem: DType,
-        address: Scalar,
-        value: Reg,
-        mask: Option<Reg>,
-    ) -> Result<()> {
+    pub fn stream(&mut self, mem: DType, address: Scalar, value: Reg) -> Result<()> {
         let kind = self.kind(value)?;
-        if !kind.full || mask.is_some() || !matches!(mem.size(), 4 | 8) {
+        if !kind.full || !matches!(mem.size(), 4 | 8) {
             return Err(malformed(format_args!(
                 "a part of a vector of {mem} goes past the caches"
             )));

@@ -6,7 +6,7 @@ use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr
 use super::target::Target;
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
+use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
 use iced_x86::Code;
 use lazulite_runtime::Status;
 use regalloc2::{Block, Operand, RegClass, VReg};
@@ -251,11 +251,14 @@ impl Selector<'_> {
             Stmt::Store {
                 mem,
                 address,
-                access: _,
+                access,
                 value,
                 mask,
                 non_temporal: true,
-            } => self.stream(*mem, *address, *value, *mask),
+            } => match (access, mask) {
+                (MemAccess::Contiguous, None) => self.stream(*mem, *address, *value),
+                _ => Err(malformed("a part of a vector goes past the caches")),
+            },
             Stmt::Store {
                 mem,
                 address,

@@ -17,9 +17,11 @@ const PASS: &str = "schedule";
 
 /// Parts at most, and at least.
 const PARTS: std::ops::RangeInclusive<i64> = 4..=16;
+/// Summed elements of a part at least, per row, where the right operand is read but once.
+const LEAST: i64 = 16;
 
 /// The graph with long products in parts; `None` when there are none.
-pub(super) fn in_parts(
+pub(super) fn long_products(
     graph: &Graph,
     options: &ScheduleOptions,
 ) -> Result<Option<Graph>, ScheduleError> {
@@ -74,16 +76,20 @@ impl Parts {
         let tiles = b
             .saturating_mul(pieces(m, rows))
             .saturating_mul(pieces(n, columns));
-        // A large operand that is read but once is best read along memory from end to end, by each thread a part.
+        // A large operand that is read but once is best read along memory from end to end, by each thread a part. The
+        // parts' results are to be few beside it.
         let is_read_once = is_streamed && n.saturating_mul(k) >= machine.uncached_product;
         let is_long = (1..machine.product_tiles).contains(&tiles) && k >= machine.long_sum;
-        if !is_long && !is_read_once {
-            return Ok(None);
-        }
+        let least = match (is_read_once, is_long && !is_streamed) {
+            (true, _) => m.saturating_mul(LEAST),
+            (false, true) => 1,
+            (false, false) => return Ok(None),
+        };
         let lhs = &graph.tensor_type(graph.node(id).inputs[0]).dims;
         let sizes = product.sum[0].iter().map(|&a| lhs[a as usize].as_const());
         let counts = sizes.map(|size| {
-            let divides = |count: &i64| size.is_some_and(|size| size % count == 0);
+            let divides =
+                |count: &i64| size.is_some_and(|size| size % count == 0) && k / count >= least;
             PARTS.rev().find(divides)
         });
         let found = counts

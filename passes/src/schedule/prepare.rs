@@ -4,13 +4,13 @@
 //!   a size that depends on the shape only, and the blocks' results are combined.
 //! - A product whose operands are used about once, or that is tiny, is not worth packing: it is the sum
 //!   of products that it stands for.
-//! - A product with a long sum and few results is taken in parts ([`long`]).
+//! - A product with a long sum and few results is taken in parts ([`super::long`]).
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
 use super::blocks::by_rows;
 use super::contract::Axes;
-use super::long;
+use super::long::long_products;
 use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};
 use crate::build::{Builder, Emit, live_nodes, operands, rewrite};
@@ -27,7 +27,7 @@ pub(super) fn prepare(
         return Ok(None);
     }
     let mut prepared = None;
-    for form in [by_rows, long::in_parts, rewritten] {
+    for form in [by_rows, long_products, rewritten] {
         prepared = form(prepared.as_ref().unwrap_or(graph), options)?.or(prepared);
     }
     Ok(prepared)

@@ -30,9 +30,6 @@ const STREAMED_ROWS: usize = 8;
 const STREAMED: usize = 1 << 22;
 const THIN_SUMS: usize = 1 << 13;
 const THIN_TILES: usize = 2;
-/// Bytes that are prefetched at once, and rows ahead of use where an operand is read only once.
-const LINE: usize = 64;
-const LATER: isize = 64;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -76,14 +73,6 @@ impl Placed {
     /// Strides along k and n, if there is one of each.
     fn strides(&self) -> Option<[isize; 2]> {
         Some([self.rows.stride()?, self.columns.stride()?])
-    }
-
-    /// Where the panel from product `depth` and `column` on begins, and elements between its rows, if these are evenly
-    /// apart.
-    fn panel<T>(&self, first: *const T, depth: usize, column: usize) -> Option<(*const T, isize)> {
-        let row = self.rows.stride()?;
-        let at = depth as isize * row + self.columns.offset(column);
-        Some((first.wrapping_offset(at), row))
     }
 }
 
@@ -218,7 +207,7 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
 /// As for [`compute_tile`].
 unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
     let micro = T::micro(level);
-    let [_, _, n, k] = c.dims;
+    let k = c.dims[3];
     let mut buffer = Panel::new();
     let panel = buffer.0.as_mut_ptr().cast::<T>();
     let mut offsets = [0; DEPTH];
@@ -243,17 +232,12 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                         (first.offset(tile.batch as isize * placed.batch), placed)
                     }
                 };
-                // The panel after this one is further down, or the neighbour's first.
-                let next = match depth + products < k {
-                    true => placed.panel(first, depth + products, column),
-                    false => placed.panel(first, 0, (column + PANEL).min(n - 1)),
-                };
                 if let (Some([row, 1]), PANEL, Some(direct)) =
                     (placed.strides(), extent.1, &micro.direct)
                 {
                     let rhs = (first.offset(depth as isize * row).add(column), row);
                     let block = c.block(tile, column, depth, extent, rhs);
-                    keeping(&block.before(next), &micro, direct, panel);
+                    keeping(&block, &micro, direct, panel);
                     continue;
                 }
                 let part = Part {
@@ -264,7 +248,7 @@ unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
                 pack(&part, &micro, panel);
                 let rhs = (panel.cast_const(), PANEL as isize);
                 let block = c.block(tile, column, depth, extent, rhs);
-                in_even_rows(&block.before(next), micro.rows, micro.run);
+                in_even_rows(&block, micro.rows, micro.run);
             }
         }
     }
@@ -284,11 +268,7 @@ unsafe fn keeping<T: Number>(
     // SAFETY: the rows are some of the block's.
     unsafe {
         if block.rows <= direct.once_rows {
-            let later = block.rhs.wrapping_offset(LATER * block.rhs_depth);
-            return (direct.once)(&Block {
-                next: later,
-                ..*block
-            });
+            return (direct.once)(block);
         }
         let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
         (direct.keep)(&block.part(0, first), panel);
@@ -335,8 +315,6 @@ impl<T> Contraction<T> {
             product,
             product_row: n,
             accumulate: depth > 0,
-            next: lhs,
-            next_depth: 0,
         }
     }
 }
@@ -347,18 +325,13 @@ impl<T> Contraction<T> {
 /// # Safety
 /// As for [`super::micro::Micro::run`].
 unsafe fn in_even_rows<T>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
-    let (mut row, mut piece) = (0, 0);
+    let mut row = 0;
     while row < block.rows {
         let left = block.rows - row;
         let rows = left.div_ceil(left.div_ceil(most));
-        let mut part = block.part(row, rows);
-        part.next = block
-            .next
-            .wrapping_add(piece * LINE / size_of::<T>() % PANEL);
         // SAFETY: the rows are some of the block's.
-        unsafe { run(&part) };
+        unsafe { run(&block.part(row, rows)) };
         row += rows;
-        piece += 1;
     }
 }
 

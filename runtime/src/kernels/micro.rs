@@ -31,11 +31,6 @@ pub(crate) struct Block<T> {
     pub product_row: usize,
     /// Whether to add to what is there.
     pub accumulate: bool,
-    /// What is read after this block and may not be in cache: a place, and elements to the next one. One place is
-    /// prefetched per product; any address will do.
-    pub next: *const T,
-    /// Elements from place to place.
-    pub next_depth: isize,
 }
 
 impl<T> Block<T> {
@@ -46,18 +41,6 @@ impl<T> Block<T> {
             lhs: self.lhs.wrapping_offset(from as isize * self.lhs_row),
             product: self.product.wrapping_add(from * self.product_row),
             ..*self
-        }
-    }
-
-    /// The same, followed by what begins there and has places so far apart.
-    pub fn before(self, next: Option<(*const T, isize)>) -> Block<T> {
-        match next {
-            Some((next, next_depth)) => Block {
-                next,
-                next_depth,
-                ..self
-            },
-            None => self,
         }
     }
 }
@@ -143,14 +126,11 @@ pub(super) trait Vector: Copy {
     /// Asks for memory that will be loaded soon; any address will do.
     #[inline(always)]
     unsafe fn prefetch(_from: *const Self::Element) {}
-    /// The same for later: it comes as near as the second level cache.
-    #[inline(always)]
-    unsafe fn prefetch_later(_from: *const Self::Element) {}
 }
 
-/// How many rows of a panel ahead of use it is prefetched. Rows that lie a power of two apart share few places in the
-/// first level cache: more of them would drive each other out.
-const AHEAD: isize = 8;
+/// How many rows of a panel ahead of use it is prefetched, and rows of an operand that lies elsewhere.
+const AHEAD: usize = 8;
+const FAR: usize = 16;
 
 /// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns. With
 /// `KEEP`, the vectors of the right operand are written to a panel at `keep`.
@@ -170,14 +150,11 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: 
         let mut sums = [[V::zero(); VECTORS]; ROWS];
         let mut lhs = block.lhs.offset(row as isize * block.lhs_row);
         let mut rhs = block.rhs.add(column);
-        let ahead = AHEAD * block.rhs_depth;
-        let mut next = block.next.wrapping_add(column);
         for k in 0..block.depth {
             let mut panel = [V::zero(); VECTORS];
-            V::prefetch_later(next);
-            next = next.wrapping_offset(block.next_depth);
             for (v, p) in panel.iter_mut().enumerate() {
                 *p = V::load(rhs.add(v * V::LANES));
+                let ahead = if KEEP { FAR } else { AHEAD } as isize * block.rhs_depth;
                 V::prefetch(rhs.wrapping_add(v * V::LANES).wrapping_offset(ahead));
                 if KEEP {
                     p.store_first(keep.add(k * PANEL + column + v * V::LANES), V::LANES);
@@ -241,7 +218,7 @@ pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize, const
 #[inline(always)]
 pub(super) unsafe fn copy_pieces<V: Vector>(pieces: &Pieces<'_, V::Element>, to: *mut V::Element) {
     for (k, row) in pieces.rows.iter().enumerate() {
-        let ahead = pieces.rows.get(k + AHEAD as usize).unwrap_or(row);
+        let ahead = pieces.rows.get(k + AHEAD).unwrap_or(row);
         for run in pieces.runs {
             // SAFETY: the run's elements exist, and its columns lie in the panel.
             unsafe {

@@ -35,13 +35,6 @@ impl Digits {
         }
     }
 
-    /// The offset of a number.
-    pub(super) fn offset(&self, number: usize) -> isize {
-        let mut offset = [0];
-        self.offsets(number..number + 1, &mut offset);
-        offset[0]
-    }
-
     /// Writes the offsets of the numbers in a range to as many places.
     fn offsets(&self, numbers: Range<usize>, places: &mut [isize]) {
         let mut at = [0; MAX_DIGITS];

@@ -294,12 +294,6 @@ macro_rules! vector {
                 // SAFETY: prefetching never faults.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
             }
-
-            #[inline(always)]
-            unsafe fn prefetch_later(from: *const $element) {
-                // SAFETY: as above.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
-            }
         }
     };
 }

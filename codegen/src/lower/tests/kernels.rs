@@ -669,7 +669,7 @@ fn sizes_that_vectors_divide_leave_indices_linear() {
     // 64 four of them, and 40 none.
     for (size, all, is_linear) in [(48, 144, true), (64, 256, true), (40, 120, false)] {
         let text = format!(
-            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 5 o1 < {all} lanes outer stage {{
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 5, o1 < {all} lanes outer stage {{
             v0 = load b0[o0*{all} + o1] : f32
             store b1[floordiv(o1, {size})*{block} + o0*{size} + mod(o1, {size})] = v0
             }} }}",
@@ -679,6 +679,33 @@ fn sizes_that_vectors_divide_leave_indices_linear() {
         let function = lowered_for_16_lanes(&text, LowerOptions::default());
         assert_eq!(!function.contains(" at "), is_linear, "{function}");
     }
+}
+
+#[test]
+fn sums_of_two_indices_that_step_do_not_step_by_one() {
+    for index in [
+        "floordiv(o0 + mod(o0, 64), 16)",
+        "mod(o0 + mod(o0, 64), 128)",
+    ] {
+        let text = format!(
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 256 lanes outer stage {{
+            v0 = load b0[{index}] : f32
+            store b1[o0] = v0
+            }} }}"
+        );
+        check_with(&text, &[256, 256], &[]);
+    }
+}
+
+#[test]
+fn stores_at_computed_places_do_not_bypass_caches() {
+    let text = "kernel(b0: i64 read, b1: f32 write) { outer o0 < 64 lanes outer stage {
+        v0 = load b0[o0] : i64
+        v1 = const f32(1.5) : f32
+        store b1[v0*16 + o0] = v1
+        } }";
+    let places: Vec<u8> = (0..64i64).flat_map(|i| (i % 3).to_le_bytes()).collect();
+    check(text, &[places, vec![0; 4 * 96]], &[]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod prices;
 use super::{LowerOptions, Lowered, lower};
 use crate::Level;
 use crate::jit;
+use crate::placed::Placed;
 use lazulite_ir::{
     DType, Dim, FaultRecord, Kernel, Lanes, Order, Symbol, as_cells, eval_kernel, parse_kernel,
     verify_kernel,
@@ -69,14 +70,8 @@ impl Compiled<'_> {
         let values: Vec<i64> = self.lowered.sizes.iter().map(eval).collect();
         let mut scratch = vec![0xffu8; eval(&self.lowered.scratch) as usize + 64];
         let shift = if points.is_some() { 16 } else { 0 };
-        let mut places: Vec<Vec<u8>> = buffers.iter().map(|b| vec![0; b.len() + 128]).collect();
-        let mut pointers: Vec<*mut u8> = Vec::new();
-        for (place, contents) in places.iter_mut().zip(buffers) {
-            let begin = place.as_ptr().align_offset(64) + shift;
-            let place = &mut place[begin..begin + contents.len()];
-            place.copy_from_slice(contents);
-            pointers.push(place.as_mut_ptr());
-        }
+        let mut placed = Placed::new(buffers, shift);
+        let mut pointers = placed.pointers();
         let aligned = scratch.as_ptr().align_offset(64);
         pointers.push(scratch[aligned..].as_mut_ptr());
         let status = Status::default();
@@ -99,12 +94,7 @@ impl Compiled<'_> {
             bound,
         });
         let faults = fault.into_iter().collect();
-        let lens = buffers.iter().map(Vec::len);
-        let found = places.iter().zip(lens).map(|(place, len)| {
-            let begin = place.as_ptr().align_offset(64) + shift;
-            place[begin..begin + len].to_vec()
-        });
-        let buffers = found.collect();
+        let buffers = placed.contents();
         Outcome { buffers, faults }
     }
 }

@@ -122,6 +122,68 @@ fn a_missing_barrier_is_found_out() {
     }
 }
 
+/// Mistakes in products on tensor cores: what each is, and what it puts in the place of what.
+const MISTAKES: [(&str, &str, &str); 14] = [
+    ("nothing", "", ""),
+    (
+        "a group is not waited for",
+        "lz_copy_wait<STAGES - 2>",
+        "lz_copy_wait<STAGES - 1>",
+    ),
+    ("copies are no group", "      lz_copy_commit();\n", ""),
+    (
+        "panels are read before they are there",
+        "lz_block_barrier();\n      }\n      fetch(n",
+        "}\n      fetch(n",
+    ),
+    (
+        "sums take the place of panels that are read",
+        "    }\n    lz_block_barrier();\n",
+        "    }\n",
+    ),
+    (
+        "sums are read before they are there",
+        "lz_block_barrier();\n      for (u32 i",
+        "for (u32 i",
+    ),
+    (
+        "sums take the place of sums that are read",
+        "lz_block_barrier();\n    }\n  }\n}",
+        "}}}",
+    ),
+    (
+        "halves of the left operand",
+        "+ step + other)",
+        "+ step + half)",
+    ),
+    (
+        "rows of the left operand across",
+        "(step + other + lane % 8u)",
+        "(step + half + lane % 8u)",
+    ),
+    (
+        "halves of the right operand",
+        "+ step + half)",
+        "+ step + other)",
+    ),
+    (
+        "columns of the right operand across",
+        "+ column + other)",
+        "+ column + half)",
+    ),
+    (
+        "words of the right operand",
+        "b[j / 2][j % 2 * 2]",
+        "b[j / 2][j % 2]",
+    ),
+    (
+        "rows of the sums",
+        "to[j * 8 + 8 * PITCH] = sum[i][j][2]",
+        "to[j * 8 + 8 * PITCH] = sum[i][j][1]",
+    ),
+    ("the rest of the steps", "lz_min(steps - s, (S)8)", "8"),
+];
+
 /// What products on tensor cores rely on, left out or mixed up one by one, is found out.
 #[test]
 fn a_mistake_in_a_product_of_half_floats_is_found_out() {
@@ -133,67 +195,7 @@ fn a_mistake_in_a_product_of_half_floats_is_found_out() {
             "no tensor cores:\n{text}"
         );
     }
-    let changes = [
-        ("nothing", "", ""),
-        (
-            "a group is not waited for",
-            "lz_copy_wait<STAGES - 2>",
-            "lz_copy_wait<STAGES - 1>",
-        ),
-        ("copies are no group", "      lz_copy_commit();\n", ""),
-        (
-            "panels are read before they are there",
-            "lz_block_barrier();\n      }\n      fetch(n",
-            "}\n      fetch(n",
-        ),
-        (
-            "sums take the place of panels that are read",
-            "    }\n    lz_block_barrier();\n",
-            "    }\n",
-        ),
-        (
-            "sums are read before they are there",
-            "lz_block_barrier();\n      for (u32 i",
-            "for (u32 i",
-        ),
-        (
-            "sums take the place of sums that are read",
-            "lz_block_barrier();\n    }\n  }\n}",
-            "}}}",
-        ),
-        (
-            "halves of the left operand",
-            "+ step + other)",
-            "+ step + half)",
-        ),
-        (
-            "rows of the left operand across",
-            "(step + other + lane % 8u)",
-            "(step + half + lane % 8u)",
-        ),
-        (
-            "halves of the right operand",
-            "+ step + half)",
-            "+ step + other)",
-        ),
-        (
-            "columns of the right operand across",
-            "+ column + other)",
-            "+ column + half)",
-        ),
-        (
-            "words of the right operand",
-            "b[j / 2][j % 2 * 2]",
-            "b[j / 2][j % 2]",
-        ),
-        (
-            "rows of the sums",
-            "to[j * 8 + 8 * PITCH] = sum[i][j][2]",
-            "to[j * 8 + 8 * PITCH] = sum[i][j][1]",
-        ),
-        ("the rest of the steps", "lz_min(steps - s, (S)8)", "8"),
-    ];
-    for (mistake, from, to) in changes {
+    for (mistake, from, to) in MISTAKES {
         let change = |text: String| {
             assert!(text.contains(from), "{mistake}: there is none to be made");
             text.replace(from, to)

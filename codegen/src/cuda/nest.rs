@@ -268,10 +268,7 @@ impl Emitter<'_> {
     fn stage(&mut self, stage: &Stage) -> Result<()> {
         let accumulators = self.accumulators(stage)?;
         for a in &accumulators {
-            let bits = scalar_ops::identity(a.kind, a.wide).map(register_bits);
-            let bits = bits
-                .ok_or_else(|| CodegenError::Malformed(format!("{} over {}", a.kind, a.dtype)))?;
-            let start = ctype::constant(Class::of(a.wide), bits);
+            let start = identity(a.kind, a.dtype)?;
             self.line(format!(
                 "{} acc{} = {start};",
                 ctype::held(a.wide),
@@ -283,6 +280,8 @@ impl Emitter<'_> {
             self.flat(stage)?;
         } else if alone {
             self.nested(stage)?;
+        } else if shape::is_scan(self.kernel, stage) {
+            self.scanned(stage)?;
         } else if stage.ordered {
             self.open("if (rank == 0u)");
             self.nested(stage)?;
@@ -319,7 +318,8 @@ impl Emitter<'_> {
     fn result_of(&mut self, a: &Accumulator, stage: &Stage) -> Result<()> {
         let (v, ty) = (a.value.0, ctype::held(a.dtype));
         let sum = format!("acc{v}");
-        let sum = if self.shape.team == Team::One || stage.ranges.is_empty() {
+        let is_everyones = stage.ranges.is_empty() || shape::is_scan(self.kernel, stage);
+        let sum = if self.shape.team == Team::One || is_everyones {
             sum
         } else if stage.ordered {
             format!("Team::first({sum})")
@@ -373,6 +373,26 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// A scan's points shared by the threads of the team: as many at a time as there are threads, in order.
+    fn scanned(&mut self, stage: &Stage) -> Result<()> {
+        let threads = self.shape.team.size();
+        let (name, extent) = (variable(Var::Inner(0)), &stage.ranges[0]);
+        let (ty, limit) = (variable_type(extent), self.dim(extent));
+        self.open(format!(
+            "for ({ty} start = 0; start < {limit}; start += {threads})"
+        ));
+        self.line(format!("const bool live = start + ({ty})rank < {limit};"));
+        // Those beyond the last point do it once more, and neither count nor store.
+        self.line(format!(
+            "const {ty} {name} = live ? start + ({ty})rank : ({ty}){limit} - 1;"
+        ));
+        self.shared_scan = true;
+        stage.insts.iter().try_for_each(|i| self.inst(i))?;
+        self.shared_scan = false;
+        self.close();
+        Ok(())
+    }
+
     /// A stage's points shared by the threads of the team.
     fn shared(&mut self, stage: &Stage) -> Result<()> {
         let threads = self.shape.team.size();
@@ -416,4 +436,12 @@ impl Emitter<'_> {
         self.close();
         Ok(())
     }
+}
+
+/// What values of `dtype` start from when they are combined, in the type that arithmetic takes.
+pub(super) fn identity(kind: Combine, dtype: DType) -> Result<String> {
+    let wide = dtype.compute();
+    let bits = scalar_ops::identity(kind, wide).map(register_bits);
+    let bits = bits.ok_or_else(|| CodegenError::Malformed(format!("{kind} over {dtype}")))?;
+    Ok(ctype::constant(Class::of(wide), bits))
 }

@@ -141,6 +141,7 @@ fn template(text: &str) -> &'static str {
         ("u8 *const own = scratch", "rows in the device's memory"),
         ("LZ_SHARED LzPiece16 shared", "rows in shared memory"),
         ("Team::template join", "reductions"),
+        ("Team::template scan", "scans"),
         ("typedef LzOne Team", "points by threads"),
     ];
     let kind = kinds.iter().find(|(mark, _)| kernel.contains(mark));

@@ -108,9 +108,19 @@ fn a_missing_barrier_is_found_out() {
         assert!(text.contains(from), "nothing to leave out");
         text.replace(from, to)
     };
-    let changes: [&dyn Fn(String) -> String; 2] = [
+    let changes: [&dyn Fn(String) -> String; 4] = [
         // Where a block's threads join their sums.
         &|text| without("lz_block_barrier();\n    lz_unword", "lz_unword", text),
+        // Between the parts of a scan and those who take them.
+        &|text| without("lz_block_barrier();\n    T before", "T before", text),
+        // Between one part of a scan and the next.
+        &|text| {
+            without(
+                "lz_block_barrier();\n    if (LzWarp::rank() == 31u)",
+                "if (LzWarp::rank() == 31u)",
+                text,
+            )
+        },
         // Between the panels of a product.
         &|text| without("lz_block_barrier();\n      #pragma", "\n#pragma", text),
     ];

@@ -104,12 +104,13 @@ fn sum(ty: &str, dims: &str, axis: usize, left: &str) -> String {
     )
 }
 
-/// A running sum along an axis.
+/// Running sums and maxima along an axis, from its end.
 fn scan(ty: &str, dims: &str, axis: usize) -> String {
     format!(
         "graph(%0: {ty}[{dims}]) {{
           %1 = scan %0 {{kind=sum, axis={axis}, reverse=true}} : {ty}[{dims}]
-          return %1
+          %2 = scan %0 {{kind=max, axis={axis}, reverse=true}} : {ty}[{dims}]
+          return %1, %2
         }}"
     )
 }
@@ -241,6 +242,10 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (sum("bf16", "4, 300", 1, "4"), n(0)),
         (scan("i32", "n, 8", 0), n(50)),
         (scan("f32", "6, n", 1), n(50)),
+        (scan("f32", "2, 1003", 1), n(0)),
+        (scan("i64", "3, n", 1), n(2000)),
+        (scan("i8", "40", 0), n(0)),
+        (scan("i32", "3000, 3", 0), n(0)),
         (pointwise("f32", "n", "exp"), n(1003)),
         (pointwise("f32", "32, 64", "sin"), n(0)),
         (pointwise("f16", "n, 33", "tanh"), n(3)),

@@ -46,7 +46,7 @@ pub struct Compiled<F, const N: usize> {
 }
 
 /// Calls of captured functions inside of captured functions, at most.
-const MAX_NESTING: usize = 100;
+const MAX_NESTING: u32 = 100;
 
 /// The versions for each kind of calls.
 type Tables = SmallVec<[(CallShape, Arc<Versions<Serving>>); 1]>;
@@ -252,7 +252,7 @@ where
             let message = "captured functions call each other without end";
             return Err(Error::new(ErrorKind::Capture, "compile", message).at(Place::here()));
         }
-        let _nested = state::Nested::enter();
+        let _deeper = state::deeper();
         rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
     }
 

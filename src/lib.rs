@@ -55,6 +55,7 @@ mod nested;
 pub mod nn;
 mod ops;
 pub mod optim;
+mod scoped;
 mod tensor;
 pub mod train;
 

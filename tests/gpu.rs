@@ -165,6 +165,45 @@ fn kernels_of_all_kinds_give_what_the_processor_gives() {
 }
 
 #[test]
+fn half_floats_are_multiplied_on_tensor_cores() {
+    let gpu = gpu!();
+    for (dtype, near) in [(DType::F16, 4e-3), (DType::BF16, 4e-2)] {
+        let [x, weights, last] =
+            [[9, 40], [40, 70], [70, 5]].map(|dims| (ramp(dims) * 0.25).cast(dtype));
+        let run = |x: &Tensor, weights: &Tensor, last: &Tensor| {
+            let weights = weights.clone().with_grad();
+            let loss = x.matmul(&weights).tanh().matmul(last).square().sum(..);
+            let gradient = lazulite::grad(&[&loss], &[&weights]).unwrap().remove(0);
+            [x.matmul(&weights), loss.detach(), gradient]
+        };
+        let there = run(&x.to(gpu), &weights.to(gpu), &last.to(gpu));
+        for (there, here) in there.iter().zip(run(&x, &weights, &last)) {
+            assert_eq!(there.dtype().unwrap(), dtype);
+            let size = here.cast(DType::F64).abs().amax(..).item::<f64>().unwrap();
+            let found = difference(there, &here) / size.max(1.0);
+            assert!(found < near, "{dtype}: {found}");
+        }
+    }
+}
+
+#[test]
+fn exported_products_of_half_weights_run_there() {
+    let gpu = gpu!();
+    let [first, second] = [[8, 24], [24, 16]].map(|dims| ramp(dims).cast(DType::F16));
+    // The product of the weights is computed once.
+    let function = lazulite::export(
+        |[x]| x.matmul(&first.matmul(&second)),
+        &[spec!(lazulite::f16["n", 8])],
+    );
+    let function = function.unwrap();
+    let x = ramp([5, 8]).cast(DType::F16);
+    let here = function.run(&[&x]).unwrap().remove(0);
+    let there = function.run(&[&x.to(gpu)]).unwrap().remove(0);
+    let size = here.cast(DType::F64).abs().amax(..).item::<f64>().unwrap();
+    assert!(difference(&there, &here) <= size * 2e-3);
+}
+
+#[test]
 fn draws_have_the_bits_that_the_processor_draws() {
     let gpu = gpu!();
     let draw = |device: Device| {

@@ -1,12 +1,13 @@
 //! Named measurements. `run` times a workload, as `benches/versus` does beside other frameworks. The others print the
 //! numbers that bind parts of Lazulite, one a line (what was measured, the figure, the limit): `core` those of the core,
 //! `training` those of gradients and training steps, `egraph` what equality saturation gains and costs, `ship` those of
-//! executables. Cold figures are taken in fresh processes.
+//! executables, `roofline` what the machine allows. Cold figures are taken in fresh processes.
 
 mod cold;
 mod core;
 mod egraph;
 mod memory;
+mod roofline;
 mod run;
 mod ship;
 mod training;
@@ -22,6 +23,8 @@ const USAGE: &str = "usage: lazulite-bench list            print the names of al
        lazulite-bench core            print the numbers of the core
        lazulite-bench ship            print the numbers of executables
        lazulite-bench training        print the numbers of gradients and training steps
+       lazulite-bench roofline [--threads N]
+                                      print what the machine can do, and how near workloads come to it
        lazulite-bench egraph          print what equality saturation gains and costs
        lazulite-bench egraph-layers N the latter for a transformer of N layers (used by `egraph`)
        lazulite-bench cold NAME       one cold measurement, in seconds (used by `core`)
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["core"] => core::run(),
         ["ship"] => ship::run(),
         ["training"] => training::run(),
+        ["roofline", options @ ..] => roofline::run(options),
         ["egraph"] => egraph::run(),
         ["egraph-layers", layers] => egraph::layers(layers),
         ["cold", name] => cold::run(name),

@@ -60,6 +60,19 @@ fn use_threads(threads: usize) -> lazulite::Result<()> {
     lazulite::set_options(options)
 }
 
+/// The number of threads that a command line asks for.
+pub fn asked_threads(args: &[&str]) -> Result<usize, Box<dyn Error>> {
+    Ok(asked(args)?.threads)
+}
+
+/// Seconds of a repetition of the workload called `name`, the median.
+pub fn median_of(name: &str, threads: usize) -> Result<f64, Box<dyn Error>> {
+    use_threads(threads)?;
+    let Workload { given, mut step } = entry(name)?.make()?;
+    drop(given);
+    Ok(measure(&mut *step, 0.5)?.median())
+}
+
 /// Prints the names of all workloads.
 pub fn list() {
     for entry in workloads::all() {
@@ -75,6 +88,12 @@ struct Measured {
     repetitions: usize,
     /// Bytes above the baseline, where the system tells.
     peak: Option<u64>,
+}
+
+impl Measured {
+    fn median(&self) -> f64 {
+        self.samples[self.samples.len() / 2]
+    }
 }
 
 /// Runs the workload called `name` and prints what was measured.
@@ -134,7 +153,7 @@ fn print(name: &str, asked: &Asked, measured: &Measured) {
         repetitions,
         peak,
     } = measured;
-    let (median, min) = (samples[samples.len() / 2], samples[0]);
+    let (median, min) = (measured.median(), samples[0]);
     let threads = asked.threads;
     let peak = peak.map(|bytes| bytes as f64 / 1e6);
     if asked.json {

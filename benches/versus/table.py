@@ -4,7 +4,7 @@ import math
 import statistics
 
 BEGIN, END = "<!-- versus: begin -->", "<!-- versus: end -->"
-PEERS = ["torch", "torch.compile", "jax", "onnxruntime"]
+PEERS = ["torch", "torch.compile", "jax", "onnxruntime", "candle"]
 #: Beginnings of names of workloads that are held to limits.
 BOUND = ("dispatch", "gelu", "chain", "sumsq", "softmax", "layernorm", "linear_ln", "matmul", "bmm", "train_mlp")
 

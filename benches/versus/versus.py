@@ -6,14 +6,15 @@
 
 Frameworks take turns: in each round every one is measured once, in the same order, while the others sleep. The ratio of a
 row is the median over rounds of peer's median time / Lazulite's. A virtual environment for the peers is made the first
-time, under ~/.cache/lazulite-versus or where LAZULITE_VERSUS_VENV says. Measurements are kept in a file (`--results`); a run replaces
-the rows that it measures.
+time, under ~/.cache/lazulite-versus or where LAZULITE_VERSUS_VENV says; candle is built beside it. Measurements are kept in a file
+(`--results`); a run replaces the rows that it measures.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import select
 import statistics
 import subprocess
@@ -27,7 +28,9 @@ from table import write_table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PEERS = ["torch", "torch.compile", "jax", "onnxruntime"]
+PEERS = ["torch", "torch.compile", "jax", "onnxruntime", "candle"]
+#: The crate that is the peer called candle.
+CANDLE = HERE / "candle_peer"
 
 
 def arguments():
@@ -68,6 +71,24 @@ def build():
     return target / "release" / "lazulite-bench"
 
 
+def candle_target():
+    return environment().absolute().parent / "candle"
+
+
+def build_candle():
+    """Compiled for this processor, as Lazulite's kernels are."""
+    command = ["cargo", "build", "--release", "--locked", "--target-dir", candle_target()]
+    flags = os.environ | {"RUSTFLAGS": "-C target-cpu=native"}
+    subprocess.run(command, cwd=CANDLE, env=flags, check=True)
+
+
+def peer_command(python, name):
+    """What starts a peer; workload, threads and file follow."""
+    if name == "candle":
+        return [candle_target() / "release" / "candle-peer"]
+    return [python, HERE / "peer.py", name]
+
+
 def on_cores(threads):
     """Keeps a process on as many cores as it may have threads, the last ones."""
     cores = sorted(os.sched_getaffinity(0))
@@ -102,10 +123,10 @@ class Lazulite:
 class Peer:
     """A process that waits between rounds."""
 
-    def __init__(self, python, name, workload, threads, given, limit):
+    def __init__(self, command, workload, threads, given, limit):
         self.complaints = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [python, HERE / "peer.py", name, workload, str(threads), given],
+            [*command, workload, str(threads), given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.complaints,
@@ -152,7 +173,7 @@ def contenders(options, workload, threads, python, given):
     refused = {}
     for name in options.peers:
         try:
-            running[name] = Peer(python, name, workload, threads, given, options.limit)
+            running[name] = Peer(peer_command(python, name), workload, threads, given, options.limit)
         except RuntimeError as error:
             refused[name] = str(error)
     return running, refused
@@ -191,12 +212,15 @@ def conditions(python):
         [python, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
     )
     versions = {p["name"]: p["version"] for p in json.loads(versions.stdout)}
-    wanted = ("torch", "jax", "onnxruntime")
+    versions = {name: versions[name] for name in ("torch", "jax", "onnxruntime") if name in versions}
+    if peer_command(python, "candle")[0].exists():
+        locked = (CANDLE / "Cargo.lock").read_text()
+        versions["candle"] = re.search(r'name = "candle-core"\nversion = "(.*)"', locked)[1]
     return {
         "processor": models[0].split(":")[1].strip() if models else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "versions": {name: versions[name] for name in wanted if name in versions},
+        "versions": versions,
     }
 
 
@@ -204,6 +228,8 @@ def main():
     options = arguments()
     python = interpreter()
     options.binary = options.binary or build()
+    if "candle" in options.peers:
+        build_candle()
     listed = subprocess.run([options.binary, "list"], capture_output=True, text=True, check=True)
     names = listed.stdout.split()
     kept = options.results.exists() and not options.fresh

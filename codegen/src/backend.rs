@@ -16,18 +16,10 @@ pub struct Caps {
     pub registers: u32,
     /// Loads and stores under a mask are single instructions.
     pub masks: bool,
-    /// Indexed loads are single instructions.
-    pub gather: bool,
     /// Stores can bypass the caches.
     pub non_temporal: bool,
     /// Multiply-add is one instruction.
     pub fma: bool,
-    /// Conversion between f16 and f32 is one instruction.
-    pub f16: bool,
-    /// Rounding to bf16 is one instruction.
-    pub bf16: bool,
-    /// Shifts take a count per lane.
-    pub lane_shifts: bool,
 }
 
 impl Caps {

@@ -4,7 +4,9 @@
 //! named by their offset (`pool+0x10`).
 
 use lazulite_runtime::Artifact;
-use std::fmt::{self, Write};
+use std::fmt;
+#[cfg(target_arch = "x86_64")]
+use x86::instructions;
 
 /// An instruction.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,9 +58,10 @@ pub fn disassemble(artifact: &Artifact) -> Disassembly {
     }
 }
 
-/// Instructions at addresses from 0, with constants from the address `pool`.
+/// How instructions of x86-64 are read.
 #[cfg(target_arch = "x86_64")]
-fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
+mod x86 {
+    use super::Instruction;
     use iced_x86::{
         Decoder, DecoderOptions, Formatter, Instruction as Decoded, IntelFormatter, OpKind,
         SymbolResolver, SymbolResult,
@@ -66,8 +69,12 @@ fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
     use std::collections::BTreeMap;
     use std::rc::Rc;
 
+    /// Names of places that jumps lead to.
+    type Labels = BTreeMap<u64, String>;
+
+    /// Writes names for addresses.
     struct Names {
-        labels: Rc<BTreeMap<u64, String>>,
+        labels: Rc<Labels>,
         pool: u64,
     }
 
@@ -91,35 +98,37 @@ fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
         }
     }
 
-    let decoded: Vec<Decoded> = Decoder::with_ip(64, code, 0, DecoderOptions::NONE)
-        .into_iter()
-        .collect();
-    let mut labels: BTreeMap<u64, String> = decoded
-        .iter()
-        .filter(|i| i.op0_kind() == OpKind::NearBranch64)
-        .map(|i| (i.near_branch_target(), String::new()))
-        .collect();
-    for (number, label) in labels.values_mut().enumerate() {
-        let _ = write!(label, "L{}", number + 1);
+    fn labels(decoded: &[Decoded]) -> Labels {
+        let jumps = { decoded.iter() }.filter(|i| i.op0_kind() == OpKind::NearBranch64);
+        let mut labels: Labels = jumps
+            .map(|i| (i.near_branch_target(), String::new()))
+            .collect();
+        for (number, label) in labels.values_mut().enumerate() {
+            *label = format!("L{}", number + 1);
+        }
+        labels
     }
-    let labels = Rc::new(labels);
-    let names = Names {
-        labels: labels.clone(),
-        pool,
-    };
-    let mut formatter = IntelFormatter::with_options(Some(Box::new(names)), None);
-    let options = formatter.options_mut();
-    options.set_first_operand_char_index(10);
-    options.set_space_after_operand_separator(true);
-    options.set_rip_relative_addresses(false);
-    options.set_show_branch_size(false);
-    options.set_signed_immediate_operands(true);
-    options.set_uppercase_hex(false);
-    options.set_hex_prefix("0x");
-    options.set_hex_suffix("");
-    decoded
-        .iter()
-        .map(|instruction| {
+
+    /// Instructions at addresses from 0, with constants from the address `pool`.
+    pub fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
+        let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+        let decoded: Vec<Decoded> = decoder.into_iter().collect();
+        let labels = Rc::new(labels(&decoded));
+        let names = Names {
+            labels: labels.clone(),
+            pool,
+        };
+        let mut formatter = IntelFormatter::with_options(Some(Box::new(names)), None);
+        let options = formatter.options_mut();
+        options.set_first_operand_char_index(10);
+        options.set_space_after_operand_separator(true);
+        options.set_rip_relative_addresses(false);
+        options.set_show_branch_size(false);
+        options.set_signed_immediate_operands(true);
+        options.set_uppercase_hex(false);
+        options.set_hex_prefix("0x");
+        options.set_hex_suffix("");
+        let mut shown = |instruction: &Decoded| {
             let mut text = String::new();
             formatter.format(instruction, &mut text);
             Instruction {
@@ -128,8 +137,9 @@ fn instructions(code: &[u8], pool: u64) -> Vec<Instruction> {
                 label: labels.get(&instruction.ip()).cloned(),
                 text,
             }
-        })
-        .collect()
+        };
+        decoded.iter().map(&mut shown).collect()
+    }
 }
 
 /// Other processors' code is shown as words.
@@ -140,7 +150,7 @@ fn instructions(code: &[u8], _pool: u64) -> Vec<Instruction> {
         .map(|(at, bytes)| {
             let mut text = String::from("bytes     ");
             for byte in bytes {
-                let _ = write!(text, "{byte:02x} ");
+                text.push_str(&format!("{byte:02x} "));
             }
             Instruction {
                 offset: at as u32 * 4,

@@ -416,7 +416,7 @@ impl Imager<'_> {
     }
 
     fn contract(&self, c: &ContractStep) -> Result<rt::Contract> {
-        Ok(rt::Contract {
+        let contract = rt::Contract {
             element: element(c.dtype),
             factors: c.factors.map(element),
             dims: self.size_array(&c.dims)?,
@@ -431,7 +431,18 @@ impl Imager<'_> {
             },
             product: c.product.0,
             epilogue: c.epilogue.as_ref().map(|call| self.call(call)),
-        })
+        };
+        match &c.rhs_layout {
+            RightLayout::Panels { group, .. } if *group != contract.group() as i64 => {
+                let [left, right] = c.factors;
+                let message = format!(
+                    "a product of {left} and {right} in {} on a processor, in groups of {group}",
+                    c.dtype
+                );
+                Err(CodegenError::Unsupported(message))
+            }
+            _ => Ok(contract),
+        }
     }
 
     fn placement(&self, p: &Placement) -> Result<rt::Placement> {

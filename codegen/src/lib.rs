@@ -19,6 +19,8 @@ mod jit;
 pub mod lower;
 pub mod object;
 mod options;
+#[cfg(test)]
+mod placed;
 mod program;
 pub mod vector;
 #[cfg(target_arch = "x86_64")]

@@ -68,6 +68,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: None,
             exact: false,
+            stream_from: None,
         },
     },
     CodegenOptions {
@@ -76,6 +77,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: None,
             exact: false,
+            stream_from: None,
         },
     },
     CodegenOptions {
@@ -84,6 +86,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: Some(1),
             exact: true,
+            stream_from: None,
         },
     },
     CodegenOptions {
@@ -92,6 +95,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: true,
             copies: None,
             exact: false,
+            stream_from: None,
         },
     },
 ];

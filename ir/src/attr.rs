@@ -3,7 +3,7 @@
 //! Reading what was written gives an equal value, bit for bit, except for host functions, which
 //! are closures and cannot be read. The format of each kind stands at its implementation.
 
-use crate::text::lex::{Cursor, Kind, MAX_DEPTH};
+use crate::text::lex::{Cursor, MAX_DEPTH, TokenKind};
 use crate::text::{graph, number, quote, size};
 use crate::{Combine, Custom, DType, Dim, Dims, Graph, Scalar, TensorType};
 use std::fmt::{self, Write};
@@ -133,7 +133,7 @@ impl<'a> AttrReader<'a> {
         lookup: fn(&str) -> Option<T>,
     ) -> Result<T, TextError> {
         let token = self.cursor.peek();
-        match lookup(token.text).filter(|_| token.kind == Kind::Word) {
+        match lookup(token.text).filter(|_| token.kind == TokenKind::Word) {
             Some(value) => {
                 self.cursor.advance();
                 Ok(value)
@@ -356,7 +356,7 @@ impl Attr for Custom {
     fn read(from: &mut AttrReader<'_>) -> Result<Self, TextError> {
         let cursor = &mut from.cursor;
         let start = cursor.peek();
-        if start.is(Kind::Word, "host") {
+        if start.is(TokenKind::Word, "host") {
             let message = "a host function is a closure of the process that printed it and cannot \
                            be read from text";
             return Err(start.at.error(message));

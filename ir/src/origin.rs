@@ -31,7 +31,7 @@ const KEPT: usize = 8;
 
 /// What happened to a node since it was recorded.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-struct History {
+struct Changes {
     rules: SmallVec<[&'static str; 4]>,
     also: SmallVec<[Arc<Source>; 2]>,
 }
@@ -40,7 +40,7 @@ struct History {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Origin {
     source: Option<Arc<Source>>,
-    history: Option<Arc<History>>,
+    changes: Option<Arc<Changes>>,
 }
 
 impl Origin {
@@ -48,7 +48,7 @@ impl Origin {
     pub fn of(source: Option<Arc<Source>>) -> Origin {
         Origin {
             source,
-            history: None,
+            changes: None,
         }
     }
 
@@ -59,19 +59,19 @@ impl Origin {
 
     /// Other places at which equal operations were recorded; the first few.
     pub fn also(&self) -> &[Arc<Source>] {
-        self.history.as_ref().map_or(&[], |h| &h.also)
+        self.changes.as_ref().map_or(&[], |c| &c.also)
     }
 
     /// The rewrite rules that made it what it is, the first few in order.
     pub fn rules(&self) -> &[&'static str] {
-        self.history.as_ref().map_or(&[], |h| &h.rules)
+        self.changes.as_ref().map_or(&[], |c| &c.rules)
     }
 
-    /// The same history at another place.
+    /// The same changes at another place.
     pub fn with_source(&self, source: Option<Arc<Source>>) -> Origin {
         Origin {
             source,
-            history: self.history.clone(),
+            changes: self.changes.clone(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Origin {
     pub fn add_rule(&mut self, rule: &'static str) {
         let rules = self.rules();
         if rules.len() < KEPT && !rules.contains(&rule) {
-            Arc::make_mut(self.history.get_or_insert_default())
+            Arc::make_mut(self.changes.get_or_insert_default())
                 .rules
                 .push(rule);
         }
@@ -88,17 +88,17 @@ impl Origin {
     /// Takes in the origin of an operation found to be the same. The first place stays.
     pub fn join(&mut self, other: &Origin) {
         self.add_source(other.source.as_ref());
-        if let Some(history) = &other.history {
-            let same = |own: &Arc<History>| Arc::ptr_eq(own, history);
-            if self.history.as_ref().is_some_and(same) {
+        if let Some(changes) = &other.changes {
+            let same = |own: &Arc<Changes>| Arc::ptr_eq(own, changes);
+            if self.changes.as_ref().is_some_and(same) {
                 return;
             }
-            if self.history.is_none() && self.source == other.source {
-                self.history = Some(history.clone());
+            if self.changes.is_none() && self.source == other.source {
+                self.changes = Some(changes.clone());
                 return;
             }
-            history.also.iter().for_each(|s| self.add_source(Some(s)));
-            history.rules.iter().for_each(|r| self.add_rule(r));
+            changes.also.iter().for_each(|s| self.add_source(Some(s)));
+            changes.rules.iter().for_each(|r| self.add_rule(r));
         }
     }
 
@@ -110,7 +110,7 @@ impl Origin {
         };
         let known = |s: &Arc<Source>| Arc::ptr_eq(s, source) || s.is_place_of(source);
         if !known(first) && self.also().len() < KEPT && !self.also().iter().any(known) {
-            Arc::make_mut(self.history.get_or_insert_default())
+            Arc::make_mut(self.changes.get_or_insert_default())
                 .also
                 .push(source.clone());
         }

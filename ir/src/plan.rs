@@ -235,16 +235,14 @@ pub struct KernelCall {
 /// How the right operand of a contraction lies in memory.
 #[derive(Clone, Debug)]
 pub enum RightLayout {
-    /// Packed in panels of [`PANEL`] columns: element (b, k, n) lies at
-    /// `b*batch + (n / PANEL)*PANEL*k_extent + k*PANEL + n % PANEL`, and lanes beyond `n` in the last panel hold
-    /// arbitrary values.
-    ///
-    /// Factors that are narrower than their sums lie there in groups of G along k, see [`ContractStep::group`]: element
-    /// (b, k, n) at `b*batch + (n / PANEL)*PANEL*K + (k / G)*PANEL*G + (n % PANEL)*G + k % G`, with `k_extent` rounded up to
-    /// K, a multiple of G, and zeros for k from `k_extent` on.
+    /// Packed in panels of [`PANEL`] columns, and there in groups of G along k: element (b, k, n) lies at
+    /// `b*batch + (n / PANEL)*PANEL*K + (k / G)*PANEL*G + (n % PANEL)*G + k % G`, where K is the extent of k rounded up to
+    /// a multiple of G. Lanes beyond `n` in the last panel hold arbitrary values, those beyond k zeros.
     Panels {
         /// Elements from one batch entry to the next (0 when shared by all).
         batch: Dim,
+        /// How many elements along k lie side by side: G.
+        group: i64,
         /// Where the elements lie besides, if the panels are a copy of them: the buffer and the strides there.
         /// Known between scheduling and the decision which of the two is read; nothing else looks at it.
         copy_of: Option<Box<(BufferId, Placement)>>,
@@ -320,24 +318,14 @@ pub struct ContractStep {
 }
 
 impl ContractStep {
-    /// Whether there are products of such factors with such sums. Narrow factors are bf16 summed in f32, and i8 and u8
-    /// summed in i32.
+    /// Whether there are products of such factors with such sums. Narrow factors are f16 and bf16 summed in f32, and
+    /// i8 and u8 summed in i32.
     pub fn multiplies(factors: [DType; 2], sum: DType) -> bool {
         match (sum, factors) {
             (DType::F32 | DType::F64 | DType::I32 | DType::I64, [a, b]) if a == sum => a == b,
-            (DType::F32, [a, b]) => [a, b] == [DType::BF16; 2],
+            (DType::F32, [a, b]) => a == b && matches!(a, DType::F16 | DType::BF16),
             (DType::I32, factors) => factors.iter().all(|f| matches!(f, DType::I8 | DType::U8)),
             _ => false,
         }
-    }
-
-    /// Factors that lie beside each other in panels, see [`ContractStep::group_of`].
-    pub fn group(&self) -> i64 {
-        ContractStep::group_of(self.factors[1], self.dtype)
-    }
-
-    /// As many factors as a sum is wide.
-    pub fn group_of(factor: DType, sum: DType) -> i64 {
-        (sum.size() / factor.size()).max(1) as i64
     }
 }

@@ -21,6 +21,9 @@ pub const ACCESS: u32 = 2;
 /// A byte that goes to memory or comes from there, in 1024ths of the unit.
 pub const BYTE: u64 = 512;
 
+/// What the caches of a processor hold, about: who moves more leaves nothing in them for later.
+pub const CACHE_BYTES: i64 = 32 << 20;
+
 /// A multiplication and addition in a packed matrix product, in 1024ths of the unit.
 pub const PRODUCT: u64 = 160;
 

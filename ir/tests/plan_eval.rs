@@ -205,6 +205,7 @@ fn contractions_read_panels_and_run_epilogues_per_tile() {
         rhs,
         rhs_layout: RightLayout::Panels {
             batch: Dim::constant(batch),
+            group: 1,
             copy_of: None,
         },
         product,

@@ -7,6 +7,7 @@ use lazulite_ir::{
     TensorType, Unary,
 };
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Anything that adds operations to a graph, with short forms for the common ones.
@@ -266,26 +267,79 @@ pub(crate) fn live_nodes(graph: &Graph) -> Vec<NodeId> {
     graph.ids().filter(|id| live[id.index()]).collect()
 }
 
-/// The graph without its dead nodes, the parameters first.
-pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassError> {
-    let mut builder = Builder::with_inputs_of(pass, old);
-    let mut new_of = vec![NodeId(u32::MAX); old.nodes().len()];
-    for (&input, &new) in old.inputs().iter().zip(builder.graph.inputs()) {
-        new_of[input.index()] = new;
+/// A graph that is being rebuilt, and what nodes of the old one have become.
+pub(crate) struct Rebuilt<'a> {
+    pub old: &'a Graph,
+    pub builder: Builder,
+    /// By node of the old graph; parameters are there from the start, others once they are made.
+    pub new_of: Vec<NodeId>,
+}
+
+impl<'a> Rebuilt<'a> {
+    /// With nothing but the parameters of `old`.
+    pub fn of(pass: &'static str, old: &'a Graph) -> Rebuilt<'a> {
+        let builder = Builder::with_inputs_of(pass, old);
+        let mut new_of = vec![NodeId(u32::MAX); old.nodes().len()];
+        for (&input, &new) in old.inputs().iter().zip(builder.graph.inputs()) {
+            new_of[input.index()] = new;
+        }
+        Rebuilt {
+            old,
+            builder,
+            new_of,
+        }
     }
-    let mut operands = Vec::new();
+
+    /// Copies a node, with this operation.
+    pub fn copy(&mut self, id: NodeId, op: Op) -> Result<(), PassError> {
+        self.builder.at_origin(self.old.origin(id));
+        let operands = operands(self.old, id, &self.new_of);
+        self.new_of[id.index()] = self.builder.emit(op, &operands)?;
+        Ok(())
+    }
+
+    /// The new graph, with what the old results have become.
+    pub fn finish(self) -> Graph {
+        let outputs = { self.old.outputs().iter() }.map(|o| self.new_of[o.index()]);
+        self.builder.finish(outputs, self.old)
+    }
+}
+
+/// What the operands of a node have become.
+pub(crate) fn operands(graph: &Graph, id: NodeId, new_of: &[NodeId]) -> SmallVec<[NodeId; 3]> {
+    let old = graph.node(id).inputs.iter();
+    old.map(|input| new_of[input.index()]).collect()
+}
+
+/// The graph with its live nodes replaced by what `change` makes of them, operands before users; it is given what nodes
+/// have become so far. A node of which it makes nothing is copied.
+pub(crate) fn rewrite<E: From<PassError>>(
+    pass: &'static str,
+    old: &Graph,
+    mut change: impl FnMut(&mut Builder, NodeId, &[NodeId]) -> Result<Option<NodeId>, E>,
+) -> Result<Graph, E> {
+    let mut rebuilt = Rebuilt::of(pass, old);
     for id in live_nodes(old) {
-        let node = old.node(id);
-        if matches!(node.op, Op::Input { .. }) {
+        let op = &old.node(id).op;
+        if matches!(op, Op::Input { .. }) {
             continue;
         }
-        builder.at_origin(old.origin(id));
-        operands.clear();
-        operands.extend(node.inputs.iter().map(|i| new_of[i.index()]));
-        new_of[id.index()] = builder.emit(node.op.clone(), &operands)?;
+        rebuilt.builder.at_origin(old.origin(id));
+        let new = match change(&mut rebuilt.builder, id, &rebuilt.new_of)? {
+            Some(new) => new,
+            None => {
+                let operands = operands(old, id, &rebuilt.new_of);
+                rebuilt.builder.emit(op.clone(), &operands)?
+            }
+        };
+        rebuilt.new_of[id.index()] = new;
     }
-    let outputs = old.outputs().iter().map(|o| new_of[o.index()]);
-    Ok(builder.finish(outputs, old))
+    Ok(rebuilt.finish())
+}
+
+/// The graph without its dead nodes, the parameters first.
+pub(crate) fn compact(pass: &'static str, old: &Graph) -> Result<Graph, PassError> {
+    rewrite(pass, old, |_, _, _| Ok(None))
 }
 
 /// Transformed bodies of region operations. Bodies are shared by many nodes (a layer called a

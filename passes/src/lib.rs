@@ -15,6 +15,7 @@ mod faults;
 mod inline;
 pub mod memory;
 pub mod pipeline;
+mod product;
 mod schedule;
 mod substitute;
 
@@ -26,6 +27,7 @@ pub use pipeline::{
     run,
 };
 pub use schedule::{
-    Machine, ScheduleError, ScheduleOptions, SizeHints, report, schedule, schedule_with_report,
+    Machine, NarrowProducts, ScheduleError, ScheduleOptions, SizeHints, report, schedule,
+    schedule_with_report,
 };
 pub use substitute::substitute;

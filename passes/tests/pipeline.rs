@@ -2,7 +2,9 @@
 //! between them.
 
 use lazulite_ir::{Graph, NodeId, parse_graph, print_graph};
-use lazulite_passes::{Artifact, Options, PassError, Stage, compile_to_plan, graph_stage, run};
+use lazulite_passes::{
+    Artifact, NarrowProducts, Options, PassError, Stage, compile_to_plan, graph_stage, run,
+};
 
 fn program() -> Graph {
     let text = "graph(%0: c64[4], %1: f16[4]) {
@@ -102,4 +104,27 @@ fn invalid_programs_are_errors_with_findings() {
     );
     graph.set_outputs([] as [NodeId; 0]);
     assert!(compile_to_plan(&graph, &Options::default()).is_ok());
+}
+
+/// Two layers of half floats with a function between them.
+const HALF_LAYERS: &str = "graph(%0: f16[n, 40], %1: f16[40, 64], %2: f16[64, 48]) {
+    %3 = contract %0, %1 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f16} : f16[n, 64]
+    %4 = tanh %3 : f16[n, 64]
+    %5 = contract %4, %2 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[0], acc=f16} : f16[n, 48]
+    return %5
+}";
+
+#[test]
+fn machines_for_half_floats_multiply_them_as_they_are() {
+    let graph = parse_graph(HALF_LAYERS).unwrap();
+    let plan = |narrow| {
+        let mut options = Options::default();
+        options.schedule.machine.narrow = narrow;
+        compile_to_plan(&graph, &options).unwrap().to_string()
+    };
+    let (with, without) = (plan(NarrowProducts::HalfFloats), plan(NarrowProducts::None));
+    assert_eq!(with.matches("contract f32 of f16").count(), 2, "{with}");
+    // What lies between the layers is rounded, and nothing is converted for them.
+    assert!(!with.contains("cast v0 : f32"), "{with}");
+    assert_eq!(without.matches("contract f32 b=").count(), 2, "{without}");
 }

@@ -6,7 +6,7 @@
 
 use crate::arena::{Request, arrange};
 use crate::bind_steps::StepBinder;
-use crate::exec::{Arg, BoundKernel, BoundStep};
+use crate::bound::{Arg, BoundKernel, BoundStep};
 use crate::memory::ALIGN;
 use crate::partition::Partition;
 use crate::{Place, Program, RunError, Signature, Size};

@@ -1,9 +1,9 @@
 //! Binding of steps: their sizes evaluated and held against the buffers that they reach into.
 
 use crate::bind::{Home, eval, eval_count, eval_signature, inconsistent};
-use crate::exec::{
+use crate::bound::{
     Arg, BoundContract, BoundCustom, BoundLoop, BoundRight, BoundSort, BoundStep, BoundStepKind,
-    BoundWhile, Carry, CustomArg,
+    BoundWhile, Carry, CustomArg, Task,
 };
 use crate::kernels::contract::{Placed, Tiling};
 use crate::kernels::pack::Digits;
@@ -70,26 +70,29 @@ impl<'a> StepBinder<'a> {
         Ok(match step {
             Step::Kernel(call) => {
                 let (kernel, args) = self.call(call);
-                BoundStepKind::Kernel { kernel, args }
+                BoundStepKind::Task(Task::Kernel { kernel, args })
             }
-            Step::Contract(contract) => BoundStepKind::Contract(Box::new(self.contract(contract)?)),
+            Step::Contract(contract) => {
+                let contract = self.contract(contract)?;
+                BoundStepKind::Task(Task::Contract(Box::new(contract)))
+            }
             Step::Sort {
                 columns,
                 dims,
                 descending,
-            } => BoundStepKind::Sort(self.sort(columns, dims, *descending)?),
+            } => BoundStepKind::Task(Task::Sort(self.sort(columns, dims, *descending)?)),
             Step::Custom {
                 target,
                 inputs,
                 outputs,
                 fault,
-            } => BoundStepKind::Custom(BoundCustom {
+            } => BoundStepKind::Task(Task::Custom(BoundCustom {
                 function: self.function(target)?,
                 inputs: self.custom_args(inputs)?,
                 outputs: self.custom_args(outputs)?,
                 fault: *fault,
-            }),
-            Step::Copy { from, to, bytes } => self.copy(*from, *to, bytes)?,
+            })),
+            Step::Copy { from, to, bytes } => BoundStepKind::Task(self.copy(*from, *to, bytes)?),
             Step::If {
                 condition,
                 then,
@@ -144,11 +147,11 @@ impl<'a> StepBinder<'a> {
         Ok(slot)
     }
 
-    fn copy(&self, from: u32, to: u32, bytes: &Size) -> Result<BoundStepKind, RunError> {
+    fn copy(&self, from: u32, to: u32, bytes: &Size) -> Result<Task, RunError> {
         let bytes = self.count(bytes)?;
         self.holds(from, bytes, 1)?;
         self.holds(to, bytes, 1)?;
-        Ok(BoundStepKind::Copy {
+        Ok(Task::Copy {
             from: self.arg(from),
             to: self.arg(to),
             partition: Partition::new(&[bytes as i64], COPY_COST, COPY_LANES),

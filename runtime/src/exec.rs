@@ -1,151 +1,26 @@
-//! Execution of bound steps over raw memory.
+//! The processor as a machine that runs bound steps, over raw memory.
 //!
 //! All sizes were checked when the program was bound, so nothing here checks again. After every step the
 //! status word is looked at: once a fault is recorded no further step runs, so steps behind
 //! the last one that can fail write only results that stand.
 
 use crate::bind::Binding;
+use crate::bound::{
+    Arg, BoundContract, BoundCustom, BoundKernel, BoundRight, BoundSort, BoundStep, CustomArg, Task,
+};
 use crate::custom::{Foreign, guarded};
 use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
-use crate::kernels::contract::{Contraction, Placed, Right, Tiling, compute_tile};
+use crate::kernels::contract::{Contraction, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
 #[cfg(feature = "narrow")]
 use crate::kernels::narrow::{Bf16, Byte};
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
-use crate::{Element, Fault, KernelFn, Pool, Program, RunError, Status};
+use crate::walk::{self, Runner, Slots};
+use crate::{Element, Fault, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
-use std::ops::ControlFlow;
 use std::time::Instant;
-
-/// A buffer as steps name it: a slot and the slices on the way from its memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Arg {
-    pub slot: u32,
-    /// First of its entries in [`Binding::slices`], and how many.
-    pub first: u32,
-    pub count: u32,
-}
-
-/// A kernel for given sizes.
-pub(crate) struct BoundKernel {
-    pub code: KernelFn,
-    pub sizes: Box<[i64]>,
-    pub partition: Partition,
-    pub scratch: usize,
-}
-
-/// A step for given sizes.
-pub(crate) struct BoundStep {
-    /// Pre-order position.
-    pub position: u32,
-    pub kind: BoundStepKind,
-}
-
-/// What a bound step does; see [`crate::Step`].
-pub(crate) enum BoundStepKind {
-    Kernel {
-        kernel: u32,
-        args: Box<[Arg]>,
-    },
-    Contract(Box<BoundContract>),
-    Sort(BoundSort),
-    Custom(BoundCustom),
-    Copy {
-        from: Arg,
-        to: Arg,
-        partition: Partition,
-    },
-    If {
-        condition: Arg,
-        then: Box<[BoundStep]>,
-        other: Box<[BoundStep]>,
-    },
-    Loop(BoundLoop),
-    While(BoundWhile),
-}
-
-pub(crate) struct BoundLoop {
-    pub slot: u32,
-    pub trip: usize,
-    pub iteration: Arg,
-    pub carries: Box<[Carry]>,
-    pub body: Box<[BoundStep]>,
-}
-
-pub(crate) struct BoundWhile {
-    pub test: Box<[BoundStep]>,
-    pub condition: Arg,
-    pub carries: Box<[Carry]>,
-    pub body: Box<[BoundStep]>,
-}
-
-pub(crate) struct BoundContract {
-    pub factors: [Element; 2],
-    pub dims: [usize; 4],
-    pub tiling: Tiling,
-    pub lhs: Arg,
-    pub offset: isize,
-    pub lhs_strides: [isize; 3],
-    pub rhs: Arg,
-    pub rhs_layout: BoundRight,
-    pub product: Arg,
-    pub epilogue: Option<(u32, Box<[Arg]>)>,
-}
-
-/// How the right operand of a product lies in memory; see [`crate::RightLayout`].
-#[derive(Clone, Copy)]
-pub(crate) enum BoundRight {
-    /// Elements between batch entries.
-    Panels(usize),
-    /// Offset, and where the elements are from there.
-    Placed(isize, Placed),
-}
-
-pub(crate) struct BoundSort {
-    /// From, to, element type; the keys first.
-    pub columns: Box<[(Arg, Arg, Element)]>,
-    pub axis: usize,
-    pub inner: usize,
-    /// Over the lanes, `outer * inner` of them.
-    pub partition: Partition,
-    pub descending: bool,
-}
-
-pub(crate) struct BoundCustom {
-    /// Number among the program's foreign functions.
-    pub function: u32,
-    pub inputs: Box<[CustomArg]>,
-    pub outputs: Box<[CustomArg]>,
-    pub fault: u32,
-}
-
-pub(crate) struct CustomArg {
-    pub arg: Arg,
-    pub element: Element,
-    pub dims: SmallVec<[usize; 6]>,
-    pub bytes: usize,
-}
-
-/// How a loop makes the next value the current one.
-pub(crate) enum Carry {
-    /// By exchanging the memory of two slots.
-    Exchange {
-        current: u32,
-        next: u32,
-        /// Whether the result must end up in the memory that `current` had at first. Arena memory may
-        /// stay exchanged, because both slots live equally long.
-        go_home: bool,
-        bytes: usize,
-    },
-    /// By copying, where a buffer is only a part of its memory.
-    Copy {
-        current: Arg,
-        next: Arg,
-        bytes: usize,
-    },
-}
 
 /// A step that has run, for profiles.
 #[derive(Clone, Copy, Debug)]
@@ -166,10 +41,7 @@ pub(crate) struct Run<'a, 'h> {
     pub program: &'a Program,
     pub binding: &'a Binding,
     pub pool: &'a Pool,
-    /// Memory of each slot. Loops exchange entries.
-    pub base: SmallVec<[*mut u8; 16]>,
-    /// Current iteration of each loop.
-    pub iterations: SmallVec<[usize; 4]>,
+    pub slots: Slots<'a, *mut u8>,
     /// Scratch of participant 0; the others' follow at the binding's scratch size.
     pub scratch: *mut u8,
     pub status: Status,
@@ -178,195 +50,68 @@ pub(crate) struct Run<'a, 'h> {
     pub hook: Option<Hook<'h>>,
 }
 
-/// A run ends early for a fault (in the status word) or an error.
-type Flow = ControlFlow<Option<RunError>>;
-
 impl Run<'_, '_> {
     /// Runs the program's steps.
     ///
     /// # Safety
-    /// `base` and `scratch` are memory as the binding wants it, and nobody else writes to it or reads
+    /// `slots` and `scratch` are memory as the binding wants it, and nobody else writes to it or reads
     /// what is written.
     pub(crate) unsafe fn run(&mut self) -> Result<(), RunError> {
         // Free of the borrow of `self`.
-        let binding = self.binding;
+        let steps: &[BoundStep] = &self.binding.steps;
         // SAFETY: the caller's promise.
-        match unsafe { self.steps(&binding.steps) } {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(Some(error)) => Err(error),
-            ControlFlow::Break(None) => Err(self.fault()),
-        }
+        unsafe { walk::run(self, steps) }
     }
 
-    /// The recorded fault as an error.
-    fn fault(&self) -> RunError {
-        fault_error(&self.program.image.faults, &self.status)
-    }
-
-    /// # Safety (of this and all below)
-    /// As for [`Run::run`].
-    unsafe fn steps(&mut self, steps: &[BoundStep]) -> Flow {
-        for step in steps {
-            let begin = self.hook.is_some().then(Instant::now);
-            // SAFETY: the caller's promise.
-            unsafe { self.step(&step.kind)? };
-            if let Some(begin) = begin {
-                self.report(step, begin);
-            }
-            if self.status.fault().is_some() {
-                return ControlFlow::Break(None);
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn report(&mut self, step: &BoundStep, begin: Instant) {
+    fn report(&mut self, task: &Task, position: u32, begin: Instant) {
         let nanoseconds = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let name = match &step.kind {
-            BoundStepKind::Kernel { kernel, .. } => {
-                &self.program.image.kernels[*kernel as usize].name
-            }
-            BoundStepKind::Contract(_) => "contract",
-            BoundStepKind::Sort(_) => "sort",
-            BoundStepKind::Custom(_) => "custom",
-            BoundStepKind::Copy { .. } => "copy",
-            BoundStepKind::If { .. } | BoundStepKind::Loop { .. } | BoundStepKind::While { .. } => {
-                return;
-            }
+        let name = match task {
+            Task::Kernel { kernel, .. } => &self.program.image.kernels[*kernel as usize].name,
+            Task::Contract(_) => "contract",
+            Task::Sort(_) => "sort",
+            Task::Custom(_) => "custom",
+            Task::Copy { .. } => "copy",
         };
         if let Some(hook) = &mut self.hook {
             hook(StepTime {
-                position: step.position,
+                position,
                 name,
                 nanoseconds,
             });
         }
     }
 
-    unsafe fn step(&mut self, kind: &BoundStepKind) -> Flow {
+    /// # Safety (of this and all below)
+    /// As for [`Run::run`].
+    unsafe fn perform(&mut self, task: &Task) -> Result<(), RunError> {
         // SAFETY: the caller's promise.
         unsafe {
-            match kind {
-                BoundStepKind::Kernel { kernel, args } => {
+            match task {
+                Task::Kernel { kernel, args } => {
                     self.kernels_run += 1;
                     self.kernel_task(*kernel, args).run(self.pool);
                 }
-                BoundStepKind::Contract(contract) => {
+                Task::Contract(contract) => {
                     self.kernels_run += 1;
                     self.contract(contract);
                 }
-                BoundStepKind::Sort(sort) => self.sort(sort),
-                BoundStepKind::Custom(custom) => return self.custom(custom),
-                BoundStepKind::Copy {
+                Task::Sort(sort) => self.sort(sort),
+                Task::Custom(custom) => return self.custom(custom),
+                Task::Copy {
                     from,
                     to,
                     partition,
                 } => self.copy(*from, *to, partition),
-                BoundStepKind::If {
-                    condition,
-                    then,
-                    other,
-                } => {
-                    let steps = if self.is_true(*condition) {
-                        then
-                    } else {
-                        other
-                    };
-                    return self.steps(steps);
-                }
-                BoundStepKind::Loop(l) => return self.counted(l),
-                BoundStepKind::While(w) => return self.conditional(w),
             }
         }
-        ControlFlow::Continue(())
-    }
-
-    unsafe fn counted(&mut self, l: &BoundLoop) -> Flow {
-        for i in 0..l.trip {
-            self.iterations[l.slot as usize] = i;
-            // SAFETY: the caller's promise; binding has checked that there are eight bytes.
-            unsafe {
-                let at = self.pointer(l.iteration).cast::<i64>();
-                at.write_unaligned(i as i64);
-                self.steps(&l.body)?;
-                self.carry(&l.carries);
-            }
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.settle(&l.carries, l.trip % 2 == 1) };
-        ControlFlow::Continue(())
-    }
-
-    unsafe fn conditional(&mut self, w: &BoundWhile) -> Flow {
-        let mut odd = false;
-        // SAFETY: the caller's promise.
-        unsafe {
-            loop {
-                self.steps(&w.test)?;
-                if !self.is_true(w.condition) {
-                    break;
-                }
-                self.steps(&w.body)?;
-                self.carry(&w.carries);
-                odd = !odd;
-            }
-            self.settle(&w.carries, odd);
-        }
-        ControlFlow::Continue(())
+        Ok(())
     }
 
     /// Where a buffer is now.
     unsafe fn pointer(&self, arg: Arg) -> *mut u8 {
-        let base = self.base[arg.slot as usize];
-        let slices = arg.first as usize..(arg.first + arg.count) as usize;
-        let slices = self.binding.slices[slices].iter();
-        let offset: usize = slices
-            .map(|(l, stride)| self.iterations[*l as usize] * stride)
-            .sum();
+        let (base, offset) = self.slots.of(arg);
         // SAFETY: binding has checked that the slices of all iterations lie in the whole.
         unsafe { base.add(offset) }
-    }
-
-    unsafe fn is_true(&self, condition: Arg) -> bool {
-        // SAFETY: binding has checked that there is a byte.
-        unsafe { self.pointer(condition).read() != 0 }
-    }
-
-    /// Ends an iteration.
-    unsafe fn carry(&mut self, carries: &[Carry]) {
-        for carry in carries {
-            match *carry {
-                Carry::Exchange { current, next, .. } => {
-                    self.base.swap(current as usize, next as usize);
-                }
-                Carry::Copy {
-                    current,
-                    next,
-                    bytes,
-                } => {
-                    // SAFETY: both have this size.
-                    unsafe { self.pointer(current).copy_from(self.pointer(next), bytes) };
-                }
-            }
-        }
-    }
-
-    /// Ends a loop whose number of iterations was odd, or even.
-    unsafe fn settle(&mut self, carries: &[Carry], odd: bool) {
-        for carry in carries.iter().filter(|_| odd) {
-            if let Carry::Exchange {
-                current,
-                next,
-                go_home: true,
-                bytes,
-            } = *carry
-            {
-                let (current, next) = (current as usize, next as usize);
-                // SAFETY: both have this size, and they are different memory.
-                unsafe { self.base[next].copy_from_nonoverlapping(self.base[current], bytes) };
-                self.base.swap(current, next);
-            }
-        }
     }
 
     unsafe fn kernel_task(&self, kernel: u32, args: &[Arg]) -> KernelTask<'_> {
@@ -462,36 +207,68 @@ impl Run<'_, '_> {
             .for_each(boxes, &|b, _| task.run_box(partition.bounds(b)));
     }
 
-    unsafe fn custom(&self, c: &BoundCustom) -> Flow {
+    unsafe fn custom(&self, c: &BoundCustom) -> Result<(), RunError> {
         // SAFETY: the caller's promise.
         let range = |a: &CustomArg| unsafe { (self.pointer(a.arg), a.bytes) };
         let inputs: Ranges = c.inputs.iter().map(range).collect();
         let outputs: Ranges = c.outputs.iter().map(range).collect();
         if overlap(&inputs, &outputs) {
             let problem = "a foreign function's results overlap its operands or each other";
-            let error = RunError::Inconsistent(problem.into());
-            return ControlFlow::Break(Some(error));
+            return Err(RunError::Inconsistent(problem.into()));
         }
         // SAFETY: binding has checked that the buffers have these bytes, all memory is initialised, and
         // results are disjoint from everything else; nothing else runs.
-        let result = unsafe {
+        unsafe {
             let view = |&(at, n): &(*mut u8, usize)| std::slice::from_raw_parts(at.cast_const(), n);
             let view_mut = |&(at, n): &(*mut u8, usize)| std::slice::from_raw_parts_mut(at, n);
             let inputs: SmallVec<[&[u8]; 8]> = inputs.iter().map(view).collect();
             let outputs: SmallVec<[&mut [u8]; 4]> = outputs.iter().map(view_mut).collect();
             call_foreign((self.program, self.pool), c, &inputs, outputs)
-        };
-        match result {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(message) => {
-                let fault = &self.program.image.faults[c.fault as usize];
-                ControlFlow::Break(Some(RunError::Custom {
-                    what: fault.what.clone(),
-                    location: fault.location.clone(),
-                    message,
-                }))
-            }
         }
+    }
+}
+
+impl<'a> Runner<'a> for Run<'a, '_> {
+    type Memory = *mut u8;
+    type Stop = RunError;
+
+    fn slots(&mut self) -> &mut Slots<'a, *mut u8> {
+        &mut self.slots
+    }
+
+    unsafe fn task(&mut self, task: &Task, position: u32) -> Result<(), RunError> {
+        let begin = self.hook.is_some().then(Instant::now);
+        // SAFETY: the caller's promise.
+        unsafe { self.perform(task)? };
+        if let Some(begin) = begin {
+            self.report(task, position, begin);
+        }
+        match self.status.fault() {
+            Some(_) => Err(fault_error(&self.program.image.faults, &self.status)),
+            None => Ok(()),
+        }
+    }
+
+    unsafe fn is_true(&mut self, condition: Arg) -> Result<bool, RunError> {
+        // SAFETY: binding has checked that there is a byte.
+        Ok(unsafe { self.pointer(condition).read() != 0 })
+    }
+
+    unsafe fn set_number(&mut self, at: Arg, number: i64) -> Result<(), RunError> {
+        // SAFETY: binding has checked that there are eight bytes.
+        unsafe { self.pointer(at).cast::<i64>().write_unaligned(number) };
+        Ok(())
+    }
+
+    unsafe fn carry(
+        &mut self,
+        from: (*mut u8, usize),
+        to: (*mut u8, usize),
+        bytes: usize,
+    ) -> Result<(), RunError> {
+        // SAFETY: binding has checked that both have so many bytes behind these offsets.
+        unsafe { to.0.add(to.1).copy_from(from.0.add(from.1), bytes) };
+        Ok(())
     }
 }
 
@@ -501,8 +278,8 @@ pub(crate) fn call_foreign(
     c: &BoundCustom,
     inputs: &[&[u8]],
     mut outputs: SmallVec<[&mut [u8]; 4]>,
-) -> Result<(), String> {
-    match &program.foreign[c.function as usize] {
+) -> Result<(), RunError> {
+    let result = match &program.foreign[c.function as usize] {
         Foreign::Host(function) => {
             let dims: SmallVec<[&[usize]; 8]> = c.inputs.iter().map(|a| &a.dims[..]).collect();
             let result = guarded(|| function(inputs, &dims, &mut outputs));
@@ -530,7 +307,15 @@ pub(crate) fn call_foreign(
                 .collect();
             guarded(|| function.call(&operands, &mut results, pool))
         }
-    }
+    };
+    result.map_err(|message| {
+        let fault = &program.image.faults[c.fault as usize];
+        RunError::Custom {
+            what: fault.what.clone(),
+            location: fault.location.clone(),
+            message,
+        }
+    })
 }
 
 /// The fault recorded in a status as an error.

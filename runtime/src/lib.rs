@@ -8,6 +8,7 @@
 mod arena;
 mod bind;
 mod bind_steps;
+mod bound;
 mod buffer;
 mod check;
 mod checksum;
@@ -33,7 +34,9 @@ mod program;
 mod run;
 mod size;
 mod status;
+mod text;
 mod told;
+mod walk;
 
 pub use buffer::{Buffer, Plain};
 pub use checksum::checksum;
@@ -48,8 +51,8 @@ pub use encode::DecodeError;
 pub use error::{LoadError, RunError};
 pub use exec::StepTime;
 pub use foreign::{
-    Extent, Kind, Library, Operand, PartialType, Pattern, ResultMut, Signature as ForeignSignature,
-    library, library_names,
+    ElementKind, Extent, Library, Operand, PartialType, Pattern, ResultMut,
+    Signature as ForeignSignature, library, library_names,
 };
 pub use link::Program;
 pub use memory::{AllocError, cached_bytes, set_cache_limit};

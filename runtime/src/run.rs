@@ -15,8 +15,9 @@
 
 use crate::bind::{Binding, Home};
 use crate::exec::{Hook, Run, StepTime};
+use crate::walk::Slots;
 use crate::{Buffer, Pool, Program, RunError, Status};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 /// A parameter of a run.
 #[derive(Clone, Debug)]
@@ -123,12 +124,12 @@ impl Program {
         let binding = &*bound;
         self.check_inputs(inputs, binding)?;
         let memory = Memory::new(binding, inputs, pool)?;
+        let bases = memory.bases(binding, inputs);
         let mut run = Run {
             program: self,
             binding,
             pool,
-            base: memory.bases(binding, inputs),
-            iterations: smallvec![0; binding.loops],
+            slots: Slots::new(bases, binding.loops, &binding.slices),
             scratch: memory.scratch.pointer(),
             status: Status::default(),
             kernels_run: 0,

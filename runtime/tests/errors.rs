@@ -271,7 +271,7 @@ fn refused(change: impl FnOnce(&mut Image)) -> String {
 fn inconsistent_images_are_refused() {
     assert_eq!(
         refused(|i| i.version = 7),
-        "program of version 7, expected 2"
+        "program of version 7, expected 3"
     );
     assert_eq!(
         refused(|i| i.kernels.clear()),

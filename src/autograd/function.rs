@@ -151,6 +151,20 @@ fn identity_of(stateless: Option<TypeId>, inputs: usize, saved: usize, hooked: b
     *entry.or_insert_with(next_number)
 }
 
+/// Traits of a result, by those of its value and of what the backward needs.
+fn traits_of(value: &Node, rest: &Operands) -> Traits {
+    let others = rest.iter().filter_map(Operand::node).map(|n| n.traits);
+    others.fold(value.traits, |a, b| Traits {
+        heavy: false,
+        constant: false,
+        grad: true,
+        from_gradient: a.from_gradient | b.from_gradient,
+        level: a.level.max(b.level),
+        // What the backward needs may lie elsewhere.
+        places: a.places,
+    })
+}
+
 #[track_caller]
 fn apply(
     function: Box<dyn CustomFunction>,
@@ -204,17 +218,8 @@ fn apply(
         let mut operands = Operands::new();
         operands.push(Operand::Node(node.clone()));
         operands.extend(rest.iter().cloned());
-        let traits = rest.iter().filter_map(Operand::node).map(|n| n.traits);
-        let traits = traits.fold(node.traits, |a, b| Traits {
-            heavy: false,
-            constant: false,
-            grad: true,
-            from_gradient: a.from_gradient | b.from_gradient,
-            level: a.level.max(b.level),
-            // What the backward needs may lie elsewhere.
-            places: a.places,
-        });
         let recorded = Recorded::Function(shared.clone(), index);
+        let traits = traits_of(node, &rest);
         let node = with_traits(recorded, node.ty.clone(), operands, traits);
         Ok(Tensor(Ok(node)))
     });

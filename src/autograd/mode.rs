@@ -1,5 +1,6 @@
 //! Whether operations are recorded so that gradients flow through them: per thread, scoped.
 
+use crate::scoped::Scoped;
 use std::cell::Cell;
 
 thread_local! {
@@ -17,18 +18,9 @@ pub fn is_grad_enabled() -> bool {
     grad_enabled()
 }
 
-/// Sets the mode back when dropped, however the scope is left.
-struct Restore(bool);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        ENABLED.set(self.0);
-    }
-}
-
 /// Runs `f` with gradients on or off, on this thread.
 pub fn set_grad_enabled<R>(enabled: bool, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(ENABLED.replace(enabled));
+    let _enabled = Scoped::set(&ENABLED, enabled);
     f()
 }
 

@@ -3,6 +3,7 @@
 //! Only functions with a backward of their own save tensors. What the derivatives of all other operations
 //! need is decided when a program is compiled; see [`checkpoint`](crate::checkpoint) for a say in that.
 
+use crate::scoped::Scoped;
 use crate::tensor::Tensor;
 use std::cell::RefCell;
 use std::fmt;
@@ -30,14 +31,6 @@ thread_local! {
 /// The innermost hooks in force on this thread.
 pub(super) fn saved_hooks() -> Option<SavedHooks> {
     HOOKS.with_borrow(Clone::clone)
-}
-
-struct Restore(Option<SavedHooks>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        HOOKS.set(self.0.take());
-    }
 }
 
 /// Runs `f`; what functions with a backward of their own save meanwhile is kept as `pack` makes it,
@@ -75,6 +68,6 @@ pub fn saved_tensors_hooks<R>(
         pack: Arc::new(pack),
         unpack: Arc::new(unpack),
     };
-    let _restore = Restore(HOOKS.replace(Some(hooks)));
+    let _hooks = Scoped::set(&HOOKS, Some(hooks));
     f()
 }

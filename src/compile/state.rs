@@ -6,10 +6,11 @@
 use super::Source;
 use crate::cell::TensorCell;
 use crate::device::Places;
-use crate::engine::Capture;
+use crate::engine::capture;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
 use crate::ops::Generator;
+use crate::scoped::Counted;
 use crate::tensor::{
     Literal, Node, Operand, Operands, Parameter, Recorded, State, Tensor, Traits, internal,
 };
@@ -56,28 +57,17 @@ thread_local! {
 
 thread_local! {
     /// Calls of captured functions on this thread that record into a capture in progress.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
 /// How many captured functions are being recorded into a capture, each called by the one before.
-pub(super) fn depth() -> usize {
+pub(super) fn depth() -> u32 {
     DEPTH.get()
 }
 
 /// While it lives, one more captured function is being recorded.
-pub(super) struct Nested;
-
-impl Nested {
-    pub fn enter() -> Nested {
-        DEPTH.set(DEPTH.get() + 1);
-        Nested
-    }
-}
-
-impl Drop for Nested {
-    fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
-    }
+pub(super) fn deeper() -> Counted {
+    Counted::one_more(&DEPTH)
 }
 
 /// A capture in progress; if it is dropped unfinished (the function panicked), nothing remains.
@@ -85,7 +75,7 @@ pub(super) struct Recording {
     /// Number of the capture, in the process.
     pub id: u64,
     finished: bool,
-    _capture: Capture,
+    _capture: Counted,
 }
 
 /// A number for a function that is being recorded, unique in the process.
@@ -107,7 +97,7 @@ pub(super) fn begin(parameters: u32) -> Recording {
     Recording {
         id,
         finished: false,
-        _capture: Capture::begin(),
+        _capture: capture(),
     }
 }
 

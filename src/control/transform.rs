@@ -1,7 +1,7 @@
 //! Functions transformed as a whole.
 
 use super::{body, region, types};
-use crate::engine::{DrawsInside, RegionKind};
+use crate::engine::{RegionKind, draws_inside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::{attempt_list, bad_shape};
@@ -149,7 +149,7 @@ pub fn vmap_with(
             return Err(bad_shape("vmap", "no argument is mapped over"));
         };
         let body = body(&parameters, |x| {
-            let _draws = DrawsInside::begin();
+            let _draws = draws_inside();
             function(x)
         })?;
         let results = body.result_types().into_iter().map(|ty| {

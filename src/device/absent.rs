@@ -4,6 +4,7 @@ use super::{Device, Input, MemoryStats};
 use crate::engine::Values;
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_ir::Plan;
+use lazulite_passes::NarrowProducts;
 use lazulite_runtime::{Buffer, Image, Pool};
 
 /// A value on a GPU: there is none.
@@ -35,6 +36,10 @@ fn absent() -> Error {
     let message = "this program was built without GPUs";
     Error::new(ErrorKind::Unsupported, "device", message)
         .hint("build it with the feature `cuda` of lazulite")
+}
+
+pub(super) fn narrow_products(_: u32) -> Result<NarrowProducts> {
+    Err(absent())
 }
 
 pub(super) fn open(_: u32) -> Result<()> {

@@ -4,8 +4,9 @@ use super::{Device, Input, MemoryStats, Value};
 use crate::engine::{self, Values};
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::CodegenError;
-use lazulite_codegen::cuda::{CudaCompiler, Nvrtc};
+use lazulite_codegen::cuda::{self, CudaCompiler, Nvrtc};
 use lazulite_ir::Plan;
+use lazulite_passes::NarrowProducts;
 use lazulite_runtime::cuda::{
     CudaDevice, CudaError, DeviceError, DeviceInput, DeviceProgram, DeviceValue, Driver,
 };
@@ -71,7 +72,8 @@ pub(crate) fn opened(number: u32) -> Result<&'static Opened> {
     let options = engine::options();
     let device = CudaDevice::new(&driver()?, number).map_err(error)?;
     let nvrtc = Nvrtc::open(options.cuda_compiler.as_deref().map(Path::new)).map_err(error)?;
-    let compiler = CudaCompiler::new(nvrtc, options.cuda_cache.map(PathBuf::from));
+    let compiler = CudaCompiler::new(nvrtc, options.cuda_cache.map(PathBuf::from))
+        .with_texts(options.cuda_texts.map(PathBuf::from));
     Ok(slot.get_or_init(|| Opened { device, compiler }))
 }
 
@@ -108,6 +110,15 @@ pub(super) fn upload(device: Device, bytes: &[u8]) -> Result<Memory> {
 
 pub(super) fn download(memory: &Memory) -> Result<Buffer> {
     memory.read().map_err(error)
+}
+
+/// Which products of narrow factors it has: tensor cores come with an architecture.
+pub(super) fn narrow_products(number: u32) -> Result<NarrowProducts> {
+    let has_tensor_cores = opened(number)?.device.architecture() >= cuda::TENSOR_ARCHITECTURE;
+    Ok(match has_tensor_cores {
+        true => NarrowProducts::HalfFloats,
+        false => NarrowProducts::None,
+    })
 }
 
 pub(super) fn compile(number: u32, plan: &Plan) -> Result<Code> {

@@ -25,11 +25,14 @@ pub(crate) use places::Places;
 pub(crate) use transfer::reconcile;
 pub(crate) use value::{Executable, Input, Value};
 
+use crate::engine::Options;
 use crate::error::{Error, ErrorKind, Result};
+use crate::scoped::Scoped;
 use lazulite_ir::Plan;
 use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
+use std::thread::LocalKey;
 
 /// A machine that tensors live on: the processor or a GPU.
 ///
@@ -83,15 +86,7 @@ thread_local! {
 #[must_use = "the device is used only while this lives"]
 #[derive(Debug)]
 pub struct DeviceGuard {
-    before: Option<Device>,
-    /// It belongs to its thread.
-    _here: std::marker::PhantomData<*const ()>,
-}
-
-impl Drop for DeviceGuard {
-    fn drop(&mut self) {
-        HERE.set(self.before);
-    }
+    _here: Scoped<LocalKey<Cell<Option<Device>>>>,
 }
 
 impl Device {
@@ -168,8 +163,7 @@ impl Device {
     /// ```
     pub fn use_here(self) -> DeviceGuard {
         DeviceGuard {
-            before: HERE.replace(Some(self)),
-            _here: std::marker::PhantomData,
+            _here: Scoped::set(&HERE, Some(self)),
         }
     }
 
@@ -201,6 +195,18 @@ impl Device {
             }
             Some(number) => gpu::memory(number),
         }
+    }
+
+    /// What passes may do, and assume of this device.
+    ///
+    /// # Errors
+    /// When the device cannot be opened.
+    pub(crate) fn passes(self, options: &Options) -> Result<lazulite_passes::Options> {
+        let mut passes = options.passes();
+        if let Some(number) = self.cuda_number() {
+            passes.schedule.machine.narrow = gpu::narrow_products(number)?;
+        }
+        Ok(passes)
     }
 
     /// A plan as a program on a GPU; `None` for the processor.

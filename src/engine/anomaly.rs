@@ -7,6 +7,7 @@ use super::build::{Pattern, build};
 use super::interpret::{environment, inputs_of, interpreter_error};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
+use crate::scoped::Scoped;
 use lazulite_ir::{Array, Graph, Node, NodeId, Op, Scalar, Type, interpret_in};
 use std::cell::Cell;
 
@@ -17,14 +18,6 @@ thread_local! {
 /// True while the search is on, on this thread.
 pub(crate) fn searching() -> bool {
     SEARCHING.get()
-}
-
-struct Restore(bool);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        SEARCHING.set(self.0);
-    }
 }
 
 /// Runs `f`; on this thread, whatever is computed meanwhile (values as well as gradients) fails with
@@ -40,7 +33,7 @@ impl Drop for Restore {
 /// assert!(error.to_string().contains("gradient"));
 /// ```
 pub fn detect_anomaly<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(SEARCHING.replace(true));
+    let _searching = Scoped::set(&SEARCHING, true);
     f()
 }
 

@@ -5,10 +5,12 @@ use super::trace::{Trace, trace_body};
 use super::{Pattern, Refusals, build};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, trail};
+use crate::scoped::Scoped;
 use crate::tensor::{Node, Operands, Parameter, Recorded, State, Tensor, Traits, internal};
 use lazulite_ir::{Graph, TensorType};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
 /// A recorded function.
 pub(crate) struct Body {
@@ -28,18 +30,8 @@ thread_local! {
 
 /// While it lives, random draws are part of the function being recorded, and not taken along from
 /// outside.
-pub(crate) struct DrawsInside(u8);
-
-impl DrawsInside {
-    pub fn begin() -> DrawsInside {
-        DrawsInside(DRAWS.replace(LEVEL.get()))
-    }
-}
-
-impl Drop for DrawsInside {
-    fn drop(&mut self) {
-        DRAWS.set(self.0);
-    }
+pub(crate) fn draws_inside() -> Scoped<LocalKey<Cell<u8>>> {
+    Scoped::set(&DRAWS, LEVEL.get())
 }
 
 /// True while a function is being recorded.
@@ -52,24 +44,13 @@ pub(crate) fn draw_level() -> u8 {
     DRAWS.get()
 }
 
-/// While it lives, one more function is being recorded.
-struct Deeper;
-
-impl Deeper {
-    fn enter() -> Result<(Deeper, u8)> {
-        let level = LEVEL.get().checked_add(1).ok_or_else(|| {
-            let message = "functions of tensors are recorded inside of each other without end";
-            Error::new(ErrorKind::Capture, "record", message).at(Place::here())
-        })?;
-        LEVEL.set(level);
-        Ok((Deeper, level))
-    }
-}
-
-impl Drop for Deeper {
-    fn drop(&mut self) {
-        LEVEL.set(LEVEL.get() - 1);
-    }
+/// While it lives, one more function is being recorded; this is its level.
+fn deeper() -> Result<(Scoped<LocalKey<Cell<u8>>>, u8)> {
+    let level = LEVEL.get().checked_add(1).ok_or_else(|| {
+        let message = "functions of tensors are recorded inside of each other without end";
+        Error::new(ErrorKind::Capture, "record", message).at(Place::here())
+    })?;
+    Ok((Scoped::set(&LEVEL, level), level))
 }
 
 impl Body {
@@ -79,7 +60,7 @@ impl Body {
         types: &[Arc<TensorType>],
         function: impl FnOnce(&[Tensor]) -> Result<Vec<Tensor>>,
     ) -> Result<Body> {
-        let (_deeper, level) = Deeper::enter()?;
+        let (_deeper, level) = deeper()?;
         let id = crate::compile::next_capture();
         let parameters: Vec<Arc<Node>> = (0..)
             .zip(types)

@@ -22,7 +22,7 @@ mod trace;
 
 pub use anomaly::detect_anomaly;
 pub(crate) use anomaly::searching;
-pub(crate) use body::{Body, DrawsInside, draw_level, recording_body};
+pub(crate) use body::{Body, draw_level, draws_inside, recording_body};
 pub(crate) use build::{Pattern, build, build_in_two};
 pub(crate) use devices::{device_of, settled_trace};
 pub(crate) use options::{Current, current};
@@ -40,6 +40,7 @@ pub(crate) use trace::{Trace, address};
 use crate::device::{Device, Value};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
+use crate::scoped::Counted;
 use crate::tensor::{Node, internal};
 use cache::Cache;
 use lazulite_ir::Graph;
@@ -63,19 +64,8 @@ pub(crate) fn capturing() -> bool {
 }
 
 /// While it lives, this thread captures a function.
-pub(crate) struct Capture;
-
-impl Capture {
-    pub fn begin() -> Capture {
-        CAPTURES.set(CAPTURES.get() + 1);
-        Capture
-    }
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        CAPTURES.set(CAPTURES.get() - 1);
-    }
+pub(crate) fn capture() -> Counted {
+    Counted::one_more(&CAPTURES)
 }
 
 /// What the plan cache has done so far in this process.
@@ -151,35 +141,24 @@ impl Held {
 /// Computations that were begun by closures inside of computations, and how deep they go at most.
 const MAX_NESTED: u32 = 32;
 
-/// While it lives, values are being computed on this thread.
-struct Nested;
-
 thread_local! {
     static NESTED: Cell<u32> = const { Cell::new(0) };
 }
 
-impl Nested {
-    #[track_caller]
-    fn enter() -> Result<Nested> {
-        if NESTED.get() >= MAX_NESTED {
-            let message = "values are computed inside of computing values without end";
-            let error = Error::new(ErrorKind::Host, "realize", message).at(Place::here());
-            return Err(error.hint("a closure reads the tensor that it is to compute"));
-        }
-        NESTED.set(NESTED.get() + 1);
-        Ok(Nested)
+/// While it lives, values are being computed on this thread.
+#[track_caller]
+fn computing() -> Result<Counted> {
+    if NESTED.get() >= MAX_NESTED {
+        let message = "values are computed inside of computing values without end";
+        let error = Error::new(ErrorKind::Host, "realize", message).at(Place::here());
+        return Err(error.hint("a closure reads the tensor that it is to compute"));
     }
-}
-
-impl Drop for Nested {
-    fn drop(&mut self) {
-        NESTED.set(NESTED.get() - 1);
-    }
+    Ok(Counted::one_more(&NESTED))
 }
 
 #[track_caller]
 fn realize_with(roots: &[Arc<Node>], history: History) -> Result<()> {
-    let _deeper = Nested::enter()?;
+    let _deeper = computing()?;
     let writes = pending::take();
     match enter_values(roots, &writes, history) {
         Ok(()) => {

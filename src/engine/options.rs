@@ -34,6 +34,9 @@ pub struct Options {
     /// The folder for kernels compiled for GPUs (`LAZULITE_CUDA_CACHE`; by default one in the user's cache). Without
     /// one they are compiled in every process.
     pub cuda_cache: Option<String>,
+    /// A folder into which the text of every kernel for a GPU is written, one file for each that differs
+    /// (`LAZULITE_CUDA_TEXTS`).
+    pub cuda_texts: Option<String>,
 }
 
 impl Options {
@@ -62,6 +65,7 @@ impl Options {
             cuda_driver: text("LAZULITE_CUDA_DRIVER"),
             cuda_compiler: text("LAZULITE_NVRTC"),
             cuda_cache: text("LAZULITE_CUDA_CACHE").or_else(user_cache),
+            cuda_texts: text("LAZULITE_CUDA_TEXTS"),
         }
     }
 

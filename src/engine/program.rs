@@ -14,7 +14,7 @@ pub(crate) fn compile_graph(
     options: &Options,
     device: Device,
 ) -> Result<Executable> {
-    let mut plan = compile_to_plan(graph, &options.passes()).map_err(refused)?;
+    let mut plan = compile_to_plan(graph, &device.passes(options)?).map_err(refused)?;
     // The caller binds all its symbols, used or not, in its own order.
     plan.symbols = symbols.to_vec();
     compile_plan(&plan, options, device)
@@ -51,7 +51,8 @@ pub(crate) fn compile_in_parts(
     options: &Options,
     device: Device,
 ) -> Result<Parts> {
-    let split = compile_apart(graph, symbols, constant, &options.passes()).map_err(refused)?;
+    let split =
+        compile_apart(graph, symbols, constant, &device.passes(options)?).map_err(refused)?;
     let prepare = match split.prepare.outputs.is_empty() {
         true => None,
         false => Some((

@@ -3,7 +3,9 @@
 
 use super::{capturing, recording_body};
 use crate::error::{Error, Result};
+use crate::scoped::Scoped;
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
 thread_local! {
     /// The first error of the function that is being recorded on this thread.
@@ -20,15 +22,14 @@ pub(crate) fn refused(error: Error) -> Error {
 
 /// While it lives, refused reads belong to the function whose recording has begun.
 pub(crate) struct Refusals {
-    /// That of the function around it.
-    outer: Option<Error>,
+    _first: Scoped<LocalKey<RefCell<Option<Error>>>>,
 }
 
 impl Refusals {
     /// Begins with none.
     pub fn begin() -> Refusals {
         Refusals {
-            outer: FIRST.take(),
+            _first: Scoped::set(&FIRST, None),
         }
     }
 
@@ -38,11 +39,5 @@ impl Refusals {
             Some(first) => Err(first),
             None => Ok(()),
         }
-    }
-}
-
-impl Drop for Refusals {
-    fn drop(&mut self) {
-        FIRST.set(self.outer.take());
     }
 }

@@ -16,8 +16,8 @@ use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::files::{self, NamedFile, replace_executable};
 use lazulite_runtime::kernels::Level;
 use lazulite_runtime::{
-    Array, Assembly, Buffer, Contents, Input, Interface, Metadata, Model, ModelError, Port,
-    RunError, Signature, Size, Source, write_executable, write_payload,
+    Array, Assembly, Buffer, Contents, Interface, Metadata, Model, ModelError, Port, RunError,
+    Signature, Size, Source, write_executable, write_payload,
 };
 use lazulite_stub::Variant;
 use std::path::Path;
@@ -146,7 +146,7 @@ impl Exported {
         if let Some(known) = all.iter().find(|d| d.device == device) {
             return Ok(known.clone());
         }
-        let parts = self.parts()?;
+        let parts = self.parts_on(device)?;
         let program = engine::compile_plan(&parts.plan, &engine::options(), device)?;
         let weights = parts.weights.into_iter();
         let weights = weights.map(|w| device::Value::Host(w).at(device));
@@ -274,15 +274,20 @@ impl Exported {
         compiled.as_ref().map_err(Clone::clone)
     }
 
-    /// The program; what depends on weights alone is computed now.
+    /// The program for the processor; what depends on weights alone is computed now.
     pub(crate) fn parts(&self) -> Result<Parts> {
+        self.parts_on(Device::cpu())
+    }
+
+    /// The program for a device, where what depends on weights alone is computed now.
+    fn parts_on(&self, device: Device) -> Result<Parts> {
         let sources = self.interface.sources.iter();
         let constant: Vec<bool> = sources.map(|s| matches!(s, Source::Weight(_))).collect();
-        let options = engine::options().passes();
+        let options = device.passes(&engine::options())?;
         let split = compile_apart(&self.graph, &self.symbols, &constant, &options);
         let split = split.map_err(unsupported)?;
         let prepare = &split.prepare;
-        let prepared = self.prepare(prepare, &split.prepare_inputs)?;
+        let prepared = self.prepare(prepare, &split.prepare_inputs, device)?;
         let (interface, weights) =
             self.rewired(prepare, &split.sources, &split.made_of, &prepared)?;
         Ok(Parts {
@@ -293,25 +298,25 @@ impl Exported {
     }
 
     /// Runs the work that depends on weights alone.
-    fn prepare(&self, plan: &Plan, parameters: &[u32]) -> Result<Vec<Buffer>> {
+    fn prepare(&self, plan: &Plan, parameters: &[u32], device: Device) -> Result<Vec<Buffer>> {
         if plan.outputs.is_empty() {
             return Ok(Vec::new());
         }
         let Current { options, pool } = &*engine::current();
-        let program = compile(plan, &options.codegen(), options.threads).map_err(unsupported)?;
+        let program = engine::compile_plan(plan, options, device)?;
         let mut inputs = Vec::with_capacity(parameters.len());
         for &parameter in parameters {
             match self.interface.sources.get(parameter as usize) {
                 Some(Source::Weight(n)) => {
-                    inputs.push(Input::keep(self.weights[*n as usize].clone()));
+                    inputs.push(device::Input::keep(self.weights[*n as usize].clone()));
                 }
                 Some(Source::Argument(_)) | None => {
                     return Err(internal("export", "a weight depends on an input"));
                 }
             }
         }
-        let outputs = program.run(&mut inputs, &[], pool);
-        Ok(outputs.map_err(engine::run_error)?.buffers.into_vec())
+        let values = program.run(&mut inputs, &[], pool)?;
+        values.iter().map(device::Value::to_host).collect()
     }
 
     /// The interface of the program that is left, and its weights.

@@ -153,12 +153,8 @@ fn subjects(small: bool) -> Result<Vec<Subject>> {
         |[x, i]| x.index_select(0, i),
         &[spec!(f32["n", columns]), spec!(i64["m"])],
     )?;
-    let product = export(
-        |[x, y]| x.matmul(y).relu(),
-        &[spec!(f32[side, side]), spec!(f32[side, side])],
-    )?;
     let order = Tensor::arange(0, rows, 1).neg() + (rows - 1);
-    Ok(vec![
+    let mut subjects = vec![
         subject(
             "pointwise f32",
             pointwise,
@@ -178,15 +174,37 @@ fn subjects(small: bool) -> Result<Vec<Subject>> {
             rows_of,
             vec![table([rows, columns]), order],
         ),
-        Subject {
-            operations: 2.0 * (side as f64).powi(3),
-            ..subject(
-                "matmul f32",
-                product,
-                vec![table([side, side]), table([side, side])],
-            )
-        },
-    ])
+    ];
+    subjects.extend(products(side, &random)?);
+    Ok(subjects)
+}
+
+/// Products of square matrices of every kind.
+fn products(side: i64, random: &Generator) -> Result<Vec<Subject>> {
+    let plain = [spec!(f32[side, side]), spec!(f32[side, side])];
+    let half = [spec!(crate::f16[side, side]), spec!(crate::f16[side, side])];
+    let brief = [
+        spec!(crate::bf16[side, side]),
+        spec!(crate::bf16[side, side]),
+    ];
+    let product = |[x, y]: [&Tensor; 2]| x.matmul(y).relu();
+    let turned = |[x, y]: [&Tensor; 2]| x.matmul(&y.t()).relu();
+    let kinds = [
+        ("matmul f32", export(product, &plain)?),
+        ("matmul f16", export(product, &half)?),
+        ("matmul bf16, transposed", export(turned, &brief)?),
+    ];
+    let dtypes = [crate::DType::F32, crate::DType::F16, crate::DType::BF16];
+    let kinds = kinds.into_iter().zip(dtypes);
+    let subject = |((name, function), dtype)| Subject {
+        name,
+        function,
+        inputs: [(); 2]
+            .map(|()| random.randn([side, side]).cast(dtype))
+            .to_vec(),
+        operations: 2.0 * (side as f64).powi(3),
+    };
+    Ok(kinds.map(subject).collect())
 }
 
 fn case(gpu: Device, subject: &Subject) -> Result<GpuCase> {
@@ -223,9 +241,14 @@ fn as_f64(tensor: &Tensor) -> Result<Vec<f64>> {
 fn tolerance(expected: &[Tensor]) -> Result<f64> {
     let mut tolerance = TOLERANCE;
     for tensor in expected {
-        if tensor.dtype()? == crate::DType::F16 {
-            tolerance = 2e-3;
-        }
+        tolerance = f64::max(
+            tolerance,
+            match tensor.dtype()? {
+                crate::DType::F16 => 2e-3,
+                crate::DType::BF16 => 2e-2,
+                _ => TOLERANCE,
+            },
+        );
     }
     Ok(tolerance)
 }

@@ -156,41 +156,7 @@ pub trait Module {
                 own.insert(path.to_string(), tensor.clone());
             }
         });
-        let missing: Vec<&str> = { own.keys() }
-            .filter(|k| !state.contains_key(*k))
-            .map(String::as_str)
-            .collect();
-        let unknown: Vec<&str> = { state.keys() }
-            .filter(|k| !own.contains_key(*k))
-            .map(String::as_str)
-            .collect();
-        if !missing.is_empty() || !unknown.is_empty() {
-            let parts = [
-                ("the state lacks", missing),
-                ("the module does not have", unknown),
-            ];
-            let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
-            let parts = parts.map(|(what, names)| format!("{what} {}", listed(&names)));
-            let message = parts.collect::<Vec<_>>().join("; ");
-            return Err(Error::new(ErrorKind::Argument, "load_state_dict", message)
-                .at(Place::here())
-                .hint("the module must be built as the one that was saved"));
-        }
-        let mut misfits = Vec::new();
-        for (path, tensor) in state {
-            let (have, given) = (own[path].dims()?, tensor.dims()?);
-            if have != given {
-                misfits.push(format!(
-                    "`{path}` has sizes {have:?}, the state has {given:?}"
-                ));
-            }
-        }
-        if !misfits.is_empty() {
-            let message = some_of(&misfits, "; ");
-            return Err(Error::new(ErrorKind::Shape, "load_state_dict", message)
-                .at(Place::here())
-                .hint("the module must be built as the one that was saved"));
-        }
+        check_state(&own, state)?;
         let mut outcome = Ok(());
         see(self, &mut |path, part| {
             let Some(tensor) = state.get(path) else {
@@ -485,3 +451,44 @@ stateless!(
     crate::ResampleMode,
     fn(&Tensor) -> Tensor,
 );
+
+/// Whether a state has the names and sizes of a module's own.
+#[track_caller]
+fn check_state(own: &StateDict, state: &StateDict) -> Result<()> {
+    let missing: Vec<&str> = { own.keys() }
+        .filter(|k| !state.contains_key(*k))
+        .map(String::as_str)
+        .collect();
+    let unknown: Vec<&str> = { state.keys() }
+        .filter(|k| !own.contains_key(*k))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() || !unknown.is_empty() {
+        let parts = [
+            ("the state lacks", missing),
+            ("the module does not have", unknown),
+        ];
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        let parts = parts.map(|(what, names)| format!("{what} {}", listed(&names)));
+        let message = parts.collect::<Vec<_>>().join("; ");
+        return Err(Error::new(ErrorKind::Argument, "load_state_dict", message)
+            .at(Place::here())
+            .hint("the module must be built as the one that was saved"));
+    }
+    let mut misfits = Vec::new();
+    for (path, tensor) in state {
+        let (have, given) = (own[path].dims()?, tensor.dims()?);
+        if have != given {
+            misfits.push(format!(
+                "`{path}` has sizes {have:?}, the state has {given:?}"
+            ));
+        }
+    }
+    if !misfits.is_empty() {
+        let message = some_of(&misfits, "; ");
+        return Err(Error::new(ErrorKind::Shape, "load_state_dict", message)
+            .at(Place::here())
+            .hint("the module must be built as the one that was saved"));
+    }
+    Ok(())
+}

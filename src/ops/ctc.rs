@@ -58,34 +58,7 @@ impl Tensor {
                     _ => losses,
                 });
             }
-            let [time, batch, classes] = self.known_dims()?[..] else {
-                let error = bad_shape("ctc_loss", "probabilities have axes time, batch, classes");
-                return Err(error.operand(self.note("self")));
-            };
-            if !(0..classes as i64).contains(&blank) {
-                let message = format!("the blank {blank} is not among {classes} classes");
-                return Err(bad_argument("ctc_loss", message));
-            }
-            let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
-            let all: usize = target_lengths.iter().sum();
-            let fits = lengths
-                && match targets.known_dims()?[..] {
-                    [rows, count] => rows == batch && target_lengths.iter().all(|l| *l <= count),
-                    [count] => count == all,
-                    _ => false,
-                };
-            if !fits || time == 0 || input_lengths.iter().any(|l| *l > time) {
-                let error = bad_shape(
-                    "ctc_loss",
-                    "lengths and targets are given for each sequence",
-                );
-                return Err(error
-                    .operand(self.note("self"))
-                    .operand(targets.note("targets")));
-            }
-            if !self.is_float() {
-                return Err(bad_dtype("ctc_loss", self));
-            }
+            let batch = self.check_ctc(targets, input_lengths, target_lengths, blank)?;
             let targets = target_rows(targets, target_lengths, blank)?;
             let losses = ctc_losses(self, &targets, input_lengths, target_lengths, blank)?;
             let losses = match zero_infinity {
@@ -103,6 +76,46 @@ impl Tensor {
                 other => other.apply(&losses),
             })
         })
+    }
+
+    /// The number of sequences, if everything fits.
+    #[track_caller]
+    fn check_ctc(
+        &self,
+        targets: &Tensor,
+        input_lengths: &[usize],
+        target_lengths: &[usize],
+        blank: i64,
+    ) -> Result<usize> {
+        let [time, batch, classes] = self.known_dims()?[..] else {
+            let error = bad_shape("ctc_loss", "probabilities have axes time, batch, classes");
+            return Err(error.operand(self.note("self")));
+        };
+        if !(0..classes as i64).contains(&blank) {
+            let message = format!("the blank {blank} is not among {classes} classes");
+            return Err(bad_argument("ctc_loss", message));
+        }
+        let lengths = input_lengths.len() == batch && target_lengths.len() == batch;
+        let all: usize = target_lengths.iter().sum();
+        let fits = lengths
+            && match targets.known_dims()?[..] {
+                [rows, count] => rows == batch && target_lengths.iter().all(|l| *l <= count),
+                [count] => count == all,
+                _ => false,
+            };
+        if !fits || time == 0 || input_lengths.iter().any(|l| *l > time) {
+            let error = bad_shape(
+                "ctc_loss",
+                "lengths and targets are given for each sequence",
+            );
+            return Err(error
+                .operand(self.note("self"))
+                .operand(targets.note("targets")));
+        }
+        if !self.is_float() {
+            return Err(bad_dtype("ctc_loss", self));
+        }
+        Ok(batch)
     }
 }
 

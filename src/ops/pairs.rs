@@ -1,7 +1,7 @@
 //! More functions of two and three elements, made of the primitive ones.
 
 use super::composite::{attempt, bad_dtype, common, common_floating, tensor_of};
-use super::stats::COUNTED;
+use super::histogram::COUNTED;
 use crate::error::Result;
 use crate::tensor::{Applied, Argument, Derivative, Number, Tensor, composite, primitive, promote};
 use lazulite_ir::{DType, Op};

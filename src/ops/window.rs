@@ -2,7 +2,7 @@
 
 use super::composite::{attempt, bad_argument, bad_shape, sane};
 use super::matmul::contract_axes;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::{Dim, IntoList, Number, Tensor, primitive};
 use lazulite_ir::{Dims, Op};
 
@@ -353,10 +353,7 @@ impl Tensor {
         options: &ConvOptions,
         transposed: bool,
     ) -> Result<usize> {
-        let fail = |message: String| {
-            let error = bad_shape(op, message).operand(self.note("input"));
-            Err(error.operand(weight.note("weight")))
-        };
+        let fail = |message: String| Err(self.conv_misfit(op, weight, message));
         let (rank, dims) = (self.rank()?, weight.known_dims()?);
         let axes = dims.len().saturating_sub(2);
         if !(1..=3).contains(&axes) || (rank != axes + 1 && rank != axes + 2) {
@@ -369,40 +366,7 @@ impl Tensor {
             return fail("input and weight have different element types".into());
         }
         let groups = options.groups;
-        let channels = self.known_size(rank - axes - 1)?;
-        let expected = if transposed {
-            dims[0]
-        } else {
-            dims[1] * groups
-        };
-        if groups == 0 {
-            return Err(bad_argument(op, "there is no convolution in 0 groups")
-                .operand(self.note("input"))
-                .operand(weight.note("weight"))
-                .hint(
-                    "1 group connects all channels; as many groups as channels keep them apart",
-                ));
-        }
-        if !dims[0].is_multiple_of(groups) {
-            let what = if transposed { "inputs" } else { "outputs" };
-            return fail(format!(
-                "{} {what} of the weight do not form {groups} groups of equal size",
-                dims[0]
-            ));
-        }
-        if channels != expected {
-            let parts = match groups {
-                1 => String::new(),
-                _ => format!(" ({} in each of {groups} groups)", expected / groups),
-            };
-            let axis = rank - axes - 1;
-            let hint =
-                format!("axis {axis} of the input has the channels: [batch, channels, places...]");
-            return fail(format!(
-                "the input has {channels} channels, the weight takes {expected}{parts}"
-            ))
-            .map_err(|e| e.hint(hint));
-        }
+        self.check_groups(op, weight, groups, transposed)?;
         let outputs = if transposed {
             dims[1] * groups
         } else {
@@ -420,6 +384,59 @@ impl Tensor {
             return fail("strides, dilations and kernels are at least 1".into());
         }
         Ok(axes)
+    }
+
+    /// Whether the groups are some, and divide the channels of input and weight.
+    #[track_caller]
+    fn check_groups(
+        &self,
+        op: &'static str,
+        weight: &Tensor,
+        groups: usize,
+        transposed: bool,
+    ) -> Result<()> {
+        let dims = weight.known_dims()?;
+        let axis = self.rank()? + 1 - dims.len();
+        let channels = self.known_size(axis)?;
+        let expected = if transposed {
+            dims[0]
+        } else {
+            dims[1] * groups
+        };
+        if groups == 0 {
+            return Err(bad_argument(op, "there is no convolution in 0 groups")
+                .operand(self.note("input"))
+                .operand(weight.note("weight"))
+                .hint(
+                    "1 group connects all channels; as many groups as channels keep them apart",
+                ));
+        }
+        if !dims[0].is_multiple_of(groups) {
+            let what = if transposed { "inputs" } else { "outputs" };
+            let message = format!(
+                "{} {what} of the weight do not form {groups} groups of equal size",
+                dims[0]
+            );
+            return Err(self.conv_misfit(op, weight, message));
+        }
+        if channels == expected {
+            return Ok(());
+        }
+        let parts = match groups {
+            1 => String::new(),
+            _ => format!(" ({} in each of {groups} groups)", expected / groups),
+        };
+        let message =
+            format!("the input has {channels} channels, the weight takes {expected}{parts}");
+        let hint =
+            format!("axis {axis} of the input has the channels: [batch, channels, places...]");
+        Err(self.conv_misfit(op, weight, message).hint(hint))
+    }
+
+    #[track_caller]
+    fn conv_misfit(&self, op: &'static str, weight: &Tensor, message: String) -> Error {
+        let error = bad_shape(op, message).operand(self.note("input"));
+        error.operand(weight.note("weight"))
     }
 
     /// The patches that a convolution would see, `[n, c k1 k2, patches]` (PyTorch's `unfold` on images).

@@ -1,7 +1,6 @@
 //! Arrays as text: one line per row, the middle of long ones left out.
 
-use half::{bf16, f16};
-use lazulite_runtime::{Array, Element};
+use lazulite_runtime::Array;
 use std::io::{self, Write};
 
 /// Rows and columns that are shown in full.
@@ -35,7 +34,7 @@ pub fn show(out: &mut impl Write, array: &Array) -> io::Result<()> {
         write!(out, "  [")?;
         for (n, column) in shown(columns).enumerate() {
             let comma = if n == 0 { "" } else { ", " };
-            let text = column.map(|c| element(array, row * columns + c));
+            let text = column.and_then(|c| array.element_text(row * columns + c));
             write!(out, "{comma}{}", text.as_deref().unwrap_or("..."))?;
         }
         writeln!(out, "]")?;
@@ -45,11 +44,11 @@ pub fn show(out: &mut impl Write, array: &Array) -> io::Result<()> {
 
 /// All elements as numbers, unless they are complex.
 pub fn numbers(array: &Array) -> Option<Vec<f64>> {
-    if matches!(array.element, Element::C64 | Element::C128) {
+    if array.element.is_complex() {
         return None;
     }
     let count = array.data.len() / array.element.bytes();
-    let number = |at| match element(array, at).as_str() {
+    let number = |at| match array.element_text(at)?.as_str() {
         "true" => Some(1.0),
         "false" => Some(0.0),
         text => text.parse().ok(),
@@ -57,49 +56,10 @@ pub fn numbers(array: &Array) -> Option<Vec<f64>> {
     (0..count).map(number).collect()
 }
 
-/// One element as text.
-fn element(array: &Array, at: usize) -> String {
-    let size = array.element.bytes();
-    let bytes = &array.data.as_bytes()[at * size..(at + 1) * size];
-    macro_rules! number {
-        ($type:ty) => {
-            number!($type, bytes)
-        };
-        ($type:ty, $bytes:expr) => {{
-            let mut own = [0; size_of::<$type>()];
-            own.copy_from_slice($bytes);
-            <$type>::from_ne_bytes(own)
-        }};
-    }
-    match array.element {
-        Element::Bool => (bytes[0] != 0).to_string(),
-        Element::U8 => bytes[0].to_string(),
-        Element::U16 => number!(u16).to_string(),
-        Element::U32 => number!(u32).to_string(),
-        Element::U64 => number!(u64).to_string(),
-        Element::I8 => number!(i8).to_string(),
-        Element::I16 => number!(i16).to_string(),
-        Element::I32 => number!(i32).to_string(),
-        Element::I64 => number!(i64).to_string(),
-        Element::F16 => format!("{:?}", number!(f16).to_f32()),
-        Element::BF16 => format!("{:?}", number!(bf16).to_f32()),
-        Element::F32 => format!("{:?}", number!(f32)),
-        Element::F64 => format!("{:?}", number!(f64)),
-        Element::C64 => {
-            let (re, im) = bytes.split_at(4);
-            format!("{:?}{:+?}i", number!(f32, re), number!(f32, im))
-        }
-        Element::C128 => {
-            let (re, im) = bytes.split_at(8);
-            format!("{:?}{:+?}i", number!(f64, re), number!(f64, im))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lazulite_runtime::Buffer;
+    use lazulite_runtime::{Buffer, Element};
 
     fn text(element: Element, dims: &[usize], data: Buffer) -> String {
         let dims = dims.to_vec();

@@ -1,10 +1,11 @@
-//! Translation of a function's statements to CLIF: control flow, scalars, variables, constants and
-//! faults. Registers and their operations are in the sibling modules.
+//! Translation of a function's statements to CLIF: control flow, variables, constants and faults. Scalars, and
+//! registers and their operations, are in the sibling modules.
 
+use super::scalars::Number;
 use super::value::{Kind, Val};
 use crate::CodegenError;
 use crate::backend::{Caps, Helper, PoolAddress};
-use crate::vector::{Bin, Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
+use crate::vector::{Class, Function, Op, Reg, Scalar, Stmt, VarId};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
 use cranelift_codegen::ir::{
@@ -61,14 +62,6 @@ enum Slot {
     Val(Val),
 }
 
-/// A scalar's value.
-#[derive(Clone, Copy)]
-enum Number {
-    Undefined,
-    Const(i64),
-    Value(Value),
-}
-
 /// The state of one translation.
 pub(super) struct Emitter<'a> {
     pub b: FunctionBuilder<'a>,
@@ -77,10 +70,10 @@ pub(super) struct Emitter<'a> {
     pub pool_base: Value,
     f: &'a Function,
     regs: Vec<Slot>,
-    scalars: Vec<Number>,
+    pub scalars: Vec<Number>,
     vars: Vec<SmallVec<[Variable; 2]>>,
     /// The parameters: buffers, sizes, bounds, status.
-    args: [Value; 4],
+    pub args: [Value; 4],
     dummy: Option<StackSlot>,
 }
 
@@ -134,10 +127,7 @@ pub(super) fn translate(
         dummy: None,
     };
     for &(class, lanes) in &f.vars {
-        let kind = Kind {
-            class,
-            full: lanes > 1,
-        };
+        let kind = Kind::of((class, lanes));
         let parts = (0..kind.parts())
             .map(|_| e.b.declare_var(kind.part()))
             .collect();
@@ -162,10 +152,7 @@ impl Emitter<'_> {
             .regs
             .get(r.0 as usize)
             .ok_or_else(|| malformed(format_args!("register {} does not exist", r.0)))?;
-        Ok(Kind {
-            class,
-            full: lanes > 1,
-        })
+        Ok(Kind::of((class, lanes)))
     }
 
     /// A register's value.
@@ -183,25 +170,6 @@ impl Emitter<'_> {
         match self.regs.get(r.0 as usize) {
             Some(Slot::Const(bits)) => Some(*bits),
             Some(Slot::Undefined | Slot::Val(_)) | None => None,
-        }
-    }
-
-    /// A scalar's value.
-    pub fn scalar(&mut self, s: Scalar) -> Result<Value, CodegenError> {
-        match self.scalars.get(s.0 as usize) {
-            Some(&Number::Value(v)) => Ok(v),
-            Some(&Number::Const(c)) => Ok(self.b.ins().iconst(I64, c)),
-            Some(Number::Undefined) | None => {
-                Err(malformed(format_args!("scalar {} is not defined", s.0)))
-            }
-        }
-    }
-
-    /// The value of a scalar that is a constant.
-    pub fn known_scalar(&self, s: Scalar) -> Option<i64> {
-        match self.scalars.get(s.0 as usize) {
-            Some(&Number::Const(c)) => Some(c),
-            Some(Number::Value(_) | Number::Undefined) | None => None,
         }
     }
 
@@ -456,104 +424,6 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn number(&mut self, op: &ScalarOp) -> Result<Number, CodegenError> {
-        let argument = |n: u32, scale: i32| {
-            i32::try_from(n)
-                .ok()
-                .and_then(|n| n.checked_mul(scale))
-                .ok_or_else(|| malformed(format_args!("argument number {n}")))
-        };
-        let [buffers, sizes, bounds, _] = self.args;
-        let load = |e: &mut Self, base, offset| {
-            Ok(Number::Value(e.b.ins().load(
-                I64,
-                constant_memory(),
-                base,
-                offset,
-            )))
-        };
-        match *op {
-            ScalarOp::Const(c) => Ok(Number::Const(c)),
-            ScalarOp::Buffer(n) => load(self, buffers, argument(n, 8)?),
-            ScalarOp::Size(n) => load(self, sizes, argument(n, 8)?),
-            ScalarOp::From(n) => load(self, bounds, argument(n, 16)?),
-            ScalarOp::To(n) => load(self, bounds, argument(n, 16)? + 8),
-            ScalarOp::Pool(n) => Ok(Number::Value(
-                self.b.ins().iadd_imm_s(self.pool_base, i64::from(n)),
-            )),
-            ScalarOp::Lane(r) => Ok(Number::Value(self.reg(r)?.first())),
-            ScalarOp::Add(a, b)
-            | ScalarOp::Sub(a, b)
-            | ScalarOp::Mul(a, b)
-            | ScalarOp::FloorDiv(a, b)
-            | ScalarOp::Mod(a, b)
-            | ScalarOp::Min(a, b)
-            | ScalarOp::Max(a, b)
-            | ScalarOp::Less(a, b) => self.arithmetic(op, a, b),
-        }
-    }
-
-    /// Powers of two become shifts, which fold into addresses.
-    fn arithmetic(&mut self, op: &ScalarOp, a: Scalar, b: Scalar) -> Result<Number, CodegenError> {
-        let power = |n: Option<i64>| {
-            n.filter(|n| *n > 0 && n.count_ones() == 1)
-                .map(|n| i64::from(n.trailing_zeros()))
-        };
-        let (power_a, power_b) = (power(self.known_scalar(a)), power(self.known_scalar(b)));
-        let (x, y) = (self.scalar(a)?, self.scalar(b)?);
-        Ok(Number::Value(match (op, power_a, power_b) {
-            (ScalarOp::Add(..), _, _) => self.b.ins().iadd(x, y),
-            (ScalarOp::Sub(..), _, _) => self.b.ins().isub(x, y),
-            (ScalarOp::Mul(..), _, Some(n)) => self.b.ins().ishl_imm_u(x, n),
-            (ScalarOp::Mul(..), Some(n), _) => self.b.ins().ishl_imm_u(y, n),
-            (ScalarOp::Mul(..), None, None) => self.b.ins().imul(x, y),
-            (ScalarOp::FloorDiv(..), _, Some(n)) => self.b.ins().sshr_imm_u(x, n),
-            (ScalarOp::Mod(..), _, Some(n)) => self.b.ins().band_imm_s(x, (1i64 << n) - 1),
-            (ScalarOp::FloorDiv(..), _, None) => self.floor_div(x, y).0,
-            (ScalarOp::Mod(..), _, None) => self.floor_div(x, y).1,
-            (ScalarOp::Min(..), _, _) => {
-                let less = self.b.ins().icmp(IntCC::SignedLessThan, x, y);
-                self.b.ins().select(less, x, y)
-            }
-            (ScalarOp::Max(..), _, _) => {
-                let less = self.b.ins().icmp(IntCC::SignedLessThan, x, y);
-                self.b.ins().select(less, y, x)
-            }
-            (ScalarOp::Less(..), _, _) => {
-                let less = self.b.ins().icmp(IntCC::SignedLessThan, x, y);
-                self.b.ins().uextend(I64, less)
-            }
-            (
-                ScalarOp::Const(_)
-                | ScalarOp::Buffer(_)
-                | ScalarOp::Size(_)
-                | ScalarOp::From(_)
-                | ScalarOp::To(_)
-                | ScalarOp::Pool(_)
-                | ScalarOp::Lane(_),
-                _,
-                _,
-            ) => unreachable!("no operation on two scalars"),
-        }))
-    }
-
-    /// Quotient towards minus infinity and remainder; divisors below 1 count as 1, so that no
-    /// program traps.
-    fn floor_div(&mut self, x: Value, y: Value) -> (Value, Value) {
-        let one = self.b.ins().iconst(I64, 1);
-        let bad = self.b.ins().icmp(IntCC::SignedLessThan, y, one);
-        let y = self.b.ins().select(bad, one, y);
-        let quotient = self.b.ins().sdiv(x, y);
-        let product = self.b.ins().imul(quotient, y);
-        let rest = self.b.ins().isub(x, product);
-        let sign = self.b.ins().sshr_imm_u(rest, 63);
-        let correction = self.b.ins().band(sign, y);
-        (
-            self.b.ins().iadd(quotient, sign),
-            self.b.ins().iadd(rest, correction),
-        )
-    }
-
     /// What an operation yields; `kind` is the result's.
     fn op(&mut self, kind: Kind, op: &Op) -> Result<Val, CodegenError> {
         match *op {
@@ -601,91 +471,6 @@ impl Emitter<'_> {
                 let a = self.reg(a)?.first();
                 Ok(self.splat(kind, a))
             }
-        }
-    }
-
-    /// A one-lane value in all lanes.
-    pub fn splat(&mut self, kind: Kind, lane: Value) -> Val {
-        if !kind.full {
-            return Val::One(lane);
-        }
-        if kind.class == Class::Mask {
-            let wide = self.b.ins().uextend(I32, lane);
-            let spread = self.b.ins().ineg(wide);
-            return Val::Mask(self.b.ins().splat(kind.part(), spread), None);
-        }
-        let v = self.b.ins().splat(kind.part(), lane);
-        match kind.parts() {
-            1 => Val::One(v),
-            _ => Val::Two([v, v]),
-        }
-    }
-
-    /// `start + lane * step` in 32- or 64-bit lanes.
-    fn ramp(&mut self, kind: Kind, start: Value, step: i64) -> Val {
-        let start = match kind.class {
-            Class::I64 | Class::F64 => start,
-            Class::I32 | Class::F32 | Class::Mask => self.b.ins().ireduce(I32, start),
-        };
-        let all = self.splat(kind, start);
-        if step == 0 || !kind.full {
-            return all;
-        }
-        let size = kind.part().lane_type().bytes() as usize;
-        let per_part = 16 / size;
-        let parts: SmallVec<[Value; 2]> = all
-            .parts()
-            .iter()
-            .enumerate()
-            .map(|(part, &v)| {
-                let bytes = std::array::from_fn(|i| {
-                    let lane = (part * per_part + i / size) as i64;
-                    lane.wrapping_mul(step).to_le_bytes()[i % size]
-                });
-                let steps = self.vector_literal(kind.part(), bytes);
-                self.b.ins().iadd(v, steps)
-            })
-            .collect();
-        Val::from_parts(&parts)
-    }
-
-    /// Combination of lane `i` with lane `i + n/2` until one is left.
-    fn horizontal(&mut self, f: Bin, a: Reg) -> Result<Val, CodegenError> {
-        let kind = self.kind(a)?;
-        let v = self.reg(a)?;
-        if !kind.full {
-            return Ok(v);
-        }
-        if kind.class == Class::Mask {
-            return Ok(Val::One(self.horizontal_mask(f, v)));
-        }
-        let one = Kind {
-            full: false,
-            ..kind
-        };
-        let two_lanes = match v {
-            Val::Two([low, high]) => self.part_binary(kind, f, low, high)?,
-            Val::One(v) | Val::Mask(v, _) => {
-                let high = self.shuffle32(v, v, [2, 3, 2, 3]);
-                self.part_binary(kind, f, v, high)?
-            }
-        };
-        let low = self.b.ins().extractlane(two_lanes, 0);
-        let high = self.b.ins().extractlane(two_lanes, 1);
-        Ok(Val::One(self.part_binary(one, f, low, high)?))
-    }
-
-    fn horizontal_mask(&mut self, f: Bin, v: Val) -> Value {
-        let bits = self.b.ins().vhigh_bits(I32, v.first());
-        let compare = |e: &mut Self, cc, n| e.b.ins().icmp_imm_u(cc, bits, n);
-        match f {
-            Bin::And => compare(self, IntCC::Equal, 0b1111),
-            Bin::Xor => {
-                let ones = self.b.ins().popcnt(bits);
-                let odd = self.b.ins().band_imm_u(ones, 1);
-                self.b.ins().ireduce(I8, odd)
-            }
-            _ => compare(self, IntCC::NotEqual, 0),
         }
     }
 }

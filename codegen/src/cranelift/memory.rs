@@ -6,7 +6,7 @@
 use super::emit::{Emitter, malformed, plain};
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Class, MemAccess, Reg, Scalar};
+use crate::vector::{Class, Coding, MemAccess, Reg, Scalar};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8X16, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -18,21 +18,7 @@ type Place = (Value, i32);
 
 /// The class in which elements pass between memory and registers before they are converted.
 fn raw_class(mem: DType) -> Result<Class, CodegenError> {
-    match mem {
-        DType::Bool
-        | DType::U8
-        | DType::I8
-        | DType::U16
-        | DType::I16
-        | DType::F16
-        | DType::BF16
-        | DType::U32
-        | DType::I32 => Ok(Class::I32),
-        DType::U64 | DType::I64 => Ok(Class::I64),
-        DType::F32 => Ok(Class::F32),
-        DType::F64 => Ok(Class::F64),
-        DType::C64 | DType::C128 => Err(malformed(format_args!("memory of {mem}"))),
-    }
+    Class::in_memory(mem).ok_or_else(|| malformed(format_args!("memory of {mem}")))
 }
 
 impl Emitter<'_> {
@@ -260,8 +246,8 @@ impl Emitter<'_> {
 
     /// Raw elements as the register class that holds them.
     fn decoded(&mut self, kind: Kind, mem: DType, raw: Val) -> Val {
-        match mem {
-            DType::Bool => {
+        match Coding::of(mem) {
+            Coding::Truth => {
                 let v = raw.first();
                 let zero = self.literal(self.ty(v), 0);
                 let set = self.b.ins().icmp(IntCC::NotEqual, v, zero);
@@ -270,44 +256,22 @@ impl Emitter<'_> {
                     false => Val::One(set),
                 }
             }
-            DType::F16 => self.map1(raw, |e, v| e.f16_to_f32(v)),
-            DType::BF16 => self.map1(raw, |e, v| e.bf16_to_f32(v)),
-            DType::U8
-            | DType::U16
-            | DType::U32
-            | DType::U64
-            | DType::I8
-            | DType::I16
-            | DType::I32
-            | DType::I64
-            | DType::F32
-            | DType::F64
-            | DType::C64
-            | DType::C128 => raw,
+            Coding::F16 => self.map1(raw, |e, v| e.f16_to_f32(v)),
+            Coding::BF16 => self.map1(raw, |e, v| e.bf16_to_f32(v)),
+            Coding::Plain => raw,
         }
     }
 
     /// A register as raw elements; what lies above an element's size is arbitrary.
     fn encoded(&mut self, kind: Kind, mem: DType, value: Val) -> Result<Val, CodegenError> {
-        Ok(match mem {
-            DType::Bool => {
+        Ok(match Coding::of(mem) {
+            Coding::Truth => {
                 let ints = kind.with(Class::I32);
                 self.convert(ints, kind, crate::vector::Conv::FromMask, value)?
             }
-            DType::F16 => self.map1(value, |e, v| e.f32_to_f16(v)),
-            DType::BF16 => self.map1(value, |e, v| e.f32_to_bf16(v)),
-            DType::U8
-            | DType::U16
-            | DType::U32
-            | DType::U64
-            | DType::I8
-            | DType::I16
-            | DType::I32
-            | DType::I64
-            | DType::F32
-            | DType::F64
-            | DType::C64
-            | DType::C128 => value,
+            Coding::F16 => self.map1(value, |e, v| e.f32_to_f16(v)),
+            Coding::BF16 => self.map1(value, |e, v| e.f32_to_bf16(v)),
+            Coding::Plain => value,
         })
     }
 

@@ -7,7 +7,9 @@ mod convert;
 mod emit;
 mod float;
 mod int;
+mod lanes;
 mod memory;
+mod scalars;
 mod value;
 
 use crate::backend::{Caps, MachineCode, PoolReference, VectorBackend};
@@ -48,12 +50,8 @@ impl CraneliftBackend {
                 vector_bytes: 16,
                 registers: 16,
                 masks: false,
-                gather: false,
                 non_temporal: false,
                 fma,
-                f16: false,
-                bf16: false,
-                lane_shifts: false,
             },
         })
     }
@@ -105,7 +103,8 @@ fn isa(level: Level) -> Result<OwnedTargetIsa, CodegenError> {
         ),
         ("is_pic", "false"),
         ("unwind_info", "false"),
-        ("enable_probestack", "false"),
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
         ("enable_alias_analysis", "false"),
         ("use_colocated_libcalls", "false"),
         ("machine_code_cfg_info", "false"),

@@ -8,24 +8,13 @@
 
 use super::emit::Emitter;
 use crate::vector::Class;
+pub(super) use crate::vector::Kind;
 use cranelift_codegen::ir::types::{F32, F32X4, F64, F64X2, I8, I8X16, I32, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value};
 
-/// Class and width of a register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Kind {
-    pub class: Class,
-    pub full: bool,
-}
-
 impl Kind {
-    /// Same width, other class.
-    pub fn with(self, class: Class) -> Kind {
-        Kind { class, ..self }
-    }
-
     /// The CLIF type of each value that holds a part of the register.
-    pub fn part(self) -> Type {
+    pub(super) fn part(self) -> Type {
         match (self.class, self.full) {
             (Class::F32, false) => F32,
             (Class::F64, false) => F64,
@@ -36,14 +25,6 @@ impl Kind {
             (Class::F64, true) => F64X2,
             (Class::I32 | Class::Mask, true) => I32X4,
             (Class::I64, true) => I64X2,
-        }
-    }
-
-    /// How many CLIF values hold the register.
-    pub fn parts(self) -> usize {
-        match self.class {
-            Class::F64 | Class::I64 if self.full => 2,
-            Class::F64 | Class::I64 | Class::F32 | Class::I32 | Class::Mask => 1,
         }
     }
 }

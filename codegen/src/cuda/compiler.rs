@@ -3,8 +3,10 @@
 //! The files of the cache are keyed by all that machine code depends on: the text, the architecture, the options, and the
 //! compiler's version. They hold their key and a checksum. One that is damaged, or is another key's, counts as
 //! missing; whether one can be written does not matter to anybody.
+//!
+//! The texts themselves can be had, too: each kernel by itself in a file of a folder, whose name is the text's checksum.
 
-use super::{COMPILER_OPTIONS, CudaKernel, Nvrtc, program};
+use super::{COMPILER_OPTIONS, CudaKernel, Nvrtc, module, program};
 use crate::CodegenError;
 use lazulite_ir::Plan;
 use lazulite_runtime::checksum;
@@ -22,6 +24,8 @@ pub struct CudaCompiler {
     nvrtc: Nvrtc,
     /// The folder of the cache.
     cache: Option<PathBuf>,
+    /// The folder of texts.
+    texts: Option<PathBuf>,
     compiled: AtomicU64,
 }
 
@@ -31,8 +35,15 @@ impl CudaCompiler {
         CudaCompiler {
             nvrtc,
             cache,
+            texts: None,
             compiled: AtomicU64::new(0),
         }
+    }
+
+    /// The same compiler, which also writes the text of every kernel into the folder `texts`, if there is one.
+    #[must_use]
+    pub fn with_texts(self, texts: Option<PathBuf>) -> CudaCompiler {
+        CudaCompiler { texts, ..self }
     }
 
     /// The compiler behind it.
@@ -72,13 +83,19 @@ impl CudaCompiler {
     /// A plan as a program on a device.
     ///
     /// # Errors
-    /// When the plan is malformed or asks for what cannot be compiled, or the compiler or the device fails.
+    /// When the plan is malformed or asks for what cannot be compiled, when the compiler or the device fails, or texts
+    /// are asked for and cannot be written.
     pub fn program(
         &self,
         plan: &Plan,
         device: &Arc<CudaDevice>,
     ) -> Result<DeviceProgram, CodegenError> {
         let made = program(plan, "")?;
+        if let Some(folder) = &self.texts {
+            { made.kernels.iter() }
+                .try_for_each(|kernel| write_text(folder, kernel))
+                .map_err(|e| CodegenError::Backend(format!("{}: {e}", folder.display())))?;
+        }
         let code = self
             .code(&made.source(), device.architecture())
             .map_err(DeviceError::from)?;
@@ -115,19 +132,39 @@ fn find(file: &Path, key: &[u8]) -> Option<Vec<u8>> {
     (found == key).then(|| code.to_vec())
 }
 
-/// Writes a file of the cache as a whole: whoever reads at the same time finds all of it or nothing.
+/// Writes a file of the cache.
 fn keep(file: &Path, key: &[u8], code: &[u8]) -> std::io::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let folder = file.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
     let mut rest = (key.len() as u64).to_le_bytes().to_vec();
     rest.extend_from_slice(key);
     rest.extend_from_slice(code);
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&checksum(&rest).to_le_bytes());
     bytes.extend_from_slice(&rest);
+    write_whole(file, &bytes)
+}
+
+/// Writes the text of a kernel, ready to be compiled, unless it is there: kernels that differ in their names alone are one.
+fn write_text(folder: &Path, kernel: &CudaKernel) -> std::io::Result<()> {
+    let mut kernel = kernel.clone();
+    for (i, launch) in kernel.launches.iter().enumerate() {
+        let (name, plain) = (format!(" {}(", launch.name), format!(" kernel{i}("));
+        kernel.text = kernel.text.replace(&name, &plain);
+    }
+    let text = module([&kernel]);
+    let file = folder.join(format!("{:016x}.cu", checksum(text.as_bytes())));
+    match file.exists() {
+        true => Ok(()),
+        false => write_whole(&file, text.as_bytes()),
+    }
+}
+
+/// Writes a file as a whole: whoever reads at the same time finds all of it or nothing.
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let own = file.with_extension(format!("{}-{number}", std::process::id()));
-    std::fs::write(&own, &bytes)?;
+    std::fs::write(&own, bytes)?;
     std::fs::rename(&own, file)
 }

@@ -1,10 +1,11 @@
-//! Matrix products: blocks of 256 threads over tiles of 64 by 64, panels of 16 steps in shared memory, and the
-//! epilogue on each sum before it leaves its register.
+//! Matrix products: blocks of 256 threads over tiles, panels of both operands in shared memory, and the epilogue on each
+//! sum before it goes to memory. Here are tiles of 64 by 64 with panels of 16 steps, which any type has; half floats
+//! have tensor cores ([`super::tensor`]).
 
 use super::emit::{Emitter, Result};
 use super::index::variable_type;
-use super::nest::widened;
 use super::shape::{FEW_RESIDENT, Locals, Shape, Team};
+use super::tensor::Tensor;
 use super::{CudaKernel, Launch, ctype, emit, verified};
 use crate::CodegenError;
 use lazulite_ir::{
@@ -108,33 +109,41 @@ fn takes_only_its_sum(step: &ContractStep, e: Epilogue<'_>) -> Result<bool> {
     Ok(fits)
 }
 
-/// A factor as its sum's type.
-fn factor(dtype: DType, element: &str) -> String {
-    match dtype {
-        DType::BF16 => widened(dtype, &ctype::to_held(dtype, element)),
-        DType::I8 | DType::U8 => ctype::to_held(dtype, element),
-        _ => element.to_owned(),
-    }
-}
-
 /// The function of the product.
 fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Result<CudaKernel> {
     let [b, m, n, _] = &step.dims;
+    let tensor = Tensor::of(step)?;
+    let tile = tensor.as_ref().map_or(TILE, |t| t.tile);
     let tiles = |extent: &Dim| -> Result<Dim> {
-        let whole = extent.add(&Dim::constant(TILE - 1))?;
-        Ok(whole.floor_div(&Dim::constant(TILE))?)
+        let whole = extent.add(&Dim::constant(tile - 1))?;
+        Ok(whole.floor_div(&Dim::constant(tile))?)
     };
     let all = b.mul(&tiles(m)?)?.mul(&tiles(n)?)?;
+    let wide = tensor.is_some() && e.kernel.values.contains(&DType::F64);
     let shape = Shape {
         team: Team::One,
         locals: Locals::Private,
         pack: 1,
         blocks: all.minimum(&Dim::constant(MOST_BLOCKS)),
-        resident: FEW_RESIDENT,
+        // Sums of a tensor tile take 64 registers of each thread, and functions of f64 as many as there are left.
+        resident: if wide { 1 } else { FEW_RESIDENT },
     };
     let mut emitter = Emitter::new(e.kernel, shape);
     emitter.given = e.product.to_vec();
-    emitter.tiles(step, keep, &[tiles(m)?, tiles(n)?, all])?;
+    let tiles = [tiles(m)?, tiles(n)?, all];
+    match tensor {
+        Some(tensor) => {
+            emitter.tensor_memory(&tensor);
+            emitter.all_tiles(tile, &tiles, |e| e.tensor_tile(step, keep))?;
+        }
+        None => {
+            let ty = sum_type(step.dtype)?;
+            emitter.line(format!("LZ_SHARED {ty} left[16][65];"));
+            emitter.line(format!("LZ_SHARED {ty} right[16][64];"));
+            emitter.line("const u32 x = lz_thread() % 16u, y = lz_thread() / 16u;");
+            emitter.all_tiles(tile, &tiles, |e| e.plain_tile(step, keep, ty))?;
+        }
+    }
     let [left, right] = step.factors.map(ctype::memory);
     let operands = [
         format!("const {left} *lhs"),
@@ -144,40 +153,49 @@ fn product(step: &ContractStep, e: Epilogue<'_>, keep: bool, name: &str) -> Resu
     emitter.finish(name, &operands, Dim::ZERO)
 }
 
+/// What sums are formed in, where there are no tensor cores for them.
+fn sum_type(dtype: DType) -> Result<&'static str> {
+    match dtype {
+        DType::F32 => Ok("float"),
+        DType::F64 => Ok("double"),
+        DType::I32 => Ok("u32"),
+        DType::I64 => Ok("u64"),
+        other => Err(CodegenError::Malformed(format!("a product of {other}"))),
+    }
+}
+
 impl Emitter<'_> {
-    /// All tiles, in turns.
-    fn tiles(&mut self, step: &ContractStep, keep: bool, tiles: &[Dim; 3]) -> Result<()> {
-        let ty = match step.dtype {
-            DType::F32 => "float",
-            DType::F64 => "double",
-            DType::I32 => "u32",
-            DType::I64 => "u64",
-            other => {
-                let message = format!("a product of {other}");
-                return Err(CodegenError::Malformed(message));
-            }
-        };
-        let [rows, columns, all] = tiles;
+    /// All tiles, in turns: `body` writes what is done with the one at `entry`, `row` and `column`.
+    fn all_tiles(
+        &mut self,
+        tile: i64,
+        [rows, columns, all]: &[Dim; 3],
+        body: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         let (rows, columns, all) = (self.dim(rows), self.dim(columns), self.dim(all));
-        self.line(format!("LZ_SHARED {ty} left[16][65];"));
-        self.line(format!("LZ_SHARED {ty} right[16][64];"));
-        self.line("const u32 x = lz_thread() % 16u, y = lz_thread() / 16u;");
         self.open(format!(
             "for (i64 tile = lz_block(); tile < {all}; tile += lz_blocks())"
         ));
-        self.line(format!("const i64 column = tile % {columns} * {TILE};"));
+        self.line(format!("const i64 column = tile % {columns} * {tile};"));
         self.line(format!(
-            "const i64 row = tile / {columns} % {rows} * {TILE};"
+            "const i64 row = tile / {columns} % {rows} * {tile};"
         ));
         self.line(format!("const i64 entry = tile / {columns} / {rows};"));
+        body(self)?;
+        self.close();
+        Ok(())
+    }
+
+    /// A tile of any type.
+    fn plain_tile(&mut self, step: &ContractStep, keep: bool, ty: &str) -> Result<()> {
         self.line(format!("{ty} sum[4][4] = {{}};"));
         self.sums(step)?;
         self.line("#pragma unroll");
         self.open("for (int i = 0; i < 4; ++i)");
         self.line("#pragma unroll");
         self.open("for (int j = 0; j < 4; ++j)");
-        self.point(step, keep)?;
-        self.close();
+        self.line("const i64 r = row + y * 4u + i, c = column + x + 16u * j;");
+        self.point(step, keep, "sum[i][j]")?;
         self.close();
         self.close();
         Ok(())
@@ -190,23 +208,18 @@ impl Emitter<'_> {
         let (m, n, k) = (self.dim(m), self.dim(n), self.dim(k));
         let (offset, along_b) = (self.dim(offset), self.dim(along_b));
         let (along_m, along_k) = (self.dim(along_m), self.dim(along_k));
-        let right = self.right_element(step, &k);
+        let right = self.right_element(step, &k, "(column + c)");
         self.open(format!("for (i64 at = 0; at < {k}; at += 16)"));
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
         self.line("const i64 r = row + i / 16u, s = at + i % 16u;");
-        let left = format!("lhs[{offset} + entry * {along_b} + r * {along_m} + s * {along_k}]");
-        let left = factor(step.factors[0], &left);
-        self.line(format!(
-            "left[i % 16u][i / 16u] = r < {m} && s < {k} ? {left} : 0;"
-        ));
+        self.line(format!("left[i % 16u][i / 16u] = r < {m} && s < {k} ? lhs[{offset} + entry * {along_b} + r * {along_m} + s * {along_k}] : 0;"));
         self.close();
         self.line("#pragma unroll");
         self.open("for (u32 i = lz_thread(); i < 1024u; i += 256u)");
         self.line("const i64 s = at + i / 64u, c = i % 64u;");
-        let right = factor(step.factors[1], &format!("rhs[{right}]"));
         self.line(format!(
-            "right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? {right} : 0;"
+            "right[i / 64u][i % 64u] = s < {k} && column + c < {n} ? rhs[{right}] : 0;"
         ));
         self.close();
         self.line("lz_block_barrier();");
@@ -228,24 +241,19 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Where element `s`, `column + c` of the right operand's entry lies, which has `k` rows.
-    fn right_element(&mut self, step: &ContractStep, k: &str) -> String {
+    /// Where element `s`, `column` of the right operand's entry lies, which has `k` rows.
+    pub(super) fn right_element(&mut self, step: &ContractStep, k: &str, column: &str) -> String {
         match &step.rhs_layout {
+            // Those of tensor cores and of factors as wide as their sums are no groups.
             RightLayout::Panels { batch, .. } => {
-                let (batch, group) = (self.dim(batch), step.group());
-                if group == 1 {
-                    return format!("entry * {batch} + column * {k} + s * {TILE} + c");
-                }
-                let (long, row) = (
-                    format!("({k} + {}) / {group} * {group}", group - 1),
-                    format!("s / {group} * {}", group * TILE),
-                );
-                format!("entry * {batch} + column * ({long}) + {row} + c * {group} + s % {group}")
+                let batch = self.dim(batch);
+                let panel = format!("{column} / {PANEL} * {PANEL} * {k}");
+                format!("entry * {batch} + {panel} + s * {PANEL} + {column} % {PANEL}")
             }
             RightLayout::Placed(placement) => {
                 let (offset, along_b) = (self.dim(&placement.offset), self.dim(&placement.batch));
                 let row = self.digits("s", &placement.rows);
-                let column = self.digits("(column + c)", &placement.columns);
+                let column = self.digits(column, &placement.columns);
                 format!("{offset} + entry * {along_b}{row}{column}")
             }
         }
@@ -267,30 +275,24 @@ impl Emitter<'_> {
         terms
     }
 
-    /// What becomes of one sum.
-    fn point(&mut self, step: &ContractStep, keep: bool) -> Result<()> {
+    /// What becomes of the sum at `r` and `c`, if these are in the product.
+    pub(super) fn point(&mut self, step: &ContractStep, keep: bool, sum: &str) -> Result<()> {
         let [_, m, n, _] = &step.dims;
         let (rows, columns) = (self.dim(m), self.dim(n));
-        self.line("const i64 r = row + y * 4u + i, c = column + x + 16u * j;");
         self.line(format!("if (r >= {rows} || c >= {columns}) continue;"));
-        let sum = match step.dtype {
-            DType::I32 => "(i32)sum[i][j]",
-            DType::I64 => "(i64)sum[i][j]",
-            _ => "sum[i][j]",
-        };
+        self.line(format!("const auto given = {sum};"));
         if keep {
+            let ty = ctype::memory(step.dtype);
             self.line(format!(
-                "product[(entry * {rows} + r) * {columns} + c] = {sum};"
+                "product[(entry * {rows} + r) * {columns} + c] = ({ty})given;"
             ));
         }
-        if self.kernel.stages.is_empty() {
-            return Ok(());
-        }
         for (i, from) in ["entry", "r", "c"].into_iter().enumerate() {
-            let ty = variable_type(&self.kernel.outer[i]);
-            self.line(format!("const {ty} o{i} = ({ty}){from};"));
+            if let Some(extent) = self.kernel.outer.get(i) {
+                let ty = variable_type(extent);
+                self.line(format!("const {ty} o{i} = ({ty}){from};"));
+            }
         }
-        self.line("const auto given = sum[i][j];");
         self.stages()
     }
 }

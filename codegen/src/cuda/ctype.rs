@@ -76,6 +76,24 @@ pub(super) fn to_memory(dtype: DType, value: &str) -> String {
     }
 }
 
+/// A held value of `dtype` as one of the type that arithmetic takes.
+pub(super) fn widened(dtype: DType, value: &str) -> String {
+    match dtype {
+        DType::F16 => format!("lz_from_f16({value})"),
+        DType::BF16 => format!("lz_from_bf16({value})"),
+        _ => value.to_owned(),
+    }
+}
+
+/// The same back.
+pub(super) fn narrowed(dtype: DType, value: &str) -> String {
+    match dtype {
+        DType::F16 => format!("lz_to_f16({value})"),
+        DType::BF16 => format!("lz_to_bf16({value})"),
+        _ => value.to_owned(),
+    }
+}
+
 /// A constant of a class by its bits.
 pub(super) fn constant(class: Class, bits: u64) -> String {
     match class {

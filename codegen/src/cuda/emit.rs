@@ -22,6 +22,8 @@ pub(super) struct Emitter<'k> {
     pub stage: usize,
     /// Whether points of the stage being written are visited in order, so that running values are seen.
     pub running: bool,
+    /// Whether these points are shared by threads, of which those that are not `live` have none.
+    pub shared_scan: bool,
     /// The loop whose points are computed in a pack just now.
     pub packed: Option<Var>,
     /// Per buffer, whether its element at a point is the value `given` there (epilogues of products).
@@ -39,6 +41,7 @@ impl<'k> Emitter<'k> {
             shape,
             stage: 0,
             running: false,
+            shared_scan: false,
             packed: None,
             given: Vec::new(),
             text: String::new(),
@@ -150,6 +153,11 @@ impl<'k> Emitter<'k> {
             self.functions.insert(name.clone(), text);
         }
         Ok(name)
+    }
+
+    /// Has `text` stand before the kernel under a name.
+    pub fn library(&mut self, name: &str, text: &str) {
+        self.functions.insert(name.to_owned(), text.to_owned());
     }
 
     pub fn unary(&mut self, f: Unary, dtype: DType) -> Result<String> {

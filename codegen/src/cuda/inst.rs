@@ -2,7 +2,7 @@
 
 use super::ctype;
 use super::emit::{Emitter, Result};
-use super::nest::{narrowed, wide, widened};
+use super::nest;
 use super::shape::{self, Team};
 use crate::CodegenError;
 use crate::lower::register_bits;
@@ -84,16 +84,17 @@ impl Emitter<'_> {
         let value = format!("v{}", value.0);
         let value = match combine {
             Some(kind) => {
-                let function = self.combine(kind, wide(dtype))?;
+                let function = self.combine(kind, dtype.compute())?;
                 let old = ctype::to_held(dtype, place);
-                let (old, new) = (widened(dtype, &old), widened(dtype, &value));
-                narrowed(dtype, &format!("{function}({old}, {new})"))
+                let (old, new) = (ctype::widened(dtype, &old), ctype::widened(dtype, &value));
+                ctype::narrowed(dtype, &format!("{function}({old}, {new})"))
             }
             None => value,
         };
         let value = ctype::to_memory(dtype, &value);
         let guard = guard.map(|g| format!("v{}", g.0));
-        let live = (self.shape.team == Team::Column).then(|| "live".to_owned());
+        let some_idle = self.shape.team == Team::Column || self.shared_scan;
+        let live = some_idle.then(|| "live".to_owned());
         let conditions: Vec<String> = live.into_iter().chain(guard).collect();
         let condition = match conditions.is_empty() {
             true => String::new(),
@@ -107,19 +108,30 @@ impl Emitter<'_> {
     fn accumulate(&mut self, kind: Combine, x: ValueId, result: ValueId) -> Result<()> {
         let dtype = self.dtype(result)?;
         let sum = format!("acc{}", result.0);
+        if self.shared_scan {
+            let (class, start) = (
+                self.combining_class(kind, dtype.compute())?,
+                nest::identity(kind, dtype)?,
+            );
+            let x = ctype::widened(dtype, &format!("v{}", x.0));
+            let scan = format!("Team::template scan<{class}>(live ? {x} : {start}, {sum})");
+            let (ty, value) = (ctype::held(dtype), ctype::narrowed(dtype, &scan));
+            self.line(format!("const {ty} v{} = {value};", result.0));
+            return Ok(());
+        }
         let next = match self.factors(x) {
             Some((a, b)) if kind == Combine::Sum && matches!(dtype, DType::F32 | DType::F64) => {
                 format!("lz_fma(v{}, v{}, {sum})", a.0, b.0)
             }
             _ => {
-                let function = self.combine(kind, wide(dtype))?;
-                let x = widened(dtype, &format!("v{}", x.0));
+                let function = self.combine(kind, dtype.compute())?;
+                let x = ctype::widened(dtype, &format!("v{}", x.0));
                 format!("{function}({sum}, {x})")
             }
         };
         self.line(format!("{sum} = {next};"));
         if self.running {
-            let (ty, value) = (ctype::held(dtype), narrowed(dtype, &sum));
+            let (ty, value) = (ctype::held(dtype), ctype::narrowed(dtype, &sum));
             self.line(format!("const {ty} v{} = {value};", result.0));
         }
         Ok(())

@@ -21,6 +21,7 @@ mod nvrtc;
 mod program;
 mod scalar;
 mod shape;
+mod tensor;
 
 #[cfg(feature = "cuda")]
 pub use compiler::CudaCompiler;
@@ -40,6 +41,10 @@ pub const PRELUDE: &str = include_str!("prelude.cu");
 /// Options for NVRTC besides the architecture. Sums of products are contracted where kernels say so and nowhere
 /// else: polynomials and compensated arithmetic are written for the operations that they name.
 pub const COMPILER_OPTIONS: [&str; 2] = ["--fmad=false", "--std=c++17"];
+
+/// The first architecture with the tensor cores that products of half floats are written for: plans for others must not
+/// hold any.
+pub const TENSOR_ARCHITECTURE: u32 = 80;
 
 /// A kernel as CUDA functions.
 #[derive(Clone, Debug)]

@@ -268,10 +268,7 @@ impl Emitter<'_> {
     fn stage(&mut self, stage: &Stage) -> Result<()> {
         let accumulators = self.accumulators(stage)?;
         for a in &accumulators {
-            let bits = scalar_ops::identity(a.kind, a.wide).map(register_bits);
-            let bits = bits
-                .ok_or_else(|| CodegenError::Malformed(format!("{} over {}", a.kind, a.dtype)))?;
-            let start = ctype::constant(Class::of(a.wide), bits);
+            let start = identity(a.kind, a.dtype)?;
             self.line(format!(
                 "{} acc{} = {start};",
                 ctype::held(a.wide),
@@ -283,6 +280,8 @@ impl Emitter<'_> {
             self.flat(stage)?;
         } else if alone {
             self.nested(stage)?;
+        } else if shape::is_scan(self.kernel, stage) {
+            self.scanned(stage)?;
         } else if stage.ordered {
             self.open("if (rank == 0u)");
             self.nested(stage)?;
@@ -308,7 +307,7 @@ impl Emitter<'_> {
                     value,
                     kind: *kind,
                     dtype,
-                    wide: wide(dtype),
+                    wide: dtype.compute(),
                 });
             }
         }
@@ -319,7 +318,8 @@ impl Emitter<'_> {
     fn result_of(&mut self, a: &Accumulator, stage: &Stage) -> Result<()> {
         let (v, ty) = (a.value.0, ctype::held(a.dtype));
         let sum = format!("acc{v}");
-        let sum = if self.shape.team == Team::One || stage.ranges.is_empty() {
+        let is_everyones = stage.ranges.is_empty() || shape::is_scan(self.kernel, stage);
+        let sum = if self.shape.team == Team::One || is_everyones {
             sum
         } else if stage.ordered {
             format!("Team::first({sum})")
@@ -327,7 +327,7 @@ impl Emitter<'_> {
             let class = self.combining_class(a.kind, a.wide)?;
             format!("Team::template join<{class}>({sum})")
         };
-        let value = narrowed(a.dtype, &sum);
+        let value = ctype::narrowed(a.dtype, &sum);
         self.line(format!("const {ty} v{v} = {value};"));
         Ok(())
     }
@@ -370,6 +370,26 @@ impl Emitter<'_> {
         stage.insts.iter().try_for_each(|i| self.inst(i))?;
         self.running = false;
         stage.ranges.iter().for_each(|_| self.close());
+        Ok(())
+    }
+
+    /// A scan's points shared by the threads of the team: as many at a time as there are threads, in order.
+    fn scanned(&mut self, stage: &Stage) -> Result<()> {
+        let threads = self.shape.team.size();
+        let (name, extent) = (variable(Var::Inner(0)), &stage.ranges[0]);
+        let (ty, limit) = (variable_type(extent), self.dim(extent));
+        self.open(format!(
+            "for ({ty} start = 0; start < {limit}; start += {threads})"
+        ));
+        self.line(format!("const bool live = start + ({ty})rank < {limit};"));
+        // Those beyond the last point do it once more, and neither count nor store.
+        self.line(format!(
+            "const {ty} {name} = live ? start + ({ty})rank : ({ty}){limit} - 1;"
+        ));
+        self.shared_scan = true;
+        stage.insts.iter().try_for_each(|i| self.inst(i))?;
+        self.shared_scan = false;
+        self.close();
         Ok(())
     }
 
@@ -418,28 +438,10 @@ impl Emitter<'_> {
     }
 }
 
-/// The type that values of `dtype` are combined in.
-pub(super) fn wide(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        _ => dtype,
-    }
-}
-
-/// A held value of `dtype` as one of its wide type.
-pub(super) fn widened(dtype: DType, value: &str) -> String {
-    match dtype {
-        DType::F16 => format!("lz_from_f16({value})"),
-        DType::BF16 => format!("lz_from_bf16({value})"),
-        _ => value.to_owned(),
-    }
-}
-
-/// A value of the wide type as a held value of `dtype`.
-pub(super) fn narrowed(dtype: DType, value: &str) -> String {
-    match dtype {
-        DType::F16 => format!("lz_to_f16({value})"),
-        DType::BF16 => format!("lz_to_bf16({value})"),
-        _ => value.to_owned(),
-    }
+/// What values of `dtype` start from when they are combined, in the type that arithmetic takes.
+pub(super) fn identity(kind: Combine, dtype: DType) -> Result<String> {
+    let wide = dtype.compute();
+    let bits = scalar_ops::identity(kind, wide).map(register_bits);
+    let bits = bits.ok_or_else(|| CodegenError::Malformed(format!("{kind} over {dtype}")))?;
+    Ok(ctype::constant(Class::of(wide), bits))
 }

@@ -199,6 +199,23 @@ struct LzWarp {
     }
     return x;
   }
+  // Combines each thread's value with those of all before it.
+  template <class F, class T> LZ_FUNCTION T running(T x) {
+    const u32 lane = rank();
+#pragma unroll
+    for (u32 step = 1; step < 32u; step *= 2u) {
+      T other;
+      lz_unword(other, lz_from_lane(lz_word(x), (int)((lane - step) & 31u)));
+      if (lane >= step) x = F::of(other, x);
+    }
+    return x;
+  }
+  // The same behind what `total` combines, which becomes the last thread's.
+  template <class F, class T> LZ_FUNCTION T scan(T x, T &total) {
+    x = F::of(total, running<F>(x));
+    lz_unword(total, lz_from_lane(lz_word(x), 31));
+    return x;
+  }
   // What the first thread has.
   template <class T> LZ_FUNCTION T first(T x) {
     T result;
@@ -225,6 +242,23 @@ template <int THREADS> struct LzBlock {
       x = F::of(x, other);
     }
     return x;
+  }
+  template <class F, class T> LZ_FUNCTION T scan(T x, T &total) {
+    LZ_SHARED u64 parts[THREADS / 32];
+    const u32 warp = lz_thread() / 32u;
+    x = LzWarp::running<F>(x);
+    lz_block_barrier();
+    if (LzWarp::rank() == 31u) parts[warp] = lz_word(x);
+    lz_block_barrier();
+    T before = total;
+#pragma unroll
+    for (u32 i = 0; i < THREADS / 32; ++i) {
+      T part;
+      lz_unword(part, parts[i]);
+      if (i < warp) before = F::of(before, part);
+      total = F::of(total, part);
+    }
+    return F::of(before, x);
   }
   template <class T> LZ_FUNCTION T first(T x) {
     LZ_SHARED u64 part;

@@ -23,12 +23,8 @@ const CAPS: Caps = Caps {
     vector_bytes: 16,
     registers: 255,
     masks: true,
-    gather: true,
     non_temporal: false,
     fma: true,
-    f16: true,
-    bf16: true,
-    lane_shifts: true,
 };
 
 /// The C function `name` that does what `op` makes of values 0, 1, ... of types `operands`.
@@ -221,11 +217,7 @@ impl Writer<'_> {
             return Err(self.refuse("a store beside the result"));
         }
         let value = format!("r{}", value.0);
-        let value = match mem {
-            DType::F16 => format!("lz_to_f16({value})"),
-            DType::BF16 => format!("lz_to_bf16({value})"),
-            _ => value,
-        };
+        let value = ctype::narrowed(mem, &value);
         self.line(&format!("result = {value};"));
         Ok(())
     }
@@ -267,10 +259,7 @@ impl Writer<'_> {
     /// A parameter, or an element of the table.
     fn load(&self, mem: DType, address: Scalar, access: MemAccess) -> String {
         let element = match self.params[address.0 as usize] {
-            Some(n) => match mem {
-                DType::F16 | DType::BF16 => format!("p{n}"),
-                _ => return format!("p{n}"),
-            },
+            Some(n) => format!("p{n}"),
             None => {
                 let (s, ty) = (address.0, ctype::memory(mem));
                 let at = match access {
@@ -284,11 +273,7 @@ impl Writer<'_> {
                 ctype::to_held(mem, &format!("*(const {ty} *)({at})"))
             }
         };
-        match mem {
-            DType::F16 => format!("lz_from_f16({element})"),
-            DType::BF16 => format!("lz_from_bf16({element})"),
-            _ => element,
-        }
+        ctype::widened(mem, &element)
     }
 
     fn scalar_op(&self, op: ScalarOp) -> Result<String> {

@@ -1,8 +1,8 @@
 //! How a kernel is spread over threads.
 //!
 //! An outer point is computed by a *team*: one thread, a warp, a block, or a column of a block. A team of several threads shares the points
-//! of every stage that is not ordered and joins its accumulators in an order that depends on nothing; ordered
-//! stages run on its first thread. Teams take outer points in turn, so any number of blocks will do.
+//! of every stage that is not ordered and joins its accumulators in an order that depends on nothing. Of ordered
+//! stages it shares scans ([`is_scan`]), the others run on its first thread. Teams take outer points in turn, so any number of blocks will do.
 
 use super::emit::Result;
 use lazulite_ir::{Access, BufferRef, DType, Dim, IndexExpr, InstOp, Kernel, Lanes, Stage, Var};
@@ -133,7 +133,7 @@ fn points(stage: &Stage) -> Option<i64> {
 fn team(kernel: &Kernel) -> Team {
     let parallel = || {
         let stages = kernel.stages.iter();
-        stages.filter(|s| !s.ordered && !s.ranges.is_empty())
+        stages.filter(|s| (!s.ordered || is_scan(kernel, s)) && !s.ranges.is_empty())
     };
     // `None` where a stage may be of any size.
     let largest = parallel()
@@ -158,6 +158,53 @@ fn team(kernel: &Kernel) -> Team {
 /// Whether threads of a column may share points: there is nothing that one of them does alone.
 fn takes_columns(kernel: &Kernel) -> bool {
     kernel.locals.is_empty() && kernel.stages.iter().all(|s| !s.ordered)
+}
+
+/// Whether threads may share the points of an ordered stage: all that one point hands to the next are its running values,
+/// and each one stores to places of its own.
+pub(super) fn is_scan(kernel: &Kernel, stage: &Stage) -> bool {
+    let access = |buffer: &BufferRef| kernel.buffers[buffer.0 as usize].access;
+    let mut stored = Vec::new();
+    let fits = stage.insts.iter().all(|inst| match &inst.op {
+        InstOp::Store {
+            buffer,
+            index,
+            combine,
+            ..
+        } => {
+            let alone = !stored.contains(buffer);
+            stored.push(*buffer);
+            let apart = combine.is_none() && is_injective(index, Var::Inner(0));
+            alone && apart && access(buffer) == Access::Write
+        }
+        InstOp::StoreLocal { .. } => false,
+        InstOp::Load { buffer, .. } => access(buffer) == Access::Read,
+        InstOp::Const(_)
+        | InstOp::Index(_)
+        | InstOp::InRange { .. }
+        | InstOp::LoadLocal { .. }
+        | InstOp::Unary(..)
+        | InstOp::Binary(..)
+        | InstOp::Compare(..)
+        | InstOp::Select(..)
+        | InstOp::Cast(_)
+        | InstOp::Bitcast(_)
+        | InstOp::Random { .. }
+        | InstOp::Accumulate(..)
+        | InstOp::CheckIndex { .. }
+        | InstOp::CheckDivisor { .. } => true,
+    });
+    fits && stage.ordered && stage.ranges.len() == 1
+}
+
+/// True when points along `var` have different elements, whatever the data.
+fn is_injective(index: &IndexExpr, var: Var) -> bool {
+    let mut data = false;
+    index.visit_values(&mut |_| data = true);
+    let Some((least, most)) = index.stride_of(var).map(|s| s.bounds()) else {
+        return false;
+    };
+    !data && (least.is_some_and(|s| s > 0) || most.is_some_and(|s| s < 0))
 }
 
 /// Bytes of all locals of a point.

@@ -1,7 +1,8 @@
 //! Loads and stores of every element type, in every placement and under masks; control flow and
 //! faults.
 
-use super::{WIDTHS, backends, check, execute, interpret};
+use super::{WIDTHS, backends, check, execute, interpret, wide};
+use crate::disassemble::disassemble;
 use crate::vector::{Bin, Builder, Class, Cmp, Conv, Function, MemAccess, Reg, Scalar};
 use lazulite_ir::DType;
 
@@ -441,6 +442,48 @@ fn operands_of_comparisons_need_no_alignment() {
             b.store(dtype, to, MemAccess::Contiguous, x, None, false);
             let buffers: Vec<Vec<u8>> = (1..4).map(|seed| elements(dtype, seed)).collect();
             check("unaligned", &b.finish(), &buffers, &[], (2, dtype));
+        }
+    }
+}
+
+/// A frame of several pages is entered a page at a time, so that a stack that is too small is noticed.
+#[test]
+fn frames_larger_than_a_page_are_touched_page_by_page() {
+    const VALUES: i64 = 250;
+    for full in WIDTHS {
+        let mut b = Builder::new(full);
+        let (from, to) = (b.buffer(0), b.buffer(1));
+        let size = b.s_const(4 * i64::from(full));
+        let at = |b: &mut Builder, base: Scalar, n: i64| {
+            let n = b.s_const(n);
+            let offset = b.s_mul(n, size);
+            b.s_add(base, offset)
+        };
+        // All are read before the first is written, and needed in turn once more.
+        let mut values = Vec::new();
+        for n in 0..VALUES {
+            let address = at(&mut b, from, n);
+            let value = b.load(DType::F32, full, address, MemAccess::Contiguous, None);
+            values.push(value);
+        }
+        for n in 0..VALUES {
+            let (a, c) = (values[n as usize], values[(VALUES - 1 - n) as usize]);
+            let sum = b.fma(a, c, a);
+            let address = at(&mut b, to, n);
+            b.store(DType::F32, address, MemAccess::Contiguous, sum, None, false);
+        }
+        let f = b.finish();
+        let input = (0..VALUES * i64::from(full)).flat_map(|i| (i as f32).to_le_bytes());
+        let input: Vec<u8> = input.collect();
+        let output = vec![0; input.len()];
+        check("frame", &f, &[input, output], &[], (1, DType::F32));
+        for backend in wide().filter(|b| b.caps().lanes() == full) {
+            let artifact = backend.emit(&f).unwrap().link().unwrap();
+            let code = disassemble(&artifact);
+            let down = { code.instructions.iter() }
+                .filter_map(|i| i.text.strip_prefix("sub")?.trim().strip_prefix("rsp, "));
+            let down: Vec<&str> = down.collect();
+            assert!(matches!(down[..], ["0x1000", _]), "{down:?}\n{code}");
         }
     }
 }

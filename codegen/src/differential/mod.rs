@@ -8,6 +8,7 @@ mod random;
 use crate::backend::VectorBackend;
 use crate::disassemble::{Disassembly, disassemble};
 use crate::jit;
+use crate::placed::Placed;
 use crate::vector::interp::{self, Arguments};
 use crate::vector::{Builder, Class, Function, MemAccess, Reg};
 use crate::{CraneliftBackend, Level, WideBackend};
@@ -82,8 +83,8 @@ fn execute(
         decoded(backend, &artifact);
     }
     let linked = jit::link(&[&artifact]).unwrap().remove(0);
-    let mut buffers = buffers.to_vec();
-    let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
+    let mut placed = Placed::new(buffers, 0);
+    let pointers = placed.pointers();
     let bounds: Vec<i64> = bounds.iter().flat_map(|b| [b.0, b.1]).collect();
     let status = Status::default();
     // SAFETY: the interpreter has run the same function on the same arguments and checked every
@@ -96,7 +97,7 @@ fn execute(
             &raw const status,
         );
     }
-    (buffers, status.fault())
+    (placed.contents(), status.fault())
 }
 
 /// A decoder reads what the encoder wrote: instructions that exist, one behind the other up to the end, and jumps

@@ -169,7 +169,11 @@ impl Lowerer<'_> {
                 Some(condition) => self.b.if_any(condition, |b| {
                     b.store(mem, address, access, value, mask, false);
                 }),
-                None => self.b.store(mem, address, access, value, mask, false),
+                None => {
+                    let streamed =
+                        access == MemAccess::Contiguous && self.is_streamed(s.buffer, lanes);
+                    self.b.store(mem, address, access, value, mask, streamed);
+                }
             }
         }
         Ok(())

@@ -219,6 +219,30 @@ impl Analysis {
     }
 }
 
+/// `copies`, or as many fewer as make packs of so many vectors divide the sizes that indices along the lanes are divided
+/// by, where one vector does: all of a pack has the same quotient then.
+pub(super) fn even_copies(stages: &[Stage], lane_loop: LaneLoop, lanes: u32, copies: u32) -> u32 {
+    let mut copies = copies.max(1);
+    let mut fit = |d: &Dim| {
+        let rest = |copies: u32| d.as_const().map(|d| d % i64::from(lanes * copies));
+        while rest(1) == Some(0) && rest(copies) != Some(0) {
+            copies /= 2;
+        }
+    };
+    for stage in stages {
+        let Some(var) = lane_var(stage, lane_loop) else {
+            continue;
+        };
+        for index in stage.insts.iter().filter_map(|inst| inst.op.index()) {
+            index.visit_atoms(&mut |atom| match atom {
+                IndexAtom::FloorDiv(x, d) | IndexAtom::Mod(x, d) if x.depends_on(var) => fit(d),
+                _ => {}
+            });
+        }
+    }
+    copies
+}
+
 /// A stage and the loops around it.
 struct StageContext<'a> {
     kernel: &'a Kernel,

@@ -39,21 +39,48 @@ impl Lowerer<'_> {
         match atom {
             IndexAtom::Var(v) => self.is_lane_var(*v),
             IndexAtom::Value(v) => self.pack.lanes > 1 && self.varies(*v),
-            IndexAtom::FloorDiv(x, _) | IndexAtom::Mod(x, _) => {
-                x.terms.iter().any(|t| self.atom_varies(&t.atom))
-            }
+            IndexAtom::FloorDiv(x, d) => self.divided_varies(x) && !self.stays_within(x, d),
+            IndexAtom::Mod(x, _) => self.divided_varies(x),
         }
+    }
+
+    fn divided_varies(&self, x: &IndexExpr) -> bool {
+        x.terms.iter().any(|t| self.atom_varies(&t.atom))
     }
 
     fn motion(&self, e: &IndexExpr) -> Motion {
         let mut varying = e.terms.iter().filter(|t| self.atom_varies(&t.atom));
         match (varying.next(), varying.next()) {
             (None, _) => Motion::Uniform,
-            (Some(t), None) if matches!(t.atom, IndexAtom::Var(_)) => {
-                Motion::Linear(t.coefficient.clone())
-            }
+            (Some(t), None) if self.steps_by_one(&t.atom) => Motion::Linear(t.coefficient.clone()),
             _ => Motion::Indexed,
         }
+    }
+
+    /// Whether an atom that differs between lanes is one more from each lane to the next.
+    fn steps_by_one(&self, atom: &IndexAtom) -> bool {
+        match atom {
+            IndexAtom::Var(_) => true,
+            IndexAtom::Value(_) | IndexAtom::FloorDiv(..) => false,
+            IndexAtom::Mod(x, d) => self.stays_within(x, d),
+        }
+    }
+
+    /// Whether the points of a pack never lie on both sides of a multiple of `d`: packs of so many points begin at their
+    /// multiples (see [`super::Lowered::lane_multiple`]), `x` steps by one along them, and `d` is a multiple as well.
+    fn stays_within(&self, x: &IndexExpr, d: &Dim) -> bool {
+        let points = i64::from(self.pack.lanes * self.pack.copies);
+        let is_multiple = |d: &Dim| d.as_const().is_some_and(|d| d % points == 0);
+        let even = |t: &IndexTerm| match self.atom_varies(&t.atom) {
+            true => t.coefficient.is(1) && self.steps_by_one(&t.atom),
+            false => is_multiple(&t.coefficient),
+        };
+        // Two that step would make steps of two.
+        let stepping = { x.terms.iter() }.filter(|t| self.atom_varies(&t.atom));
+        stepping.count() <= 1
+            && is_multiple(d)
+            && is_multiple(&x.constant)
+            && x.terms.iter().all(even)
     }
 
     /// The counter of a loop; for the lane loop that of lane 0 of copy 0.

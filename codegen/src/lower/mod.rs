@@ -19,14 +19,15 @@ mod inst;
 mod nest;
 mod ops;
 mod random;
+mod streamed;
 #[cfg(test)]
 mod tests;
 
 use crate::CodegenError;
 use crate::backend::Caps;
 use crate::vector::{Builder, Class, Function, Reg, Scalar};
-use analyse::Analysis;
-use lazulite_ir::{DType, Dim, Kernel, Lanes, ValueId, Var};
+use analyse::{Analysis, even_copies};
+use lazulite_ir::{BufferRef, DType, Dim, Kernel, Lanes, ValueId, Var};
 pub(crate) use ops::register_bits;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -53,6 +54,8 @@ pub struct LowerOptions {
     pub copies: Option<u32>,
     /// Round every product before it is added to something.
     pub exact: bool,
+    /// Bytes that a kernel moves from which on its results bypass the caches, instead of the cost rule's.
+    pub stream_from: Option<i64>,
 }
 
 /// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
@@ -69,16 +72,23 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         Lanes::Inner => LaneLoop::Inner,
     };
     let analysis = Analysis::new(kernel, lane_loop)?;
-    let per_stage = |stage| match lane_loop {
-        LaneLoop::None => 1,
-        LaneLoop::Outer(_) => {
-            { options.copies }.unwrap_or_else(|| analysis.outer_copies(kernel, caps))
+    let per_stage = |stage| match (lane_loop, options.copies) {
+        (LaneLoop::None, _) => 1,
+        (_, Some(copies)) => copies,
+        (LaneLoop::Outer(_), None) => {
+            let copies = analysis.outer_copies(kernel, caps);
+            even_copies(&kernel.stages, lane_loop, lanes, copies)
         }
-        LaneLoop::Inner => options
-            .copies
-            .unwrap_or_else(|| analysis.copies(Some(stage), caps)),
+        (LaneLoop::Inner, None) => {
+            let copies = analysis.copies(Some(stage), caps);
+            even_copies(&kernel.stages[stage..=stage], lane_loop, lanes, copies)
+        }
     };
     let copies = (0..kernel.stages.len()).map(per_stage).collect();
+    let streamed = match caps.non_temporal {
+        true => streamed::streamed(kernel, lane_loop, caps.vector_bytes, options.stream_from)?,
+        false => Vec::new(),
+    };
     let lowerer = Lowerer {
         b: Builder::new(lanes),
         kernel,
@@ -88,6 +98,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         contract: caps.fma && !options.exact,
         lanes,
         copies,
+        streamed,
         pack: Pack::SCALAR,
         mask: None,
         sizes: FxHashMap::default(),
@@ -166,6 +177,8 @@ struct Lowerer<'k> {
     lanes: u32,
     /// Per stage, registers side by side in the lane loop; the same for all with [`LaneLoop::Outer`].
     copies: Vec<u32>,
+    /// Buffers whose elements bypass the caches.
+    streamed: Vec<BufferRef>,
     pack: Pack,
     /// The lanes of the present pack that there are, if there may be fewer.
     mask: Option<Reg>,

@@ -24,7 +24,7 @@ impl Lowerer<'_> {
         for buffer in 0..self.kernel.buffers.len() as u32 {
             self.b.buffer(buffer);
         }
-        self.outer_loop(0)
+        self.in_both_forms(|l| l.outer_loop(0))
     }
 
     /// The loop over outer range `depth` and all within.

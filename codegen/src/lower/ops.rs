@@ -2,7 +2,7 @@
 
 use super::{Lowerer, Result};
 use crate::CodegenError;
-use crate::vector::{Bin, Class, Narrow, Reg, math};
+use crate::vector::{Bin, Class, Narrow, Reg, decode, math};
 use lazulite_ir::{Binary, Combine, DType, Predicate, Unary, scalar_ops};
 
 /// The type that values of a narrow integer type are wrapped to; none for others.
@@ -32,21 +32,7 @@ fn undefined(f: impl std::fmt::Display, dtype: DType) -> CodegenError {
 
 /// The bits of a scalar in a register of its class.
 pub(crate) fn register_bits(value: lazulite_ir::Scalar) -> u64 {
-    match value.dtype() {
-        DType::F16 | DType::BF16 => u64::from((value.as_f64() as f32).to_bits()),
-        DType::I8 | DType::I16 => u64::from(value.as_i64() as u32),
-        DType::Bool
-        | DType::U8
-        | DType::U16
-        | DType::U32
-        | DType::U64
-        | DType::I32
-        | DType::I64
-        | DType::F32
-        | DType::F64
-        | DType::C64
-        | DType::C128 => value.bits() as u64,
-    }
+    decode(value.dtype(), value.bits() as u64)
 }
 
 /// What an accumulator starts from, as register bits.

@@ -267,8 +267,10 @@ impl Maker {
             }
             _ => (MemAccess::Contiguous, None),
         };
-        self.b
-            .store(dtype, address, access, x, mask, kind.is_multiple_of(8));
+        // Whole vectors only; outputs begin at multiples of a vector's size.
+        let is_whole = (access, mask) == (MemAccess::Contiguous, None) && lanes > 1;
+        let streamed = is_whole && matches!(dtype.size(), 4 | 8) && kind.is_multiple_of(8);
+        self.b.store(dtype, address, access, x, mask, streamed);
         self.slots.push(Slot {
             dtype,
             lanes: lanes as usize,

@@ -32,14 +32,14 @@ enum Key {
 /// An open block.
 #[derive(Debug)]
 struct Block {
-    kind: Kind,
+    kind: BlockKind,
     stmts: Vec<Stmt>,
     /// Numbered here, forgotten when the block closes.
     keys: Vec<Key>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum BlockKind {
     Body,
     Loop {
         counter: Scalar,
@@ -76,7 +76,7 @@ impl Builder {
                 ..Function::default()
             },
             blocks: vec![Block {
-                kind: Kind::Body,
+                kind: BlockKind::Body,
                 stmts: Vec::new(),
                 keys: Vec::new(),
             }],
@@ -147,8 +147,8 @@ impl Builder {
         let mut depth = self.depth();
         while depth > operands as usize {
             match self.blocks[depth].kind {
-                Kind::Loop { .. } => depth -= 1,
-                Kind::Body | Kind::IfNonZero(_) | Kind::IfAny(_) => break,
+                BlockKind::Loop { .. } => depth -= 1,
+                BlockKind::Body | BlockKind::IfNonZero(_) | BlockKind::IfAny(_) => break,
             }
         }
         depth
@@ -275,7 +275,7 @@ impl Builder {
 
     // Blocks.
 
-    fn open(&mut self, kind: Kind) {
+    fn open(&mut self, kind: BlockKind) {
         self.blocks.push(Block {
             kind,
             stmts: Vec::new(),
@@ -283,7 +283,7 @@ impl Builder {
         });
     }
 
-    fn close(&mut self) -> (Kind, Vec<Stmt>) {
+    fn close(&mut self) -> (BlockKind, Vec<Stmt>) {
         let block = self.blocks.pop().expect("the body is always open");
         for key in &block.keys {
             self.numbers.remove(key);
@@ -295,7 +295,7 @@ impl Builder {
     pub fn open_loop(&mut self, from: Scalar, to: Scalar, step: i64) -> Scalar {
         debug_assert!(step > 0, "step {step} is not positive");
         let counter = self.new_scalar(self.blocks.len(), None);
-        self.open(Kind::Loop {
+        self.open(BlockKind::Loop {
             counter,
             from,
             to,
@@ -309,7 +309,7 @@ impl Builder {
         let after = self.new_scalar(self.depth().saturating_sub(1), None);
         let (kind, body) = self.close();
         match kind {
-            Kind::Loop {
+            BlockKind::Loop {
                 counter,
                 from,
                 to,
@@ -343,12 +343,12 @@ impl Builder {
 
     /// Opens a block that runs if the scalar is not zero.
     pub fn open_if_nonzero(&mut self, scalar: Scalar) {
-        self.open(Kind::IfNonZero(scalar));
+        self.open(BlockKind::IfNonZero(scalar));
     }
 
     /// Opens a block that runs if any lane of the mask is set.
     pub fn open_if_any(&mut self, mask: Reg) {
-        self.open(Kind::IfAny(mask));
+        self.open(BlockKind::IfAny(mask));
     }
 
     /// Closes the innermost block, a condition; an empty one leaves no trace.
@@ -358,8 +358,8 @@ impl Builder {
             return;
         }
         match kind {
-            Kind::IfNonZero(scalar) => self.push(Stmt::IfNonZero(scalar, body)),
-            Kind::IfAny(mask) => self.push(Stmt::IfAny(mask, body)),
+            BlockKind::IfNonZero(scalar) => self.push(Stmt::IfNonZero(scalar, body)),
+            BlockKind::IfAny(mask) => self.push(Stmt::IfAny(mask, body)),
             other => unreachable!("close_if closes {other:?}"),
         }
     }

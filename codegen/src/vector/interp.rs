@@ -5,10 +5,10 @@
 //! where machine code would touch foreign memory. What programs must not do (division by zero,
 //! reading or writing out of bounds, writing to the pool) is an error too.
 
+use super::class::{decode, encode};
 use super::{
     Bin, Class, Function, Invalid, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, eval, verify,
 };
-use half::{bf16, f16};
 use lazulite_ir::DType;
 use std::fmt;
 
@@ -346,7 +346,10 @@ impl Machine<'_> {
             };
             let bytes =
                 memory.and_then(|m| m.get(usize::try_from(offset).ok()?..)?.get(..mem.size()));
-            *out = decode(mem, bytes.ok_or_else(|| out_of_bounds(at, mem))?);
+            let bytes = bytes.ok_or_else(|| out_of_bounds(at, mem))?;
+            let mut bits = [0; 8];
+            bits[..bytes.len()].copy_from_slice(bytes);
+            *out = decode(mem, u64::from_le_bytes(bits));
         }
         Ok(())
     }
@@ -419,50 +422,5 @@ fn out_of_bounds(address: i64, mem: DType) -> RunError {
         buffer,
         offset: if buffer.is_some() { offset } else { address },
         bytes: mem.size(),
-    }
-}
-
-/// The register lane for an element in memory.
-fn decode(mem: DType, bytes: &[u8]) -> u64 {
-    let mut image = [0; 8];
-    image[..bytes.len()].copy_from_slice(bytes);
-    let bits = u64::from_le_bytes(image);
-    match mem {
-        DType::Bool => u64::from(bits != 0),
-        DType::I8 => u64::from(i32::from(bits as i8) as u32),
-        DType::I16 => u64::from(i32::from(bits as i16) as u32),
-        DType::F16 => u64::from(f16::from_bits(bits as u16).to_f32().to_bits()),
-        DType::BF16 => u64::from(bf16::from_bits(bits as u16).to_f32().to_bits()),
-        DType::U8
-        | DType::U16
-        | DType::U32
-        | DType::I32
-        | DType::F32
-        | DType::U64
-        | DType::I64
-        | DType::F64
-        | DType::C64
-        | DType::C128 => bits,
-    }
-}
-
-/// The element in memory, in the low bytes, for a register lane.
-fn encode(mem: DType, lane: u64) -> u64 {
-    match mem {
-        DType::F16 => u64::from(f16::from_f32(f32::from_bits(lane as u32)).to_bits()),
-        DType::BF16 => u64::from(bf16::from_f32(f32::from_bits(lane as u32)).to_bits()),
-        DType::Bool
-        | DType::U8
-        | DType::U16
-        | DType::U32
-        | DType::U64
-        | DType::I8
-        | DType::I16
-        | DType::I32
-        | DType::I64
-        | DType::F32
-        | DType::F64
-        | DType::C64
-        | DType::C128 => lane,
     }
 }

@@ -9,6 +9,7 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod builder;
+mod class;
 pub(crate) mod eval;
 pub mod interp;
 pub mod math;
@@ -16,65 +17,11 @@ mod print;
 mod verify;
 
 pub use builder::Builder;
+pub use class::Class;
+pub(crate) use class::{Coding, Kind, decode};
 pub use verify::{Invalid, verify};
 
 use lazulite_ir::DType;
-
-/// Register classes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Class {
-    /// f32 lanes (also holding f16 and bf16 values).
-    F32,
-    /// f64 lanes.
-    F64,
-    /// 32-bit integer lanes (also holding narrower integers, extended by their signedness).
-    I32,
-    /// 64-bit integer lanes.
-    I64,
-    /// One truth value per lane.
-    Mask,
-}
-
-impl Class {
-    /// The class that holds values of `dtype` (not complex).
-    pub fn of(dtype: DType) -> Class {
-        match dtype {
-            DType::Bool => Class::Mask,
-            DType::F16 | DType::BF16 | DType::F32 => Class::F32,
-            DType::F64 => Class::F64,
-            DType::I64 | DType::U64 => Class::I64,
-            _ => Class::I32,
-        }
-    }
-
-    /// Bits of one lane; a mask lane counts as one bit.
-    pub const fn bits(self) -> u32 {
-        match self {
-            Class::F32 | Class::I32 => 32,
-            Class::F64 | Class::I64 => 64,
-            Class::Mask => 1,
-        }
-    }
-
-    /// F32 or F64.
-    pub const fn is_float(self) -> bool {
-        matches!(self, Class::F32 | Class::F64)
-    }
-
-    /// I32 or I64.
-    pub const fn is_int(self) -> bool {
-        matches!(self, Class::I32 | Class::I64)
-    }
-
-    /// The integer class of the same width; masks stay masks.
-    pub const fn int(self) -> Class {
-        match self {
-            Class::F32 | Class::I32 => Class::I32,
-            Class::F64 | Class::I64 => Class::I64,
-            Class::Mask => Class::Mask,
-        }
-    }
-}
 
 /// A vector (or one-lane) value, defined once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -126,7 +73,7 @@ pub enum Stmt {
         value: Reg,
         /// Only lanes whose bit is set.
         mask: Option<Reg>,
-        /// Bypass the caches.
+        /// Bypass the caches: a hint, for whole vectors at multiples of a register's size.
         non_temporal: bool,
     },
     /// Runs the body with `counter` = from, from+step, ... while `counter + step <= to`; `after` is defined
@@ -163,6 +110,90 @@ pub enum Stmt {
     },
 }
 
+impl Stmt {
+    /// The statements inside, of those that have a body.
+    pub fn body(&self) -> Option<&[Stmt]> {
+        match self {
+            Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => Some(body),
+            Stmt::Let(..)
+            | Stmt::Scalar(..)
+            | Stmt::Set(..)
+            | Stmt::Store { .. }
+            | Stmt::Fault { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn body_mut(&mut self) -> Option<&mut Vec<Stmt>> {
+        match self {
+            Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => Some(body),
+            Stmt::Let(..)
+            | Stmt::Scalar(..)
+            | Stmt::Set(..)
+            | Stmt::Store { .. }
+            | Stmt::Fault { .. } => None,
+        }
+    }
+
+    /// The registers that it reads itself, in the order in which machine code asks for them.
+    pub fn registers(&self) -> impl Iterator<Item = Reg> + use<> {
+        let registers = match *self {
+            Stmt::Let(_, op) => op.operands(),
+            Stmt::Scalar(_, op) => [op.register(), None, None],
+            Stmt::Set(_, value) => [Some(value), None, None],
+            Stmt::Store {
+                access,
+                mask,
+                value,
+                ..
+            } => [access.register(), mask, Some(value)],
+            Stmt::For { .. } | Stmt::IfNonZero(..) => [None; 3],
+            Stmt::IfAny(mask, _) => [Some(mask), None, None],
+            Stmt::Fault { mask, value, .. } => [Some(mask), Some(value), None],
+        };
+        registers.into_iter().flatten()
+    }
+
+    /// The scalars that it reads itself.
+    pub fn scalars(&self) -> impl Iterator<Item = Scalar> + use<> {
+        let (first, second) = match *self {
+            Stmt::Let(_, Op::Splat(scalar) | Op::Ramp(scalar, _)) => (Some(scalar), None),
+            Stmt::Let(
+                _,
+                Op::Load {
+                    address, access, ..
+                },
+            )
+            | Stmt::Store {
+                address, access, ..
+            } => (Some(address), access.stride()),
+            Stmt::Scalar(_, op) => op
+                .operands()
+                .map_or((None, None), |[a, b]| (Some(a), Some(b))),
+            Stmt::For { from, to, .. } => (Some(from), Some(to)),
+            Stmt::IfNonZero(scalar, _) => (Some(scalar), None),
+            Stmt::Fault { bound, .. } => (Some(bound), None),
+            Stmt::Let(..) | Stmt::Set(..) | Stmt::IfAny(..) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// All statements of a body in the order in which they are written, those of bodies inside included.
+pub fn statements(body: &[Stmt]) -> impl Iterator<Item = &Stmt> {
+    let mut open = vec![body.iter()];
+    std::iter::from_fn(move || {
+        while let Some(innermost) = open.last_mut() {
+            if let Some(stmt) = innermost.next() {
+                open.extend(stmt.body().map(<[Stmt]>::iter));
+                return Some(stmt);
+            }
+            open.pop();
+        }
+        None
+    })
+}
+
 /// Placement of a register's lanes in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MemAccess {
@@ -182,6 +213,14 @@ impl MemAccess {
         match self {
             MemAccess::Indexed(index) => Some(index),
             MemAccess::Contiguous | MemAccess::Broadcast | MemAccess::Strided(_) => None,
+        }
+    }
+
+    /// The scalar that says how far apart the lanes are, if one does.
+    pub fn stride(self) -> Option<Scalar> {
+        match self {
+            MemAccess::Strided(stride) => Some(stride),
+            MemAccess::Contiguous | MemAccess::Broadcast | MemAccess::Indexed(_) => None,
         }
     }
 }
@@ -231,7 +270,11 @@ pub enum Op {
 impl Op {
     /// The registers that it reads.
     pub fn registers(self) -> impl Iterator<Item = Reg> {
-        let registers = match self {
+        self.operands().into_iter().flatten()
+    }
+
+    fn operands(self) -> [Option<Reg>; 3] {
+        match self {
             Op::Const(_) | Op::Splat(_) | Op::Ramp(..) | Op::Get(_) => [None; 3],
             Op::Load { access, mask, .. } => [access.register(), mask, None],
             Op::Unary(_, a) | Op::Convert(_, a) | Op::Horizontal(_, a) | Op::SplatLane(a) => {
@@ -239,8 +282,7 @@ impl Op {
             }
             Op::Binary(_, a, b) | Op::Compare(_, a, b) => [Some(a), Some(b), None],
             Op::Fma(a, b, c) | Op::Select(a, b, c) => [Some(a), Some(b), Some(c)],
-        };
-        registers.into_iter().flatten()
+        }
     }
 }
 

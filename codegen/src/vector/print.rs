@@ -51,16 +51,8 @@ fn name(op: impl Debug) -> String {
 fn block(function: &Function, body: &[Stmt], depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
     for stmt in body {
         write!(f, "{:1$}", "", depth * 2)?;
-        let inner = match stmt {
-            Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => Some(body),
-            Stmt::Let(..)
-            | Stmt::Scalar(..)
-            | Stmt::Set(..)
-            | Stmt::Store { .. }
-            | Stmt::Fault { .. } => None,
-        };
         head(function, stmt, f)?;
-        match inner {
+        match stmt.body() {
             Some(body) => {
                 writeln!(f, " {{")?;
                 block(function, body, depth + 1, f)?;

@@ -98,17 +98,10 @@ impl<'a> Scope<'a> {
         let set = self.set.clone();
         for stmt in body {
             self.before(stmt).map_err(|what| self.invalid(stmt, what))?;
-            match stmt {
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    let outer = self.set.clone();
-                    self.block(body)?;
-                    self.set = outer;
-                }
-                Stmt::Let(..)
-                | Stmt::Scalar(..)
-                | Stmt::Set(..)
-                | Stmt::Store { .. }
-                | Stmt::Fault { .. } => {}
+            if let Some(body) = stmt.body() {
+                let outer = self.set.clone();
+                self.block(body)?;
+                self.set = outer;
             }
             self.after(stmt).map_err(|what| self.invalid(stmt, what))?;
         }
@@ -150,10 +143,14 @@ impl<'a> Scope<'a> {
                 access,
                 value,
                 mask,
-                non_temporal: _,
+                non_temporal,
             } => {
                 let lanes = self.reg(*value)?.1;
                 self.expect(*value, (Class::of(*mem), lanes))?;
+                let is_whole = *access == MemAccess::Contiguous && mask.is_none() && lanes > 1;
+                ensure(!non_temporal || is_whole, || {
+                    "a store past the caches of less than whole vectors".into()
+                })?;
                 ensure(*access != MemAccess::Broadcast, || {
                     "a store to one element from all lanes".into()
                 })?;

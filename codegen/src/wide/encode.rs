@@ -12,6 +12,12 @@ use regalloc2::{
 /// Bytes of working memory at the bottom of the frame.
 pub(super) const FRAME: i32 = 384;
 
+/// What the frame begins at a multiple of, so that spilled vectors lie in one line of the cache.
+const ALIGN: i32 = 64;
+
+/// Bytes of a page of the stack.
+const PAGE: i32 = 4096;
+
 /// Loops begin at multiples of this.
 const LOOP_ALIGN: usize = 32;
 
@@ -99,6 +105,14 @@ pub(super) fn encode(
         }
     }
     writer.finish()
+}
+
+/// Bytes of a frame with so many places of 8 bytes for spilled values.
+fn frame_bytes(slots: usize) -> Result<i32, CodegenError> {
+    let spilled = slots.checked_mul(8).and_then(|n| i32::try_from(n).ok());
+    let bytes = spilled.and_then(|n| n.checked_add(FRAME + ALIGN - 1));
+    let bytes = bytes.ok_or_else(|| failed(format_args!("a frame of {slots} spilled words")))?;
+    Ok(bytes / ALIGN * ALIGN)
 }
 
 /// The caller's registers that are overwritten.
@@ -206,7 +220,8 @@ impl Writer {
         }
     }
 
-    /// The frame, from below: working memory, spilled values, saved registers, the frame pointer.
+    /// The frame, from below: working memory, spilled values, saved registers, the frame pointer. Aligning it stays in the
+    /// page that the registers were saved in.
     fn prologue(&mut self, output: &Output) -> Result<(), CodegenError> {
         let with1 = |code, r| Instruction::with1(code, r).map_err(failed);
         self.encode(&with1(Code::Push_r64, Register::RBP)?)?;
@@ -215,12 +230,36 @@ impl Writer {
         for r in self.saved.clone() {
             self.encode(&with1(Code::Push_r64, register(r, View::R64))?)?;
         }
-        let bytes = i32::try_from(output.num_spillslots * 8).map_err(failed)? + FRAME + 64;
-        for (code, value) in [(Code::Sub_rm64_imm32, bytes), (Code::And_rm64_imm8, -64)] {
-            let set = Instruction::with2(code, Register::RSP, value).map_err(failed)?;
-            self.encode(&set)?;
+        self.stack_pointer(Code::And_rm64_imm8, -ALIGN)?;
+        self.enter(frame_bytes(output.num_spillslots)?)
+    }
+
+    /// Takes so much stack. Below it lies a page that stops overflows: no page is passed over without touching it.
+    fn enter(&mut self, bytes: i32) -> Result<(), CodegenError> {
+        let pages = (bytes - 1) / PAGE;
+        if pages > 0 {
+            // Held by nothing yet: moves between places use it, and arguments do not.
+            let end = register(gpr::SCRATCH, View::R64);
+            let below = MemoryOperand::with_base_displ(Register::RSP, i64::from(-PAGE * pages));
+            let set = Instruction::with2(Code::Lea_r64_m, end, below);
+            self.encode(&set.map_err(failed)?)?;
+            let again = self.at;
+            self.stack_pointer(Code::Sub_rm64_imm32, PAGE)?;
+            let top = MemoryOperand::with_base(Register::RSP);
+            let touch = Instruction::with2(Code::Mov_rm64_imm32, top, 0);
+            self.encode(&touch.map_err(failed)?)?;
+            let compare = Instruction::with2(Code::Cmp_r64_rm64, Register::RSP, end);
+            self.encode(&compare.map_err(failed)?)?;
+            let jump = Instruction::with_branch(Code::Jne_rel8_64, again as u64);
+            self.encode(&jump.map_err(failed)?)?;
         }
-        Ok(())
+        self.stack_pointer(Code::Sub_rm64_imm32, bytes - pages * PAGE)
+    }
+
+    /// An operation on the stack pointer and a number.
+    fn stack_pointer(&mut self, code: Code, value: i32) -> Result<(), CodegenError> {
+        let set = Instruction::with2(code, Register::RSP, value).map_err(failed)?;
+        self.encode(&set)
     }
 
     fn epilogue(&mut self) -> Result<(), CodegenError> {

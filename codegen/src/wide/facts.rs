@@ -4,7 +4,7 @@
 use super::ops::commutes;
 use super::target::{Masks, Target};
 use super::value::Kind;
-use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId};
+use crate::vector::{Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, Un, VarId, statements};
 use regalloc2::VReg;
 use rustc_hash::FxHashMap;
 
@@ -32,36 +32,18 @@ impl Uses {
 
     fn block(&mut self, body: &[Stmt], inside: u32) {
         for stmt in body {
-            match stmt {
-                Stmt::Let(r, op) => {
-                    self.defined[r.0 as usize] = inside;
-                    op.registers().for_each(|r| self.read(r, inside));
-                }
-                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, inside)),
-                Stmt::Set(_, r) => self.read(*r, inside),
-                Stmt::Store {
-                    access,
-                    value,
-                    mask,
-                    ..
-                } => {
-                    let place = access.register().into_iter().chain(*mask);
-                    place.chain([*value]).for_each(|r| self.read(r, inside));
-                }
-                Stmt::For { body, .. } => {
-                    self.loops += 1;
-                    self.block(body, self.loops);
-                }
-                Stmt::IfNonZero(_, body) => self.block(body, inside),
-                Stmt::IfAny(mask, body) => {
-                    self.read(*mask, inside);
-                    self.block(body, inside);
-                }
-                Stmt::Fault { mask, value, .. } => {
-                    self.read(*mask, inside);
-                    self.read(*value, inside);
-                }
+            stmt.registers().for_each(|r| self.read(r, inside));
+            if let Stmt::Let(r, _) = stmt {
+                self.defined[r.0 as usize] = inside;
             }
+            let within = match stmt {
+                Stmt::For { .. } => {
+                    self.loops += 1;
+                    self.loops
+                }
+                _ => inside,
+            };
+            self.block(stmt.body().unwrap_or_default(), within);
         }
     }
 
@@ -94,8 +76,12 @@ impl Scalars {
             needed: vec![false; count],
             at: vec![None; count],
         };
-        scalars.define(&f.body);
-        scalars.uses(&f.body);
+        for stmt in statements(&f.body) {
+            if let Stmt::Scalar(s, op) = stmt {
+                scalars.ops[s.0 as usize] = Some(*op);
+            }
+        }
+        statements(&f.body).for_each(|stmt| scalars.uses(stmt));
         // Operands are numbered before what is computed from them.
         for s in (0..count).rev() {
             if let (true, Some(op)) = (scalars.needed[s], scalars.ops[s]) {
@@ -106,51 +92,28 @@ impl Scalars {
         scalars
     }
 
-    fn define(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                Stmt::Scalar(s, op) => self.ops[s.0 as usize] = Some(*op),
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    self.define(body);
-                }
-                Stmt::Let(..) | Stmt::Set(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
-            }
-        }
-    }
-
-    fn uses(&mut self, body: &[Stmt]) {
-        for stmt in body {
-            match stmt {
-                Stmt::Let(_, Op::Splat(s) | Op::Ramp(s, _)) => self.need(*s),
-                Stmt::Let(
-                    _,
-                    Op::Load {
-                        address, access, ..
-                    },
-                )
-                | Stmt::Store {
+    /// Marks what a statement needs whatever is done with its result.
+    fn uses(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Let(
+                _,
+                Op::Load {
                     address, access, ..
-                } => {
-                    let folded = self.folded(*address);
-                    self.need(folded.base);
-                    folded.index.into_iter().for_each(|(s, _)| self.need(s));
-                    if let MemAccess::Strided(stride) = access {
-                        self.need(*stride);
-                    }
-                }
-                Stmt::For { from, to, body, .. } => {
-                    self.need(*from);
-                    self.need(*to);
-                    self.uses(body);
-                }
-                Stmt::IfNonZero(s, body) => {
-                    self.need(*s);
-                    self.uses(body);
-                }
-                Stmt::IfAny(_, body) => self.uses(body),
-                Stmt::Fault { bound, .. } => self.need(*bound),
-                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Set(..) => {}
+                },
+            )
+            | Stmt::Store {
+                address, access, ..
+            } => {
+                let folded = self.folded(*address);
+                self.need(folded.base);
+                let index = folded.index.map(|(s, _)| s);
+                index
+                    .into_iter()
+                    .chain(access.stride())
+                    .for_each(|s| self.need(s));
             }
+            Stmt::Scalar(..) => {}
+            _ => stmt.scalars().for_each(|s| self.need(s)),
         }
     }
 
@@ -250,10 +213,7 @@ impl Accesses {
                     self.set[var] = true;
                     self.count[var] += 1;
                 }
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    self.block(body, false);
-                }
-                Stmt::Let(..) | Stmt::Scalar(..) | Stmt::Store { .. } | Stmt::Fault { .. } => {}
+                _ => self.block(stmt.body().unwrap_or_default(), false),
             }
         }
     }
@@ -267,21 +227,8 @@ impl Variables {
             total: all.count,
             local: vec![false; f.vars.len()],
         };
-        let mut bodies = vec![&f.body[..]];
-        while let Some(body) = bodies.pop() {
-            for stmt in body {
-                match stmt {
-                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                        variables.mark_local(body);
-                        bodies.push(body);
-                    }
-                    Stmt::Let(..)
-                    | Stmt::Scalar(..)
-                    | Stmt::Set(..)
-                    | Stmt::Store { .. }
-                    | Stmt::Fault { .. } => {}
-                }
-            }
+        for body in statements(&f.body).filter_map(Stmt::body) {
+            variables.mark_local(body);
         }
         variables
     }
@@ -324,20 +271,9 @@ pub(super) struct Constants<'a> {
 impl<'a> Constants<'a> {
     pub fn new(f: &'a Function, target: &'static Target) -> Constants<'a> {
         let mut known = vec![None; f.regs.len()];
-        let mut bodies = vec![&f.body[..]];
-        while let Some(body) = bodies.pop() {
-            for stmt in body {
-                match stmt {
-                    Stmt::Let(r, Op::Const(bits)) => known[r.0 as usize] = Some(*bits),
-                    Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                        bodies.push(body);
-                    }
-                    Stmt::Let(..)
-                    | Stmt::Scalar(..)
-                    | Stmt::Set(..)
-                    | Stmt::Store { .. }
-                    | Stmt::Fault { .. } => {}
-                }
+        for stmt in statements(&f.body) {
+            if let Stmt::Let(r, Op::Const(bits)) = stmt {
+                known[r.0 as usize] = Some(*bits);
             }
         }
         Constants { f, target, known }
@@ -345,10 +281,7 @@ impl<'a> Constants<'a> {
 
     fn kind(&self, r: Reg) -> Kind {
         let (class, lanes) = self.f.regs[r.0 as usize];
-        Kind {
-            class,
-            full: lanes > 1,
-        }
+        Kind::of((class, lanes))
     }
 
     /// Vector registers that a register takes.
@@ -408,43 +341,20 @@ impl Scan<'_> {
     fn block(&mut self, body: &[Stmt], always: bool) -> bool {
         body.iter().all(|stmt| {
             self.at += 1;
-            match stmt {
-                Stmt::Let(r, op) => {
-                    op.registers().for_each(|r| self.read(r, always));
-                    if let Op::Binary(f, first, _) = *op
-                        && !commutes(f)
-                    {
-                        // The first operand is never in memory: without a register it costs an instruction.
-                        self.read(first, always);
-                    }
-                    if let (Some(constant), true) = (self.implied(op), always) {
-                        *self.used.entry(constant).or_default() += 1;
-                    }
-                    self.alive.insert(*r, (self.at, self.at));
+            stmt.registers().for_each(|r| self.read(r, always));
+            if let Stmt::Let(r, op) = stmt {
+                if let Op::Binary(f, first, _) = *op
+                    && !commutes(f)
+                {
+                    // The first operand is never in memory: without a register it costs an instruction.
+                    self.read(first, always);
                 }
-                Stmt::Scalar(_, op) => op.register().into_iter().for_each(|r| self.read(r, always)),
-                Stmt::Set(_, r) => self.read(*r, always),
-                Stmt::Store {
-                    access,
-                    value,
-                    mask,
-                    ..
-                } => {
-                    let place = access.register().into_iter().chain(*mask);
-                    place.chain([*value]).for_each(|r| self.read(r, always));
+                if let (Some(constant), true) = (self.implied(op), always) {
+                    *self.used.entry(constant).or_default() += 1;
                 }
-                Stmt::IfNonZero(_, body) => return self.block(body, false),
-                Stmt::IfAny(mask, body) => {
-                    self.read(*mask, always);
-                    return self.block(body, false);
-                }
-                Stmt::Fault { mask, value, .. } => {
-                    self.read(*mask, always);
-                    self.read(*value, always);
-                }
-                Stmt::For { .. } => return false,
+                self.alive.insert(*r, (self.at, self.at));
             }
-            true
+            !matches!(stmt, Stmt::For { .. }) && self.block(stmt.body().unwrap_or_default(), false)
         })
     }
 

@@ -2,7 +2,7 @@
 //! steps of all vectors come in turn, so that each can wait for its operands while the others are at work.
 
 use super::target::{Masks, Target};
-use crate::vector::{Bin, Class, Function, Op, Reg, Stmt, Un};
+use crate::vector::{Bin, Class, Function, Op, Reg, Stmt, Un, statements};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Statements that are not worth the effort.
@@ -15,18 +15,9 @@ pub(super) fn interleave(f: &mut Function, target: &Target) {
     let mut loops = Vec::new();
     while let Some(body) = bodies.pop() {
         for stmt in body {
-            match stmt {
-                Stmt::For { body, .. } => match has_loop(body) {
-                    true => bodies.push(body),
-                    false => loops.push(body),
-                },
-                Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => bodies.push(body),
-                Stmt::Let(..)
-                | Stmt::Scalar(..)
-                | Stmt::Set(..)
-                | Stmt::Store { .. }
-                | Stmt::Fault { .. } => {}
-            }
+            let innermost = matches!(stmt, Stmt::For { body, .. } if !has_loop(body));
+            let list = if innermost { &mut loops } else { &mut bodies };
+            list.extend(stmt.body_mut());
         }
     }
     for body in loops {
@@ -43,15 +34,7 @@ pub(super) fn interleave(f: &mut Function, target: &Target) {
 }
 
 fn has_loop(body: &[Stmt]) -> bool {
-    body.iter().any(|stmt| match stmt {
-        Stmt::For { .. } => true,
-        Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => has_loop(body),
-        Stmt::Let(..)
-        | Stmt::Scalar(..)
-        | Stmt::Set(..)
-        | Stmt::Store { .. }
-        | Stmt::Fault { .. } => false,
-    })
+    statements(body).any(|stmt| matches!(stmt, Stmt::For { .. }))
 }
 
 /// What computes a value from others alone: the result, the operation, and about how many cycles it takes.
@@ -96,31 +79,8 @@ fn reorder(sizes: &[usize], crowd: usize, body: &mut [Stmt], from: usize, to: us
 
 /// Counts the uses of registers.
 fn uses(body: &[Stmt], found: &mut FxHashMap<Reg, usize>) {
-    for stmt in body {
-        let mut read = |r: Reg| *found.entry(r).or_default() += 1;
-        match stmt {
-            Stmt::Let(_, op) => op.registers().for_each(read),
-            Stmt::Scalar(_, op) => op.register().into_iter().for_each(read),
-            Stmt::Set(_, r) => read(*r),
-            Stmt::Store {
-                access,
-                value,
-                mask,
-                ..
-            } => {
-                let place = access.register().into_iter().chain(*mask);
-                place.chain([*value]).for_each(read);
-            }
-            Stmt::For { body, .. } | Stmt::IfNonZero(_, body) => uses(body, found),
-            Stmt::IfAny(mask, body) => {
-                read(*mask);
-                uses(body, found);
-            }
-            Stmt::Fault { mask, value, .. } => {
-                read(*mask);
-                read(*value);
-            }
-        }
+    for r in statements(body).flat_map(Stmt::registers) {
+        *found.entry(r).or_default() += 1;
     }
 }
 
@@ -132,20 +92,9 @@ fn sizes(f: &Function, target: &Target) -> Vec<usize> {
         Class::F32 | Class::F64 | Class::I32 | Class::I64 => 1,
     };
     let mut sizes: Vec<usize> = f.regs.iter().map(size).collect();
-    let mut bodies = vec![&f.body];
-    while let Some(body) = bodies.pop() {
-        for stmt in body {
-            match stmt {
-                Stmt::Let(r, Op::Const(_)) => sizes[r.0 as usize] = 0,
-                Stmt::For { body, .. } | Stmt::IfNonZero(_, body) | Stmt::IfAny(_, body) => {
-                    bodies.push(body);
-                }
-                Stmt::Let(..)
-                | Stmt::Scalar(..)
-                | Stmt::Set(..)
-                | Stmt::Store { .. }
-                | Stmt::Fault { .. } => {}
-            }
+    for stmt in statements(&f.body) {
+        if let Stmt::Let(r, Op::Const(_)) = stmt {
+            sizes[r.0 as usize] = 0;
         }
     }
     sizes

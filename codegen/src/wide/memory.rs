@@ -9,7 +9,7 @@ use super::select::{Selector, malformed};
 use super::target::{Masks, by};
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Class, Conv, MemAccess, Reg, Scalar};
+use crate::vector::{Class, Coding, Conv, MemAccess, Reg, Scalar};
 use iced_x86::Code::{self, *};
 use lazulite_ir::DType;
 use regalloc2::VReg;
@@ -22,20 +22,8 @@ pub(super) type Result<T> = std::result::Result<T, CodegenError>;
 
 /// The class in which elements pass between memory and registers before they are converted.
 pub(super) fn raw_class(mem: DType) -> Result<Class> {
-    match mem {
-        DType::C64 | DType::C128 => Err(malformed(format_args!("memory of {mem}"))),
-        DType::U64 | DType::I64 | DType::F64 => Ok(Class::I64),
-        DType::Bool
-        | DType::U8
-        | DType::I8
-        | DType::U16
-        | DType::I16
-        | DType::F16
-        | DType::BF16
-        | DType::U32
-        | DType::I32
-        | DType::F32 => Ok(Class::I32),
-    }
+    let class = Class::in_memory(mem).map(Class::int);
+    class.ok_or_else(|| malformed(format_args!("memory of {mem}")))
 }
 
 /// The instruction that reads an element into a general register, those of at most 16 bits into 32.
@@ -279,52 +267,30 @@ impl Selector<'_> {
 
     /// Raw elements as the register class that holds them.
     fn decoded(&mut self, mem: DType, raw: Val) -> Result<Val> {
-        Ok(match mem {
-            DType::Bool => Val::One(self.test_positive(raw.first())),
-            DType::F16 => {
+        Ok(match Coding::of(mem) {
+            Coding::Truth => Val::One(self.test_positive(raw.first())),
+            Coding::F16 => {
                 let half = self.shortened(raw.first(), 2)?;
                 Val::One(self.widen_f16(half))
             }
-            DType::BF16 => raw.map(|v| self.widen_bf16(v)),
-            DType::U8
-            | DType::U16
-            | DType::U32
-            | DType::U64
-            | DType::I8
-            | DType::I16
-            | DType::I32
-            | DType::I64
-            | DType::F32
-            | DType::F64
-            | DType::C64
-            | DType::C128 => raw,
+            Coding::BF16 => raw.map(|v| self.widen_bf16(v)),
+            Coding::Plain => raw,
         })
     }
 
     /// A register as raw elements; what lies above an element's size is arbitrary.
     fn encoded(&mut self, kind: Kind, mem: DType, value: Val) -> Result<Val> {
-        match mem {
-            DType::Bool => {
+        match Coding::of(mem) {
+            Coding::Truth => {
                 let ints = kind.with(Class::I32);
                 self.convert(ints, kind, Conv::FromMask, value)
             }
-            DType::F16 => Ok(value.map(|v| {
+            Coding::F16 => Ok(value.map(|v| {
                 let half = self.narrow_f16(v);
                 self.widen(self.target.codes.extend_zero[1], half)
             })),
-            DType::BF16 => self.each_part(value, |s, v| s.narrow_bf16(v)),
-            DType::U8
-            | DType::U16
-            | DType::U32
-            | DType::U64
-            | DType::I8
-            | DType::I16
-            | DType::I32
-            | DType::I64
-            | DType::F32
-            | DType::F64
-            | DType::C64
-            | DType::C128 => Ok(value),
+            Coding::BF16 => self.each_part(value, |s, v| s.narrow_bf16(v)),
+            Coding::Plain => Ok(value),
         }
     }
 
@@ -407,6 +373,26 @@ impl Selector<'_> {
         };
         let store = Inst::new(code).memory(place);
         self.push(store.read(bits, view));
+    }
+
+    /// Whole vectors of consecutive elements, past the caches.
+    pub fn stream(&mut self, mem: DType, address: Scalar, value: Reg) -> Result<()> {
+        let kind = self.kind(value)?;
+        if !kind.full || !matches!(mem.size(), 4 | 8) {
+            return Err(malformed(format_args!(
+                "a part of a vector of {mem} goes past the caches"
+            )));
+        }
+        let value = self.reg(value)?;
+        let raw = self.encoded(kind, mem, value)?;
+        let place = self.place(address)?;
+        for (i, &part) in raw.parts().iter().enumerate() {
+            let store = Inst::new(self.target.codes.stream);
+            let place = place.plus(self.target.bytes() * i as i32);
+            self.push(store.memory(place).read(part, self.target.full));
+        }
+        self.streams = true;
+        Ok(())
     }
 
     /// Consecutive elements.

@@ -6,7 +6,7 @@ use super::machine::{Condition, Flow, Inst, Machine, Place, PlaceBase, View, gpr
 use super::target::Target;
 use super::value::{Kind, Val};
 use crate::CodegenError;
-use crate::vector::{Class, Function, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
+use crate::vector::{Class, Function, MemAccess, Op, Reg, Scalar, ScalarOp, Stmt, VarId};
 use iced_x86::Code;
 use lazulite_runtime::Status;
 use regalloc2::{Block, Operand, RegClass, VReg};
@@ -40,6 +40,8 @@ pub(super) struct Selector<'a> {
     vars: Vec<Option<Val>>,
     /// The parameters: buffers, sizes, bounds, status.
     args: [VReg; 4],
+    /// Something was stored past the caches.
+    pub streams: bool,
 }
 
 /// The constant pool under construction: the function's own bytes, then what the backend adds.
@@ -97,8 +99,13 @@ pub(super) fn select(f: &Function, target: &'static Target) -> Result<(Machine, 
         kept: FxHashMap::default(),
         vars: vec![None; f.vars.len()],
         args,
+        streams: false,
     };
     selector.statements(&f.body)?;
+    if selector.streams {
+        // Others see what went past the caches when they see that the function is done.
+        selector.push(Inst::new(Code::Sfence));
+    }
     let last = selector.block;
     selector.m.end(last, Flow::Return);
     selector.m.finish();
@@ -126,10 +133,7 @@ impl Selector<'_> {
     pub fn kind(&self, r: Reg) -> Result<Kind> {
         let &(class, lanes) = { self.f.regs.get(r.0 as usize) }
             .ok_or_else(|| malformed(format_args!("register {} does not exist", r.0)))?;
-        Ok(Kind {
-            class,
-            full: lanes > 1,
-        })
+        Ok(Kind::of((class, lanes)))
     }
 
     /// A register's value.
@@ -250,7 +254,18 @@ impl Selector<'_> {
                 access,
                 value,
                 mask,
-                non_temporal: _,
+                non_temporal: true,
+            } => match (access, mask) {
+                (MemAccess::Contiguous, None) => self.stream(*mem, *address, *value),
+                _ => Err(malformed("a part of a vector goes past the caches")),
+            },
+            Stmt::Store {
+                mem,
+                address,
+                access,
+                value,
+                mask,
+                non_temporal: false,
             } => self.store(*mem, *address, *access, *value, *mask),
             Stmt::For {
                 counter,
@@ -294,10 +309,7 @@ impl Selector<'_> {
         if let Some(value) = self.vars[var.0 as usize] {
             return Ok(value);
         }
-        let kind = Kind {
-            class,
-            full: lanes > 1,
-        };
+        let kind = Kind::of((class, lanes));
         Ok(self.constant(kind, 0))
     }
 

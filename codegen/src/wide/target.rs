@@ -56,6 +56,8 @@ pub(super) struct Codes {
     pub copy: Code,
     pub load: Pair,
     pub store: Pair,
+    /// A whole vector, past the caches, to a multiple of its size.
+    pub stream: Code,
     /// An element of memory in all lanes.
     pub broadcast: Pair,
     /// The first lane in all lanes.

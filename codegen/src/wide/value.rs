@@ -12,34 +12,11 @@ use super::machine::{Inst, Place, PlaceBase, View};
 use super::select::Selector;
 use super::target::by;
 use crate::CodegenError;
+pub(super) use crate::vector::Kind;
 use crate::vector::{Bin, Class, Reg};
 use iced_x86::Code;
 use regalloc2::VReg;
 use smallvec::SmallVec;
-
-/// Class and width of a register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Kind {
-    pub class: Class,
-    pub full: bool,
-}
-
-impl Kind {
-    /// Same width, other class.
-    pub fn with(self, class: Class) -> Kind {
-        Kind { class, ..self }
-    }
-
-    /// Lanes of 64 bits.
-    pub fn is_wide(self) -> bool {
-        self.class.bits() == 64
-    }
-
-    /// How many machine registers hold the register, unless it is a mask.
-    pub fn parts(self) -> usize {
-        if self.full && self.is_wide() { 2 } else { 1 }
-    }
-}
 
 /// The machine registers that hold a register.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,5 @@
-//! Kernels through NVIDIA's own compiler, to machine code. No GPU is needed for that.
+//! Kernels through NVIDIA's own compiler, to machine code. No GPU is needed for that. Those of programs that others
+//! ran are taken from the folder of their texts (`LAZULITE_CUDA_TEXTS`) that `LAZULITE_TEST_TEXTS` names.
 
 use crate::{corpus, shapes};
 use lazulite_codegen::cuda::{self, CudaKernel, CudaProgram, Nvrtc, module};
@@ -69,28 +70,27 @@ fn distinct(programs: Vec<CudaProgram>) -> Vec<CudaKernel> {
     seen.into_values().collect()
 }
 
-/// Compiles all kernels for one architecture.
-fn compile(nvrtc: &Nvrtc, kernels: &[CudaKernel], architecture: u32) -> BTreeMap<String, Usage> {
+/// Compiles texts for one architecture; what is said of each, in their order.
+fn compile(nvrtc: &Nvrtc, texts: &[String], architecture: u32) -> Vec<BTreeMap<String, Usage>> {
     let found = Mutex::new(BTreeMap::new());
-    let batches = Mutex::new(kernels.chunks(BATCH));
+    let left = Mutex::new(texts.iter().enumerate());
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let Some(batch) = batches.lock().unwrap().next() else {
+                    let Some((number, text)) = left.lock().unwrap().next() else {
                         return;
                     };
-                    let source = module(batch);
                     let compiled = nvrtc
-                        .compile(&source, architecture, &["--ptxas-options=-v"])
-                        .unwrap_or_else(|e| panic!("{e}"));
+                        .compile(text, architecture, &["--ptxas-options=-v"])
+                        .unwrap_or_else(|e| panic!("{e}\n{text}"));
                     assert!(compiled.code.starts_with(b"\x7fELF"));
-                    found.lock().unwrap().extend(usages(&compiled.log));
+                    found.lock().unwrap().insert(number, usages(&compiled.log));
                 }
             });
         }
     });
-    found.into_inner().unwrap()
+    found.into_inner().unwrap().into_values().collect()
 }
 
 #[test]
@@ -103,7 +103,10 @@ fn every_kernel_compiles_and_spills_nothing() {
     let graphs = programs.len();
     let kernels = distinct(programs);
     for architecture in ARCHITECTURES {
-        let found = compile(&nvrtc, &kernels, architecture);
+        let texts: Vec<String> = kernels.chunks(BATCH).map(module).collect();
+        let found: BTreeMap<String, Usage> = { compile(&nvrtc, &texts, architecture).into_iter() }
+            .flatten()
+            .collect();
         let mut wasteful = Vec::new();
         for (kernel, launch) in kernels
             .iter()
@@ -125,6 +128,69 @@ fn every_kernel_compiles_and_spills_nothing() {
         println!(
             "sm_{architecture}: {} kernels of {graphs} graphs ({filetests} from filetests), {most} registers at most",
             kernels.len()
+        );
+    }
+}
+
+/// What a kernel is made after.
+fn template(text: &str) -> &'static str {
+    let kernel = text.split("\nLZ_KERNEL(").nth(1).unwrap_or_default();
+    let kinds = [
+        ("typedef LzTensor", "products on tensor cores"),
+        ("lhs[", "products"),
+        ("u8 *const own = scratch", "rows in the device's memory"),
+        ("LZ_SHARED LzPiece16 shared", "rows in shared memory"),
+        ("Team::template join", "reductions"),
+        ("Team::template scan", "scans"),
+        ("typedef LzOne Team", "points by threads"),
+    ];
+    let kind = kinds.iter().find(|(mark, _)| kernel.contains(mark));
+    kind.map_or("points by teams", |(_, kind)| kind)
+}
+
+#[test]
+fn kernels_of_other_programs_compile_and_spill_nothing() {
+    let Some(folder) = std::env::var_os("LAZULITE_TEST_TEXTS") else {
+        println!("skipped: LAZULITE_TEST_TEXTS names no folder of texts");
+        return;
+    };
+    let Some(nvrtc) = nvrtc() else { return };
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|f| f.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|f| f.extension().is_some_and(|e| e == "cu"))
+        .collect();
+    files.sort();
+    let texts: Vec<String> = files
+        .iter()
+        .map(|f| std::fs::read_to_string(f).unwrap())
+        .collect();
+    for architecture in ARCHITECTURES {
+        let found = compile(&nvrtc, &texts, architecture);
+        // Kernels, registers at most, functions that spill.
+        let mut kinds: BTreeMap<&str, (usize, u32, Vec<String>)> = BTreeMap::new();
+        for ((file, text), usages) in files.iter().zip(&texts).zip(&found) {
+            let (count, most, spilling) = kinds.entry(template(text)).or_default();
+            *count += 1;
+            assert!(!usages.is_empty(), "nothing is said of {}", file.display());
+            for (name, usage) in usages {
+                *most = usage.registers.max(*most);
+                if usage.spilled > 0 {
+                    spilling.push(format!("{name} of {}: {usage:?}", file.display()));
+                }
+            }
+        }
+        println!("sm_{architecture}: {} kernels", texts.len());
+        for (kind, (count, most, spilling)) in &kinds {
+            let spill = spilling.len();
+            println!("sm_{architecture}: {kind}: {count}, {most} registers at most, {spill} spill");
+        }
+        let spilling: Vec<String> = kinds.into_values().flat_map(|(_, _, s)| s).collect();
+        assert!(
+            spilling.is_empty(),
+            "sm_{architecture}:\n{}",
+            spilling.join("\n")
         );
     }
 }

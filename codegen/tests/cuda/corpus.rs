@@ -3,7 +3,9 @@
 use lazulite_codegen::cuda::{self, CudaProgram};
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{Graph, Plan};
-use lazulite_passes::{Options, PassError, ScheduleOptions, compile_to_plan};
+use lazulite_passes::{
+    Machine, NarrowProducts, Options, PassError, ScheduleOptions, compile_to_plan,
+};
 use proptest::prelude::Strategy;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -32,17 +34,25 @@ pub fn configs() -> [Config; 3] {
     [plain, symbolic, faulty]
 }
 
-/// The plan of a graph, with or without fusion; `None` where it holds an operation on complex numbers that is not
-/// compiled.
-pub fn plan(graph: &Graph, fuse: bool) -> Option<Plan> {
-    let options = Options {
+/// How graphs are compiled for devices with tensor cores.
+fn options(fuse: bool) -> Options {
+    Options {
         schedule: ScheduleOptions {
             fuse,
+            machine: Machine {
+                narrow: NarrowProducts::HalfFloats,
+                ..Machine::default()
+            },
             ..ScheduleOptions::default()
         },
         ..Options::default()
-    };
-    match compile_to_plan(graph, &options) {
+    }
+}
+
+/// The plan of a graph, with or without fusion; `None` where it holds an operation on complex numbers that is not
+/// compiled.
+pub fn plan(graph: &Graph, fuse: bool) -> Option<Plan> {
+    match compile_to_plan(graph, &options(fuse)) {
         Ok(plan) => Some(plan),
         Err(PassError::Unsupported { .. }) => None,
         Err(e) => panic!("{e}"),
@@ -95,7 +105,7 @@ pub fn filetests() -> Vec<CudaProgram> {
         let Ok(graph) = lazulite_ir::parse_graph(text) else {
             continue;
         };
-        let Ok(plan) = compile_to_plan(&graph, &Options::default()) else {
+        let Ok(plan) = compile_to_plan(&graph, &options(true)) else {
             continue;
         };
         found.push(cuda::program(&plan, &format!("f{}_", found.len())).unwrap());

@@ -108,9 +108,19 @@ fn a_missing_barrier_is_found_out() {
         assert!(text.contains(from), "nothing to leave out");
         text.replace(from, to)
     };
-    let changes: [&dyn Fn(String) -> String; 2] = [
+    let changes: [&dyn Fn(String) -> String; 4] = [
         // Where a block's threads join their sums.
         &|text| without("lz_block_barrier();\n    lz_unword", "lz_unword", text),
+        // Between the parts of a scan and those who take them.
+        &|text| without("lz_block_barrier();\n    T before", "T before", text),
+        // Between one part of a scan and the next.
+        &|text| {
+            without(
+                "lz_block_barrier();\n    if (LzWarp::rank() == 31u)",
+                "if (LzWarp::rank() == 31u)",
+                text,
+            )
+        },
         // Between the panels of a product.
         &|text| without("lz_block_barrier();\n      #pragma", "\n#pragma", text),
     ];
@@ -119,5 +129,91 @@ fn a_missing_barrier_is_found_out() {
             return;
         };
         assert!(check(&subjects, &programs, &emulator).is_err());
+    }
+}
+
+/// Mistakes in products of half floats: what each is, and the text that it puts in place of which.
+const HALF_MISTAKES: &[(&str, &str, &str)] = &[
+    ("nothing", "", ""),
+    (
+        "a group is not waited for",
+        "lz_copy_wait<STAGES - 2>",
+        "lz_copy_wait<STAGES - 1>",
+    ),
+    ("copies are no group", "      lz_copy_commit();\n", ""),
+    (
+        "panels are read before they are there",
+        "lz_block_barrier();\n      }\n      fetch(n",
+        "}\n      fetch(n",
+    ),
+    (
+        "sums take the place of panels that are read",
+        "    }\n    lz_block_barrier();\n",
+        "    }\n",
+    ),
+    (
+        "sums are read before they are there",
+        "lz_block_barrier();\n      for (u32 i",
+        "for (u32 i",
+    ),
+    (
+        "sums take the place of sums that are read",
+        "lz_block_barrier();\n    }\n  }\n}",
+        "}}}",
+    ),
+    (
+        "halves of the left operand",
+        "+ step + other)",
+        "+ step + half)",
+    ),
+    (
+        "rows of the left operand across",
+        "(step + other + lane % 8u)",
+        "(step + half + lane % 8u)",
+    ),
+    (
+        "halves of the right operand",
+        "+ step + half)",
+        "+ step + other)",
+    ),
+    (
+        "columns of the right operand across",
+        "+ column + other)",
+        "+ column + half)",
+    ),
+    (
+        "words of the right operand",
+        "b[j / 2][j % 2 * 2]",
+        "b[j / 2][j % 2]",
+    ),
+    (
+        "rows of the sums",
+        "to[j * 8 + 8 * PITCH] = sum[i][j][2]",
+        "to[j * 8 + 8 * PITCH] = sum[i][j][1]",
+    ),
+    ("the rest of the steps", "lz_min(steps - s, (S)8)", "8"),
+];
+
+/// What products on tensor cores rely on, left out or mixed up one by one, is found out.
+#[test]
+fn a_mistake_in_a_product_of_half_floats_is_found_out() {
+    let (subjects, programs): (Vec<_>, Vec<_>) = shapes::half_subjects().into_iter().unzip();
+    for program in &programs {
+        let text = program.source();
+        assert!(
+            text.contains("typedef LzTensor<"),
+            "no tensor cores:\n{text}"
+        );
+    }
+    for (mistake, from, to) in HALF_MISTAKES {
+        let change = |text: String| {
+            assert!(text.contains(from), "{mistake}: there is none to be made");
+            text.replace(from, to)
+        };
+        let Some(emulator) = Emulator::new(&programs, &change) else {
+            return;
+        };
+        let found = check(&subjects, &programs, &emulator);
+        assert_eq!(found.is_ok(), *mistake == "nothing", "{mistake}: {found:?}");
     }
 }

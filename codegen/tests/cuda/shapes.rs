@@ -50,6 +50,35 @@ graph(%0: f32[3, 40, 65], %1: f32[3, 40, 67]) {
   return %2
 }";
 
+/// A product in element type `ty` whose operands have these dims, summed over an axis of each behind `batch` axes, in
+/// element type `acc`.
+fn product(ty: &str, acc: &str, batch: usize, operands: [(&str, usize); 2]) -> String {
+    let [(lhs, lhs_sum), (rhs, rhs_sum)] = operands;
+    let axes: Vec<String> = (0..batch).map(|a| a.to_string()).collect();
+    let free = |dims: &str, sum: usize, from: usize| {
+        let kept = { dims.split(", ").enumerate() }.filter(|(i, _)| *i >= from && *i != sum);
+        kept.map(|(_, d)| d.to_owned()).collect::<Vec<_>>()
+    };
+    let result = [free(lhs, lhs_sum, 0), free(rhs, rhs_sum, batch)].concat();
+    let (axes, result) = (axes.join(", "), result.join(", "));
+    format!(
+        "graph(%0: {ty}[{lhs}], %1: {ty}[{rhs}]) {{
+          %2 = contract %0, %1 {{lhs_batch=[{axes}], rhs_batch=[{axes}], lhs_sum=[{lhs_sum}], rhs_sum=[{rhs_sum}], acc={acc}}} : {acc}[{result}]
+          %3 = tanh %2 : {acc}[{result}]
+          return %3
+        }}"
+    )
+}
+
+/// A product of parts of matrices: lines that begin at multiples of 16 bytes and end anywhere.
+const PARTS: &str = "
+graph(%0: f16[70, 72], %1: f16[66, 48]) {
+  %2 = slice %0 {start=[0, 0], len=[70, 41], step=[1, 1]} : f16[70, 41]
+  %3 = slice %1 {start=[0, 0], len=[66, 41], step=[1, 1]} : f16[66, 41]
+  %4 = contract %2, %3 {lhs_batch=[], rhs_batch=[], lhs_sum=[1], rhs_sum=[1], acc=f32} : f32[70, 66]
+  return %4
+}";
+
 /// A convolution over padded images in two groups.
 const CONVOLUTION: &str = "
 graph(%0: f32[2, 6, 9, 10], %1: f32[2, 5, 3, 3, 2]) {
@@ -75,12 +104,13 @@ fn sum(ty: &str, dims: &str, axis: usize, left: &str) -> String {
     )
 }
 
-/// A running sum along an axis.
+/// Running sums and maxima along an axis, from its end.
 fn scan(ty: &str, dims: &str, axis: usize) -> String {
     format!(
         "graph(%0: {ty}[{dims}]) {{
           %1 = scan %0 {{kind=sum, axis={axis}, reverse=true}} : {ty}[{dims}]
-          return %1
+          %2 = scan %0 {{kind=max, axis={axis}, reverse=true}} : {ty}[{dims}]
+          return %1, %2
         }}"
     )
 }
@@ -151,10 +181,48 @@ pub fn subject(text: &str, sizes: &[(&str, i64)]) -> Subject {
     Subject { case, plan }
 }
 
+/// A graph, and the sizes of its inputs.
+type Shape = (String, Vec<(&'static str, i64)>);
+
+/// Products of half floats: in large tiles and small ones, with steps or rows and columns side by side, in pieces
+/// of 16 bytes or not, and with more panels than are under way at a time.
+fn half_products() -> Vec<Shape> {
+    let n = |n| vec![("n", n)];
+    vec![
+        (linear("f16", ["40", "70", "32"]), n(0)),
+        (linear("f16", ["n", "136", "72"]), n(150)),
+        (linear("bf16", ["70", "n", "200"]), n(90)),
+        (linear("bf16", ["66", "65", "35"]), n(0)),
+        (
+            product("f16", "f32", 1, [("3, 200, 72", 1), ("3, 200, 136", 1)]),
+            n(0),
+        ),
+        (
+            product("bf16", "f32", 1, [("2, n, 65", 1), ("2, n, 67", 1)]),
+            n(40),
+        ),
+        (
+            product("f16", "f16", 0, [("n, 104", 1), ("3, 104, 24", 1)]),
+            n(130),
+        ),
+        (
+            product("f16", "f16", 1, [("2, 80, 48", 2), ("2, 5, 7, 48", 3)]),
+            n(0),
+        ),
+        (PARTS.to_owned(), n(0)),
+        (CONVOLUTION.replace("f32", "f16"), n(0)),
+    ]
+}
+
+/// Those of [`half_products`], with the prefix of their kernels.
+pub fn half_subjects() -> Vec<(Subject, CudaProgram)> {
+    programs(half_products())
+}
+
 /// All of them, with the prefix of their kernels.
 pub fn subjects() -> Vec<(Subject, CudaProgram)> {
     let n = |n| vec![("n", n)];
-    let all = [
+    let mut all = vec![
         (softmax("n, 256"), n(5)),
         (softmax("7, 2001"), n(0)),
         (softmax("3, n"), n(701)),
@@ -164,9 +232,6 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (linear("f32", ["130", "n", "33"]), n(67)),
         (linear("f64", ["70", "20", "17"]), n(0)),
         (linear("i32", ["66", "65", "5"]), n(0)),
-        (linear("f16", ["40", "70", "32"]), n(0)),
-        (linear("bf16", ["40", "71", "32"]), n(0)),
-        (linear("i8", ["33", "n", "65"]), n(70)),
         (BATCHED.to_owned(), n(0)),
         (CONVOLUTION.to_owned(), n(0)),
         (sum("f32", "n, 64", 0, "64"), n(100)),
@@ -177,6 +242,10 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (sum("bf16", "4, 300", 1, "4"), n(0)),
         (scan("i32", "n, 8", 0), n(50)),
         (scan("f32", "6, n", 1), n(50)),
+        (scan("f32", "2, 1003", 1), n(0)),
+        (scan("i64", "3, n", 1), n(2000)),
+        (scan("i8", "40", 0), n(0)),
+        (scan("i32", "3000, 3", 0), n(0)),
         (pointwise("f32", "n", "exp"), n(1003)),
         (pointwise("f32", "32, 64", "sin"), n(0)),
         (pointwise("f16", "n, 33", "tanh"), n(3)),
@@ -185,6 +254,11 @@ pub fn subjects() -> Vec<(Subject, CudaProgram)> {
         (pointwise("u8", "n", "neg"), n(2049)),
         (pointwise("i64", "77", "abs"), n(0)),
     ];
+    all.extend(half_products());
+    programs(all)
+}
+
+fn programs(all: Vec<Shape>) -> Vec<(Subject, CudaProgram)> {
     let mut subjects = Vec::new();
     for (number, (text, sizes)) in all.iter().enumerate() {
         let subject = subject(text, sizes);

@@ -1,9 +1,11 @@
 // A processor that plays the GPU: the machine's section of the prelude for any C++ compiler.
 //
 // A block's threads are contexts of their own that hand over to each other where they wait: at barriers and at the
-// exchanges of a warp. A block runs until all its threads are done, then the next one does. The order in which
-// threads of a block take their turns is forward, backward or random; what depends on it shows. Threads that wait
-// for others that never come, or at different places, stop the process with a message.
+// exchanges of a warp. A block runs until all its threads are done, then the next one does. Warps run as far as they can,
+// one after the other, forward or backward, or take turns at random, and so do the threads of a warp; what depends on the
+// order shows. Threads that wait
+// for others that never come, or at different places, stop the process with a message. What is copied asynchronously arrives
+// when it is waited for (forward), at once (backward), or one or the other (random).
 #pragma once
 #include <cmath>
 #include <cstdio>
@@ -32,6 +34,24 @@ struct Thread {
 static Thread threads[MOST_THREADS];
 static char *stacks;
 static void *scheduler;
+
+// A piece under way to shared memory.
+struct Copy {
+  void *to;
+  const void *from;
+  unsigned bytes;
+  int group;
+};
+// What a thread has under way, and how many groups it has closed.
+struct Copies {
+  Copy pending[64];
+  int count, groups;
+};
+static Copies copies[MOST_THREADS];
+// What lanes of a warp take to a product or a load together.
+static unsigned fragments[MOST_THREADS][6];
+static const void *rows[MOST_THREADS];
+
 static int current, thread_count;
 static long long block, block_count;
 // What lanes of a warp offer each other.
@@ -87,6 +107,7 @@ static void start(int thread) {
   for (int i = 0; i < 6; ++i) *--top = nullptr;
   threads[thread].stack_pointer = top;
   threads[thread].state = READY;
+  copies[thread].count = copies[thread].groups = 0;
 }
 
 static unsigned next_random() {
@@ -94,49 +115,84 @@ static unsigned next_random() {
   return random_state >> 8;
 }
 
-// Runs every thread that is ready once.
-static bool turn() {
-  static int turns[MOST_THREADS];
-  for (int i = 0; i < thread_count; ++i) turns[i] = order == 1 ? thread_count - 1 - i : i;
+static void arrive(const Copy &copy) {
+  memset(copy.to, 0, 16);
+  memcpy(copy.to, copy.from, copy.bytes);
+}
+
+static void copy_async(void *to, const void *from, unsigned bytes) {
+  if (bytes > 16 || (size_t)to % 16 != 0 || (bytes > 0 && (size_t)from % 16 != 0)) fail("a piece is not in place");
+  Copies &own = copies[current];
+  if (own.count == 64) fail("too many copies are under way");
+  Copy copy = {to, from, bytes, own.groups};
+  bool at_once = order == 1 || (order == 2 && next_random() % 2u == 0);
+  if (at_once) arrive(copy);
+  // Either way it has to be waited for.
+  own.pending[own.count++] = copy;
+}
+
+// Pieces of all groups but the last `left` arrive, in any order.
+static void copy_wait(int left) {
+  Copies &own = copies[current];
+  for (int i = own.count; i > 1; --i) {
+    int j = next_random() % (unsigned)i;
+    Copy copy = own.pending[i - 1];
+    own.pending[i - 1] = own.pending[j];
+    own.pending[j] = copy;
+  }
+  int kept = 0;
+  for (int i = 0; i < own.count; ++i) {
+    if (own.pending[i].group < own.groups - left) arrive(own.pending[i]);
+    else own.pending[kept++] = own.pending[i];
+  }
+  own.count = kept;
+}
+
+// Runs every thread of a warp that is ready once, and lets them go on if all of them wait for each other then.
+static bool turn(int warp) {
+  int turns[32];
+  for (int i = 0; i < 32; ++i) turns[i] = warp + (order == 1 ? 31 - i : i);
   if (order == 2)
-    for (int i = thread_count - 1; i > 0; --i) {
+    for (int i = 31; i > 0; --i) {
       int j = next_random() % (unsigned)(i + 1), t = turns[i];
       turns[i] = turns[j];
       turns[j] = t;
     }
   bool any = false;
-  for (int i = 0; i < thread_count; ++i) {
+  int waiting = 0;
+  for (int i = 0; i < 32; ++i) {
     current = turns[i];
-    if (threads[current].state != READY) continue;
-    any = true;
-    shim_switch(&scheduler, threads[current].stack_pointer);
+    if (threads[current].state == READY) {
+      any = true;
+      shim_switch(&scheduler, threads[current].stack_pointer);
+    }
+    waiting += threads[current].state == AT_WARP;
   }
+  if (waiting == 32)
+    for (int i = warp; i < warp + 32; ++i) threads[i].state = READY;
   return any;
 }
 
-// Lets those go on who wait for no one any more.
+// Lets all go on if all of them wait for the block.
 static bool release() {
-  bool any = false;
-  for (int warp = 0; warp < thread_count; warp += 32) {
-    int waiting = 0;
-    for (int i = warp; i < warp + 32; ++i) waiting += threads[i].state == AT_WARP;
-    if (waiting != 32) continue;
-    for (int i = warp; i < warp + 32; ++i) threads[i].state = READY;
-    any = true;
-  }
   int waiting = 0;
   for (int i = 0; i < thread_count; ++i) waiting += threads[i].state == AT_BLOCK;
-  if (waiting == thread_count) {
-    for (int i = 0; i < thread_count; ++i) threads[i].state = READY;
-    any = true;
-  }
-  return any;
+  if (waiting != thread_count) return false;
+  for (int i = 0; i < thread_count; ++i) threads[i].state = READY;
+  return true;
 }
 
 static void run_block() {
   for (int i = 0; i < thread_count; ++i) start(i);
+  const int warps = thread_count / 32;
   for (;;) {
-    bool ran = turn();
+    bool ran = false;
+    if (order == 2)
+      for (int i = 0; i < warps; ++i) ran |= turn(next_random() % (unsigned)warps * 32);
+    for (int i = 0; i < warps && (order != 2 || !ran); ++i) {
+      const int warp = (order == 1 ? warps - 1 - i : i) * 32;
+      while (turn(warp)) ran = true;
+    }
     int done = 0;
     for (int i = 0; i < thread_count; ++i) done += threads[i].state == DONE;
     if (done == thread_count) return;
@@ -166,6 +222,44 @@ template <class T> static T exchange(T x, int lane) {
   // Nobody offers anew before all have taken.
   wait_as(AT_WARP);
   return result;
+}
+
+template <class Half> static void multiply(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, Half value) {
+  const unsigned offered[6] = {a[0], a[1], a[2], a[3], b0, b1};
+  memcpy(fragments[current], offered, sizeof offered);
+  wait_as(AT_WARP);
+  const int warp = current / 32 * 32, lane = current % 32;
+  // Element (row, column) of each operand lies in the lane and the word that the instruction's definition says.
+  auto left = [&](int row, int step) {
+    unsigned word = fragments[warp + row % 8 * 4 + step % 8 / 2][row / 8 + step / 8 * 2];
+    return value(word >> step % 2 * 16 & 0xffffu);
+  };
+  auto right = [&](int step, int column) {
+    unsigned word = fragments[warp + column * 4 + step % 8 / 2][4 + step / 8];
+    return value(word >> step % 2 * 16 & 0xffffu);
+  };
+  for (int i = 0; i < 4; ++i) {
+    const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    for (int step = 0; step < 16; ++step) sum[i] = __builtin_fmaf(left(row, step), right(step, column), sum[i]);
+  }
+  // Nobody offers anew before all have taken.
+  wait_as(AT_WARP);
+}
+
+static void load_matrices(unsigned (&to)[4], const void *row, bool transposed) {
+  if ((size_t)row % 16 != 0) fail("a row of a matrix is not in place");
+  rows[current] = row;
+  wait_as(AT_WARP);
+  const int warp = current / 32 * 32, lane = current % 32;
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    unsigned word = 0;
+    for (int i = 0; i < 2; ++i) {
+      const int major = transposed ? lane % 4 * 2 + i : lane / 4, minor = transposed ? lane / 4 : lane % 4 * 2 + i;
+      word |= (unsigned)((const unsigned short *)rows[warp + matrix * 8 + major])[minor] << i * 16;
+    }
+    to[matrix] = word;
+  }
+  wait_as(AT_WARP);
 }
 
 }  // namespace shim
@@ -238,4 +332,16 @@ static inline unsigned lz_to_f16(float x) {
   }
   unsigned rounded = magnitude + 0xfffu + (magnitude >> 13 & 1u);
   return sign | ((rounded >> 13) - (112u << 10));
+}
+static inline void lz_copy_async(void *to, const void *from, unsigned bytes) { shim::copy_async(to, from, bytes); }
+static inline void lz_copy_commit() { ++shim::copies[shim::current].groups; }
+template <int N> static inline void lz_copy_wait() { shim::copy_wait(N); }
+template <bool TRANSPOSED> static inline void lz_load_matrices(unsigned (&to)[4], const void *row) {
+  shim::load_matrices(to, row, TRANSPOSED);
+}
+static inline void lz_multiply_f16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  shim::multiply(sum, a, b0, b1, lz_from_f16);
+}
+static inline void lz_multiply_bf16(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  shim::multiply(sum, a, b0, b1, [](unsigned bits) { return lz_float(bits << 16); });
 }

@@ -311,7 +311,8 @@ impl IndexExpr {
         count
     }
 
-    fn visit_atoms(&self, visit: &mut dyn FnMut(&IndexAtom)) {
+    /// Calls `visit` for every atom, those inside of divisions too.
+    pub fn visit_atoms(&self, visit: &mut dyn FnMut(&IndexAtom)) {
         for t in &self.terms {
             visit(&t.atom);
             if let IndexAtom::FloorDiv(x, _) | IndexAtom::Mod(x, _) = &t.atom {

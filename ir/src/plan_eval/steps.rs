@@ -49,10 +49,10 @@ impl Layout {
                 .collect()
         };
         Ok(match &c.rhs_layout {
-            RightLayout::Panels { batch, .. } => Layout::Panels {
+            RightLayout::Panels { batch, group, .. } => Layout::Panels {
                 batch: eval_dim(batch, sizes)?,
                 depth,
-                group: c.group(),
+                group: *group,
             },
             RightLayout::Placed(p) => Layout::Placed {
                 offset: eval_dim(&p.offset, sizes)?,

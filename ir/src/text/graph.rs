@@ -6,7 +6,7 @@
 //! any numbers, each defined before it is used; it checks every stated type against inference, and
 //! equal nodes become one, as always in graphs. Guards that inference finds need not be stated.
 
-use super::lex::{Kind, Position, Token};
+use super::lex::{Position, Token, TokenKind};
 use super::quote::{read_quoted, write_quoted};
 use crate::attr::{Attr, AttrReader, AttrWriter, Layout};
 use crate::{
@@ -226,7 +226,7 @@ impl GraphReader {
 
     fn statement(&mut self, from: &mut AttrReader<'_>) -> Result<(), TextError> {
         let first = from.cursor.peek();
-        if first.is(Kind::Word, "guard") {
+        if first.is(TokenKind::Word, "guard") {
             from.cursor.advance();
             return self.guard(from);
         }
@@ -259,7 +259,7 @@ impl GraphReader {
     }
 
     fn node(&mut self, from: &mut AttrReader<'_>) -> Result<NodeId, TextError> {
-        let mnemonic = from.cursor.take(Kind::Word, "an operation")?;
+        let mnemonic = from.cursor.take(TokenKind::Word, "an operation")?;
         let inputs = self.operands(from)?;
         let op = read_op(from, mnemonic)?;
         from.cursor.expect(":")?;
@@ -289,7 +289,7 @@ impl GraphReader {
 
     fn operands(&self, from: &mut AttrReader<'_>) -> Result<Inputs, TextError> {
         let mut operands = Inputs::new();
-        if from.cursor.peek().kind != Kind::Node {
+        if from.cursor.peek().kind != TokenKind::Node {
             return Ok(operands);
         }
         loop {
@@ -362,7 +362,7 @@ impl GraphReader {
 }
 
 fn read_number<'a>(from: &mut AttrReader<'a>, what: &str) -> Result<(Token<'a>, u32), TextError> {
-    let token = from.cursor.take(Kind::Node, what)?;
+    let token = from.cursor.take(TokenKind::Node, what)?;
     let number = token.text[1..].parse().map_err(|_| {
         let message = format!("{} is more than nodes can be numbered", token.text);
         token.at.error(message)

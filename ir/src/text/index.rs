@@ -4,7 +4,7 @@
 //! sizes in parentheses. The reader keeps the structure as it is written and simplifies nothing
 //! but sums and products of sizes.
 
-use super::lex::{Cursor, Kind, Position};
+use super::lex::{Cursor, Position, TokenKind};
 use super::size::{
     Function, Measured, eat_sign, read_integer, read_second, read_sum, read_unnamed_factor,
 };
@@ -138,7 +138,7 @@ struct Product {
 fn read_product(cursor: &mut Cursor<'_>, negative: bool) -> Result<Product, TextError> {
     let at = cursor.peek().at;
     // The sign belongs to a number that comes first: the lowest one has no positive counterpart.
-    let mut product = if negative && cursor.peek().kind == Kind::Number {
+    let mut product = if negative && cursor.peek().kind == TokenKind::Number {
         Product {
             atom: None,
             factor: Measured::number(read_integer(cursor, true)?),
@@ -171,7 +171,7 @@ fn read_factor(cursor: &mut Cursor<'_>) -> Result<Product, TextError> {
         cursor.expect(")")?;
         return Ok(size(sum));
     }
-    if token.kind != Kind::Word {
+    if token.kind != TokenKind::Word {
         return read_unnamed_factor(cursor).map(size);
     }
     cursor.advance();

@@ -2,7 +2,7 @@
 
 use super::index::{numbered, read_index};
 use super::kernel::read_reference;
-use super::lex::{Cursor, Kind, Token};
+use super::lex::{Cursor, Token, TokenKind};
 use super::number::read_scalar;
 use super::size::read_dim;
 use crate::{
@@ -84,7 +84,7 @@ fn fault(cursor: &mut Cursor<'_>) -> Result<u32, TextError> {
 
 fn combine(cursor: &mut Cursor<'_>) -> Result<Combine, TextError> {
     let token = cursor.peek();
-    match Combine::from_name(token.text).filter(|_| token.kind == Kind::Word) {
+    match Combine::from_name(token.text).filter(|_| token.kind == TokenKind::Word) {
         Some(combine) => {
             cursor.advance();
             Ok(combine)

@@ -21,7 +21,7 @@
 
 use super::index::numbered;
 use super::inst::read_op;
-use super::lex::{Cursor, Kind, Position, Token};
+use super::lex::{Cursor, Position, Token, TokenKind};
 use super::number::read_dtype;
 use super::size::read_dim;
 use crate::{
@@ -311,8 +311,8 @@ fn read_locals(cursor: &mut Cursor<'_>) -> Result<Vec<LocalDecl>, TextError> {
 }
 
 fn read_stage(cursor: &mut Cursor<'_>, values: &mut Values) -> Result<Stage, TextError> {
-    let ordered_next = |c: &Cursor<'_>| c.peek().is(Kind::Word, "ordered");
-    let ranges = if cursor.peek().is(Kind::Mark, "{") || ordered_next(cursor) {
+    let ordered_next = |c: &Cursor<'_>| c.peek().is(TokenKind::Word, "ordered");
+    let ranges = if cursor.peek().is(TokenKind::Mark, "{") || ordered_next(cursor) {
         Vec::new()
     } else {
         read_ranges(cursor, 'i')?
@@ -345,13 +345,13 @@ fn read_ranges(cursor: &mut Cursor<'_>, prefix: char) -> Result<Vec<Dim>, TextEr
 }
 
 fn read_inst(cursor: &mut Cursor<'_>, values: &mut Values) -> Result<Inst, TextError> {
-    let first = cursor.take(Kind::Word, "an instruction or `}`")?;
+    let first = cursor.take(TokenKind::Word, "an instruction or `}`")?;
     let Some(number) = numbered(first.text, 'v') else {
         let op = read_op(cursor, first)?;
         return Ok(Inst { result: None, op });
     };
     cursor.expect("=")?;
-    let mnemonic = cursor.take(Kind::Word, "an instruction")?;
+    let mnemonic = cursor.take(TokenKind::Word, "an instruction")?;
     let op = read_op(cursor, mnemonic)?;
     cursor.expect(":")?;
     values.define(first, number, cursor)?;
@@ -424,7 +424,7 @@ pub(crate) fn read_reference(
     what: &str,
 ) -> Result<u32, TextError> {
     let token = cursor.peek();
-    match numbered(token.text, prefix).filter(|_| token.kind == Kind::Word) {
+    match numbered(token.text, prefix).filter(|_| token.kind == TokenKind::Word) {
         Some(number) => {
             cursor.advance();
             Ok(number)

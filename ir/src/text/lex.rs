@@ -30,7 +30,7 @@ impl Position {
 
 /// Kinds of tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     /// A letter or underscore, then letters, digits and underscores.
     Word,
     /// Digits, perhaps with fraction and exponent, or `0x` and hexadecimal digits.
@@ -52,20 +52,20 @@ pub(crate) enum Kind {
 /// A piece of text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'a> {
-    pub kind: Kind,
+    pub kind: TokenKind,
     pub text: &'a str,
     pub at: Position,
 }
 
 impl Token<'_> {
-    pub fn is(self, kind: Kind, text: &str) -> bool {
+    pub fn is(self, kind: TokenKind, text: &str) -> bool {
         self.kind == kind && self.text == text
     }
 
     fn describe(self) -> String {
         match self.kind {
-            Kind::End => "the end of the text".into(),
-            Kind::Unterminated => "a string without a closing quote on its line".into(),
+            TokenKind::End => "the end of the text".into(),
+            TokenKind::Unterminated => "a string without a closing quote on its line".into(),
             _ => format!("`{}`", shortened(self.text)),
         }
     }
@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
             rest: text,
             at,
             next: Token {
-                kind: Kind::End,
+                kind: TokenKind::End,
                 text: "",
                 at,
             },
@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a token of this kind; `what` is for the message.
-    pub fn take(&mut self, kind: Kind, what: &str) -> Result<Token<'a>, TextError> {
+    pub fn take(&mut self, kind: TokenKind, what: &str) -> Result<Token<'a>, TextError> {
         if self.next.kind == kind {
             Ok(self.advance())
         } else {
@@ -132,7 +132,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn eat_token(&mut self, kind: Kind, text: &str) -> bool {
+    fn eat_token(&mut self, kind: TokenKind, text: &str) -> bool {
         let found = self.next.is(kind, text);
         if found {
             self.advance();
@@ -142,12 +142,12 @@ impl<'a> Cursor<'a> {
 
     /// Takes this punctuation if it comes next.
     pub fn eat(&mut self, mark: &str) -> bool {
-        self.eat_token(Kind::Mark, mark)
+        self.eat_token(TokenKind::Mark, mark)
     }
 
     /// Takes this word if it comes next.
     pub fn eat_word(&mut self, word: &str) -> bool {
-        self.eat_token(Kind::Word, word)
+        self.eat_token(TokenKind::Word, word)
     }
 
     /// Takes this punctuation.
@@ -171,7 +171,7 @@ impl<'a> Cursor<'a> {
     /// Takes the end of the text.
     pub fn expect_end(&self) -> Result<(), TextError> {
         match self.next.kind {
-            Kind::End => Ok(()),
+            TokenKind::End => Ok(()),
             _ => Err(self.expected("the end of the text")),
         }
     }
@@ -179,7 +179,7 @@ impl<'a> Cursor<'a> {
     /// Takes a number without sign, fraction and exponent.
     pub fn natural<T: TryFrom<u64>>(&mut self, what: &str) -> Result<T, TextError> {
         let token = self.next;
-        if token.kind != Kind::Number || !token.text.bytes().all(|b| b.is_ascii_digit()) {
+        if token.kind != TokenKind::Number || !token.text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(self.expected(what));
         }
         let value: Option<u64> = token.text.parse().ok();
@@ -255,22 +255,22 @@ impl<'a> Cursor<'a> {
 const LONG_MARKS: [&str; 3] = ["..", "==", "<="];
 const MARKS: &str = "(){}[],:=+-*<@";
 
-fn measure(text: &str) -> (Kind, usize) {
+fn measure(text: &str) -> (TokenKind, usize) {
     let Some(first) = text.chars().next() else {
-        return (Kind::End, 0);
+        return (TokenKind::End, 0);
     };
     if is_word_start(first) {
-        return (Kind::Word, length_while(text, is_word_part));
+        return (TokenKind::Word, length_while(text, is_word_part));
     }
     if first.is_ascii_digit() {
-        return (Kind::Number, number_length(text));
+        return (TokenKind::Number, number_length(text));
     }
     if first == '%' {
         let digits = length_while(&text[1..], |c| c.is_ascii_digit());
         let kind = if digits > 0 {
-            Kind::Node
+            TokenKind::Node
         } else {
-            Kind::Unknown
+            TokenKind::Unknown
         };
         return (kind, 1 + digits);
     }
@@ -278,12 +278,12 @@ fn measure(text: &str) -> (Kind, usize) {
         return quoted_length(text);
     }
     if let Some(mark) = LONG_MARKS.iter().find(|m| text.starts_with(**m)) {
-        return (Kind::Mark, mark.len());
+        return (TokenKind::Mark, mark.len());
     }
     let kind = if MARKS.contains(first) {
-        Kind::Mark
+        TokenKind::Mark
     } else {
-        Kind::Unknown
+        TokenKind::Unknown
     };
     (kind, first.len_utf8())
 }
@@ -296,7 +296,7 @@ fn is_word_part(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// True when `text` is one [`Kind::Word`].
+/// True when `text` is one [`TokenKind::Word`].
 pub(crate) fn is_word(text: &str) -> bool {
     text.starts_with(is_word_start) && text.chars().all(is_word_part)
 }
@@ -325,14 +325,14 @@ fn number_length(text: &str) -> usize {
     length
 }
 
-fn quoted_length(text: &str) -> (Kind, usize) {
+fn quoted_length(text: &str) -> (TokenKind, usize) {
     let mut escaped = false;
     for (i, c) in text.char_indices().skip(1) {
         match c {
-            '\n' => return (Kind::Unterminated, i),
-            '"' if !escaped => return (Kind::Quoted, i + 1),
+            '\n' => return (TokenKind::Unterminated, i),
+            '"' if !escaped => return (TokenKind::Quoted, i + 1),
             _ => escaped = c == '\\' && !escaped,
         }
     }
-    (Kind::Unterminated, text.len())
+    (TokenKind::Unterminated, text.len())
 }

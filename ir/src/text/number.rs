@@ -3,7 +3,7 @@
 //! Floats are written with the fewest digits that read back to the same bits. The quiet NaN
 //! without payload is `nan`; any other NaN is its bits in hexadecimal.
 
-use super::lex::{Cursor, Kind};
+use super::lex::{Cursor, TokenKind};
 use crate::{DType, Scalar, TextError};
 use half::{bf16, f16};
 use std::fmt;
@@ -93,7 +93,7 @@ pub(crate) fn read_value(cursor: &mut Cursor<'_>, dtype: DType) -> Result<Scalar
 /// Reads the name of an element type.
 pub(crate) fn read_dtype(cursor: &mut Cursor<'_>) -> Result<DType, TextError> {
     let token = cursor.peek();
-    match DType::from_name(token.text).filter(|_| token.kind == Kind::Word) {
+    match DType::from_name(token.text).filter(|_| token.kind == TokenKind::Word) {
         Some(dtype) => {
             cursor.advance();
             Ok(dtype)
@@ -144,8 +144,8 @@ fn read_float(cursor: &mut Cursor<'_>, dtype: DType) -> Result<u128, TextError> 
             .map(u128::from)
             .ok_or_else(|| at.error(format!("{} does not fit the bits of {dtype}", token.text)));
     }
-    let named = token.kind == Kind::Word && matches!(token.text, "inf" | "nan");
-    if !(named && !(negative && token.text == "nan")) && token.kind != Kind::Number {
+    let named = token.kind == TokenKind::Word && matches!(token.text, "inf" | "nan");
+    if !(named && !(negative && token.text == "nan")) && token.kind != TokenKind::Number {
         return Err(cursor.expected("a number, `inf`, `nan` or bits in hexadecimal"));
     }
     cursor.advance();

@@ -270,7 +270,12 @@ impl PlanWriter<'_> {
         write!(self.out, "b={b} m={m} n={n} k={k}: ")?;
         write!(self.out, "{lhs} from {offset} by [{strides}] * ")?;
         match &step.rhs_layout {
-            RightLayout::Panels { batch, .. } => write!(self.out, "{rhs} by {batch}")?,
+            RightLayout::Panels { batch, group, .. } => {
+                write!(self.out, "{rhs} by {batch}")?;
+                if *group != 1 {
+                    write!(self.out, " in groups of {group}")?;
+                }
+            }
             RightLayout::Placed(p) => {
                 write!(self.out, "{rhs} from {} by {}", p.offset, p.batch)?;
                 for digits in [&p.rows, &p.columns] {

@@ -1,6 +1,6 @@
 //! Strings in quotes, and names that may need them.
 
-use super::lex::{Cursor, Kind, is_word};
+use super::lex::{Cursor, TokenKind, is_word};
 use crate::TextError;
 use std::fmt::{self, Write};
 
@@ -38,7 +38,7 @@ fn is_kernel_name(word: &str) -> bool {
 
 /// Reads a string in quotes.
 pub(crate) fn read_quoted(cursor: &mut Cursor<'_>, what: &str) -> Result<String, TextError> {
-    let token = cursor.take(Kind::Quoted, what)?;
+    let token = cursor.take(TokenKind::Quoted, what)?;
     let inner = &token.text[1..token.text.len() - 1];
     let mut chars = inner.chars();
     let mut out = String::with_capacity(inner.len());

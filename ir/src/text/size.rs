@@ -1,6 +1,6 @@
 //! Symbolic sizes as text: what `Display` of [`Dim`] writes is read back to an equal dim.
 
-use super::lex::{Cursor, Kind, Position, Token};
+use super::lex::{Cursor, Position, Token, TokenKind};
 use super::quote::read_quoted;
 use crate::{Dim, DimOverflow, TextError};
 
@@ -86,7 +86,7 @@ pub(crate) fn eat_sign(cursor: &mut Cursor<'_>) -> Option<bool> {
 
 fn read_product(cursor: &mut Cursor<'_>, negative: bool) -> Result<Measured, TextError> {
     let at = cursor.peek().at;
-    let mut product = if cursor.peek().kind == Kind::Number {
+    let mut product = if cursor.peek().kind == TokenKind::Number {
         // The sign belongs to the number: the lowest one has no positive counterpart.
         Measured::number(read_integer(cursor, negative)?)
     } else if negative {
@@ -102,7 +102,7 @@ fn read_product(cursor: &mut Cursor<'_>, negative: bool) -> Result<Measured, Tex
 
 fn read_factor(cursor: &mut Cursor<'_>) -> Result<Measured, TextError> {
     let token = cursor.peek();
-    if token.kind != Kind::Word {
+    if token.kind != TokenKind::Word {
         return read_unnamed_factor(cursor);
     }
     cursor.advance();
@@ -119,8 +119,8 @@ fn read_factor(cursor: &mut Cursor<'_>) -> Result<Measured, TextError> {
 /// Reads a number or a symbol in quotes.
 pub(crate) fn read_unnamed_factor(cursor: &mut Cursor<'_>) -> Result<Measured, TextError> {
     match cursor.peek().kind {
-        Kind::Number => Ok(Measured::number(read_integer(cursor, false)?)),
-        Kind::Quoted => Ok(Measured::symbol(&read_quoted(cursor, "a size")?)),
+        TokenKind::Number => Ok(Measured::number(read_integer(cursor, false)?)),
+        TokenKind::Quoted => Ok(Measured::symbol(&read_quoted(cursor, "a size")?)),
         _ => Err(cursor.expected("a size")),
     }
 }

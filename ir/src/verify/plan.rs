@@ -447,9 +447,16 @@ impl<'a> Checker<'a> {
         sizes.for_each(|d| self.size_here(d));
         let layout = step.rhs_layout.dims();
         layout.into_iter().for_each(|d| self.size_here(d));
-        if let RightLayout::Placed(placement) = &step.rhs_layout {
-            self.digits("k", &placement.rows, &step.dims[3]);
-            self.digits("n", &placement.columns, &step.dims[2]);
+        match &step.rhs_layout {
+            RightLayout::Panels { group, .. } => {
+                if *group < 1 {
+                    self.find_here(format!("panels in groups of {group}"));
+                }
+            }
+            RightLayout::Placed(placement) => {
+                self.digits("k", &placement.rows, &step.dims[3]);
+                self.digits("n", &placement.columns, &step.dims[2]);
+            }
         }
         for (buffer, dtype) in [(step.lhs, left), (step.rhs, right), (step.product, sum)] {
             self.element(buffer, dtype, "takes part in a contraction");

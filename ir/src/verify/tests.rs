@@ -308,6 +308,7 @@ fn plan_steps() -> Vec<Step> {
         rhs: b(2),
         rhs_layout: RightLayout::Panels {
             batch: Dim::ZERO,
+            group: 1,
             copy_of: None,
         },
         product: b(3),

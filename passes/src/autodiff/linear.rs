@@ -4,6 +4,7 @@
 use super::Result;
 use super::context::Cx;
 use crate::build::{Emit, is_identity};
+use crate::product::Product;
 use lazulite_ir::{Binary, Combine, DType, Dim, Dims, NodeId, Op, TensorType, Unary};
 
 /// A linear map of one tensor. Nodes in it are constants of the map.
@@ -508,61 +509,45 @@ impl Contracted {
     /// Contracts the cotangent with the other operand over that one's free axes. The sum is made in
     /// the accumulator's type and rounded at the end.
     fn transpose(&self, cx: &mut Cx<'_, '_>, g: NodeId) -> Result<NodeId> {
-        let Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc,
-        } = &self.op
-        else {
+        let Some(old) = Product::of(&self.op) else {
             return Err(cx.none("only contractions are transposed as contractions"));
         };
-        let (mine, others) = match self.right {
-            false => ([lhs_batch, lhs_sum], [rhs_batch, rhs_sum]),
-            true => ([rhs_batch, rhs_sum], [lhs_batch, lhs_sum]),
-        };
-        let other = cx.cast(self.other, *acc)?;
+        let (mine, others) = (usize::from(self.right), usize::from(!self.right));
+        let other = cx.cast(self.other, old.acc)?;
         let other = cx.conj(other)?;
-        let my_free = free_axes(mine, self.from.rank());
-        let other_free = free_axes(others, cx.dims(other).len());
+        let my_free = old.rest(mine, self.from.rank());
+        let other_free = old.rest(others, cx.dims(other).len());
         // The cotangent's axes are batch, free axes of lhs, free axes of rhs.
-        let batches = mine[0].len() as u32;
+        let my_batch = &old.batch[mine][..];
+        let batches = my_batch.len() as u32;
         let first = batches + if self.right { 0 } else { my_free.len() as u32 };
         let of_g = [
             (0..batches).collect(),
             (first..first + other_free.len() as u32).collect(),
         ];
-        let of_other = [others[0].clone(), other_free];
+        let of_other = [old.batch[others].clone(), other_free];
         // The product has these axes of mine: batch, then the free ones from the cotangent, and
         // the summed ones in the order of `other`. The cotangent goes where that saves a permutation.
-        let mut summed: Vec<(u32, u32)> = others[1].iter().copied().zip(mine[1].clone()).collect();
+        let pairs = { old.sum[others].iter() }.zip(&old.sum[mine]);
+        let mut summed: Vec<(&u32, &u32)> = pairs.collect();
         summed.sort_unstable();
-        let summed: Vec<u32> = summed.into_iter().map(|(_, mine)| mine).collect();
-        let other_first = [&mine[0][..], &summed, &my_free].concat();
+        let summed: Vec<u32> = summed.into_iter().map(|(_, &mine)| mine).collect();
+        let other_first = [my_batch, &summed, &my_free].concat();
         let (axes, operands, [lhs, rhs]) = if is_identity(&other_first) {
             (other_first, [other, g], [of_other, of_g])
         } else {
-            let g_first = [&mine[0][..], &my_free, &summed].concat();
+            let g_first = [my_batch, &my_free, &summed].concat();
             (g_first, [g, other], [of_g, of_other])
         };
         let ([lhs_batch, lhs_sum], [rhs_batch, rhs_sum]) = (lhs, rhs);
-        let op = Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc: *acc,
+        let new = Product {
+            batch: [lhs_batch, rhs_batch],
+            sum: [lhs_sum, rhs_sum],
+            acc: old.acc,
         };
-        let product = cx.emit(op, &operands)?;
+        let product = cx.emit(new.op(), &operands)?;
         let ordered = cx.permute(product, inverse(&axes))?;
         let ordered = cx.cast(ordered, self.from.dtype)?;
         cx.conform(ordered, &self.from.dims)
     }
-}
-
-/// The axes of an operand that are neither batch nor summed.
-fn free_axes([batch, sum]: [&Vec<u32>; 2], rank: usize) -> Vec<u32> {
-    let paired = |a: &u32| batch.contains(a) || sum.contains(a);
-    (0..rank as u32).filter(|a| !paired(a)).collect()
 }

@@ -54,19 +54,19 @@ pub struct Report {
 /// The simplified graph, and what was done, bodies included.
 pub fn canon_with_report(graph: &Graph, options: &Options) -> Result<(Graph, Report), PassError> {
     let mut report = Report::default();
-    let new = run(graph, options.numerics, &mut Bodies::default(), &mut report)?;
+    let new = run(graph, options, &mut Bodies::default(), &mut report)?;
     Ok((new, report))
 }
 
 fn run(
     graph: &Graph,
-    numerics: Numerics,
+    options: &Options,
     bodies: &mut Bodies,
     report: &mut Report,
 ) -> Result<Graph, PassError> {
     let mut canon = Canon {
         builder: Builder::with_inputs_of(PASS, graph),
-        numerics,
+        options,
         settled: Vec::new(),
         rounded: FxHashSet::default(),
         faulting: Faulting::default(),
@@ -91,7 +91,7 @@ enum Value {
 /// end.
 struct Canon<'a> {
     builder: Builder,
-    numerics: Numerics,
+    options: &'a Options,
     /// By node of the new graph: what it is to be replaced by.
     settled: Vec<Option<Value>>,
     /// Roundings to f16 or bf16 that end an arithmetic operation, as opposed to conversions that
@@ -146,9 +146,9 @@ impl Canon<'_> {
         }
         let operands = node.inputs.iter().map(|&i| self.operand(values, i));
         let operands: Vec<NodeId> = operands.collect::<Result<_, _>>()?;
-        let (numerics, report) = (self.numerics, &mut *self.report);
+        let (options, report) = (self.options, &mut *self.report);
         let op = self.bodies.map(&node.op, &mut |body, bodies| {
-            run(body, numerics, bodies, report)
+            run(body, options, bodies, report)
         })?;
         self.rewrite(op, &operands)
     }
@@ -198,7 +198,7 @@ impl Canon<'_> {
     fn step(&mut self, id: NodeId) -> Result<Option<Value>, PassError> {
         self.report.visited += 1;
         self.faulting.update(self.builder.graph());
-        let numerics = self.numerics;
+        let numerics = self.options.numerics;
         let allowed = |class: Class| match class {
             Class::Exact => true,
             Class::Order => numerics >= Numerics::Order,

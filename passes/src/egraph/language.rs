@@ -12,38 +12,38 @@ pub(super) type Children = SmallVec<[Id; 3]>;
 
 /// A kind of operation: a row of the table, or one of the functions of a row.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Kind(u16);
+pub(super) struct OpKind(u16);
 
-impl Kind {
+impl OpKind {
     /// Kinds have numbers below this one.
     pub const COUNT: usize = 256;
 
     const FUNCTIONS: usize = 16;
 
     /// The kind of an operation. Functions have kinds behind those of the rows.
-    pub fn of(op: &Op) -> Kind {
+    pub fn of(op: &Op) -> OpKind {
         match op {
-            Op::Unary { f } => Kind::function(0, *f as usize),
-            Op::Binary { f } => Kind::function(1, *f as usize),
-            Op::Compare { predicate } => Kind::function(2, *predicate as usize),
-            _ => Kind(op.row() as u16),
+            Op::Unary { f } => OpKind::function(0, *f as usize),
+            Op::Binary { f } => OpKind::function(1, *f as usize),
+            Op::Compare { predicate } => OpKind::function(2, *predicate as usize),
+            _ => OpKind(op.row() as u16),
         }
     }
 
-    fn function(family: usize, member: usize) -> Kind {
-        debug_assert!(member < Kind::FUNCTIONS);
-        let first = Op::TABLE.len() + family * Kind::FUNCTIONS;
-        debug_assert!(first + Kind::FUNCTIONS <= Kind::COUNT);
-        Kind((first + member) as u16)
+    fn function(family: usize, member: usize) -> OpKind {
+        debug_assert!(member < OpKind::FUNCTIONS);
+        let first = Op::TABLE.len() + family * OpKind::FUNCTIONS;
+        debug_assert!(first + OpKind::FUNCTIONS <= OpKind::COUNT);
+        OpKind((first + member) as u16)
     }
 
     /// The kind called `name`: a function, a comparison or a row.
-    pub fn named(name: &str) -> Option<Kind> {
+    pub fn named(name: &str) -> Option<OpKind> {
         if let Some(op) = function_named(name) {
-            return Some(Kind::of(&op));
+            return Some(OpKind::of(&op));
         }
         let row = Op::TABLE.iter().position(|row| row.mnemonic == name)?;
-        Some(Kind(row as u16))
+        Some(OpKind(row as u16))
     }
 
     /// The number.
@@ -62,16 +62,16 @@ pub(super) fn function_named(name: &str) -> Option<Op> {
 
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct Kinds([u64; Kind::COUNT / 64]);
+pub(super) struct Kinds([u64; OpKind::COUNT / 64]);
 
 impl Kinds {
     /// Adds a kind.
-    pub fn insert(&mut self, kind: Kind) {
+    pub fn insert(&mut self, kind: OpKind) {
         self.0[kind.index() / 64] |= 1 << (kind.index() % 64);
     }
 
     /// True if `kind` is in the set.
-    pub fn contains(&self, kind: Kind) -> bool {
+    pub fn contains(&self, kind: OpKind) -> bool {
         self.0[kind.index() / 64] & (1 << (kind.index() % 64)) != 0
     }
 
@@ -94,7 +94,7 @@ pub(super) struct Term {
     /// The operation.
     pub op: OpRef,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: OpKind,
     /// Its operands.
     pub children: Children,
     /// Who made the term first; makes no difference between terms.
@@ -129,9 +129,9 @@ impl Hash for Term {
 }
 
 impl egg::Language for Term {
-    type Discriminant = Kind;
+    type Discriminant = OpKind;
 
-    fn discriminant(&self) -> Kind {
+    fn discriminant(&self) -> OpKind {
         self.kind
     }
 

@@ -28,7 +28,7 @@ mod tests;
 pub use report::EgraphReport;
 pub use rule::Rule;
 
-use crate::build::{Bodies, Builder, Emit};
+use crate::build::{Bodies, Emit, Rebuilt};
 use crate::canon::canon;
 use crate::schedule::ScheduleOptions;
 use crate::{Options, PassError};
@@ -137,17 +137,21 @@ struct New {
 impl Pass<'_> {
     /// The optimised graph; nothing if it is as good as it can be.
     fn graph(&mut self, graph: &Graph, bodies: &mut Bodies) -> Result<Option<Graph>, PassError> {
-        let mut rebuilt = Rebuilt::of(graph);
+        let mut rebuilt = Rebuilt::of(PASS, graph);
+        let mut changed = false;
         for part in parts(graph, self.options) {
             match part {
                 Part::Single(id) => {
                     let op = &graph.node(id).op;
                     let new = bodies.map(op, &mut |body, bodies| self.body(body, bodies))?;
-                    rebuilt.changed |= new != *op;
+                    changed |= new != *op;
                     rebuilt.copy(id, new)?;
                 }
                 Part::Region(region) => match self.solution(graph, &region) {
-                    Some(solution) => rebuilt.place(&region, &solution)?,
+                    Some(solution) => {
+                        changed = true;
+                        rebuilt.place(&region, &solution)?;
+                    }
                     None => {
                         for &id in &region.own {
                             rebuilt.copy(id, graph.node(id).op.clone())?;
@@ -156,16 +160,10 @@ impl Pass<'_> {
                 },
             }
         }
-        if !rebuilt.changed {
+        if !changed {
             return Ok(None);
         }
-        let outputs: Vec<NodeId> = graph
-            .outputs()
-            .iter()
-            .map(|o| rebuilt.new_of[o.index()])
-            .collect();
-        let new = rebuilt.builder.finish(outputs, graph);
-        canon(&new, self.all).map(Some)
+        canon(&rebuilt.finish(), self.all).map(Some)
     }
 
     fn body(&mut self, body: &Graph, bodies: &mut Bodies) -> Result<Graph, PassError> {
@@ -311,53 +309,16 @@ fn solution_of(space: &Space, original: &[(egg::Id, Term)], selection: Selection
     }
 }
 
-/// A graph being put together again.
-struct Rebuilt<'a> {
-    graph: &'a Graph,
-    builder: Builder,
-    new_of: Vec<NodeId>,
-    changed: bool,
-}
-
-impl<'a> Rebuilt<'a> {
-    fn of(graph: &'a Graph) -> Rebuilt<'a> {
-        let builder = Builder::with_inputs_of(PASS, graph);
-        let mut new_of = vec![NodeId(u32::MAX); graph.nodes().len()];
-        for (old, &new) in graph.inputs().iter().zip(builder.graph().inputs()) {
-            new_of[old.index()] = new;
-        }
-        Rebuilt {
-            graph,
-            builder,
-            new_of,
-            changed: false,
-        }
-    }
-
-    /// Copies a node, with this operation.
-    fn copy(&mut self, id: NodeId, op: Op) -> Result<(), PassError> {
-        self.builder.at_origin(self.graph.origin(id));
-        let operands: SmallVec<[NodeId; 3]> = self
-            .graph
-            .node(id)
-            .inputs
-            .iter()
-            .map(|i| self.new_of[i.index()])
-            .collect();
-        self.new_of[id.index()] = self.builder.emit(op, &operands)?;
-        Ok(())
-    }
-
+impl Rebuilt<'_> {
     /// Adds a region's solution.
     fn place(&mut self, region: &Region, solution: &Solution) -> Result<(), PassError> {
-        self.changed = true;
         let mut made: Vec<NodeId> = Vec::with_capacity(solution.nodes.len());
         for new in &solution.nodes {
             if let Op::Input { index, .. } = new.op {
                 made.push(self.new_of[region.nodes[index as usize].index()]);
                 continue;
             }
-            let mut origin = self.graph.origin(region.nodes[new.like as usize]).clone();
+            let mut origin = self.old.origin(region.nodes[new.like as usize]).clone();
             if let Some(rule) = maker(new.by) {
                 origin.add_rule(rule);
             }

@@ -4,7 +4,7 @@
 //! wherever it stands, `#k` a class whose value is a constant at every place, a number is that constant in
 //! the type of what stands beside it. Operands of operations that commute match in either order.
 
-use super::language::{Kind, Kinds, function_named};
+use super::language::{Kinds, OpKind, function_named};
 use super::space::{Space, Tree};
 use crate::canon::rules::commutes;
 use egg::Id;
@@ -118,9 +118,9 @@ fn is_symmetric(op: &Op, dtype: lazulite_ir::DType) -> bool {
 
 impl Pattern {
     /// The kind of the outermost operation.
-    pub fn root(&self) -> Option<Kind> {
+    pub fn root(&self) -> Option<OpKind> {
         match self {
-            Pattern::Apply(op, _) => Some(Kind::of(op)),
+            Pattern::Apply(op, _) => Some(OpKind::of(op)),
             Pattern::Any(_) | Pattern::Constant(_) | Pattern::Number(_) => None,
         }
     }
@@ -128,7 +128,7 @@ impl Pattern {
     /// Adds the kinds of all operations.
     pub fn kinds(&self, into: &mut Kinds) {
         if let Pattern::Apply(op, operands) = self {
-            into.insert(Kind::of(op));
+            into.insert(OpKind::of(op));
             operands.iter().for_each(|p| p.kinds(into));
         }
     }

@@ -7,7 +7,7 @@
 //! regions are described without reference to where they stand, so that equal ones are solved once.
 
 use super::EgraphOptions;
-use super::language::{Kind, Kinds};
+use super::language::{Kinds, OpKind};
 use crate::build::live_nodes;
 use crate::faults::{Faulting, may_fault};
 use lazulite_ir::{Class, Graph, NodeId, Op, TensorType};
@@ -250,7 +250,7 @@ impl Cut<'_> {
     fn inside(&mut self, region: &mut Region, id: NodeId) {
         let node = self.graph.node(id);
         let operands = node.inputs.iter().map(|i| self.position[i]).collect();
-        region.kinds.insert(Kind::of(&node.op));
+        region.kinds.insert(OpKind::of(&node.op));
         self.entry(region, id, Entry::Op(node.op.clone(), operands));
     }
 

@@ -1,7 +1,7 @@
 //! Rules as data: what is equal to what, under which condition, with how much freedom, and why.
 
 use super::facts::Known;
-use super::language::{Kind, Kinds, Maker};
+use super::language::{Kinds, Maker, OpKind};
 use super::pattern::{Bindings, Pattern, Reader};
 use super::space::{Space, Tree};
 use crate::Numerics;
@@ -116,7 +116,7 @@ impl Types {
 pub(super) struct Prepared {
     pub rule: &'static Rule,
     /// Kinds of the terms that it is offered.
-    pub roots: Vec<Kind>,
+    pub roots: Vec<OpKind>,
     /// Kinds that must all occur for it to fire.
     pub needs: Kinds,
     action: Action,
@@ -139,7 +139,7 @@ struct Equality {
 
 impl Prepared {
     fn new(rule: &'static Rule) -> Result<Prepared, String> {
-        let named = |name: &&str| Kind::named(name).ok_or_else(|| format!("no kind `{name}`"));
+        let named = |name: &&str| OpKind::named(name).ok_or_else(|| format!("no kind `{name}`"));
         let mut kinds = Kinds::default();
         let (roots, action) = match &rule.how {
             How::Equal { from, to, on, when } => {
@@ -196,22 +196,22 @@ impl Prepared {
 }
 
 /// The kinds that `name` stands for: all functions of the rows that have functions, else one kind.
-fn kinds_named(name: &&str) -> Result<Vec<Kind>, String> {
+fn kinds_named(name: &&str) -> Result<Vec<OpKind>, String> {
     let unary = Unary::ALL.iter().map(|&f| Op::Unary { f });
     let binary = Binary::ALL.iter().map(|&f| Op::Binary { f });
     let compare = Predicate::ALL
         .iter()
         .map(|&predicate| Op::Compare { predicate });
-    let family: Vec<Kind> = unary
+    let family: Vec<OpKind> = unary
         .chain(binary)
         .chain(compare)
         .filter(|op| op.info().mnemonic == *name)
-        .map(|op| Kind::of(&op))
+        .map(|op| OpKind::of(&op))
         .collect();
     if !family.is_empty() {
         return Ok(family);
     }
-    let kind = Kind::named(name).ok_or_else(|| format!("no kind `{name}`"))?;
+    let kind = OpKind::named(name).ok_or_else(|| format!("no kind `{name}`"))?;
     Ok(vec![kind])
 }
 

@@ -3,7 +3,7 @@
 //! the same region gives the same e-graph.
 
 use super::EgraphOptions;
-use super::language::{Kind, Kinds, Maker, Term};
+use super::language::{Kinds, Maker, OpKind, Term};
 use super::rule::{At, Found, PREPARED, Prepared};
 use super::space::Space;
 use crate::Numerics;
@@ -21,7 +21,7 @@ struct Table {
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let mut by_root = vec![Vec::new(); Kind::COUNT];
+    let mut by_root = vec![Vec::new(); OpKind::COUNT];
     for (number, rule) in PREPARED.iter().enumerate() {
         for root in &rule.roots {
             by_root[root.index()].push(number as u16);

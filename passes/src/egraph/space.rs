@@ -5,11 +5,16 @@
 //! faults. A term whose type would be right under a condition only is not added.
 
 use super::facts::{Fact, Known, of_op, of_scalar, of_type};
-use super::language::{Children, Kind, Maker, OpRef, Term};
+use super::language::{Children, Maker, OpKind, OpRef, Term};
 use egg::{Analysis, DidMerge, EGraph, Id};
 use lazulite_ir::{Binary, DType, Dim, Dims, Op, Scalar, TensorType, Type, infer, scalar_ops};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
+use std::sync::LazyLock;
+
+/// egg takes the time of every rebuilding, and its clock begins by calibrating itself for a millisecond: half of what
+/// the first small program of a process takes. Nobody asks for that time.
+static STOPPED: LazyLock<quanta::Clock> = LazyLock::new(|| quanta::Clock::mock().0);
 
 /// What a rule puts beside a class.
 #[derive(Clone, Debug)]
@@ -132,7 +137,7 @@ fn insert(graph: &mut EGraph<Term, Store>, op: Op, children: &[Id]) -> Option<Id
     let op_ref = graph.analysis.number(&op);
     let term = Term {
         op: op_ref,
-        kind: Kind::of(&op),
+        kind: OpKind::of(&op),
         children: children.iter().map(|&c| graph.find(c)).collect(),
         by: graph.analysis.by,
     };
@@ -233,7 +238,7 @@ impl Space {
         };
         let term = Term {
             op: self.graph.analysis.number(&op),
-            kind: Kind::of(&op),
+            kind: OpKind::of(&op),
             children: Children::new(),
             by: self.graph.analysis.by,
         };
@@ -252,7 +257,7 @@ impl Space {
     pub fn add_known(&mut self, op: &Op, children: &[Id], ty: &TensorType) -> Id {
         let term = Term {
             op: self.graph.analysis.number(op),
-            kind: Kind::of(op),
+            kind: OpKind::of(op),
             children: children.iter().map(|&c| self.graph.find(c)).collect(),
             by: self.graph.analysis.by,
         };
@@ -333,7 +338,7 @@ impl Space {
 
     /// Restores the invariants after a round of changes.
     pub fn rebuild(&mut self) {
-        self.graph.rebuild();
+        quanta::with_clock(&STOPPED, || self.graph.rebuild());
     }
 
     /// The class that `id` belongs to now.

@@ -8,7 +8,7 @@
 use super::ScheduleError;
 use super::draft::{Draft, StageRef};
 use super::lower::{Code, Fragment, Read, Stored};
-use super::member::{Kind, Member, variable};
+use super::member::{Member, MemberKind, variable};
 use lazulite_ir::{
     Access, Binary, BufferId, DType, Dim, DimOverflow, IndexExpr, InstOp, LocalRef, Ranges, Scalar,
     ValueId, Var, linearize,
@@ -124,7 +124,7 @@ impl<'a> Assembler<'a> {
             let reads = placed.member.fragment.reads();
             let needs = reads.filter_map(|r| {
                 let &m = numbers.get(&r.from)?;
-                let reduces = matches!(members[m].member.kind, Kind::Reduce { .. });
+                let reduces = matches!(members[m].member.kind, MemberKind::Reduce { .. });
                 Some(levels[m] + u32::from(reduces))
             });
             levels.push(needs.max().unwrap_or(0));
@@ -144,7 +144,7 @@ impl<'a> Assembler<'a> {
         }
     }
 
-    /// Says where the sums are that a [`Kind::Product`] member stands for.
+    /// Says where the sums are that a [`MemberKind::Product`] member stands for.
     pub fn set_product(&mut self, buffer: BufferId, dtype: DType, index: IndexExpr) {
         self.product = Some((buffer, dtype, index));
     }
@@ -165,7 +165,7 @@ impl<'a> Assembler<'a> {
 
     fn home_stage(&mut self, m: usize) -> StageRef {
         let placed = &self.members[m];
-        let ordered = matches!(placed.member.kind, Kind::Scan { .. });
+        let ordered = matches!(placed.member.kind, MemberKind::Scan { .. });
         self.draft.stage(self.levels[m], &placed.inner, ordered)
     }
 
@@ -174,10 +174,12 @@ impl<'a> Assembler<'a> {
         let member = &placed.member;
         let mut stage = self.home_stage(m);
         let value = match member.kind {
-            Kind::Map | Kind::Product if target.is_none() || member.is_empty() => return Ok(()),
-            Kind::Product => self.product_value(m, stage)?,
-            Kind::Map => self.instance(m, stage, placed.assign.clone(), None)?,
-            Kind::Reduce { combine, .. } => {
+            MemberKind::Map | MemberKind::Product if target.is_none() || member.is_empty() => {
+                return Ok(());
+            }
+            MemberKind::Product => self.product_value(m, stage)?,
+            MemberKind::Map => self.instance(m, stage, placed.assign.clone(), None)?,
+            MemberKind::Reduce { combine, .. } => {
                 let value = self.instance(m, stage, placed.assign.clone(), None)?;
                 let sum = self.draft.accumulate(stage, combine, value);
                 stage = self.draft.stage(self.levels[m] + 1, &[], false);
@@ -185,7 +187,7 @@ impl<'a> Assembler<'a> {
                 self.results[m] = Some(result);
                 result
             }
-            Kind::Scan { combine, .. } => {
+            MemberKind::Scan { combine, .. } => {
                 let value = self.instance(m, stage, placed.assign.clone(), None)?;
                 let running = self.draft.running(stage, combine, value);
                 self.draft.cast(stage, running, member.dtype)
@@ -334,14 +336,14 @@ impl<'a> Assembler<'a> {
     ) -> Result<ValueId, ScheduleError> {
         if let Some(&m) = self.numbers.get(&read.from) {
             match self.members[m].member.kind {
-                Kind::Map => return self.member_value(m, stage, coords, guard),
-                Kind::Product => return self.product_value(m, stage),
-                Kind::Reduce { .. } => {
+                MemberKind::Map => return self.member_value(m, stage, coords, guard),
+                MemberKind::Product => return self.product_value(m, stage),
+                MemberKind::Reduce { .. } => {
                     if let Some(result) = self.results[m] {
                         return Ok(result);
                     }
                 }
-                Kind::Scan { .. } => {}
+                MemberKind::Scan { .. } => {}
             }
         }
         let memory = self.memory;

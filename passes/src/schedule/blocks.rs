@@ -11,7 +11,8 @@
 
 use super::{ScheduleError, ScheduleOptions};
 use crate::PassError;
-use crate::build::{Builder, Emit, live_nodes};
+use crate::build::{Builder, Emit, live_nodes, rewrite};
+use crate::product::Product;
 use lazulite_ir::{Binary, Class, DType, Dim, Dims, Graph, NodeId, Op, Scalar, TensorType, Type};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -45,7 +46,7 @@ pub(super) fn by_rows(
     let live = live_nodes(graph);
     let users = users(graph, &live);
     let mut found: FxHashMap<NodeId, Blocks> = FxHashMap::default();
-    for &id in &live {
+    for id in live {
         if let Some(blocks) = Blocks::find(graph, &users, id, options) {
             found.insert(id, blocks);
         }
@@ -53,27 +54,11 @@ pub(super) fn by_rows(
     if found.is_empty() {
         return Ok(None);
     }
-    let mut builder = Builder::with_inputs_of(PASS, graph);
-    let mut new_of = vec![NodeId(u32::MAX); graph.nodes().len()];
-    for (&old, &new) in graph.inputs().iter().zip(builder.graph().inputs()) {
-        new_of[old.index()] = new;
-    }
-    for id in live {
-        let node = graph.node(id);
-        if matches!(node.op, Op::Input { .. }) {
-            continue;
-        }
-        builder.at_origin(graph.origin(id));
-        new_of[id.index()] = match found.get(&id) {
-            Some(blocks) => blocks.emit(graph, &mut builder, &new_of)?,
-            None => {
-                let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
-                builder.emit(node.op.clone(), &inputs)?
-            }
-        };
-    }
-    let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| new_of[o.index()]).collect();
-    Ok(Some(builder.finish(outputs, graph)))
+    let new = rewrite(PASS, graph, |builder, id, new_of| {
+        let blocks = found.get(&id);
+        { blocks.map(|blocks| blocks.emit(graph, builder, new_of)) }.transpose()
+    });
+    Ok(Some(new?))
 }
 
 /// The users of every node; being a result counts as being used by no node.
@@ -426,14 +411,9 @@ fn is_rowwise(op: &Op) -> bool {
 
 /// Turns of the loops over the batch, number of rows, and labels of the first product's result.
 fn first_labels(graph: &Graph, first: NodeId, sizes: &[i64]) -> Option<(Vec<i64>, i64, Labels)> {
-    let Op::Contract {
-        lhs_batch, lhs_sum, ..
-    } = &graph.node(first).op
-    else {
-        return None;
-    };
+    let product = Product::of(&graph.node(first).op)?;
     let lhs = graph.tensor_type(graph.node(first).inputs[0]).dims.len();
-    let rows = lhs_batch.len()..lhs - lhs_sum.len();
+    let rows = product.batch[0].len()..lhs - product.sum[0].len();
     let (mut trips, mut length) = (Vec::new(), None);
     let mut labels = Labels::new();
     for (axis, &size) in sizes.iter().enumerate() {
@@ -514,22 +494,14 @@ fn product_labels(
     known: &FxHashMap<NodeId, Labels>,
     loops: usize,
 ) -> Option<Labels> {
-    let Op::Contract {
-        lhs_batch, lhs_sum, ..
-    } = &graph.node(last).op
-    else {
-        return None;
-    };
+    let product = Product::of(&graph.node(last).op)?;
     let below = &known[&graph.node(last).inputs[0]];
-    let mut labels: Labels = lhs_batch.iter().map(|&a| below[a as usize]).collect();
+    let label = |&a: &u32| below[a as usize];
+    let mut labels: Labels = product.batch[0].iter().map(label).collect();
     if labels.contains(&Some(Label::Rows)) {
         return None;
     }
-    let taken = |a: &usize| lhs_batch.contains(&(*a as u32)) || lhs_sum.contains(&(*a as u32));
-    let rest: Labels = { (0..below.len()).filter(|a| !taken(a)) }
-        .map(|a| below[a])
-        .collect();
-    labels.extend(rest);
+    labels.extend(product.rest(0, below.len()).iter().map(label));
     let found = labels.iter().flatten().count();
     labels.resize(graph.tensor_type(last).dims.len(), None);
     (found == loops).then_some(labels)
@@ -559,23 +531,19 @@ fn operand_labels(
     known: &FxHashMap<NodeId, Labels>,
 ) -> Option<Vec<Labels>> {
     let node = graph.node(id);
-    if let Op::Contract {
-        lhs_batch,
-        rhs_batch,
-        lhs_sum,
-        ..
-    } = &node.op
-    {
-        let rank = |i: usize| graph.tensor_type(node.inputs[i]).dims.len();
-        let mut lhs = Labels::from_elem(None, rank(0));
-        let mut rhs = Labels::from_elem(None, rank(1));
-        for (i, (&l, &r)) in lhs_batch.iter().zip(rhs_batch).enumerate() {
-            (lhs[l as usize], rhs[r as usize]) = (labels[i], labels[i]);
-        }
-        let taken = |a: &usize| lhs_batch.contains(&(*a as u32)) || lhs_sum.contains(&(*a as u32));
-        let rest: Vec<usize> = (0..lhs.len()).filter(|a| !taken(a)).collect();
-        for (axis, label) in rest.into_iter().zip(&labels[lhs_batch.len()..]) {
-            lhs[axis] = *label;
+    if let Some(product) = Product::of(&node.op) {
+        let own = |side: usize| {
+            let rank = graph.tensor_type(node.inputs[side]).dims.len();
+            let mut own = Labels::from_elem(None, rank);
+            for (&axis, label) in product.batch[side].iter().zip(labels) {
+                own[axis as usize] = *label;
+            }
+            own
+        };
+        let (mut lhs, rhs) = (own(0), own(1));
+        let rest = product.rest(0, lhs.len());
+        for (axis, label) in rest.into_iter().zip(&labels[product.batch[0].len()..]) {
+            lhs[axis as usize] = *label;
         }
         return Some(vec![lhs, rhs]);
     }
@@ -620,20 +588,14 @@ fn inner_op(op: &Op, operands: &[Labels]) -> Op {
         let gone = |a: u32| labels[..a as usize].iter().filter(|l| is_gone(l)).count() as u32;
         stays.map(|&a| a - gone(a)).collect()
     };
+    if let Some(mut product) = Product::of(op) {
+        for (side, labels) in operands.iter().enumerate() {
+            product.batch[side] = left(labels, &product.batch[side]);
+            product.sum[side] = left(labels, &product.sum[side]);
+        }
+        return product.op();
+    }
     match op {
-        Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc,
-        } => Op::Contract {
-            lhs_batch: left(&operands[0], lhs_batch),
-            rhs_batch: left(&operands[1], rhs_batch),
-            lhs_sum: left(&operands[0], lhs_sum),
-            rhs_sum: left(&operands[1], rhs_sum),
-            acc: *acc,
-        },
         Op::Reduce { kind, axes } => Op::Reduce {
             kind: *kind,
             axes: left(&operands[0], axes),

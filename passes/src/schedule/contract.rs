@@ -4,16 +4,17 @@
 //! The axes of a contraction form four groups: batch, rows (the rest of lhs), columns (the rest of
 //! rhs) and summed. The product sees one extent per group.
 
-use super::ScheduleError;
 use super::faults::Faults;
 use super::group::Group;
 use super::lower::{Code, Fragment, Lowerer, Read, Stored};
-use super::member::{Kind, Member, Space, variable};
+use super::member::{Member, MemberKind, Space, variable};
 use super::policy::{Policy, is_inlinable, storage_of, stored_type};
 use super::views::operand_coords;
+use super::{Machine, ScheduleError};
+use crate::product::Product;
 use lazulite_ir::{
-    ContractStep, DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, InstOp, NodeId, Op,
-    PANEL, Placement, Ranges, Scalar, Var, delinearize, linearize,
+    DIGITS, DType, Dim, DimOverflow, Dims, Graph, IndexExpr, InstOp, NodeId, Op, PANEL, Placement,
+    Ranges, Scalar, Var, delinearize, linearize,
 };
 
 /// A contraction as the runtime's product sees it.
@@ -22,7 +23,7 @@ pub(super) struct Contraction {
     /// The contraction.
     pub node: NodeId,
     /// Element type of the product's sums.
-    pub element: DType,
+    pub sums: DType,
     /// Those of its operands.
     pub factors: [DType; 2],
     /// Extents b, m, n, k.
@@ -33,6 +34,8 @@ pub(super) struct Contraction {
     pub rhs: Rhs,
     /// Elements of the packed right operand from batch entry to batch entry.
     pub rhs_batch: Dim,
+    /// How many of its elements along the sum lie side by side.
+    pub rhs_group: i64,
     /// The product's value and what is computed from it tile by tile.
     pub epilogue: Group,
 }
@@ -229,28 +232,15 @@ impl Axes {
 
     /// The axes of operands with these dims, if the operation is a contraction.
     pub fn of_operands(op: &Op, lhs: &Dims, rhs: &Dims) -> Option<Axes> {
-        let Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            ..
-        } = op
-        else {
-            return None;
-        };
+        let product = Product::of(op)?;
         let list = |axes: &[u32]| axes.iter().map(|&a| a as usize).collect::<Vec<_>>();
-        let rest = |rank: usize, batch: &[u32], sum: &[u32]| {
-            let taken = |a: &usize| batch.contains(&(*a as u32)) || sum.contains(&(*a as u32));
-            (0..rank).filter(|a| !taken(a)).collect::<Vec<_>>()
-        };
         Some(Axes {
-            rows: rest(lhs.len(), lhs_batch, lhs_sum),
-            columns: rest(rhs.len(), rhs_batch, rhs_sum),
-            lhs_batch: list(lhs_batch),
-            rhs_batch: list(rhs_batch),
-            lhs_sum: list(lhs_sum),
-            rhs_sum: list(rhs_sum),
+            rows: list(&product.rest(0, lhs.len())),
+            columns: list(&product.rest(1, rhs.len())),
+            lhs_batch: list(&product.batch[0]),
+            rhs_batch: list(&product.batch[1]),
+            lhs_sum: list(&product.sum[0]),
+            rhs_sum: list(&product.sum[1]),
             lhs: lhs.clone(),
             rhs: rhs.clone(),
         })
@@ -294,7 +284,7 @@ pub(super) fn element_of(acc: DType) -> DType {
 
 /// The types that a contraction's operands are multiplied in: their own where there are such products, be they converted
 /// to the type of the sums or not, else that of the sums.
-fn factors_of(graph: &Graph, id: NodeId) -> [DType; 2] {
+fn factors_of(graph: &Graph, id: NodeId, machine: &Machine) -> [DType; 2] {
     let element = element_of(graph.tensor_type(id).dtype);
     let factors = [0, 1].map(|side| {
         let mut at = graph.node(id).inputs[side];
@@ -313,14 +303,14 @@ fn factors_of(graph: &Graph, id: NodeId) -> [DType; 2] {
         }
         dtype
     });
-    match ContractStep::multiplies(factors, element) {
+    match machine.narrow.takes(factors, element) {
         true => factors,
         false => [element; 2],
     }
 }
 
 /// Stride of a group's linear index in `index`; `None` when it has none.
-fn group_stride(
+pub(super) fn group_stride(
     index: &IndexExpr,
     coords: &[IndexExpr],
     dims: &Dims,
@@ -391,13 +381,18 @@ fn strides_of(
 
 /// The node to keep in memory so that the product reads it as left operand without packing: the
 /// value under the operand's views, or the operand itself where these are no strides.
-pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>, DimOverflow> {
+pub(super) fn direct_operand(
+    graph: &Graph,
+    id: NodeId,
+    machine: &Machine,
+) -> Result<Option<NodeId>, DimOverflow> {
     let Some(axes) = Axes::of(graph, id) else {
         return Ok(None);
     };
     let operand = graph.node(id).inputs[0];
     let element = element_of(graph.tensor_type(id).dtype);
-    let factor = factors_of(graph, id)[0];
+    let factor = factors_of(graph, id, machine)[0];
+    let group = machine.narrow.group(factor, element);
     let mut space = Space::default();
     let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
     let ranges = Ranges {
@@ -416,27 +411,31 @@ pub(super) fn direct_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>
         }
         let index = linearize(at, dims, ranges)?;
         let strides = strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?;
-        if strides.is_some_and(|strides| is_read(&strides, &axes, [factor, element])) {
+        if strides.is_some_and(|strides| is_read(&strides, &axes, group)) {
             return Ok(Some(node));
         }
     }
     Ok(None)
 }
 
-/// Whether the product reads a left operand with these strides where it lies: narrow factors along the sum only.
-fn is_read(strides: &[Dim; 4], axes: &Axes, [factor, element]: [DType; 2]) -> bool {
+/// Whether the product reads a left operand with these strides where it lies: groups of factors along the sum only.
+fn is_read(strides: &[Dim; 4], axes: &Axes, group: i64) -> bool {
     let mut summed = axes.lhs_sum.iter();
-    factor == element || strides[3].is(1) || summed.all(|&axis| axes.lhs[axis].is(1))
+    group == 1 || strides[3].is(1) || summed.all(|&axis| axes.lhs[axis].is(1))
 }
 
 /// The node of narrow factors to keep in memory, so that the product packs them from there: the value under the right
 /// operand's views and conversions.
-pub(super) fn narrow_operand(graph: &Graph, id: NodeId) -> Result<Option<NodeId>, DimOverflow> {
+pub(super) fn narrow_operand(
+    graph: &Graph,
+    id: NodeId,
+    machine: &Machine,
+) -> Result<Option<NodeId>, DimOverflow> {
     let Some(axes) = Axes::of(graph, id) else {
         return Ok(None);
     };
     let element = element_of(graph.tensor_type(id).dtype);
-    let factor = factors_of(graph, id)[1];
+    let factor = factors_of(graph, id, machine)[1];
     if factor == element {
         return Ok(None);
     }
@@ -469,12 +468,12 @@ fn under_widening(
 }
 
 /// The padded value to keep in memory so that the product reads windows of it without packing them before.
-pub(super) fn padded_operand(graph: &Graph, id: NodeId) -> Option<NodeId> {
+pub(super) fn padded_operand(graph: &Graph, id: NodeId, machine: &Machine) -> Option<NodeId> {
     let Op::Contract { .. } = graph.node(id).op else {
         return None;
     };
     let (mut at, mut windowed) = (graph.node(id).inputs[1], false);
-    if graph.tensor_type(at).dtype != factors_of(graph, id)[1] {
+    if graph.tensor_type(at).dtype != factors_of(graph, id, machine)[1] {
         return None;
     }
     loop {
@@ -524,6 +523,7 @@ pub(super) struct Source<'a> {
     pub graph: &'a Graph,
     pub policy: &'a Policy,
     pub faults: &'a mut Faults,
+    pub machine: &'a Machine,
 }
 
 impl Source<'_> {
@@ -551,12 +551,18 @@ impl Source<'_> {
         Ok(lowerer.finish(value))
     }
 
-    fn lhs(&mut self, id: NodeId, axes: &Axes, types: [DType; 2]) -> Result<Lhs, ScheduleError> {
+    fn lhs(
+        &mut self,
+        id: NodeId,
+        axes: &Axes,
+        [factor, element]: [DType; 2],
+    ) -> Result<Lhs, ScheduleError> {
         let mut space = Space::default();
         let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
         let operand = self.graph.node(id).inputs[0];
         let none = [const { None }; 2];
-        let fragment = self.operand(operand, &space, coords.clone(), none, types[0])?;
+        let fragment = self.operand(operand, &space, coords.clone(), none, factor)?;
+        let group = self.machine.narrow.group(factor, element);
         let ranges = Ranges {
             outer: &[],
             inner: &space.dims,
@@ -564,7 +570,7 @@ impl Source<'_> {
         if let (_, Code::Read(read)) = &fragment.values[fragment.root.0 as usize]
             && let Some(found) =
                 self.place_of(read, (&axes.lhs, axes.lhs_groups()), &coords, ranges)?
-            && is_read(&found.1, axes, types)
+            && is_read(&found.1, axes, group)
         {
             return Ok(Lhs::Direct(found.0, found.1));
         }
@@ -651,7 +657,7 @@ impl Source<'_> {
     ) -> Result<(Rhs, Dim), ScheduleError> {
         let operand = self.graph.node(id).inputs[1];
         let batch: &[usize] = if is_shared { &[] } else { &axes.rhs_batch };
-        let group = ContractStep::group_of(factor, element);
+        let group = self.machine.narrow.group(factor, element);
         let Panels {
             space,
             coords,
@@ -712,7 +718,7 @@ impl Source<'_> {
         };
         let ty = self.graph.tensor_type(id);
         let element = element_of(ty.dtype);
-        let factors = factors_of(self.graph, id);
+        let factors = factors_of(self.graph, id, self.machine);
         let mut dims = axes.extents()?;
         let mut lhs = self.lhs(id, &axes, [factors[0], element])?;
         let is_shared = self.is_rhs_shared(id, &axes)?;
@@ -731,7 +737,7 @@ impl Source<'_> {
             dims: ty.dims.clone(),
             space: space.dims,
             coords,
-            kind: Kind::Product,
+            kind: MemberKind::Product,
             fragment: Fragment {
                 values: Vec::new(),
                 root: lazulite_ir::ValueId(0),
@@ -740,12 +746,13 @@ impl Source<'_> {
         };
         Ok(Contraction {
             node: id,
-            element,
+            sums: element,
             factors,
             dims,
             lhs,
             rhs,
             rhs_batch,
+            rhs_group: self.machine.narrow.group(factors[1], element),
             epilogue: Group::epilogue(product, &assign, outer)?,
         })
     }

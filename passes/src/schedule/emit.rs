@@ -345,16 +345,16 @@ impl Emitter<'_, '_> {
             }
         };
         let own = Stored::of(c.node);
-        let is_own_type = stored_type(self.graph, own).0 == c.element;
+        let is_own_type = stored_type(self.graph, own).0 == c.sums;
         let product = if is_own_type && self.places.in_memory.contains(&own) {
             self.buffer_of(own)?
         } else {
-            self.cx.scratch(c.element, &c.dims[..3])?
+            self.cx.scratch(c.sums, &c.dims[..3])?
         };
         let skip = is_own_type.then_some(own);
-        let epilogue = self.epilogue(&c.epilogue, c.element, product, skip)?;
+        let epilogue = self.epilogue(&c.epilogue, c.sums, product, skip)?;
         self.steps.push(Step::Contract(ContractStep {
-            dtype: c.element,
+            dtype: c.sums,
             factors: c.factors,
             dims: [b.clone(), m.clone(), n.clone(), k.clone()],
             lhs,
@@ -362,6 +362,7 @@ impl Emitter<'_, '_> {
             rhs,
             rhs_layout: RightLayout::Panels {
                 batch: c.rhs_batch.clone(),
+                group: c.rhs_group,
                 copy_of,
             },
             product,

@@ -9,7 +9,7 @@
 use super::ScheduleOptions;
 use super::assemble::Placed;
 use super::lower::{Read, Stored};
-use super::member::{Kind, Member, variable};
+use super::member::{Member, MemberKind, variable};
 use super::report::Refusal;
 use lazulite_ir::{Dim, DimOverflow, IndexExpr, NodeId, Ranges, Var, linearize, reshape_coords};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -51,7 +51,7 @@ impl Group {
         let free = (0..member.space.len()).filter(|&v| member.is_free(v));
         let outer = free.map(|v| member.space[v].clone()).collect();
         let assign = in_order(&member);
-        let is_closed = matches!(member.kind, Kind::Scan { .. });
+        let is_closed = matches!(member.kind, MemberKind::Scan { .. });
         let mut group = Group::empty(outer);
         group.is_closed = is_closed;
         group.add(member, &assign)?;
@@ -124,7 +124,7 @@ impl Group {
         if self.is_closed {
             return Ok(Err(Refusal::Scan));
         }
-        if matches!(member.kind, Kind::Scan { .. } | Kind::Product) {
+        if matches!(member.kind, MemberKind::Scan { .. } | MemberKind::Product) {
             return Ok(Err(Refusal::IsScan));
         }
         let Some(mut fit) = self.tie(member)? else {
@@ -218,7 +218,7 @@ impl Group {
         read: &Read,
         placed: &Placed,
     ) -> Result<bool, DimOverflow> {
-        let flat = |m: &Member| matches!(m.kind, Kind::Map | Kind::Product);
+        let flat = |m: &Member| matches!(m.kind, MemberKind::Map | MemberKind::Product);
         if !flat(member) || !flat(&placed.member) || !placed.inner.is_empty() {
             return Ok(false);
         }
@@ -329,7 +329,7 @@ impl Group {
             e.visit_vars(&mut |v| both |= matches!(v, Var::Outer(o) if fit.demoted.contains(&o)));
             both
         });
-        let reduces = matches!(member.kind, Kind::Reduce { .. });
+        let reduces = matches!(member.kind, MemberKind::Reduce { .. });
         // Several variables tied to one loop would leave out all points off the diagonal.
         let tied = (0..member.space.len()).filter(|&v| fit.assign[v].is_some());
         let tied = Dim::product(tied.map(|v| &member.space[v]))?;
@@ -362,7 +362,7 @@ impl Group {
                 false => Some(Refusal::Loops),
             });
         }
-        let same_loop = |p: &Placed| p.inner == inner && p.member.kind != Kind::Map;
+        let same_loop = |p: &Placed| p.inner == inner && p.member.kind != MemberKind::Map;
         if reduces && !fit.depends && self.members.iter().any(same_loop) {
             return Ok(None);
         }
@@ -376,7 +376,7 @@ impl Group {
     fn may_demote(&self, demoted: &BTreeSet<u32>) -> bool {
         let is_loop = |e: &IndexExpr| e.as_var().is_some();
         let by_point =
-            |p: &Placed| matches!(p.member.kind, Kind::Map) && p.assign.iter().all(is_loop);
+            |p: &Placed| matches!(p.member.kind, MemberKind::Map) && p.assign.iter().all(is_loop);
         demoted.len() <= self.outer.len() && self.members.iter().all(by_point)
     }
 
@@ -396,7 +396,7 @@ impl Group {
         let row = options.sizes.count(inner);
         let widest = member.fragment.reads().max_by_key(|r| r.coords.len());
         let last = match (&member.kind, widest) {
-            (Kind::Reduce { .. }, Some(read)) => read.coords.last(),
+            (MemberKind::Reduce { .. }, Some(read)) => read.coords.last(),
             _ => member.coords.last(),
         };
         let by_column = last

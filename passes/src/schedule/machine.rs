@@ -1,7 +1,7 @@
 //! What the scheduler assumes about machines and sizes. Both steer choices only: a plan is right for
 //! all sizes and on all machines.
 
-use lazulite_ir::{Dim, Symbol};
+use lazulite_ir::{ContractStep, DType, Dim, Symbol};
 use rustc_hash::FxHashMap;
 
 /// Constants of a machine, as far as scheduling depends on them.
@@ -24,6 +24,8 @@ pub struct Machine {
     /// Cost of an element, over all its readers, up to which kernels compute it again rather than
     /// pass it through memory.
     pub repeat_cost: u32,
+    /// Which matrix products of factors narrower than their sums it has.
+    pub narrow: NarrowProducts,
     /// Multiplications of a matrix product up to which it is not worth packing.
     pub small_product: i64,
     /// Rows or columns of a matrix product up to which it is not worth packing.
@@ -31,6 +33,8 @@ pub struct Machine {
     /// Elements of a right operand from which on a product with few rows is one nevertheless, if it can read the
     /// operand along memory.
     pub streamed_product: i64,
+    /// Elements of a right operand that caches do not hold.
+    pub uncached_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
     /// Elements of a product of two matrices from which on it is made a block of rows at a time, if another product
@@ -38,6 +42,12 @@ pub struct Machine {
     pub blocked_product: i64,
     /// Elements of such a block, which stay in cache.
     pub block_elements: i64,
+    /// Rows and columns of a tile of a matrix product.
+    pub product_tile: [i64; 2],
+    /// Tiles that are enough for all threads.
+    pub product_tiles: i64,
+    /// Summed elements from which on a product with fewer tiles is taken in parts.
+    pub long_sum: i64,
     /// Columns of a matrix product that are computed at once.
     pub product_lanes: i64,
     /// Time that these take per row and summed element; the unit of the next two.
@@ -48,6 +58,38 @@ pub struct Machine {
     pub crossed_cost: i64,
     /// Time to write an element of a product's result whose neighbour lies elsewhere.
     pub scattered_cost: i64,
+}
+
+/// Matrix products that take factors as they are, which are narrower than their sums.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NarrowProducts {
+    /// There are none: factors are converted.
+    None,
+    /// Of bf16 in f32 and of bytes in i32. As many factors as a sum is wide lie side by side, and a lane multiplies and
+    /// sums them all at once. So processors have it.
+    Groups,
+    /// Of f16 and bf16 in f32, on tensor cores of GPUs.
+    HalfFloats,
+}
+
+impl NarrowProducts {
+    /// Whether there is one of these factors with such sums.
+    pub fn takes(self, factors: [DType; 2], sum: DType) -> bool {
+        let takes = |factor: DType| match self {
+            NarrowProducts::None => false,
+            NarrowProducts::Groups => matches!(factor, DType::BF16 | DType::I8 | DType::U8),
+            NarrowProducts::HalfFloats => matches!(factor, DType::F16 | DType::BF16),
+        };
+        factors.into_iter().all(takes) && ContractStep::multiplies(factors, sum)
+    }
+
+    /// How many factors along the sum lie side by side in panels of them.
+    pub fn group(self, factor: DType, sum: DType) -> i64 {
+        match self {
+            NarrowProducts::Groups => (sum.size() / factor.size()).max(1) as i64,
+            NarrowProducts::None | NarrowProducts::HalfFloats => 1,
+        }
+    }
 }
 
 impl Default for Machine {
@@ -61,12 +103,17 @@ impl Default for Machine {
             serial_elements: 1 << 14,
             keep_cost: 24,
             repeat_cost: 80,
+            narrow: NarrowProducts::Groups,
             small_product: 1 << 12,
             thin_product: 3,
             streamed_product: 1 << 16,
+            uncached_product: 1 << 22,
             reduce_block: 1 << 13,
             blocked_product: 1 << 21,
             block_elements: 1 << 17,
+            product_tile: [384, 64],
+            product_tiles: 4,
+            long_sum: 1 << 13,
             product_lanes: 16,
             product_vector_cost: 2,
             aligned_cost: 1,

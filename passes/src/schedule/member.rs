@@ -12,7 +12,7 @@ use lazulite_ir::{
 
 /// How the points of the space make up the elements of the value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum MemberKind {
     /// One element per point.
     Map,
     /// Points that differ in the marked variables only are combined.
@@ -47,7 +47,7 @@ pub(super) struct Member {
     /// The element that a point contributes to: one index per axis.
     pub coords: Vec<IndexExpr>,
     /// How points make up elements.
-    pub kind: Kind,
+    pub kind: MemberKind,
     /// What is computed at each point.
     pub fragment: Fragment,
     /// Cost of one point.
@@ -66,9 +66,9 @@ impl Member {
     /// The variables whose every value gives other elements.
     pub fn is_free(&self, var: usize) -> bool {
         match &self.kind {
-            Kind::Map | Kind::Product => true,
-            Kind::Reduce { over, .. } => !over[var],
-            Kind::Scan { along, .. } => *along != var,
+            MemberKind::Map | MemberKind::Product => true,
+            MemberKind::Reduce { over, .. } => !over[var],
+            MemberKind::Scan { along, .. } => *along != var,
         }
     }
 
@@ -151,7 +151,7 @@ pub(super) fn define(
     let mut lowerer = Lowerer::new(graph, policy, faults, Some(id), &space.dims);
     let (root, kind) = match combined {
         Some(c) => combine(&mut lowerer, c, ty.dtype)?,
-        None => (lowerer.value(id, coords.clone(), None)?, Kind::Map),
+        None => (lowerer.value(id, coords.clone(), None)?, MemberKind::Map),
     };
     Ok(Member {
         value: Stored::of(id),
@@ -234,7 +234,7 @@ fn combine(
     lowerer: &mut Lowerer<'_>,
     c: Combined,
     dtype: DType,
-) -> Result<(ValueId, Kind), ScheduleError> {
+) -> Result<(ValueId, MemberKind), ScheduleError> {
     let identity = scalar_ops::identity(c.combine, dtype.compute());
     let Some(identity) = identity else {
         return Err(ScheduleError::Unsupported {
@@ -244,7 +244,7 @@ fn combine(
     };
     if c.is_of_nothing {
         let identity = lowerer.constant(identity);
-        return Ok((lowerer.cast(identity, dtype), Kind::Map));
+        return Ok((lowerer.cast(identity, dtype), MemberKind::Map));
     }
     let value = lowerer.value(c.operand, c.at, None)?;
     let wide = lowerer.cast(value, dtype.compute());
@@ -256,16 +256,16 @@ fn combine(
             let sum = InstOp::Binary(Binary::Add, start, wide);
             value = lowerer.emit(dtype.compute(), sum);
         }
-        return Ok((lowerer.cast(value, dtype), Kind::Map));
+        return Ok((lowerer.cast(value, dtype), MemberKind::Map));
     }
     let combine = c.combine;
     let kind = if c.is_scan {
         let along = c.over[0];
-        Kind::Scan { combine, along }
+        MemberKind::Scan { combine, along }
     } else {
         let mut over = vec![false; lowerer.ranges().inner.len()];
         c.over.iter().for_each(|&v| over[v] = true);
-        Kind::Reduce { combine, over }
+        MemberKind::Reduce { combine, over }
     };
     Ok((wide, kind))
 }
@@ -290,11 +290,11 @@ fn fold(
             let mut over = vec![false; space.dims.len()];
             over[place] = true;
             let combine = Combine::Sum;
-            Kind::Reduce { combine, over }
+            MemberKind::Reduce { combine, over }
         }
         None => {
             value = lowerer.cast(value, ty.dtype);
-            Kind::Map
+            MemberKind::Map
         }
     };
     Ok(Member {

@@ -29,6 +29,7 @@ mod emit;
 mod error;
 mod faults;
 mod group;
+mod long;
 mod loops;
 mod lower;
 mod machine;
@@ -47,7 +48,7 @@ mod views;
 
 pub(crate) use contract::Axes;
 pub use error::ScheduleError;
-pub use machine::{Machine, SizeHints};
+pub use machine::{Machine, NarrowProducts, SizeHints};
 pub(crate) use prepare::is_small;
 
 use context::Context;

@@ -5,11 +5,12 @@
 //! reading, packing and the result's readers go along memory or across it, and how many lanes are filled.
 
 use super::ScheduleOptions;
-use super::contract::{Axes, operand_space, under_views};
+use super::contract::{Axes, group_stride, operand_space, under_views};
 use super::member::{Space, variable};
 use super::policy::{count_users, is_inlinable};
 use super::views::operand_coords;
 use crate::build::{Builder, Emit};
+use crate::product::Product;
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
 
 /// Blocks of columns that are computed together.
@@ -51,27 +52,13 @@ pub(super) fn turn(
     id: NodeId,
     inputs: &[NodeId],
 ) -> Result<NodeId, crate::PassError> {
-    let (
-        Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc,
-        },
-        Some(axes),
-    ) = (&graph.node(id).op, Axes::of(graph, id))
-    else {
-        return b.emit(graph.node(id).op.clone(), inputs);
+    let op = &graph.node(id).op;
+    let (Some(mut contraction), Some(axes)) = (Product::of(op), Axes::of(graph, id)) else {
+        return b.emit(op.clone(), inputs);
     };
-    let op = Op::Contract {
-        lhs_batch: rhs_batch.clone(),
-        rhs_batch: lhs_batch.clone(),
-        lhs_sum: rhs_sum.clone(),
-        rhs_sum: lhs_sum.clone(),
-        acc: *acc,
-    };
-    let product = b.emit(op, &[inputs[1], inputs[0]])?;
+    contraction.batch.reverse();
+    contraction.sum.reverse();
+    let product = b.emit(contraction.op(), &[inputs[1], inputs[0]])?;
     let [batch, rows, columns] = group_sizes(&axes);
     // The turned product has columns before rows.
     let rows_at = batch + columns..batch + columns + rows;
@@ -148,10 +135,10 @@ fn is_turned(
             true => machine.scattered_cost,
             false => machine.aligned_cost,
         });
-        // Windows as left operand are written out by a kernel.
-        let read_price = match read.is_windowed {
-            true => machine.scattered_cost,
-            false => price(read),
+        // A left operand without strides is written out by a kernel.
+        let read_price = match read.is_strided {
+            true => price(read),
+            false => machine.scattered_cost,
         };
         // What is not in memory is computed into its place by a kernel.
         let packed_price = match packed.is_crossed && packed.is_computed {
@@ -193,8 +180,8 @@ struct Packing {
     is_shared: bool,
     /// It is a parameter, or a view of one.
     is_parameter: bool,
-    /// It consists of windows that overlap or do not follow each other.
-    is_windowed: bool,
+    /// There is one stride along the axes of each group.
+    is_strided: bool,
     /// Its elements are computed from others.
     is_computed: bool,
 }
@@ -225,8 +212,12 @@ impl Packing {
         // Axes of size 1 have no variable.
         let column = { groups[1].iter().rev() }.find(|&&axis| variable(&coords[axis]).is_some());
         let op = &graph.node(base).op;
+        let mut is_strided = true;
+        for group in groups {
+            is_strided &= group_stride(&index, &coords, dims, group)?.is_some();
+        }
         Ok(Packing {
-            is_windowed,
+            is_strided,
             is_computed: is_inlinable(op) && !matches!(op, Op::Pad { .. }),
             is_parameter: !is_windowed && matches!(op, Op::Input { .. }),
             is_crossed: column.is_some_and(|&axis| stride(axis) != Some(Dim::ONE)),

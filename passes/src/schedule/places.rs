@@ -6,7 +6,7 @@
 
 use super::ScheduleOptions;
 use super::lower::Stored;
-use super::member::{Kind, Member};
+use super::member::{Member, MemberKind};
 use super::policy::{Policy, Residence, storage_of, stored_type};
 use super::tasks::Task;
 use lazulite_ir::{Graph, Op};
@@ -102,7 +102,7 @@ impl<'a> Decision<'_, 'a> {
         let Some(&Some(readers)) = self.readers.get(&member.value) else {
             return;
         };
-        if member.kind != Kind::Map || !self.policy.is_only_shared(member.value.node) {
+        if member.kind != MemberKind::Map || !self.policy.is_only_shared(member.value.node) {
             return;
         }
         let reads = || member.fragment.reads().map(|r| r.from);

@@ -273,17 +273,17 @@ impl Decision<'_> {
                 // Nothing will be packed.
                 self.keep_faults(node);
             }
-            if let Some(base) = contract::direct_operand(self.graph, id)?
+            if let Some(base) = contract::direct_operand(self.graph, id, &self.options.machine)?
                 && can_be_kept(&self.graph.node(base).op)
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
-            if let Some(base) = contract::narrow_operand(self.graph, id)?
+            if let Some(base) = contract::narrow_operand(self.graph, id, &self.options.machine)?
                 && can_be_kept(&self.graph.node(base).op)
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
-            if let Some(padded) = contract::padded_operand(self.graph, id) {
+            if let Some(padded) = contract::padded_operand(self.graph, id, &self.options.machine) {
                 self.raise(padded, Residence::Stored, Need::Product);
             }
             return Ok(());

@@ -4,14 +4,16 @@
 //!   a size that depends on the shape only, and the blocks' results are combined.
 //! - A product whose operands are used about once, or that is tiny, is not worth packing: it is the sum
 //!   of products that it stands for.
+//! - A product with a long sum and few results is taken in parts ([`super::long`]).
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
 use super::blocks::by_rows;
 use super::contract::Axes;
+use super::long::long_products;
 use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};
-use crate::build::{Builder, Emit, live_nodes};
+use crate::build::{Builder, Emit, live_nodes, operands, rewrite};
 use lazulite_ir::{Binary, Combine, Dim, DimOverflow, Dims, Graph, NodeId, Op, scalar_ops};
 
 const PASS: &str = "schedule";
@@ -24,9 +26,11 @@ pub(super) fn prepare(
     if !options.fuse {
         return Ok(None);
     }
-    let blocked = by_rows(graph, options)?;
-    let rewritten = rewritten(blocked.as_ref().unwrap_or(graph), options)?;
-    Ok(rewritten.or(blocked))
+    let mut prepared = None;
+    for form in [by_rows, long_products, rewritten] {
+        prepared = form(prepared.as_ref().unwrap_or(graph), options)?.or(prepared);
+    }
+    Ok(prepared)
 }
 
 /// The graph with what is better computed in another form.
@@ -34,39 +38,28 @@ fn rewritten(graph: &Graph, options: &ScheduleOptions) -> Result<Option<Graph>, 
     let live = live_nodes(graph);
     let orientation = Orientation::new(graph, &live, options)?;
     let mut found = false;
-    for &id in &live {
+    for id in live {
         found |= orientation.is_turned(id);
         found |= is_small_product(graph, id, options)? || split_of(graph, id, options).is_some();
     }
     if !found {
         return Ok(None);
     }
-    let mut builder = Builder::with_inputs_of(PASS, graph);
-    let mut new_of = vec![NodeId(u32::MAX); graph.nodes().len()];
-    for (&old, &new) in graph.inputs().iter().zip(builder.graph().inputs()) {
-        new_of[old.index()] = new;
-    }
-    for id in live {
-        let node = graph.node(id);
-        if matches!(node.op, Op::Input { .. }) {
-            continue;
-        }
-        builder.at_origin(graph.origin(id));
-        let inputs: Vec<NodeId> = node.inputs.iter().map(|i| new_of[i.index()]).collect();
-        new_of[id.index()] = if is_small_product(graph, id, options)? {
-            sum_of_products(&mut builder, graph, id, &inputs)?
+    let new = rewrite(PASS, graph, |builder, id, new_of| {
+        let inputs = operands(graph, id, new_of);
+        Ok::<_, ScheduleError>(Some(if is_small_product(graph, id, options)? {
+            sum_of_products(builder, graph, id, &inputs)?
         } else if let Some(split) = split_of(graph, id, options) {
-            in_parts(&mut builder, &split, inputs[0])?
+            in_parts(builder, &split, inputs[0])?
         } else if orientation.is_turned(id) {
-            turn(&mut builder, graph, id, &inputs)?
-        } else if let Op::Permute { perm } = &node.op {
-            permuted(&mut builder, inputs[0], perm)?
+            turn(builder, graph, id, &inputs)?
+        } else if let Op::Permute { perm } = &graph.node(id).op {
+            permuted(builder, inputs[0], perm)?
         } else {
-            builder.emit(node.op.clone(), &inputs)?
-        };
-    }
-    let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| new_of[o.index()]).collect();
-    Ok(Some(builder.finish(outputs, graph)))
+            return Ok(None);
+        }))
+    });
+    new.map(Some)
 }
 
 /// A permutation, as one with that of a turned product below it.
@@ -84,7 +77,7 @@ fn permuted(b: &mut Builder, x: NodeId, perm: &[u32]) -> Result<NodeId, Schedule
 
 /// True when packing the operands costs more than it gains: each element is used about once, or
 /// there are few.
-fn is_small_product(
+pub(super) fn is_small_product(
     graph: &Graph,
     id: NodeId,
     options: &ScheduleOptions,
@@ -101,7 +94,7 @@ fn is_small_product(
 
 /// True when there are few rows and the right operand is a large parameter whose columns lie beside each other: the
 /// product reads it where it lies, once and along memory.
-fn is_streamed(
+pub(super) fn is_streamed(
     graph: &Graph,
     id: NodeId,
     axes: &Axes,

@@ -140,6 +140,7 @@ impl Arranger<'_> {
                     graph: self.graph,
                     policy: self.policy,
                     faults: self.faults,
+                    machine: &self.options.machine,
                 }
                 .contraction(id)?;
                 self.append(id, Task::Product(Box::new(contraction)));

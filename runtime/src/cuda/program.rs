@@ -9,12 +9,11 @@ use super::device::{DeviceBuffer, Function, Module};
 use super::driver::Pointer;
 use super::{CudaDevice, CudaError, DeviceInput, DeviceValue};
 use crate::bind::{Binding, Home};
-use crate::exec::{
-    Arg, BoundCustom, BoundLoop, BoundSort, BoundStep, BoundStepKind, BoundWhile, Carry, Columns,
-    CustomArg, call_foreign, fault_error, sort_columns,
-};
+use crate::bound::{Arg, BoundCustom, BoundSort, BoundStep, BoundStepKind, CustomArg, Task};
+use crate::exec::{Columns, call_foreign, fault_error, sort_columns};
+use crate::walk::{self, Runner, Slots};
 use crate::{Buffer, Fault, HostFn, Image, LoadError, Pool, Program, RunError, Status};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -170,13 +169,13 @@ impl DeviceProgram {
         let device = self.module.device();
         let memory = Memory::new(device, binding, inputs)?;
         let status = device.upload(&[0; size_of::<Status>()])?;
+        let bases = memory.bases(binding, inputs);
         let mut run = Run {
             owner: self,
             binding,
             device,
             pool,
-            base: memory.bases(binding, inputs),
-            iterations: smallvec![0; binding.loops],
+            slots: Slots::new(bases, binding.loops, &binding.slices),
             scratch: memory.scratch.pointer(),
             status: &status,
         };
@@ -328,10 +327,7 @@ struct Run<'a> {
     binding: &'a Binding,
     device: &'a Arc<CudaDevice>,
     pool: &'a Pool,
-    /// Memory of each slot. Loops exchange entries.
-    base: SmallVec<[Pointer; 16]>,
-    /// Current iteration of each loop.
-    iterations: SmallVec<[usize; 4]>,
+    slots: Slots<'a, Pointer>,
     scratch: Pointer,
     status: &'a DeviceBuffer,
 }
@@ -352,14 +348,13 @@ impl Run<'_> {
     fn can_fault(&self, kind: &BoundStepKind) -> bool {
         let any = |steps: &[BoundStep]| steps.iter().any(|s| self.can_fault(&s.kind));
         match kind {
-            BoundStepKind::Kernel { kernel, .. } => {
+            BoundStepKind::Task(Task::Kernel { kernel, .. }) => {
                 self.owner.image().kernels[*kernel as usize].can_fault
             }
             // Those that run on the host fail at once.
-            BoundStepKind::Contract(_)
-            | BoundStepKind::Sort(_)
-            | BoundStepKind::Custom(_)
-            | BoundStepKind::Copy { .. } => false,
+            BoundStepKind::Task(
+                Task::Contract(_) | Task::Sort(_) | Task::Custom(_) | Task::Copy { .. },
+            ) => false,
             BoundStepKind::If { then, other, .. } => any(then) || any(other),
             BoundStepKind::Loop(l) => any(&l.body),
             BoundStepKind::While(w) => any(&w.test) || any(&w.body),
@@ -367,47 +362,13 @@ impl Run<'_> {
     }
 
     fn steps(&mut self, steps: &[BoundStep]) -> Result<()> {
-        steps.iter().try_for_each(|s| self.step(&s.kind))
-    }
-
-    fn step(&mut self, kind: &BoundStepKind) -> Result<()> {
-        match kind {
-            BoundStepKind::Kernel { kernel, args } => self.kernel(*kernel, args),
-            BoundStepKind::Contract(_) => {
-                let problem = "a matrix product that is no kernel, on a device";
-                Err(RunError::Inconsistent(problem.into()).into())
-            }
-            BoundStepKind::Sort(sort) => self.sort(sort),
-            BoundStepKind::Custom(custom) => self.custom(custom),
-            BoundStepKind::Copy {
-                from,
-                to,
-                partition,
-            } => {
-                let (from, to) = (self.pointer(*from), self.pointer(*to));
-                self.copy(from, to, partition.extent())
-            }
-            BoundStepKind::If {
-                condition,
-                then,
-                other,
-            } => match self.is_true(*condition)? {
-                true => self.steps(then),
-                false => self.steps(other),
-            },
-            BoundStepKind::Loop(l) => self.counted(l),
-            BoundStepKind::While(w) => self.conditional(w),
-        }
+        // SAFETY: the steps are the binding's, and the memory was arranged for it and is this run's.
+        unsafe { walk::run(self, steps) }
     }
 
     /// Where a buffer is now.
     fn pointer(&self, arg: Arg) -> Pointer {
-        let slices = arg.first as usize..(arg.first + arg.count) as usize;
-        let slices = self.binding.slices[slices].iter();
-        let offset: usize = slices
-            .map(|(l, stride)| self.iterations[*l as usize] * stride)
-            .sum();
-        self.base[arg.slot as usize] + offset as u64
+        at(self.slots.of(arg))
     }
 
     fn kernel(&self, kernel: u32, args: &[Arg]) -> Result<()> {
@@ -450,78 +411,6 @@ impl Run<'_> {
         unsafe {
             self.device.copy(from, between.pointer(), bytes)?;
             self.device.copy(between.pointer(), to, bytes)?;
-        }
-        Ok(())
-    }
-
-    /// Waits for a condition. A fault before it is an error here: what it would decide may never end.
-    fn is_true(&self, condition: Arg) -> Result<bool> {
-        check_status(self.status, &self.owner.image().faults)?;
-        let mut byte = [0];
-        // SAFETY: binding has checked that there is a byte.
-        unsafe { self.device.read(self.pointer(condition), &mut byte)? };
-        Ok(byte[0] != 0)
-    }
-
-    fn counted(&mut self, l: &BoundLoop) -> Result<()> {
-        for i in 0..l.trip {
-            self.iterations[l.slot as usize] = i;
-            let at = self.pointer(l.iteration);
-            // SAFETY: binding has checked that there are eight bytes.
-            unsafe { self.device.write(at, &(i as i64).to_le_bytes())? };
-            self.steps(&l.body)?;
-            self.carry(&l.carries)?;
-        }
-        self.settle(&l.carries, l.trip % 2 == 1)
-    }
-
-    fn conditional(&mut self, w: &BoundWhile) -> Result<()> {
-        let mut odd = false;
-        loop {
-            self.steps(&w.test)?;
-            if !self.is_true(w.condition)? {
-                return self.settle(&w.carries, odd);
-            }
-            self.steps(&w.body)?;
-            self.carry(&w.carries)?;
-            odd = !odd;
-        }
-    }
-
-    /// Ends an iteration.
-    fn carry(&mut self, carries: &[Carry]) -> Result<()> {
-        for carry in carries {
-            match *carry {
-                Carry::Exchange { current, next, .. } => {
-                    self.base.swap(current as usize, next as usize);
-                }
-                Carry::Copy {
-                    current,
-                    next,
-                    bytes,
-                } => {
-                    let (from, to) = (self.pointer(next), self.pointer(current));
-                    self.copy(from, to, bytes)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends a loop whose number of iterations was odd, or even.
-    fn settle(&mut self, carries: &[Carry], odd: bool) -> Result<()> {
-        for carry in carries.iter().filter(|_| odd) {
-            if let Carry::Exchange {
-                current,
-                next,
-                go_home: true,
-                bytes,
-            } = *carry
-            {
-                let (current, next) = (current as usize, next as usize);
-                self.copy(self.base[current], self.base[next], bytes)?;
-                self.base.swap(current, next);
-            }
         }
         Ok(())
     }
@@ -574,20 +463,60 @@ impl Run<'_> {
         let mut outputs: Vec<Vec<u8>> = c.outputs.iter().map(|a| vec![0; a.bytes]).collect();
         let given: SmallVec<[&[u8]; 8]> = inputs.iter().map(|i| &i[..]).collect();
         let made: SmallVec<[&mut [u8]; 4]> = outputs.iter_mut().map(|o| &mut o[..]).collect();
-        let program = (&self.owner.program, self.pool);
-        if let Err(message) = call_foreign(program, c, &given, made) {
-            let fault = &self.owner.image().faults[c.fault as usize];
-            let (what, location) = (fault.what.clone(), fault.location.clone());
-            return Err(RunError::Custom {
-                what,
-                location,
-                message,
-            }
-            .into());
-        }
+        call_foreign((&self.owner.program, self.pool), c, &given, made)?;
         for (output, bytes) in c.outputs.iter().zip(&outputs) {
             self.write(output.arg, bytes)?;
         }
         Ok(())
+    }
+}
+
+/// A place and an offset as an address.
+fn at((base, offset): (Pointer, usize)) -> Pointer {
+    base + offset as u64
+}
+
+impl<'a> Runner<'a> for Run<'a> {
+    type Memory = Pointer;
+    type Stop = DeviceError;
+
+    fn slots(&mut self) -> &mut Slots<'a, Pointer> {
+        &mut self.slots
+    }
+
+    unsafe fn task(&mut self, task: &Task, _position: u32) -> Result<()> {
+        match task {
+            Task::Kernel { kernel, args } => self.kernel(*kernel, args),
+            Task::Contract(_) => {
+                let problem = "a matrix product that is no kernel, on a device";
+                Err(RunError::Inconsistent(problem.into()).into())
+            }
+            Task::Sort(sort) => self.sort(sort),
+            Task::Custom(custom) => self.custom(custom),
+            Task::Copy {
+                from,
+                to,
+                partition,
+            } => self.copy(self.pointer(*from), self.pointer(*to), partition.extent()),
+        }
+    }
+
+    /// Waits for a condition. A fault before it is an error here: what it would decide may never end.
+    unsafe fn is_true(&mut self, condition: Arg) -> Result<bool> {
+        check_status(self.status, &self.owner.image().faults)?;
+        Ok(self.read(condition, 1)?[0] != 0)
+    }
+
+    unsafe fn set_number(&mut self, at: Arg, number: i64) -> Result<()> {
+        self.write(at, &number.to_le_bytes())
+    }
+
+    unsafe fn carry(
+        &mut self,
+        from: (Pointer, usize),
+        to: (Pointer, usize),
+        bytes: usize,
+    ) -> Result<()> {
+        self.copy(at(from), at(to), bytes)
     }
 }

@@ -195,50 +195,18 @@ fn write_list(
     out.write_all(b"]")
 }
 
-/// An element as JSON, with as many digits as tell it apart.
+/// An element as JSON, which has names for numbers that are none.
 fn number_text(bytes: &[u8], element: Element) -> io::Result<String> {
-    macro_rules! number {
-        ($type:ty) => {{
-            let mut own = [0; size_of::<$type>()];
-            own.copy_from_slice(bytes);
-            <$type>::from_ne_bytes(own)
-        }};
+    if element.is_complex() {
+        let message = "JSON has no complex numbers; write .npy or .npz";
+        return Err(io::Error::other(message));
     }
-    let real = |value: f64, text: String| match (value.is_nan(), value.is_infinite()) {
-        (true, _) => quoted("NaN"),
-        (_, true) => quoted(if value > 0.0 { "Infinity" } else { "-Infinity" }),
-        (false, false) => text,
-    };
-    Ok(match element {
-        Element::Bool => (bytes[0] != 0).to_string(),
-        Element::U8 => bytes[0].to_string(),
-        Element::U16 => number!(u16).to_string(),
-        Element::U32 => number!(u32).to_string(),
-        Element::U64 => number!(u64).to_string(),
-        Element::I8 => number!(i8).to_string(),
-        Element::I16 => number!(i16).to_string(),
-        Element::I32 => number!(i32).to_string(),
-        Element::I64 => number!(i64).to_string(),
-        Element::F16 => {
-            let value = number!(f16).to_f32();
-            real(value.into(), format!("{value:?}"))
-        }
-        Element::BF16 => {
-            let value = number!(bf16).to_f32();
-            real(value.into(), format!("{value:?}"))
-        }
-        Element::F32 => {
-            let value = number!(f32);
-            real(value.into(), format!("{value:?}"))
-        }
-        Element::F64 => {
-            let value = number!(f64);
-            real(value, format!("{value:?}"))
-        }
-        Element::C64 | Element::C128 => {
-            let message = "JSON has no complex numbers; write .npy or .npz";
-            return Err(io::Error::other(message));
-        }
+    let text = element.text(bytes);
+    Ok(match &*text {
+        "NaN" => quoted("NaN"),
+        "inf" => quoted("Infinity"),
+        "-inf" => quoted("-Infinity"),
+        _ => text,
     })
 }
 

@@ -5,7 +5,7 @@
 
 use super::Function;
 use super::call::{Call, Number};
-use super::signature::{Extent, Kind, Pattern, Signature};
+use super::signature::{ElementKind, Extent, Pattern, Signature};
 use crate::Element;
 use num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -14,12 +14,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 const SEQUENCE: Extent = Extent::Var('n');
 const COMPLEX: Pattern = Pattern {
-    kind: Kind::Scalar,
+    kind: ElementKind::Scalar,
     core: &[SEQUENCE],
 };
 const REAL: Pattern = COMPLEX;
 const HALF: Pattern = Pattern {
-    kind: Kind::Complex,
+    kind: ElementKind::Complex,
     core: &[Extent::Half('n')],
 };
 

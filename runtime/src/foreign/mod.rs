@@ -23,7 +23,7 @@ mod signature;
 
 use crate::{Element, Pool};
 use call::Call;
-pub use signature::{Extent, Kind, Pattern, Signature};
+pub use signature::{ElementKind, Extent, Pattern, Signature};
 use std::fmt;
 
 /// A function of the table.

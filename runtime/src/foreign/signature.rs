@@ -17,14 +17,14 @@ pub struct Signature {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pattern {
     /// The element type.
-    pub kind: Kind,
+    pub kind: ElementKind,
     /// The sizes of the core axes, which come last.
     pub core: &'static [Extent],
 }
 
 /// An element type, relative to the function's scalar type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ElementKind {
     /// The scalar type.
     Scalar,
     /// The real type of its precision.
@@ -165,13 +165,13 @@ fn join(common: &mut [Option<usize>], other: &[Option<usize>]) -> bool {
         })
 }
 
-impl Kind {
+impl ElementKind {
     fn element(self, scalar: Element) -> Element {
         match self {
-            Kind::Scalar => scalar,
-            Kind::Real => scalar.real(),
-            Kind::Complex => scalar.complex(),
-            Kind::Fixed(element) => element,
+            ElementKind::Scalar => scalar,
+            ElementKind::Real => scalar.real(),
+            ElementKind::Complex => scalar.complex(),
+            ElementKind::Fixed(element) => element,
         }
     }
 }
@@ -258,16 +258,16 @@ mod tests {
 
     const QR: Signature = Signature {
         operands: &[Pattern {
-            kind: Kind::Scalar,
+            kind: ElementKind::Scalar,
             core: &[Var('m'), Var('n')],
         }],
         results: &[
             Pattern {
-                kind: Kind::Scalar,
+                kind: ElementKind::Scalar,
                 core: &[Var('m'), Min('m', 'n')],
             },
             Pattern {
-                kind: Kind::Real,
+                kind: ElementKind::Real,
                 core: &[Min('m', 'n')],
             },
         ],
@@ -314,11 +314,11 @@ mod tests {
     fn what_is_not_known_fits_and_what_a_result_knows_binds() {
         let c2r = Signature {
             operands: &[Pattern {
-                kind: Kind::Complex,
+                kind: ElementKind::Complex,
                 core: &[Half('n')],
             }],
             results: &[Pattern {
-                kind: Kind::Scalar,
+                kind: ElementKind::Scalar,
                 core: &[Var('n')],
             }],
         };

@@ -1,5 +1,6 @@
 //! Where random streams come from.
 
+use crate::scoped::Scoped;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -84,7 +85,7 @@ impl Generator {
     /// # Ok::<(), lazulite::Error>(())
     /// ```
     pub fn scope<T>(&self, draw: impl FnOnce() -> T) -> T {
-        let _restored = Restored(DEFAULT.replace(self.clone()));
+        let _default = Scoped::set(&DEFAULT, self.clone());
         draw()
     }
 
@@ -97,15 +98,6 @@ impl Generator {
     pub(crate) fn take_streams(&self, count: u64) -> (u64, u64) {
         let first = self.inner.next_stream.fetch_add(count, Relaxed);
         (self.initial_seed(), first)
-    }
-}
-
-/// Puts a default generator back, also when a panic passes.
-struct Restored(Generator);
-
-impl Drop for Restored {
-    fn drop(&mut self) {
-        DEFAULT.set(self.0.clone());
     }
 }
 

@@ -1,7 +1,9 @@
 //! Kernels as the scheduler writes them, and stranger ones.
 
 use super::{check, check_with, contents};
-use lazulite_ir::DType;
+use crate::Level;
+use crate::lower::{LowerOptions, lower};
+use lazulite_ir::{DType, parse_kernel};
 
 #[test]
 fn pointwise() {
@@ -652,4 +654,84 @@ fn functions_of_floats() {
             check_with(&text, &[37; 3], &[]);
         }
     }
+}
+
+/// A kernel as a function for vectors of 16 lanes.
+fn lowered_for_16_lanes(text: &str, options: LowerOptions) -> String {
+    let caps = Level::Avx512.backend().unwrap().caps();
+    let kernel = parse_kernel(text).unwrap();
+    lower(&kernel, caps, options).unwrap().function.to_string()
+}
+
+#[test]
+fn sizes_that_vectors_divide_leave_indices_linear() {
+    // Rows and columns of the result change places, as behind the product of a convolution; 48 fits one vector of 16 lanes,
+    // 64 four of them, and 40 none.
+    for (size, all, is_linear) in [(48, 144, true), (64, 256, true), (40, 120, false)] {
+        let text = format!(
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 5, o1 < {all} lanes outer stage {{
+            v0 = load b0[o0*{all} + o1] : f32
+            store b1[floordiv(o1, {size})*{block} + o0*{size} + mod(o1, {size})] = v0
+            }} }}",
+            block = 5 * size,
+        );
+        check_with(&text, &[5 * all, 5 * all], &[]);
+        let function = lowered_for_16_lanes(&text, LowerOptions::default());
+        assert_eq!(!function.contains(" at "), is_linear, "{function}");
+    }
+}
+
+#[test]
+fn sums_of_two_indices_that_step_do_not_step_by_one() {
+    for index in [
+        "floordiv(o0 + mod(o0, 64), 16)",
+        "mod(o0 + mod(o0, 64), 128)",
+    ] {
+        let text = format!(
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 256 lanes outer stage {{
+            v0 = load b0[{index}] : f32
+            store b1[o0] = v0
+            }} }}"
+        );
+        check_with(&text, &[256, 256], &[]);
+    }
+}
+
+#[test]
+fn stores_at_computed_places_do_not_bypass_caches() {
+    let text = "kernel(b0: i64 read, b1: f32 write) { outer o0 < 64 lanes outer stage {
+        v0 = load b0[o0] : i64
+        v1 = const f32(1.5) : f32
+        store b1[v0*16 + o0] = v1
+        } }";
+    let places: Vec<u8> = (0..64i64).flat_map(|i| (i % 3).to_le_bytes()).collect();
+    check(text, &[places, vec![0; 4 * 96]], &[]);
+}
+
+#[test]
+fn results_beyond_the_caches_bypass_them() {
+    let kernel = |elements: usize, at: &str| {
+        format!(
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < {elements} lanes outer stage {{
+            v0 = load b0[o0] : f32
+            v1 = mul v0, v0 : f32
+            store b1[{at}] = v1
+            }} }}"
+        )
+    };
+    check_with(&kernel(333, "o0"), &[333, 333], &[]);
+    let streams = |text: String, stream_from| {
+        let options = LowerOptions {
+            stream_from,
+            ..LowerOptions::default()
+        };
+        lowered_for_16_lanes(&text, options).contains("non-temporal")
+    };
+    assert!(streams(kernel(10_000_000, "o0"), None));
+    assert!(!streams(kernel(1_000_000, "o0"), None));
+    assert!(streams(kernel(1_000, "o0"), Some(8_000)));
+    assert!(!streams(kernel(1_000, "o0"), Some(8_001)));
+    // Never where vectors are no multiples of their size apart.
+    assert!(!streams(kernel(1_000, "o0 + 8"), Some(0)));
+    assert!(!streams(kernel(1_000, "o0*2"), Some(0)));
 }

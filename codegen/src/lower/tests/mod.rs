@@ -6,6 +6,7 @@ mod prices;
 use super::{LowerOptions, Lowered, lower};
 use crate::Level;
 use crate::jit;
+use crate::placed::Placed;
 use lazulite_ir::{
     DType, Dim, FaultRecord, Kernel, Lanes, Order, Symbol, as_cells, eval_kernel, parse_kernel,
     verify_kernel,
@@ -62,13 +63,15 @@ impl Compiled<'_> {
         }
     }
 
-    /// Runs over boxes of at most `points` along the last outer range.
+    /// Runs over boxes of at most `points` along the last outer range; on buffers at multiples of 64 bytes for the whole of
+    /// it, elsewhere for parts.
     fn run(&self, buffers: &[Vec<u8>], sizes: SizeValues<'_>, points: Option<i64>) -> Outcome {
         let eval = |d: &Dim| d.eval(&|s| size_of(sizes, s)).unwrap();
         let values: Vec<i64> = self.lowered.sizes.iter().map(eval).collect();
         let mut scratch = vec![0xffu8; eval(&self.lowered.scratch) as usize + 64];
-        let mut buffers = buffers.to_vec();
-        let mut pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr()).collect();
+        let shift = if points.is_some() { 16 } else { 0 };
+        let mut placed = Placed::new(buffers, shift);
+        let mut pointers = placed.pointers();
         let aligned = scratch.as_ptr().align_offset(64);
         pointers.push(scratch[aligned..].as_mut_ptr());
         let status = Status::default();
@@ -91,6 +94,7 @@ impl Compiled<'_> {
             bound,
         });
         let faults = fault.into_iter().collect();
+        let buffers = placed.contents();
         Outcome { buffers, faults }
     }
 }
@@ -185,6 +189,7 @@ fn ways(kernel: &Kernel) -> Vec<(Kernel, Level, LowerOptions)> {
                 scalar: false,
                 copies,
                 exact: copies == Some(1),
+                stream_from: (copies == Some(2)).then_some(0),
             };
             ways.push((kernel, level, options));
         }

@@ -13,6 +13,7 @@ mod movement;
 mod one_hot;
 mod product;
 mod reduce;
+mod ring;
 
 use super::Rule;
 use super::space::{Space, Tree};

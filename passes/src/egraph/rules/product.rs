@@ -1,63 +1,21 @@
 //! Contractions taken apart: which axes of the operands the axes of the result are.
 
-use crate::egraph::space::Tree;
-use lazulite_ir::{DType, Op};
+use crate::egraph::space::{Space, Tree};
+pub(super) use crate::product::Product;
+use egg::Id;
+use lazulite_ir::Op;
 
 /// An axis of a result: of which operand, and which axis. Batch axes are the left operand's.
 pub(super) type Label = (usize, u32);
 
-/// The axes of a contraction, per operand.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Product {
-    pub batch: [Vec<u32>; 2],
-    pub sum: [Vec<u32>; 2],
-    pub acc: DType,
-}
-
 impl Product {
-    /// The axes of an operation, if it is a contraction.
-    pub fn of(op: &Op) -> Option<Product> {
-        match op {
-            Op::Contract {
-                lhs_batch,
-                rhs_batch,
-                lhs_sum,
-                rhs_sum,
-                acc,
-            } => Some(Product {
-                batch: [lhs_batch.clone(), rhs_batch.clone()],
-                sum: [lhs_sum.clone(), rhs_sum.clone()],
-                acc: *acc,
-            }),
-            _ => None,
-        }
-    }
-
     /// The contraction of two operands.
-    pub fn tree(self, a: impl Into<Tree>, b: impl Into<Tree>) -> Tree {
+    pub(super) fn tree(self, a: impl Into<Tree>, b: impl Into<Tree>) -> Tree {
         Tree::Op(self.op(), vec![a.into(), b.into()])
     }
 
-    /// The operation.
-    pub fn op(self) -> Op {
-        let ([lhs_batch, rhs_batch], [lhs_sum, rhs_sum]) = (self.batch, self.sum);
-        Op::Contract {
-            lhs_batch,
-            rhs_batch,
-            lhs_sum,
-            rhs_sum,
-            acc: self.acc,
-        }
-    }
-
-    /// The axes of an operand of this rank that are neither batch nor summed.
-    pub fn rest(&self, side: usize, rank: usize) -> Vec<u32> {
-        let taken = |a: &u32| self.batch[side].contains(a) || self.sum[side].contains(a);
-        (0..rank as u32).filter(|a| !taken(a)).collect()
-    }
-
     /// The axes of the result.
-    pub fn labels(&self, ranks: [usize; 2]) -> Vec<Label> {
+    pub(super) fn labels(&self, ranks: [usize; 2]) -> Vec<Label> {
         let batch = self.batch[0].iter().map(|&a| (0, a));
         let rest = (0..2).flat_map(|side| {
             let axes = self.rest(side, ranks[side]);
@@ -65,6 +23,19 @@ impl Product {
         });
         batch.chain(rest).collect()
     }
+}
+
+/// The contraction that a term is, and the ranks of its operands.
+pub(super) fn product(space: &Space, op: &Op, x: &[Id]) -> Option<(Product, [usize; 2])> {
+    let product = Product::of(op)?;
+    Some((product, [space.dims(x[0]).len(), space.dims(x[1]).len()]))
+}
+
+/// `op` with one operand replaced.
+pub(super) fn with_operand(x: &[Id], side: usize, new: Tree) -> Vec<Tree> {
+    let mut operands: Vec<Tree> = x.iter().map(|&x| x.into()).collect();
+    operands[side] = new;
+    operands
 }
 
 /// What has axes `from` with its axes in the order of `to`; `None` unless these are the same axes.

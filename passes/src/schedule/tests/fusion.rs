@@ -1,7 +1,7 @@
 //! What becomes one kernel.
 
 use super::*;
-use lazulite_ir::{Binary, Combine, Lanes, Unary};
+use lazulite_ir::{Binary, Combine, Lanes, Step, Unary};
 
 fn softmax(m: &mut Make, x: NodeId, axis: u32) -> NodeId {
     let max = m.reduce(Combine::Max, x, &[axis]);
@@ -193,6 +193,35 @@ fn small_products_are_sums() {
         let plan = check(&m.finish(&[c]));
         assert_eq!(plan.steps.len(), 1, "{}", print_plan(&plan));
     }
+}
+
+#[test]
+fn products_with_long_sums_and_few_results_are_taken_in_parts() {
+    let parts = |m: i64, n: i64, k: [i64; 2]| {
+        let mut make = Make::new();
+        let a = make.input(f32s(&[k[0], k[1], m]));
+        let b = make.input(f32s(&[k[0], k[1], n]));
+        let op = Op::Contract {
+            lhs_batch: vec![],
+            rhs_batch: vec![],
+            lhs_sum: vec![0, 1],
+            rhs_sum: vec![0, 1],
+            acc: DType::F32,
+        };
+        let c = make.op(op, &[a, b]);
+        let plan = plan_of(&make.finish(&[c]), &ScheduleOptions::default());
+        let found = plan.steps.iter().find_map(|step| match step {
+            Step::Contract(product) => Some(product.dims[0].clone()),
+            _ => None,
+        });
+        found.unwrap().as_const()
+    };
+    // The gradient of a convolution's weights: 48 images, sums over their places.
+    assert_eq!(parts(8, 25, [48, 576]), Some(16));
+    // No number of parts divides the sizes; the results are many; the sums are short.
+    assert_eq!(parts(8, 25, [47, 577]), Some(1));
+    assert_eq!(parts(400, 400, [48, 576]), Some(1));
+    assert_eq!(parts(8, 25, [48, 16]), Some(1));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod models;
 mod ops;
 mod random;
 
-use super::{Machine, ScheduleOptions, schedule};
+use super::{Machine, NarrowProducts, ScheduleOptions, schedule};
 use crate::build::{Builder, Emit};
 use lazulite_ir::{
     Array, DType, Dim, Environment, EvalMode, Graph, Kernel, NodeId, Op, Plan, Scalar, Step,
@@ -18,6 +18,17 @@ use lazulite_ir::{
 fn reference() -> ScheduleOptions {
     ScheduleOptions {
         fuse: false,
+        ..ScheduleOptions::default()
+    }
+}
+
+/// Options for a machine that multiplies matrices of half floats.
+fn halves() -> ScheduleOptions {
+    ScheduleOptions {
+        machine: Machine {
+            narrow: NarrowProducts::HalfFloats,
+            ..Machine::default()
+        },
         ..ScheduleOptions::default()
     }
 }
@@ -107,7 +118,7 @@ fn check_on(graph: &Graph, inputs: &[Array]) {
         sizes: &sizes,
         foreign: &foreign,
     };
-    for options in [reference(), ScheduleOptions::default()] {
+    for options in [reference(), ScheduleOptions::default(), halves()] {
         run(graph, &plan_of(graph, &options), inputs, environment);
     }
 }

@@ -340,7 +340,7 @@ fn products_of_narrow_factors_read_them_as_they_are() {
                 0 => [k, other],
                 _ => [other, k],
             };
-            let a = m.input(ty(factors[0], &shape(axes[0], 5)));
+            let a = m.input(ty(factors[0], &shape(axes[0], 13)));
             let b = m.input(ty(factors[1], &shape(axes[1], 70)));
             let product = |m: &mut Make, a, b| match factors[0] == factors[1] {
                 true => {

@@ -95,6 +95,9 @@ pub(super) fn on_a_small_machine() -> ScheduleOptions {
         small_product: 0,
         thin_product: 0,
         reduce_block: 3,
+        product_tile: [4, 4],
+        product_tiles: 64,
+        long_sum: 0,
         product_lanes: 2,
         ..Machine::default()
     };
@@ -115,6 +118,7 @@ pub(super) fn on_a_large_machine() -> ScheduleOptions {
         small_product: 0,
         thin_product: 0,
         reduce_block: i64::MAX,
+        long_sum: i64::MAX,
         ..Machine::default()
     };
     ScheduleOptions {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Element;
 use crate::foreign::call::Call;
-use crate::foreign::{Function, Kind, Pattern, Signature};
+use crate::foreign::{ElementKind, Function, Pattern, Signature};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::lu::partial_pivoting::factor::{lu_in_place, lu_in_place_scratch};
 use faer::{Mat, Par};
@@ -27,7 +27,7 @@ pub(in crate::foreign) const FUNCTIONS: &[Function] = &[
         signature: Signature {
             operands: &[integers(&[Extent::Var('k')])],
             results: &[Pattern {
-                kind: Kind::Fixed(Element::I64),
+                kind: ElementKind::Fixed(Element::I64),
                 core: &[M],
             }],
         },

@@ -15,7 +15,7 @@ pub(super) mod singular;
 pub(super) mod triangular;
 
 use super::call::{Chunk, Number};
-use super::signature::{Extent, Kind, Pattern};
+use super::signature::{ElementKind, Extent, Pattern};
 use crate::Element;
 use faer::Mat;
 use faer::traits::ComplexField;
@@ -32,22 +32,22 @@ const SQUARE: Pattern = scalars(&[N, N]);
 const INFO: Pattern = integers(&[]);
 
 const fn scalars(core: &'static [Extent]) -> Pattern {
-    let kind = Kind::Scalar;
+    let kind = ElementKind::Scalar;
     Pattern { kind, core }
 }
 
 const fn reals(core: &'static [Extent]) -> Pattern {
-    let kind = Kind::Real;
+    let kind = ElementKind::Real;
     Pattern { kind, core }
 }
 
 const fn complexes(core: &'static [Extent]) -> Pattern {
-    let kind = Kind::Complex;
+    let kind = ElementKind::Complex;
     Pattern { kind, core }
 }
 
 const fn integers(core: &'static [Extent]) -> Pattern {
-    let kind = Kind::Fixed(Element::I32);
+    let kind = ElementKind::Fixed(Element::I32);
     Pattern { kind, core }
 }
 

@@ -79,6 +79,12 @@ impl Partition {
     /// Box number `index`.
     pub(crate) fn bounds(&self, index: usize) -> Bounds {
         let mut bounds = [0; 2 * MAX_RANK];
+        if self.boxes == 1 {
+            for (to, extent) in bounds.iter_mut().skip(1).step_by(2).zip(&self.extents) {
+                *to = *extent;
+            }
+            return bounds;
+        }
         let mut rest = index as i64;
         let rank = self.extents.len();
         for i in (0..rank).rev() {

@@ -44,7 +44,7 @@ impl Preparation {
         if let Some(results) = self.known(&read) {
             return Ok(results);
         }
-        let mut inputs = Inputs::default();
+        let mut inputs = Inputs::of(&self.program);
         for source in &self.sources {
             inputs.keep(match source {
                 Source::Constant(value) => value.clone(),
@@ -52,9 +52,9 @@ impl Preparation {
                 Source::Argument(_) | Source::Seed(_) | Source::Stream(_) | Source::Prepared(_) => {
                     return Err(internal("compile", "a constant depends on an input"));
                 }
-            });
+            })?;
         }
-        let (results, _) = inputs.run(&self.program, &[], pool)?;
+        let (results, _) = inputs.run(&[], pool)?;
         *self.lock() = Some(Last {
             cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
             results: results.clone(),

@@ -14,6 +14,7 @@ use lazulite_ir::{DType, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::{Buffer, Pool};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A compiled function, for inputs of certain types. The sizes that specialise it are all sizes of all
@@ -31,7 +32,7 @@ pub(super) struct Replay {
     /// For each cell read, which of those written it is, if its value may be overwritten in place.
     rewritten: Vec<Option<usize>>,
     /// Types of the results, then of the values written to cells.
-    outputs: Vec<TensorType>,
+    outputs: Vec<Arc<TensorType>>,
 }
 
 impl Replay {
@@ -87,7 +88,7 @@ impl Replay {
             generators: state.generators(),
             written,
             rewritten,
-            outputs,
+            outputs: outputs.into_iter().map(Arc::new).collect(),
         };
         if replay.program.image().outputs.len() != replay.outputs.len() {
             return Err(internal(
@@ -104,11 +105,15 @@ impl Replay {
     }
 
     /// Types of the results, then of the values written to cells, for the sizes of a call.
-    fn types(&self, fitting: &Fitting) -> Result<Vec<TensorType>> {
+    fn types(&self, fitting: &Fitting) -> Result<Cow<'_, [Arc<TensorType>]>> {
+        if fitting.values.is_empty() {
+            return Ok(Cow::Borrowed(&self.outputs));
+        }
         let known = fitting.version.domain.assignment(&fitting.values);
-        let each = self.outputs.iter().map(|ty| known.tensor_type(ty));
-        let all: Option<Vec<TensorType>> = each.collect();
-        all.ok_or_else(|| internal("compile", "a result has an unknown size"))
+        let each = { self.outputs.iter() }.map(|ty| known.tensor_type(ty).map(Arc::new));
+        let all: Option<Vec<_>> = each.collect();
+        all.map(Cow::Owned)
+            .ok_or_else(|| internal("compile", "a result has an unknown size"))
     }
 
     /// Serves a call.
@@ -118,42 +123,41 @@ impl Replay {
         fitting: &Fitting,
         arguments: &[&Tensor],
         pool: &Pool,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<SmallVec<[Tensor; 2]>> {
         let types = self.types(fitting)?;
-        let (inputs, vacated) = self.inputs(fitting, &types, arguments, pool)?;
-        let (ran, place) = (
-            inputs.run(&self.program, &fitting.values, pool),
-            Place::here(),
-        );
+        let mut inputs = Inputs::of(&self.program);
+        let vacated = self.fill(&mut inputs, fitting, &types, arguments, pool)?;
+        let (ran, place) = (inputs.run(&fitting.values, pool), Place::here());
         // What knows no place inside the function belongs to the call.
         let (buffers, _overwritten) = ran.map_err(|e| match e.location() {
             None => e.at(place),
             Some(_) => e,
         })?;
         let mut buffers = buffers.into_iter();
-        let mut types = types.into_iter();
-        let results = self.outputs.len() - self.written.len();
-        let own = types.by_ref().take(results).zip(buffers.by_ref());
-        let results = own.map(|(ty, buffer)| Tensor::leaf(ty, buffer)).collect();
-        for (number, (ty, buffer)) in types.zip(buffers).enumerate() {
+        let (own, written) = types.split_at(self.outputs.len() - self.written.len());
+        let results = own.iter().zip(buffers.by_ref());
+        let results = { results }.map(|(ty, buffer)| Tensor::leaf(ty.clone(), buffer));
+        let results = results.collect();
+        for (number, (ty, buffer)) in written.iter().zip(buffers).enumerate() {
             match vacated.iter().find(|v| v.written == number) {
                 Some(vacated) => vacated.next.finish(buffer, History::Kept),
-                None => self.written[number].settle(Tensor::leaf(ty, buffer)),
+                None => self.written[number].settle(Tensor::leaf(ty.clone(), buffer)),
             }
         }
         Ok(results)
     }
 
-    /// What the program runs on. Values of cells that are about to be replaced and that nobody else holds are lent to
-    /// it.
+    /// Gives the program what it runs on. Values of cells that are about to be replaced and that nobody else holds are
+    /// lent to it.
     #[track_caller]
-    fn inputs(
+    fn fill(
         &self,
+        inputs: &mut Inputs<'_>,
         fitting: &Fitting,
-        types: &[TensorType],
+        types: &[Arc<TensorType>],
         arguments: &[&Tensor],
         pool: &Pool,
-    ) -> Result<(Inputs, SmallVec<[Vacated; 8]>)> {
+    ) -> Result<SmallVec<[Vacated; 4]>> {
         let each = self.generators.iter();
         let streams: SmallVec<[(u64, u64); 2]> = each
             .map(|(generator, draws)| generator.take_streams(*draws))
@@ -162,7 +166,7 @@ impl Replay {
             Some(preparation) => preparation.results(&fitting.accepted, pool)?,
             None => Values::new(),
         };
-        let (mut inputs, mut vacated) = (Inputs::default(), SmallVec::new());
+        let mut vacated = SmallVec::new();
         for source in &self.sources {
             inputs.keep(match source {
                 Source::Argument(i) => value_of(arguments[*i])?,
@@ -175,15 +179,15 @@ impl Replay {
                     match self.vacate(*i, fitting, types)? {
                         None => value,
                         Some(cell) => {
-                            inputs.lend_for(value, cell.next.clone());
+                            inputs.lend_for(value, cell.next.clone())?;
                             vacated.push(cell);
                             continue;
                         }
                     }
                 }
-            });
+            })?;
         }
-        Ok((inputs, vacated))
+        Ok(vacated)
     }
 
     /// Takes the value out of a cell, if that is about to be replaced by one of the same type and nobody else holds it.
@@ -191,14 +195,14 @@ impl Replay {
         &self,
         cell: usize,
         fitting: &Fitting,
-        types: &[TensorType],
+        types: &[Arc<TensorType>],
     ) -> Result<Option<Vacated>> {
         let Some(written) = self.rewritten[cell] else {
             return Ok(None);
         };
         let results = types.len() - self.written.len();
         let node = fitting.accepted[cell].node()?;
-        if types[results + written] != *node.ty {
+        if types[results + written] != node.ty {
             return Ok(None);
         }
         // The list of accepted values has one handle.

@@ -1,15 +1,19 @@
 //! What stands for GPUs where this library was built without them: there are none.
 
-use super::{Device, Input, MemoryStats};
+use super::{Device, MemoryStats, Value};
 use crate::engine::Values;
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_ir::Plan;
 use lazulite_passes::NarrowProducts;
 use lazulite_runtime::{Buffer, Image, Pool};
+use smallvec::SmallVec;
 
 /// A value on a GPU: there is none.
 #[derive(Clone, Debug)]
 pub(crate) enum Memory {}
+
+/// A parameter of a run on a GPU: there is none.
+pub(crate) enum DeviceInput {}
 
 /// A program for a GPU: there is none.
 pub(crate) enum Code {}
@@ -78,6 +82,18 @@ pub(super) fn download(memory: &Memory) -> Result<Buffer> {
     match *memory {}
 }
 
-pub(super) fn run(code: &Code, _: &mut [Input], _: &[i64], _: &Pool) -> Result<Values> {
+pub(super) fn give(_: &mut SmallVec<[DeviceInput; 8]>, memory: Memory, _: bool) {
+    match memory {}
+}
+
+pub(super) fn given_value(input: &DeviceInput) -> Value {
+    match *input {}
+}
+
+pub(super) fn place_of(code: &Code) -> Device {
+    match *code {}
+}
+
+pub(super) fn run(code: &Code, _: &mut [DeviceInput], _: &[i64], _: &Pool) -> Result<Values> {
     match *code {}
 }

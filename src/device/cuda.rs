@@ -1,14 +1,15 @@
 //! NVIDIA GPUs: each is opened once in a process, by its number, with the compiler for it.
 
-use super::{Device, Input, MemoryStats, Value};
+use super::{Device, MemoryStats, Value};
 use crate::engine::{self, Values};
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::CodegenError;
 use lazulite_codegen::cuda::{self, CudaCompiler, Nvrtc};
 use lazulite_ir::Plan;
 use lazulite_passes::NarrowProducts;
+pub(crate) use lazulite_runtime::cuda::DeviceInput;
 use lazulite_runtime::cuda::{
-    CudaDevice, CudaError, DeviceError, DeviceInput, DeviceProgram, DeviceValue, Driver,
+    CudaDevice, CudaError, DeviceError, DeviceProgram, DeviceValue, Driver,
 };
 use lazulite_runtime::{Buffer, Pool};
 use smallvec::SmallVec;
@@ -129,27 +130,27 @@ pub(super) fn compile(number: u32, plan: &Plan) -> Result<Code> {
     })
 }
 
-/// Queues a program. Inputs that do not lie on its device are copied there.
-pub(super) fn run(code: &Code, inputs: &mut [Input], sizes: &[i64], pool: &Pool) -> Result<Values> {
-    let device = code.device();
-    // Whatever can fail comes before inputs are taken.
-    let place = Device::at(device.number() as u8 + 1);
-    for input in inputs.iter_mut().filter(|i| i.value.device() != place) {
-        input.value = input.value.at(place)?;
-    }
-    let mut given: SmallVec<[DeviceInput; 8]> = SmallVec::with_capacity(inputs.len());
-    for input in inputs.iter_mut() {
-        let donate = input.donate;
-        if let Value::Device(value) = input.take() {
-            given.push(DeviceInput { value, donate });
-        }
-    }
-    let outcome = code.run(&mut given, sizes, pool);
-    if outcome.is_err() {
-        for (input, given) in inputs.iter_mut().zip(given) {
-            input.value = Value::Device(given.value);
-        }
-    }
-    let values = outcome.map_err(error)?;
+/// Adds a parameter of a run.
+pub(super) fn give(list: &mut SmallVec<[DeviceInput; 8]>, value: Memory, donate: bool) {
+    list.push(DeviceInput { value, donate });
+}
+
+pub(super) fn given_value(input: &DeviceInput) -> Value {
+    Value::Device(input.value.clone())
+}
+
+/// Where a program runs.
+pub(super) fn place_of(code: &Code) -> Device {
+    Device::at(code.device().number() as u8 + 1)
+}
+
+/// Queues a program.
+pub(super) fn run(
+    code: &Code,
+    inputs: &mut [DeviceInput],
+    sizes: &[i64],
+    pool: &Pool,
+) -> Result<Values> {
+    let values = code.run(inputs, sizes, pool).map_err(error)?;
     Ok(values.into_iter().map(Value::Device).collect())
 }

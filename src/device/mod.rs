@@ -19,11 +19,11 @@ use absent as gpu;
 use cuda as gpu;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::{error, opened};
-pub(crate) use gpu::{Code, Memory};
-use gpu::{device_of, download, run, upload};
+pub(crate) use gpu::{Code, DeviceInput, Memory};
+use gpu::{device_of, download, give, given_value, place_of, run, upload};
 pub(crate) use places::Places;
 pub(crate) use transfer::reconcile;
-pub(crate) use value::{Executable, Input, Value};
+pub(crate) use value::{Executable, Given, Value};
 
 use crate::engine::Options;
 use crate::error::{Error, ErrorKind, Result};

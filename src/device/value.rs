@@ -1,8 +1,9 @@
 //! Values and programs, wherever they are: what the engine works with.
 
-use super::{Code, Device, Memory};
+use super::{Code, Device, DeviceInput, Memory};
 use crate::engine::{Values, run_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::tensor::internal;
 use lazulite_runtime::{self as runtime, Buffer, Pool, Program};
 use smallvec::SmallVec;
 
@@ -49,26 +50,63 @@ impl Value {
     }
 }
 
-/// A parameter of a run.
-#[derive(Clone, Debug)]
-pub(crate) struct Input {
-    pub value: Value,
-    /// Whether a result may take over the memory.
-    pub donate: bool,
+/// Parameters of a run, where a program takes them and in its form.
+pub(crate) enum Given {
+    Host(SmallVec<[runtime::Input; 8]>),
+    Device(Device, SmallVec<[DeviceInput; 8]>),
 }
 
-impl Input {
-    /// A value that stays the caller's.
-    pub fn keep(value: impl Into<Value>) -> Input {
-        Input {
-            value: value.into(),
-            donate: false,
+impl Given {
+    /// None yet.
+    pub fn to(program: &Executable) -> Given {
+        match program {
+            Executable::Host(_) => Given::Host(SmallVec::new()),
+            Executable::Device(code) => Given::Device(super::place_of(code), SmallVec::new()),
         }
     }
 
-    /// Takes the value out.
-    pub fn take(&mut self) -> Value {
-        std::mem::replace(&mut self.value, Value::Host(Buffer::empty()))
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Given::Host(list) => list.len(),
+            Given::Device(_, list) => list.len(),
+        }
+    }
+
+    /// Adds one, of which a result may take over the memory or not. What lies elsewhere is copied; what cannot be comes
+    /// back.
+    pub fn push(&mut self, value: Value, donate: bool) -> std::result::Result<(), (Value, Error)> {
+        match (self, value) {
+            (Given::Host(list), Value::Host(buffer)) => {
+                list.push(runtime::Input { buffer, donate });
+            }
+            (Given::Host(list), value) => match value.to_host() {
+                Ok(buffer) => list.push(runtime::Input { buffer, donate }),
+                Err(e) => return Err((value, e)),
+            },
+            (Given::Device(device, list), value) => match value.at(*device) {
+                Ok(Value::Device(memory)) => super::give(list, memory, donate),
+                Ok(Value::Host(_)) => {
+                    let message = "a device is the processor";
+                    return Err((value, internal("run", message)));
+                }
+                Err(e) => return Err((value, e)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Adds one that stays the caller's.
+    pub fn keep(&mut self, value: Value) -> Result<()> {
+        self.push(value, false).map_err(|(_, e)| e)
+    }
+
+    /// Takes one out.
+    pub fn take(&mut self, number: usize) -> Value {
+        match self {
+            Given::Host(list) => Value::Host(std::mem::take(&mut list[number].buffer)),
+            Given::Device(_, list) => super::given_value(&list[number]),
+        }
     }
 }
 
@@ -79,11 +117,17 @@ pub(crate) enum Executable {
 }
 
 impl Executable {
-    /// Runs it. Inputs are brought to where it runs and stay there. After an error they hold what they held.
-    pub fn run(&self, inputs: &mut [Input], sizes: &[i64], pool: &Pool) -> Result<Values> {
-        match self {
-            Executable::Host(program) => run_on_host(program, inputs, sizes, pool),
-            Executable::Device(code) => super::run(code, inputs, sizes, pool),
+    /// Runs it. After an error the parameters hold what they held.
+    pub fn run(&self, given: &mut Given, sizes: &[i64], pool: &Pool) -> Result<Values> {
+        match (self, given) {
+            (Executable::Host(program), Given::Host(list)) => {
+                let outputs = program.run(list, sizes, pool).map_err(run_error)?;
+                Ok(outputs.buffers.into_iter().map(Value::Host).collect())
+            }
+            (Executable::Device(code), Given::Device(_, list)) => {
+                super::run(code, list, sizes, pool)
+            }
+            _ => Err(internal("run", "the parameters are another program's")),
         }
     }
 
@@ -118,33 +162,4 @@ impl Executable {
             Executable::Device(code) => code.peak_bytes(sizes).unwrap_or(0),
         }
     }
-}
-
-fn run_on_host(
-    program: &Program,
-    inputs: &mut [Input],
-    sizes: &[i64],
-    pool: &Pool,
-) -> Result<Values> {
-    // Whatever can fail comes before inputs are taken.
-    for input in inputs.iter_mut() {
-        if let Value::Device(memory) = &input.value {
-            input.value = Value::Host(super::download(memory)?);
-        }
-    }
-    let mut given: SmallVec<[runtime::Input; 8]> = SmallVec::with_capacity(inputs.len());
-    for input in inputs.iter_mut() {
-        if let Value::Host(buffer) = &mut input.value {
-            let (buffer, donate) = (std::mem::take(buffer), input.donate);
-            given.push(runtime::Input { buffer, donate });
-        }
-    }
-    let outcome = program.run(&mut given, sizes, pool);
-    if outcome.is_err() {
-        for (input, given) in inputs.iter_mut().zip(given) {
-            input.value = Value::Host(given.buffer);
-        }
-    }
-    let outputs = outcome.map_err(run_error)?;
-    Ok(outputs.buffers.into_iter().map(Value::Host).collect())
 }

@@ -3,7 +3,7 @@
 use super::cache::Served;
 use super::trace::{Trace, TraceNode};
 use super::{CACHE, History, devices};
-use crate::device::{Device, Executable, Input, Value};
+use crate::device::{Device, Executable, Given, Value};
 use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::indexed::{Told, operands};
 use crate::tensor::{Literal, Node, internal};
@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 /// What a program runs on. Values that are lent to it may be overwritten; unless the program has run they come back
 /// when this is dropped.
-#[derive(Default)]
-pub(crate) struct Inputs {
-    list: SmallVec<[Input; 8]>,
+pub(crate) struct Inputs<'a> {
+    program: &'a Executable,
+    given: Given,
     loans: SmallVec<[Loan; 4]>,
 }
 
@@ -29,42 +29,49 @@ struct Loan {
     ends: bool,
 }
 
-impl Inputs {
+impl<'a> Inputs<'a> {
+    /// None yet.
+    pub fn of(program: &'a Executable) -> Inputs<'a> {
+        Inputs {
+            program,
+            given: Given::to(program),
+            loans: SmallVec::new(),
+        }
+    }
+
     /// A value that stays as it is.
-    pub fn keep(&mut self, value: impl Into<Value>) {
-        self.list.push(Input::keep(value));
+    pub fn keep(&mut self, value: impl Into<Value>) -> Result<()> {
+        self.given.keep(value.into())
     }
 
     /// Lends the value of a node to which nobody has a way but who computes from it, if `value` is all that holds it.
-    fn lend(&mut self, value: Value, node: &Arc<Node>) {
+    fn lend(&mut self, value: Value, node: &Arc<Node>) -> Result<()> {
         if node.lend() {
-            self.give_up(value, node.clone(), true);
+            self.give_up(value, node.clone(), true)
         } else {
-            self.keep(value);
+            self.keep(value)
         }
     }
 
     /// Lends a value that no node holds any more; it goes to `next`, which has none, unless the program runs. If it
     /// does, the caller enters another one there.
-    pub fn lend_for(&mut self, value: Value, next: Arc<Node>) {
-        self.give_up(value, next, false);
+    pub fn lend_for(&mut self, value: Value, next: Arc<Node>) -> Result<()> {
+        self.give_up(value, next, false)
     }
 
-    fn give_up(&mut self, value: Value, node: Arc<Node>, ends: bool) {
-        let input = self.list.len();
+    fn give_up(&mut self, value: Value, node: Arc<Node>, ends: bool) -> Result<()> {
+        let input = self.given.len();
+        if let Err((value, error)) = self.given.push(value, true) {
+            node.finish(value, History::Kept);
+            return Err(error);
+        }
         self.loans.push(Loan { input, node, ends });
-        let donate = true;
-        self.list.push(Input { value, donate });
+        Ok(())
     }
 
-    /// Runs a program.
-    pub fn run(
-        mut self,
-        program: &Executable,
-        sizes: &[i64],
-        pool: &Pool,
-    ) -> Result<(Values, Overwritten)> {
-        let values = program.run(&mut self.list, sizes, pool)?;
+    /// Runs the program.
+    pub fn run(mut self, sizes: &[i64], pool: &Pool) -> Result<(Values, Overwritten)> {
+        let values = self.program.run(&mut self.given, sizes, pool)?;
         let ended = self.loans.drain(..).filter(|loan| loan.ends);
         Ok((values, Overwritten(ended.map(|loan| loan.node).collect())))
     }
@@ -87,11 +94,11 @@ impl Overwritten {
     }
 }
 
-impl Drop for Inputs {
+impl Drop for Inputs<'_> {
     fn drop(&mut self) {
         for loan in self.loans.drain(..) {
             // A program that has not run leaves its inputs as they were.
-            let value = self.list[loan.input].take();
+            let value = self.given.take(loan.input);
             loan.node.finish(value, History::Kept);
         }
     }
@@ -106,7 +113,7 @@ pub(super) fn run(
 ) -> Result<(Values, Overwritten)> {
     devices::bring_leaves(trace, device)?;
     let version = &served.version;
-    let mut inputs = Inputs::default();
+    let mut inputs = Inputs::of(&version.program);
     let may_overwrite = !version.program.calls_host();
     for (i, &leaf) in trace.leaves.iter().enumerate() {
         let listed = &mut trace.nodes[leaf as usize];
@@ -114,16 +121,16 @@ pub(super) fn run(
             return Err(internal("realize", "a parameter has no value"));
         };
         if may_overwrite && trace.expendable.get(i) == Some(&true) {
-            inputs.lend(value, &listed.node);
+            inputs.lend(value, &listed.node)?;
         } else {
-            inputs.keep(value);
+            inputs.keep(value)?;
         }
     }
     let constants = trace.literals.iter().zip(&version.domain.pattern.literals);
     for (literal, _) in constants.filter(|(_, constant)| constant.is_none()) {
-        inputs.keep(literal_buffer(*literal)?);
+        inputs.keep(literal_buffer(*literal)?)?;
     }
-    inputs.run(&version.program, &served.values, pool)
+    inputs.run(&served.values, pool)
 }
 
 /// Results of a program.

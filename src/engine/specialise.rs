@@ -93,6 +93,11 @@ impl Domain {
         if !constants.all(|(c, l)| c.is_none_or(|c| c == *l)) {
             return None;
         }
+        if self.symbols.is_empty() && self.guards.is_empty() {
+            let fits = |(pattern, actual): (&Dim, &i64)| pattern.as_const() == Some(*actual);
+            let all = self.pattern.dims.iter().zip(dims).all(fits);
+            return all.then(SymbolValues::new);
+        }
         let values: SymbolValues = self.positions.iter().map(|p| dims[*p]).collect();
         if values.iter().any(|v| *v < 0) {
             return None;

@@ -2,7 +2,7 @@
 
 use super::Exported;
 use crate::compile::value_of;
-use crate::device::{self, Device};
+use crate::device::{self, Device, Given};
 use crate::engine::{self, Current};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{dtype, from_array, to_array};
@@ -118,15 +118,15 @@ impl Exported {
         let shapes: Vec<Option<&Array>> = shapes.iter().map(Some).collect();
         let sizes = interface.sizes(&shapes, &[]);
         let sizes = sizes.map_err(|e| model_error(ModelError::Argument(e)))?;
-        let mut values = Vec::with_capacity(interface.sources.len());
+        let mut given = Given::to(&deployed.program);
         for source in &interface.sources {
-            values.push(device::Input::keep(match source {
+            given.keep(match source {
                 Source::Argument(n) => value_of(inputs[*n as usize])?,
                 Source::Weight(n) => deployed.weights[*n as usize].clone(),
-            }));
+            })?;
         }
         let pool = &engine::current().pool;
-        let results = deployed.program.run(&mut values, &sizes, pool)?;
+        let results = deployed.program.run(&mut given, &sizes, pool)?;
         let typed = interface.outputs.iter().zip(results).map(|(port, value)| {
             let dims = port.ty.dims.iter().map(|d| d.eval(&sizes));
             let dims = dims.collect::<Result<Vec<i64>, _>>();
@@ -304,18 +304,18 @@ impl Exported {
         }
         let Current { options, pool } = &*engine::current();
         let program = engine::compile_plan(plan, options, device)?;
-        let mut inputs = Vec::with_capacity(parameters.len());
+        let mut given = Given::to(&program);
         for &parameter in parameters {
             match self.interface.sources.get(parameter as usize) {
                 Some(Source::Weight(n)) => {
-                    inputs.push(device::Input::keep(self.weights[*n as usize].clone()));
+                    given.keep(self.weights[*n as usize].clone().into())?;
                 }
                 Some(Source::Argument(_)) | None => {
                     return Err(internal("export", "a weight depends on an input"));
                 }
             }
         }
-        let values = program.run(&mut inputs, &[], pool)?;
+        let values = program.run(&mut given, &[], pool)?;
         values.iter().map(device::Value::to_host).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Graphs given as text, compiled and run.
 
 use super::{parse, symbols_of};
-use crate::device::{Device, Executable, Input};
+use crate::device::{Device, Executable, Given};
 use crate::engine::{self, Assignment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Generator;
@@ -42,7 +42,7 @@ impl Program {
     pub fn run(&self, inputs: &[&Tensor], dims: &[(String, i64)]) -> Result<Vec<Tensor>> {
         let sizes = self.bind(dims)?;
         crate::tensor::realize_all(inputs)?;
-        let mut values = Vec::with_capacity(inputs.len());
+        let mut given = Given::to(&self.program);
         for (i, input) in inputs.iter().enumerate() {
             let expected = self
                 .graph
@@ -57,10 +57,10 @@ impl Program {
                 let message = format!("input {i} does not fit the program's parameter");
                 Error::new(ErrorKind::Argument, "run", message).operand(input.note("input"))
             })?;
-            values.push(Input::keep(value));
+            given.keep(value)?;
         }
         let pool = &engine::current().pool;
-        let values = self.program.run(&mut values, &sizes, pool)?;
+        let values = self.program.run(&mut given, &sizes, pool)?;
         let types = self.graph.output_types();
         types
             .iter()

@@ -85,8 +85,8 @@ impl Tensor {
 
     /// A tensor over a known dense value, where that lies. A number on the processor goes anywhere.
     #[track_caller]
-    pub(crate) fn leaf(ty: TensorType, value: impl Into<Value>) -> Tensor {
-        let value = value.into();
+    pub(crate) fn leaf(ty: impl Into<Arc<TensorType>>, value: impl Into<Value>) -> Tensor {
+        let (ty, value) = (ty.into(), value.into());
         let places = match value.device() {
             device if device.is_cpu() && ty.rank() == 0 => Places::NONE,
             device => Places::of(device),
@@ -281,6 +281,10 @@ impl Tensor {
 /// ```
 #[track_caller]
 pub fn realize_all(tensors: &[&Tensor]) -> Result<()> {
+    let is_known = |t: &&Tensor| t.node().is_ok_and(|node| node.is_known());
+    if tensors.iter().all(is_known) {
+        return Ok(());
+    }
     let roots = tensors
         .iter()
         .map(|t| t.node().cloned())

@@ -4,7 +4,7 @@
 //! time goes into the sums. One of its summed axes is taken in parts, whose number depends on the shape only. The parts
 //! are a batch of products; their results are added.
 
-use super::contract::Axes;
+use super::axes::Axes;
 use super::prepare::{is_small_product, is_streamed};
 use super::{ScheduleError, ScheduleOptions};
 use crate::PassError;

@@ -21,6 +21,7 @@
 //! Needed from before: no complex types, no calls, bodies of regions likewise.
 
 mod assemble;
+mod axes;
 mod blocks;
 mod context;
 mod contract;
@@ -34,7 +35,9 @@ mod loops;
 mod lower;
 mod machine;
 mod member;
+mod operands;
 mod orient;
+mod panels;
 mod places;
 mod policy;
 mod prepare;
@@ -46,7 +49,7 @@ mod tasks;
 mod tests;
 mod views;
 
-pub(crate) use contract::Axes;
+pub(crate) use axes::Axes;
 pub use error::ScheduleError;
 pub use machine::{Machine, NarrowProducts, SizeHints};
 pub(crate) use prepare::is_small;

@@ -5,8 +5,9 @@
 //! reading, packing and the result's readers go along memory or across it, and how many lanes are filled.
 
 use super::ScheduleOptions;
-use super::contract::{Axes, group_stride, operand_space, under_views};
+use super::axes::{Axes, group_stride, operand_space};
 use super::member::{Space, variable};
+use super::operands::under_views;
 use super::policy::{count_users, is_inlinable};
 use super::views::operand_coords;
 use crate::build::{Builder, Emit};

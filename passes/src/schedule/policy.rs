@@ -14,8 +14,8 @@
 
 use super::ScheduleError;
 use super::ScheduleOptions;
-use super::contract;
 use super::lower::Stored;
+use super::operands;
 use super::report::Need;
 use crate::build::live_nodes;
 use crate::faults::may_fault;
@@ -273,17 +273,17 @@ impl Decision<'_> {
                 // Nothing will be packed.
                 self.keep_faults(node);
             }
-            if let Some(base) = contract::direct_operand(self.graph, id, &self.options.machine)?
+            if let Some(base) = operands::direct_operand(self.graph, id, &self.options.machine)?
                 && can_be_kept(&self.graph.node(base).op)
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
-            if let Some(base) = contract::narrow_operand(self.graph, id, &self.options.machine)?
+            if let Some(base) = operands::narrow_operand(self.graph, id, &self.options.machine)?
                 && can_be_kept(&self.graph.node(base).op)
             {
                 self.raise(base, Residence::Kept, Need::Product);
             }
-            if let Some(padded) = contract::padded_operand(self.graph, id, &self.options.machine) {
+            if let Some(padded) = operands::padded_operand(self.graph, id, &self.options.machine) {
                 self.raise(padded, Residence::Stored, Need::Product);
             }
             return Ok(());

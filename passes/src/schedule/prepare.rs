@@ -8,8 +8,8 @@
 //! - Other products are turned around where that is faster.
 
 use super::ScheduleError;
+use super::axes::Axes;
 use super::blocks::by_rows;
-use super::contract::Axes;
 use super::long::long_products;
 use super::orient::{Orientation, reads_along_columns, turn};
 use super::{Machine, ScheduleOptions};

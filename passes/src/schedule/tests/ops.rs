@@ -316,6 +316,21 @@ fn products_of_all_layouts_and_types() {
 }
 
 #[test]
+fn operands_of_products_may_be_results_of_operations_with_several() {
+    let mut m = Make::new();
+    let a = m.input(f32s(&[20, 30]));
+    let sort = Op::Sort {
+        axis: 1,
+        descending: false,
+    };
+    let sorted = m.op(sort, &[a]);
+    let sorted = m.op(Op::Get { index: 0 }, &[sorted]);
+    let b = m.input(f32s(&[30, 20]));
+    let product = m.matmul(sorted, b);
+    check(&m.finish(&[product]));
+}
+
+#[test]
 fn products_of_narrow_factors_read_them_as_they_are() {
     let sum = |axes: [u32; 2], acc| Op::Contract {
         lhs_batch: vec![],

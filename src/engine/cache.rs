@@ -208,6 +208,7 @@ mod tests {
     use super::super::trace::trace;
     use super::*;
     use crate::Tensor;
+    use crate::device::Given;
     use lazulite_ir::Dim;
 
     fn serve(cache: &Cache, tensor: &Tensor) -> Served {
@@ -248,7 +249,8 @@ mod tests {
         // Dropped from the cache, it still runs.
         assert_eq!(Arc::strong_count(&first.version), 1);
         let pool = lazulite_runtime::Pool::single();
-        let outputs = first.version.program.run(&mut [], &[], &pool).unwrap();
+        let program = &first.version.program;
+        let outputs = program.run(&mut Given::to(program), &[], &pool).unwrap();
         assert_eq!(outputs[0].to_host().unwrap().len(), 20);
     }
 }

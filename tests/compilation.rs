@@ -6,7 +6,8 @@ use lazulite::nn::{Layer, Linear, Module};
 use lazulite::optim::{Adam, AdamW, CosineAnnealingLr, Optimizer, Schedule, Sgd};
 use lazulite::prelude::*;
 use lazulite::{
-    Stage, cache_stats, checkpoint, grad, last_compilation, no_grad, realize_all, scan,
+    Stage, cache_stats, checkpoint, grad, hessian, last_compilation, no_grad, realize_all, scan,
+    vjp,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -374,5 +375,31 @@ fn checkpoints_plan_for_less_memory() {
         let checked = planned(&layers, &x, true, layer);
         println!("{name}: {plain} bytes, with checkpoints {checked}");
         assert!(3 * checked < 2 * plain, "{name}: {checked} of {plain}");
+    }
+}
+
+#[test]
+fn a_loop_of_newton_steps_compiles_a_bounded_number_of_programs() {
+    let _alone = alone();
+    let loss = |x: &Tensor| (x.square().square() + x.square() * 3.0 - x).sum(..);
+    let mut x = Tensor::from([2.0f64, -1.0]);
+    let mut compiled = Vec::new();
+    for _ in 0..30 {
+        let before = cache_stats().compilations;
+        let (_, pullback) = vjp(|x| vec![loss(&x[0])], &[&x]).unwrap();
+        let one = Tensor::ones(()).cast(DType::F64);
+        let g = pullback.call(&[&one]).unwrap().remove(0);
+        let h = hessian(loss, &x).unwrap();
+        assert!(!g.requires_grad() && !h.requires_grad());
+        x = (&x - h.solve(&g.unsqueeze(-1), true).squeeze(-1) * 0.5)
+            .realize()
+            .unwrap();
+        assert!(!x.requires_grad());
+        compiled.push(cache_stats().compilations - before);
+    }
+    assert_eq!(compiled[3..], [0; 27], "{compiled:?}");
+    // 4 x^3 + 6 x = 1.
+    for x in x.to_vec::<f64>().unwrap() {
+        assert!((4.0 * x.powi(3) + 6.0 * x - 1.0).abs() < 1e-5, "{x}");
     }
 }

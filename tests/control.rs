@@ -154,9 +154,12 @@ fn while_runs_until_its_condition_fails() {
     assert_eq!(y[0].item::<f32>().unwrap(), 256.0);
     assert_eq!(t[0].item::<f32>().unwrap(), 8.0 * 128.0);
     let x = Tensor::full((), 2.0).with_grad();
+    let line = line!() + 1;
     let y = while_loop(&[&x], |x| x[0].lt(100.0), |x| vec![&x[0] * &x[0]]);
-    let error = y[0].backward().unwrap_err();
-    assert!(error.to_string().contains("use loop"), "{error}");
+    let error = y[0].backward().unwrap_err().to_string();
+    assert!(error.contains("use `scan`"), "{error}");
+    let place = format!("--> {}:{line}:", file!());
+    assert!(error.contains(&place), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lazulite::prelude::*;
 use lazulite::{
     BackwardOptions, Context, CustomFunction, ErrorKind, GradCheck, GradOptions, custom_function,
-    grad, grad_with, gradcheck, gradgradcheck, hessian, no_grad, vjp,
+    grad, grad_with, gradcheck, gradgradcheck, hessian, hvp, jacobian, jvp, no_grad, vhp, vjp,
 };
 
 fn values(x: &Tensor) -> Vec<f32> {
@@ -348,4 +348,76 @@ fn gradients_pass_through_hundreds_of_hooks() {
     x.sum(..).backward().unwrap();
     let slope = w.grad().unwrap().to_vec::<f32>().unwrap();
     assert!((slope[0] / 401.0 - 1.0).abs() < 1e-3, "{slope:?}");
+}
+
+#[test]
+fn derivatives_of_functions_require_gradients_only_where_what_was_given_does() {
+    let cube = |x: &Tensor| x.pow(3.0).sum(..);
+    let w = vector(&[2.0, 3.0]);
+    let derived = |x: &Tensor, w: &Tensor| -> Vec<Tensor> {
+        let weighted = |x: &Tensor| cube(&(x * w));
+        let (y, pullback) = vjp(|x| vec![weighted(&x[0])], &[x]).unwrap();
+        let pulled = pullback.call(&[&Tensor::ones(())]).unwrap();
+        let v = Tensor::ones([2]);
+        let (a, b) = hvp(weighted, x, &v).unwrap();
+        let (c, d) = vhp(weighted, x, &v).unwrap();
+        let j = jacobian(|x| (x * w).square(), x).unwrap();
+        let h = hessian(weighted, x).unwrap();
+        [y, pulled, vec![a, b, c, d, j, h]].concat()
+    };
+    let x = vector(&[0.5, -1.0]);
+    let plain = derived(&x, &w);
+    assert!(!plain.iter().any(Tensor::requires_grad));
+    let (given, closed) = (x.clone().with_grad(), w.clone().with_grad());
+    for (x, w) in [(&given, &w), (&x, &closed), (&given, &closed)] {
+        for (got, plain) in derived(x, w).iter().zip(&plain) {
+            assert!(got.requires_grad());
+            assert_eq!(values(got), values(plain));
+        }
+        assert!(!no_grad(|| derived(x, w)).iter().any(Tensor::requires_grad));
+    }
+    // Through what came out, on to what was given: 6 w^3 x, whose derivative is 6 w^3.
+    let h = hessian(|x| cube(&(x * &w)), &given).unwrap();
+    let third = grad(&[&h.sum(..)], &[&given]).unwrap();
+    assert_eq!(values(&third[0]), [48.0, 162.0]);
+    let (_, pullback) = vjp(|x| vec![&x[0] * 2.0], &[&x]).unwrap();
+    let seed = Tensor::ones([2]).with_grad();
+    let pulled = pullback.call(&[&seed]).unwrap();
+    let back = grad(&[&pulled[0].sum(..)], &[&seed]).unwrap();
+    assert_eq!(values(&back[0]), [2.0, 2.0]);
+}
+
+#[test]
+fn integers_are_refused_by_all_derivatives_of_functions() {
+    let x = Tensor::from([1i64, 2]);
+    let v = Tensor::ones([2]);
+    let first = line!() + 2;
+    let refused = [
+        ("jacobian", jacobian(|x| x * x, &x).err()),
+        ("hessian", hessian(|x| (x * x).sum(..), &x).err()),
+        ("vjp", vjp(|x| vec![&x[0] * &x[0]], &[&x]).err()),
+        (
+            "jvp",
+            jvp(|x| vec![&x[0] * &x[0]], &[&x], &[&v]).1[0]
+                .check()
+                .err(),
+        ),
+        ("hvp", hvp(|x| (x * x).sum(..), &x, &v).err()),
+        ("vhp", vhp(|x| (x * x).sum(..), &x, &v).err()),
+        ("grad", grad(&[&v.clone().with_grad().sum(..)], &[&x]).err()),
+    ];
+    for (op, error) in refused {
+        let error = error.unwrap_or_else(|| panic!("{op} takes integers"));
+        assert_eq!(
+            (error.op(), error.kind()),
+            (op, ErrorKind::DType),
+            "{error}"
+        );
+        assert!(
+            error.message().contains("only tensors of floats"),
+            "{error}"
+        );
+        let place = error.place().unwrap();
+        assert!(place.file() == file!() && place.line() >= first, "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Gradients that are collected with the tensors themselves.
 
-use super::gradient::Sweep;
+use super::gradient::{Sweep, not_smooth};
 use super::leaf::HookHandle;
 use super::mode::no_grad;
 use crate::engine;
@@ -55,12 +55,10 @@ impl Tensor {
             return self;
         }
         *self = if needed && !self.is_differentiable() {
-            let message = "only tensors of floats and complex numbers have gradients";
             Tensor::error(
-                Error::new(ErrorKind::DType, "requires_grad_", message)
+                not_smooth("requires_grad_")
                     .at(Place::here())
-                    .operand(self.note("self"))
-                    .hint("cast it first"),
+                    .operand(self.note("self")),
             )
         } else {
             self.same(needed)

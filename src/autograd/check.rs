@@ -1,6 +1,6 @@
 //! Gradients held against finite differences.
 
-use super::functional::vjp;
+use super::functional::pullback;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
@@ -74,7 +74,8 @@ pub fn gradgradcheck(
         };
         let arguments: Vec<&Tensor> = arguments.iter().collect();
         let cotangents: Vec<&Tensor> = cotangents.iter().collect();
-        let found = vjp(smooth_results, &arguments).and_then(|(_, pull)| pull.call(&cotangents));
+        let found =
+            pullback(smooth_results, &arguments).and_then(|(_, pull)| pull.call(&cotangents));
         found.unwrap_or_else(|e| vec![Tensor::error(e)])
     };
     let all: Vec<&Tensor> = all.iter().collect();
@@ -112,8 +113,8 @@ fn check(
         result.check()?;
         cotangents.push(random_like(&generator, result)?.realize()?);
     }
-    let (_, pullback) = vjp(|x| function(x), arguments)?;
-    let gradients = pullback.call(&cotangents.iter().collect::<Vec<_>>())?;
+    let (_, pull) = pullback(|x| function(x), arguments)?;
+    let gradients = pull.call(&cotangents.iter().collect::<Vec<_>>())?;
     // Re(conj(cotangent) * result), summed: its gradient is what the pullback gives.
     let weighted = |x: &[Tensor]| -> Result<f64> {
         let mut total = 0.0;

@@ -1,21 +1,26 @@
 //! Derivatives of functions of tensors, in the manner of functions.
 
-use super::gradient::{GradOptions, grad_with};
-use super::mode::enable_grad;
+use super::gradient::{GradOptions, check_smooth, grad_with};
+use super::mode::{enable_grad, grad_enabled};
+use super::reach::leads_beyond;
 use crate::control::vmap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::tensor::{Dim, Tensor, internal};
+use crate::tensor::{Dim, Node, Tensor, internal};
+use std::sync::Arc;
 
 /// The function that [`vjp`] returns: from cotangents of the results to those of the arguments.
 pub struct Pullback {
     arguments: Vec<Tensor>,
     results: Vec<Tensor>,
+    /// The arguments that only the function needs gradients of.
+    own: Vec<Arc<Node>>,
 }
 
 impl Pullback {
     /// The cotangents of the arguments; zeros for arguments that the results do not depend on. They
-    /// can be differentiated in turn.
+    /// can be differentiated in turn where what they are computed from needs gradients: the arguments that
+    /// were given, the cotangents, or what the function uses besides.
     #[track_caller]
     pub fn call(&self, cotangents: &[&Tensor]) -> Result<Vec<Tensor>> {
         let _scope = Scope::pin();
@@ -33,9 +38,11 @@ impl Pullback {
             return Ok(self.arguments.iter().map(Tensor::zeros_like).collect());
         }
         let (results, cotangents): (Vec<&Tensor>, Vec<&Tensor>) = used.into_iter().unzip();
+        let from = results.iter().chain(&cotangents);
+        let nodes: Vec<Arc<Node>> = from.map(|t| t.node().cloned()).collect::<Result<_>>()?;
         let options = GradOptions::new()
             .cotangents(&cotangents)
-            .create_graph(true)
+            .create_graph(grad_enabled() && leads_beyond(&nodes, &self.own).contains(&true))
             .allow_unused(true);
         let arguments: Vec<&Tensor> = self.arguments.iter().collect();
         let found = grad_with(&results, &arguments, &options)?;
@@ -43,6 +50,23 @@ impl Pullback {
         Ok(each
             .map(|(g, x)| g.unwrap_or_else(|| x.zeros_like()))
             .collect())
+    }
+
+    /// What was computed from the function's arguments, for those outside of it: only the function needs the gradients
+    /// of arguments that were given without, so a history that leads to nothing else ends here.
+    #[track_caller]
+    fn released(&self, tensors: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let nodes: Vec<Arc<Node>> = { tensors.iter() }
+            .map(|t| t.node().cloned())
+            .collect::<Result<_>>()?;
+        let mut released = Vec::with_capacity(tensors.len());
+        for (tensor, beyond) in tensors.iter().zip(leads_beyond(&nodes, &self.own)) {
+            released.push(match beyond && grad_enabled() {
+                true => tensor.clone(),
+                false => tensor.detach(),
+            });
+        }
+        Ok(released)
     }
 }
 
@@ -63,22 +87,38 @@ pub fn vjp(
     arguments: &[&Tensor],
 ) -> Result<(Vec<Tensor>, Pullback)> {
     let _scope = Scope::pin();
-    enable_grad(|| {
-        let mut own = Vec::with_capacity(arguments.len());
+    check_smooth("vjp", arguments)?;
+    pullback(function, arguments)
+}
+
+/// As [`vjp`], and cotangents of arguments that have no gradients are zeros.
+#[track_caller]
+pub(super) fn pullback(
+    function: impl FnOnce(&[Tensor]) -> Vec<Tensor>,
+    arguments: &[&Tensor],
+) -> Result<(Vec<Tensor>, Pullback)> {
+    let pullback = enable_grad(|| -> Result<Pullback> {
+        let mut inner = Vec::with_capacity(arguments.len());
+        let mut own = Vec::new();
         for argument in arguments {
             argument.check()?;
-            let differentiable = argument.is_differentiable();
             // Its own identity: the function may use the outer tensor as well.
-            own.push(argument.same(differentiable));
+            let argument_inside = argument.same(argument.is_differentiable());
+            if !argument.requires_grad() {
+                own.push(argument_inside.node()?.clone());
+            }
+            inner.push(argument_inside);
         }
-        let results = function(&own);
+        let results = function(&inner);
         results.iter().try_for_each(Tensor::check)?;
-        let pullback = Pullback {
-            arguments: own,
-            results: results.clone(),
-        };
-        Ok((results, pullback))
-    })
+        Ok(Pullback {
+            arguments: inner,
+            results,
+            own,
+        })
+    })?;
+    let results = pullback.released(pullback.results.clone())?;
+    Ok((results, pullback))
 }
 
 /// The result of `function` at `x`, which must be of one element, and its Hessian times `v` from the
@@ -90,20 +130,7 @@ pub fn vhp(
     v: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     let _scope = Scope::pin();
-    let mut value = Tensor::zeros(());
-    let gradient = |x: &[Tensor]| -> Vec<Tensor> {
-        let inner = vjp(|x| vec![function(&x[0])], &[&x[0]]);
-        let found = inner.and_then(|(y, pullback)| {
-            single("vhp", &y[0])?;
-            value = y[0].clone();
-            pullback.call(&[&y[0].ones_like()])
-        });
-        found.unwrap_or_else(|e| vec![Tensor::error(e)])
-    };
-    let (_, pullback) = vjp(gradient, &[x])?;
-    let mut product = pullback.call(&[v])?;
-    let product = product.pop().unwrap_or_else(|| x.zeros_like());
-    Ok((value, product))
+    value_and_product("vhp", function, x, v)
 }
 
 /// The result of `function` at `x`, which must be of one element, and its Hessian times `v`. The
@@ -114,7 +141,33 @@ pub fn hvp(
     x: &Tensor,
     v: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
-    vhp(function, x, v)
+    let _scope = Scope::pin();
+    value_and_product("hvp", function, x, v)
+}
+
+#[track_caller]
+fn value_and_product(
+    op: &'static str,
+    function: impl FnOnce(&Tensor) -> Tensor,
+    x: &Tensor,
+    v: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    check_smooth(op, &[x])?;
+    let mut value = Tensor::zeros(());
+    let gradient = |x: &[Tensor]| -> Vec<Tensor> {
+        let inner = pullback(|x| vec![function(&x[0])], &[&x[0]]);
+        let found = inner.and_then(|(y, pullback)| {
+            single(op, &y[0])?;
+            value = y[0].clone();
+            pullback.call(&[&y[0].ones_like()])
+        });
+        found.unwrap_or_else(|e| vec![Tensor::error(e)])
+    };
+    let (_, outer) = pullback(gradient, &[x])?;
+    let mut product = outer.call(&[v])?;
+    let product = product.pop().unwrap_or_else(|| x.zeros_like());
+    let value = outer.released(vec![value])?.remove(0);
+    Ok((value, product))
 }
 
 /// The derivatives of all elements of the result with respect to all elements of `x`: a tensor with the
@@ -130,7 +183,14 @@ pub fn hvp(
 #[track_caller]
 pub fn jacobian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor> {
     let _scope = Scope::pin();
-    let (y, pullback) = vjp(|x| vec![function(&x[0])], &[x])?;
+    check_smooth("jacobian", &[x])?;
+    rows(function, x)
+}
+
+/// The Jacobian, of a function at a tensor that has gradients.
+#[track_caller]
+fn rows(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor> {
+    let (y, pullback) = pullback(|x| vec![function(&x[0])], &[x])?;
     let y = &y[0];
     let count = y.dims()?.iter().product::<usize>();
     let units = Tensor::eye(count).type_as(y);
@@ -140,7 +200,7 @@ pub fn jacobian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<
         let found = pullback.call(&[&unit[0].reshape(dims.clone())]);
         found.unwrap_or_else(|e| vec![Tensor::error(e)])
     };
-    let mut rows = vmap(row, &[&units]);
+    let mut rows = pullback.released(vmap(row, &[&units]))?;
     let rows = rows
         .pop()
         .ok_or_else(|| internal("jacobian", "there is no result"))?;
@@ -172,8 +232,9 @@ fn single(op: &'static str, y: &Tensor) -> Result<()> {
 #[track_caller]
 pub fn hessian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<Tensor> {
     let _scope = Scope::pin();
+    check_smooth("hessian", &[x])?;
     let gradient = |x: &Tensor| -> Tensor {
-        let inner = vjp(|x| vec![function(&x[0])], &[x]);
+        let inner = pullback(|x| vec![function(&x[0])], &[x]);
         let found = inner.and_then(|(y, pullback)| {
             single("hessian", &y[0])?;
             pullback.call(&[&y[0].ones_like()])
@@ -183,5 +244,5 @@ pub fn hessian(function: impl FnOnce(&Tensor) -> Tensor, x: &Tensor) -> Result<T
             Err(e) => Tensor::error(e),
         }
     };
-    jacobian(gradient, x)
+    rows(gradient, x)
 }

@@ -367,8 +367,27 @@ fn unused(input: &Tensor, node: &Node) -> Error {
         )
         .hint("make it need one with `with_grad()` before it is used")
     } else {
-        let message = "only tensors of floats and complex numbers have gradients";
-        Error::new(ErrorKind::DType, "grad", message)
+        not_smooth("grad")
     };
     error.at(Place::here()).operand(input.note("input"))
+}
+
+/// The error of a tensor that cannot have a gradient, without place and operand.
+pub(super) fn not_smooth(op: &'static str) -> Error {
+    let message = "only tensors of floats and complex numbers have gradients";
+    Error::new(ErrorKind::DType, op, message).hint("cast it first")
+}
+
+/// An error unless all arguments of a function that is differentiated have gradients.
+#[track_caller]
+pub(crate) fn check_smooth(op: &'static str, arguments: &[&Tensor]) -> Result<()> {
+    for argument in arguments {
+        argument.check()?;
+        if !argument.is_differentiable() {
+            return Err(not_smooth(op)
+                .at(Place::here())
+                .operand(argument.note("argument")));
+        }
+    }
+    Ok(())
 }

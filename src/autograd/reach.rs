@@ -126,3 +126,25 @@ pub(super) fn between<'n>(
     }
     between.into_iter().collect()
 }
+
+/// For each of `ends`, whether gradients go from it to anything that is not computed from nodes of `own` alone.
+pub(super) fn leads_beyond(ends: &[Arc<Node>], own: &[Arc<Node>]) -> Vec<bool> {
+    let own: FxHashSet<usize> = own.iter().map(|n| address(n)).collect();
+    let mut beyond: FxHashSet<usize> = FxHashSet::default();
+    let walked = walk(ends);
+    for (node, operands) in &walked {
+        let flowing = || {
+            let nodes = operands.iter().filter_map(Operand::node);
+            nodes.filter(|n| n.traits.grad)
+        };
+        let leads = match flowing().next() {
+            Some(_) => flowing().any(|n| beyond.contains(&address(n))),
+            None => !own.contains(&address(node)),
+        };
+        if leads {
+            beyond.insert(address(node));
+        }
+    }
+    let each = ends.iter();
+    each.map(|n| beyond.contains(&address(n))).collect()
+}

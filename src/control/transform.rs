@@ -1,6 +1,7 @@
 //! Functions transformed as a whole.
 
 use super::{body, region, types};
+use crate::autograd::{check_smooth, fitting};
 use crate::engine::{RegionKind, draws_inside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
@@ -34,27 +35,17 @@ pub fn jvp(
             let message = format!("{given} tangents were given for {wanted} arguments");
             return Err(Error::new(ErrorKind::Argument, "jvp", message).at(Place::here()));
         }
+        check_smooth("jvp", arguments)?;
         let types = types(arguments)?;
-        let mut moving = Vec::with_capacity(types.len());
-        let mut along = Vec::new();
+        let mut along = Vec::with_capacity(types.len());
         for (argument, tangent) in arguments.iter().zip(tangents) {
-            let node = argument.node()?;
-            let moves = node.ty.dtype.is_inexact();
-            moving.push(moves);
-            if moves {
-                along.push(crate::autograd::fitting("jvp", (*tangent).clone(), node)?);
-            }
+            along.push(fitting("jvp", (*tangent).clone(), argument.node()?)?);
         }
         let body = body(&types, function)?;
         let own = body.result_types();
         let results = own.iter().chain(&own).cloned().collect();
         let operands: Vec<&Tensor> = arguments.iter().copied().chain(&along).collect();
-        region(
-            RegionKind::Forward { moving },
-            vec![body],
-            &operands,
-            results,
-        )
+        region(RegionKind::Forward, vec![body], &operands, results)
     });
     if values.len() == 1 {
         return (values.clone(), values);

@@ -347,7 +347,7 @@ impl<'a> Builder<'a> {
         self.graph.add(op, operands)
     }
 
-    fn source(&mut self, listed: &TraceNode) -> Arc<Source> {
+    pub fn source(&mut self, listed: &TraceNode) -> Arc<Source> {
         let node = &listed.node;
         let key = (node.place.id(), node.trail.as_ref().map(|t| t.as_ptr()));
         let make = || {

@@ -20,9 +20,8 @@ use std::sync::Arc;
 /// What is done with the functions.
 #[derive(Clone, Debug)]
 pub(crate) enum RegionKind {
-    /// The results at the operands, then their tangents; the tangents of the marked operands follow
-    /// the operands.
-    Forward { moving: Vec<bool> },
+    /// The results at the operands, then their tangents; the tangents of all operands follow these.
+    Forward,
     /// The function for every element along an axis of the marked operands; results have the axis
     /// in front.
     Batch {
@@ -49,7 +48,7 @@ impl RegionKind {
     /// What the user wrote.
     pub fn name(&self) -> &'static str {
         match self {
-            RegionKind::Forward { .. } => "jvp",
+            RegionKind::Forward => "jvp",
             RegionKind::Batch { .. } => "vmap",
             RegionKind::Checkpoint => "checkpoint",
             RegionKind::Branch => "cond",
@@ -102,10 +101,7 @@ impl Region {
     pub fn write(&self, trace: &mut Trace) {
         let key = &mut trace.key;
         match &self.kind {
-            RegionKind::Forward { moving } => {
-                key.push(0);
-                key.extend(moving.iter().map(|m| u64::from(*m)));
-            }
+            RegionKind::Forward => key.push(0),
             RegionKind::Batch {
                 axes,
                 size,
@@ -140,7 +136,7 @@ impl Region {
     fn own_dims(&self) -> usize {
         match self.kind {
             RegionKind::Batch { .. } | RegionKind::Scan { .. } => 1,
-            RegionKind::Forward { .. }
+            RegionKind::Forward
             | RegionKind::Checkpoint
             | RegionKind::Branch
             | RegionKind::Repeat => 0,
@@ -196,7 +192,16 @@ impl Builder<'_> {
             first_literal += body.trace.literals.len();
         }
         let size = self.pattern.dims.get(listed.first_op_dim()).cloned();
-        self.emit_region(region, graphs, own, &constants, size)
+        let results = self.emit_region(region, graphs, own, &constants, size)?;
+        // What stands for all results has the place as well: errors of derivatives are its own.
+        if let Some(first) = results.first().copied().flatten()
+            && let Op::Get { .. } = self.graph.node(first).op
+        {
+            let tuple = self.graph.node(first).inputs[0];
+            let source = self.source(listed);
+            self.graph.set_source(tuple, source);
+        }
+        Ok(results)
     }
 
     fn emit_region(
@@ -212,9 +217,7 @@ impl Builder<'_> {
         let size = size.unwrap_or(Dim::ONE);
         let mut operands: Vec<NodeId> = own.to_vec();
         let op = match &region.kind {
-            RegionKind::Forward { moving } => {
-                return self.forward(&*next()?, moving, own, constants);
-            }
+            RegionKind::Forward => return self.forward(&*next()?, own, constants),
             RegionKind::Batch {
                 axes, randomness, ..
             } => {
@@ -285,13 +288,12 @@ impl Builder<'_> {
     fn forward(
         &mut self,
         body: &Graph,
-        moving: &[bool],
         own: &[NodeId],
         constants: &[NodeId],
     ) -> Result<Vec<Option<NodeId>>, BuildError> {
-        let (arguments, tangents) = own.split_at(moving.len());
-        let marked = body.inputs().iter().zip(moving).filter(|(_, m)| **m);
-        let along: Vec<(NodeId, Seed)> = marked.map(|(&x, _)| (x, Seed::Parameter)).collect();
+        let (arguments, tangents) = own.split_at(own.len() / 2);
+        let moving = body.inputs()[..arguments.len()].iter();
+        let along: Vec<(NodeId, Seed)> = moving.map(|&x| (x, Seed::Parameter)).collect();
         let derived = autodiff::jvp(body, &along, &FacadeRules)
             .map_err(|e| BuildError::Told(gradient_error(&e)))?;
         let operands = [arguments, constants, tangents].concat();

@@ -99,7 +99,7 @@ fn pull(
         Op::If { .. } => region::branch::pull(cx, at, results, wanted),
         Op::Loop { .. } => region::loops::pull(cx, at, results, wanted),
         Op::While { .. } => Err(cx.none(
-            "while has no reverse mode, since its number of iterations is unknown: use loop",
+            "a while loop has no reverse mode, since its number of turns is unknown: use `scan`",
         )),
         Op::Input { .. }
         | Op::Const { .. }

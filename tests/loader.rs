@@ -87,8 +87,20 @@ fn sizes_of_batches() {
     assert_eq!((count(10, 4, false), count(10, 4, true)), (3, 2));
     assert_eq!((count(3, 4, false), count(3, 4, true)), (1, 0));
     assert_eq!((count(0, 4, false), count(0, 0, true)), (0, 0));
-    let loader = DataLoader::new(numbers(4)).batch_size(0);
-    assert_eq!(values(&loader), [[0], [1], [2], [3]]);
+}
+
+#[test]
+fn batches_of_no_examples_are_an_error_of_the_first_batch() {
+    for workers in [0, 2] {
+        let line = line!() + 1;
+        let loader = DataLoader::new(numbers(4)).batch_size(0).workers(workers);
+        let mut batches = loader.try_iter();
+        let error = batches.next().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+        assert!(error.message().contains("batch size is 0"), "{error}");
+        assert_eq!(error.place().unwrap().line(), line, "{error}");
+        assert!(batches.next().is_none());
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Optimisers and schedules: one program for all steps, refusals, states, closed forms.
 
+use lazulite::ErrorKind;
 use lazulite::nn::Param;
 use lazulite::optim::*;
 use lazulite::prelude::*;
@@ -204,4 +205,36 @@ fn schedulers_resume_where_they_were() {
     scheduler.step(&mut optimizer).unwrap();
     resumed.step(&mut other).unwrap();
     assert_eq!(optimizer.rates(), other.rates());
+}
+
+#[test]
+fn schedules_refuse_changes_after_no_steps() {
+    let step = |size| StepLr { size, gamma: 0.5 };
+    let cosine = |period| CosineAnnealingLr { period, low: 0.0 };
+    let restarts = |period, growth| CosineAnnealingWarmRestarts {
+        period,
+        growth,
+        low: 0.0,
+    };
+    let refused: Vec<Box<dyn Schedule>> = vec![
+        Box::new(step(0)),
+        Box::new(cosine(0)),
+        Box::new(restarts(0, 1)),
+        Box::new(restarts(3, 0)),
+        Box::new(CyclicLr::new(0.1, 1.0, 0)),
+        Box::new(SequentialLr::new(step(1)).then(5, step(0))),
+        Box::new(ChainedLr::new(step(1)).and(cosine(0))),
+    ];
+    for (i, schedule) in refused.into_iter().enumerate() {
+        let mut optimizer = Sgd::new(vec![param([1, 1])], 0.1);
+        for error in [
+            schedule.step(&mut optimizer, &[0.1], 1).err(),
+            Scheduler::new(&mut optimizer, schedule).err(),
+        ] {
+            let error = error.unwrap_or_else(|| panic!("schedule {i} is accepted"));
+            assert_eq!(error.kind(), ErrorKind::Argument, "{error}");
+            assert_eq!(error.place().unwrap().file(), file!(), "{error}");
+        }
+        assert_eq!(optimizer.rates(), [0.1]);
+    }
 }

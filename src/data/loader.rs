@@ -120,12 +120,9 @@ impl<B: Batch> DataLoader<B> {
         }
     }
 
-    /// Examples per batch, at least 1.
+    /// Examples per batch, at least 1: with 0, the first batch is an error.
     pub fn batch_size(self, batch_size: usize) -> Self {
-        DataLoader {
-            batch_size: batch_size.max(1),
-            ..self
-        }
+        DataLoader { batch_size, ..self }
     }
 
     /// Leaves out the last batch of an epoch if it is smaller than the others.
@@ -159,9 +156,11 @@ impl<B: Batch> DataLoader<B> {
 
     /// The number of batches in an epoch.
     pub fn len(&self) -> usize {
+        // Batches of nothing are as many as are needed to tell of the error.
+        let size = self.batch_size.max(1);
         match self.drop_last {
-            true => self.examples / self.batch_size,
-            false => self.examples.div_ceil(self.batch_size),
+            true => self.examples / size,
+            false => self.examples.div_ceil(size),
         }
     }
 
@@ -303,6 +302,10 @@ struct Epoch<B> {
 impl<B> Epoch<B> {
     /// Makes a batch. Does not panic.
     fn batch(&self, number: usize) -> Result<B> {
+        if self.batch_size == 0 {
+            let error = Error::new(ErrorKind::Argument, "DataLoader", "the batch size is 0");
+            return Err(error.at(self.place).hint("it is 1 at least"));
+        }
         let examples = self.order.batch(number, self.batch_size);
         let examples = examples.map_err(|e| e.at(self.place))?;
         let seed = Chance::new(self.seed, self.number, number as u64).next();

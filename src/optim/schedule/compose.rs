@@ -52,6 +52,10 @@ impl Schedule for SequentialLr {
         let (schedule, time) = self.active(time);
         schedule.momentum(time)
     }
+
+    fn check(&self) -> Result<(), String> {
+        self.schedules.iter().try_for_each(|s| s.check())
+    }
 }
 
 /// Several schedules at once: each goes on from what the one before has made of the rate.
@@ -83,5 +87,9 @@ impl Schedule for ChainedLr {
     fn momentum(&self, time: u64) -> Option<f64> {
         let mut each = self.schedules.iter().rev();
         each.find_map(|s| s.momentum(time))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.schedules.iter().try_for_each(|s| s.check())
     }
 }

@@ -1,6 +1,6 @@
 //! Rates that go up and down, and anneal.
 
-use super::Schedule;
+use super::{Schedule, not_zero};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use std::f64::consts::PI;
@@ -53,6 +53,10 @@ impl Schedule for CosineAnnealingLr {
         let phase = PI * time as f64 / self.period.max(1) as f64;
         self.low + (base - self.low) * (1.0 + phase.cos()) / 2.0
     }
+
+    fn check(&self) -> Result<(), String> {
+        not_zero("the period of CosineAnnealingLr", self.period)
+    }
 }
 
 /// Along half a cosine from the initial rate to `low`, again and again.
@@ -84,6 +88,16 @@ impl Schedule for CosineAnnealingWarmRestarts {
         }
         let phase = PI * left as f64 / period as f64;
         self.low + (base - self.low) * (1.0 + phase.cos()) / 2.0
+    }
+
+    fn check(&self) -> Result<(), String> {
+        not_zero("the period of CosineAnnealingWarmRestarts", self.period)?;
+        match self.growth {
+            0 => {
+                Err("the growth of CosineAnnealingWarmRestarts is 0, and must be 1 at least".into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -160,6 +174,13 @@ impl Schedule for CyclicLr {
     fn momentum(&self, time: u64) -> Option<f64> {
         let (low, high) = self.momentum?;
         Some(high - (high - low) * self.height(time))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        not_zero(
+            "the length of CyclicLr's cycles",
+            self.up.saturating_add(self.down),
+        )
     }
 }
 

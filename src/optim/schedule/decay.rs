@@ -1,6 +1,6 @@
 //! Rates that fall, or rise, by factors.
 
-use super::Schedule;
+use super::{Schedule, not_zero};
 
 /// Times `gamma` every `size` steps.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -13,7 +13,7 @@ pub struct StepLr {
 
 impl Schedule for StepLr {
     fn next(&self, _: f64, now: f64, time: u64) -> f64 {
-        match time > 0 && time.is_multiple_of(self.size.max(1)) {
+        match time > 0 && time.is_multiple_of(self.size) {
             true => now * self.gamma,
             false => now,
         }
@@ -21,6 +21,10 @@ impl Schedule for StepLr {
 
     fn rate(&self, base: f64, time: u64) -> f64 {
         base * self.gamma.powf((time / self.size.max(1)) as f64)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        not_zero("the size of StepLr", self.size)
     }
 }
 

@@ -54,9 +54,15 @@ pub trait Schedule {
         None
     }
 
+    /// What is wrong with the settings; told when rates are set.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Sets what rates (and momenta) are after `time` steps; `bases` are the initial rates of the groups.
     #[track_caller]
     fn step(&self, optimizer: &mut dyn Optimizer, bases: &[f64], time: u64) -> Result<()> {
+        check_settings(self)?;
         let rates: Vec<f64> = bases.iter().map(|&base| self.rate(base, time)).collect();
         optimizer.set_rates(&rates)?;
         turn_momenta(optimizer, self.momentum(time))
@@ -74,6 +80,26 @@ impl<S: Schedule + ?Sized> Schedule for Box<S> {
 
     fn momentum(&self, time: u64) -> Option<f64> {
         (**self).momentum(time)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        (**self).check()
+    }
+}
+
+#[track_caller]
+fn check_settings(schedule: &(impl Schedule + ?Sized)) -> Result<()> {
+    match schedule.check() {
+        Ok(()) => Ok(()),
+        Err(e) => Err(Error::new(ErrorKind::Argument, "scheduler", e).at(Place::here())),
+    }
+}
+
+/// A number of steps between changes.
+fn not_zero(name: &str, steps: u64) -> Result<(), String> {
+    match steps {
+        0 => Err(format!("{name} is 0, and must be 1 step at least")),
+        _ => Ok(()),
     }
 }
 
@@ -165,6 +191,7 @@ impl<S: Schedule> Scheduler<S> {
 
     #[track_caller]
     fn apply(&self, optimizer: &mut dyn Optimizer) -> Result<()> {
+        check_settings(&self.schedule)?;
         let now = optimizer.rates();
         if now.len() != self.bases.len() {
             let (found, expected) = (now.len(), self.bases.len());

@@ -73,6 +73,43 @@ struct Inner {
 /// What stands before the rule in the trail of a check on values.
 pub(crate) const CHECK: &str = "check that ";
 
+/// What stands in the trail of a check on an operand before the operation and, in parentheses, the operand's type, which
+/// [`CHECKED`] ends.
+pub(crate) const CHECK_OF: &str = "check of ";
+
+/// See [`CHECK_OF`].
+pub(crate) const CHECKED: &str = ": that ";
+
+/// What stands before the rule in the message of a check that fails.
+const BROKEN: &str = "it does not hold that ";
+
+/// What a trail says about a check on an operand.
+pub(crate) struct Checked<'a> {
+    op: &'a str,
+    /// The operand's type.
+    ty: &'a str,
+    rule: &'a str,
+}
+
+impl<'a> Checked<'a> {
+    /// By the trail's last entry.
+    pub fn by(trail: &'a str) -> Option<Checked<'a>> {
+        let (_, innermost) = trail.rsplit_once(" > ").unwrap_or(("", trail));
+        let (called, rule) = innermost.strip_prefix(CHECK_OF)?.split_once(CHECKED)?;
+        let (op, ty) = called.strip_suffix(')')?.split_once('(')?;
+        Some(Checked { op, ty, rule })
+    }
+
+    /// The operand, to be shown.
+    pub fn operand(&self) -> OperandNote {
+        OperandNote {
+            role: "self",
+            ty: self.ty.to_string(),
+            place: None,
+        }
+    }
+}
+
 impl Error {
     /// An error of operation `op`, without place or operands.
     pub(crate) fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Error {
@@ -106,13 +143,23 @@ impl Error {
     pub(crate) fn of_check(mut self) -> Error {
         let trail = self.0.trail.clone().unwrap_or_default();
         let (outer, innermost) = trail.rsplit_once(" > ").unwrap_or(("", &trail));
-        if let Some(rule) = innermost.strip_prefix(CHECK) {
+        let checked = Checked::by(&trail).map(|c| (c.op, c.rule));
+        let rule = innermost.strip_prefix(CHECK).map(|rule| ("check", rule));
+        if let Some((op, rule)) = checked.or(rule) {
             let inner = Arc::make_mut(&mut self.0);
-            inner.op = "check".into();
-            inner.message = format!("it does not hold that {rule}");
+            inner.op = op.to_string().into();
+            inner.message = format!("{BROKEN}{rule}");
             inner.trail = (!outer.is_empty()).then(|| outer.into());
+            inner
+                .operands
+                .extend(Checked::by(&trail).map(|c| c.operand()));
         }
         self
+    }
+
+    /// True for what [`of_check`](Error::of_check) has said.
+    pub(crate) fn is_of_check(&self) -> bool {
+        self.0.message.starts_with(BROKEN)
     }
 
     /// The same in the words of operation `op`, with nothing but `trail` around it.
@@ -122,6 +169,13 @@ impl Error {
         inner.message = message;
         inner.trail = (!trail.is_empty()).then(|| trail.into());
         inner.operands.clear();
+        self
+    }
+
+    /// The same about something that the message names first: a file.
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Error {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.message = format!("{what}: {}", inner.message);
         self
     }
 

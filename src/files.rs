@@ -9,6 +9,7 @@ use lazulite_codegen::element;
 use lazulite_ir::{DType, Dim, TensorType};
 use lazulite_runtime::files::{self, Format};
 use lazulite_runtime::{Array, Element};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -49,14 +50,12 @@ impl Tensor {
 
 /// The format that a file's name tells, if arrays have names in it.
 fn named_format(op: &'static str, path: &Path) -> Result<Format> {
-    let format = Format::of(path).map_err(|e| error(op, e))?;
-    match format.is_named() {
-        true => Ok(format),
-        false => {
-            let message = "expected a format with names: .safetensors, .npz or .json";
-            Err(at(op, path, message))
-        }
-    }
+    let extension = path.extension().and_then(OsStr::to_str);
+    let format = extension.and_then(Format::from_name);
+    format.filter(|format| format.is_named()).ok_or_else(|| {
+        let message = "the name must end in .safetensors, .npz or .json, where tensors have names";
+        at(op, path, message)
+    })
 }
 
 /// Reads all tensors of a `.safetensors`, `.npz` or `.json` file, in its order. Whole numbers in JSON are i64,

@@ -56,7 +56,7 @@ use std::path::{Path, PathBuf};
 const VERSION: u64 = 1;
 
 /// What tells a checkpoint from other files.
-const MARK: &str = "checkpoint.version";
+pub(crate) const CHECKPOINT_MARK: &str = "checkpoint.version";
 
 /// What a training run consists of, collected for writing: models, optimisers, the position in the data, numbers, and
 /// the state of this thread's default generator. Each part has a name; those of [`Checkpoint::model`] and the like are
@@ -85,7 +85,7 @@ impl Checkpoint {
         };
         let generator = default_generator().state().words();
         checkpoint
-            .put(MARK.into(), Tensor::scalar(VERSION))
+            .put(CHECKPOINT_MARK.into(), Tensor::scalar(VERSION))
             .put("generator".into(), Tensor::from_slice(&generator, [2]))
     }
 
@@ -163,7 +163,7 @@ impl Checkpoint {
             path: path.into(),
             parts,
         };
-        let Some(version) = saved.parts.get(MARK) else {
+        let Some(version) = saved.parts.get(CHECKPOINT_MARK) else {
             return Err(saved.error("this file holds tensors, but is no checkpoint"));
         };
         match version.item::<u64>() {
@@ -208,7 +208,8 @@ impl Saved {
     /// When none were saved, or those of another model.
     #[track_caller]
     pub fn model(&self, model: &(impl Module + ?Sized)) -> Result<()> {
-        model.load_state_dict(&self.state("model")?)
+        let restored = model.load_state_dict(&self.state("model")?);
+        restored.map_err(|e| e.about(self.path.display()))
     }
 
     /// Puts the saved state into an optimiser, its learning rates included.
@@ -217,7 +218,8 @@ impl Saved {
     /// When none was saved, or that of an optimiser of other parameters or another kind.
     #[track_caller]
     pub fn optimizer(&self, optimizer: &mut (impl Optimizer + ?Sized)) -> Result<()> {
-        optimizer.load_state_dict(&self.state("optimizer")?)
+        let restored = optimizer.load_state_dict(&self.state("optimizer")?);
+        restored.map_err(|e| e.about(self.path.display()))
     }
 
     /// The schedule goes on where the saved one stood. The optimiser's rates are its own state.
@@ -226,7 +228,8 @@ impl Saved {
     /// When none was saved, or that of another kind of schedule or of other groups.
     #[track_caller]
     pub fn scheduler(&self, scheduler: &mut (impl ScheduleState + ?Sized)) -> Result<()> {
-        scheduler.load_state_dict(&self.state("scheduler")?)
+        let restored = scheduler.load_state_dict(&self.state("scheduler")?);
+        restored.map_err(|e| e.about(self.path.display()))
     }
 
     /// The loader goes on where the saved one stood.

@@ -151,7 +151,18 @@ fn what_does_not_fit_is_refused_and_changes_nothing() -> Result<()> {
     assert!(text(saved.model(&other)).contains("4.weight"));
     assert_eq!(other.state_dict()["0.weight"].to_vec::<f32>()?, before);
     let mut plain = Sgd::new(run.model.parameters(), 0.1);
-    assert!(text(saved.optimizer(&mut plain)).contains("does not fit"));
+    let error = text(saved.optimizer(&mut plain));
+    assert!(
+        error.contains("saved.safetensors") && error.contains("another kind of optimiser"),
+        "{error}"
+    );
+    assert!(error.contains("the optimiser does not have"), "{error}");
+    let error = text(run.model.load(&file));
+    assert!(
+        error.contains("saved.safetensors: this is a checkpoint")
+            && error.contains("use `Checkpoint::load`"),
+        "{error}"
+    );
     let data = TensorDataset::new((Tensor::zeros([22, 4]), Tensor::zeros([22])))?;
     let loader = DataLoader::new(data).batch_size(5).shuffle(9);
     let error = text(saved.loader(&loader));

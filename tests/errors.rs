@@ -135,6 +135,16 @@ fn integer_division_by_zero_is_an_error() {
         ErrorKind::Fault
     );
     assert_eq!(x.div(&zero).to_vec::<f32>().unwrap(), [1.0, f32::INFINITY]);
+    let made = line!() + 1;
+    let zeros = Tensor::zeros([2]).cast(DType::I32);
+    let e = failure_of(&x.floor_divide(&zeros));
+    let divisor = e.operands().last().unwrap();
+    assert_eq!(
+        (divisor.role, divisor.ty.as_str()),
+        ("other", "i32[2]"),
+        "{e}"
+    );
+    assert_eq!(divisor.place.unwrap().line(), made, "{e}");
 }
 
 #[test]
@@ -681,4 +691,61 @@ fn operations_made_of_others_are_named_as_they_were_written() {
         steps.message().contains("from 0 to 5 in steps of -1"),
         "{steps}"
     );
+}
+
+#[test]
+fn indices_of_a_write_are_told_of_the_tensor_that_is_written() {
+    let mut x = Tensor::zeros([2, 2]);
+    x.set_item(3, 1.0);
+    let e = error_of(x);
+    assert_eq!(e.op(), "set_item");
+    let types: Vec<&str> = e.operands().iter().map(|o| o.ty.as_str()).collect();
+    assert_eq!(types, ["f32[2, 2]"], "{e}");
+    // What an index brings along stays as it is.
+    let broken = Tensor::iota(4).reshape([3]);
+    let mut x = Tensor::zeros([2, 2]);
+    x.set_item(&broken, 1.0);
+    assert_eq!(error_of(x).to_string(), error_of(broken).to_string());
+}
+
+#[test]
+fn draws_from_weights_that_allow_none_name_the_operation_and_the_weights() {
+    let weights = Tensor::zeros([2, 3]);
+    let line = line!() + 1;
+    for draws in [weights.multinomial(2, true), weights.multinomial(2, false)] {
+        let e = failure_of(&draws);
+        assert_eq!(
+            (e.op(), e.operands()[0].ty.as_str()),
+            ("multinomial", "f32[2, 3]")
+        );
+        assert!(e.message().contains("positive"), "{e}");
+        assert_eq!(e.place().unwrap().line(), line, "{e}");
+    }
+    // The program of other sizes says so.
+    let e = failure_of(&Tensor::zeros([4, 7]).multinomial(2, true));
+    assert_eq!(e.operands()[0].ty, "f32[4, 7]", "{e}");
+}
+
+#[test]
+fn losses_that_no_parameter_is_trained_by_are_told_as_such() {
+    use lazulite::nn::Param;
+    use lazulite::optim::{Optimizer, Sgd};
+    let weight = Param::new(Tensor::ones([2, 3]));
+    let mut optimizer = Sgd::new(vec![weight.clone()], 0.1);
+    let other = Tensor::ones([2]).with_grad();
+    let losses = [
+        (weight.get().argmax(0).sum(..), "argmax"),
+        (Tensor::ones([2]).sum(..), "no_grad"),
+        (other.sum(..), "what they hold now"),
+    ];
+    for (loss, hint) in losses {
+        let e = optimizer.step(&loss).unwrap_err();
+        assert!(
+            e.message()
+                .contains("does not depend on the optimiser's parameters"),
+            "{e}"
+        );
+        assert!(e.advice().unwrap().contains(hint), "{e}");
+        assert_eq!(e.place().unwrap().file(), file!());
+    }
 }

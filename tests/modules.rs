@@ -371,3 +371,150 @@ fn options_follow_the_constructors_of_layers() {
     let wrong = Conv2d::new(1, 1, 3).padding([1, 1, 1]);
     assert!(wrong.forward(&Tensor::ones((1, 1, 5, 5))).check().is_err());
 }
+
+#[test]
+fn errors_of_loading_a_state_name_the_file_and_the_formats_that_can_be_loaded() {
+    let text = |outcome: Result<()>| outcome.unwrap_err().to_string();
+    let layer = Linear::new(3, 2);
+    for name in ["README.md", "x.pt", "x.npy", "x.raw", "none"] {
+        for error in [text(layer.load(name)), text(layer.save(name))] {
+            assert!(
+                error.contains(name) && error.contains("must end in .safetensors, .npz or .json"),
+                "{error}"
+            );
+        }
+    }
+    let name = format!("lazulite-modules-{}.safetensors", std::process::id());
+    let path = std::env::temp_dir().join(&name);
+    for (other, what) in [
+        (
+            Linear::new(4, 2),
+            "`weight` has sizes [2, 3], the state has [2, 4]",
+        ),
+        (Linear::new(3, 2).without_bias(), "the state lacks `bias`"),
+    ] {
+        other.save(&path).unwrap();
+        let error = text(layer.load(&path));
+        assert!(error.contains(&name) && error.contains(what), "{error}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn parameters_have_the_place_of_the_constructors_call() {
+    let modules: Vec<(&str, Box<dyn Module>)> = vec![
+        ("Linear", Box::new(Linear::new(2, 3))),
+        ("Bilinear", Box::new(Bilinear::new(2, 3, 4))),
+        ("Embedding", Box::new(Embedding::new(5, 2).with_padding(1))),
+        (
+            "EmbeddingBag",
+            Box::new(EmbeddingBag::new(5, 2, Default::default())),
+        ),
+        ("LayerNorm", Box::new(LayerNorm::new(3))),
+        ("RmsNorm", Box::new(RmsNorm::new(3))),
+        ("GroupNorm", Box::new(GroupNorm::new(2, 4, 1e-5))),
+        ("BatchNorm1d", Box::new(BatchNorm1d::new(3))),
+        ("BatchNorm2d", Box::new(BatchNorm2d::new(3))),
+        (
+            "InstanceNorm1d",
+            Box::new(InstanceNorm1d::with(3, &BatchNorm1d::DEFAULTS)),
+        ),
+        ("Conv2d", Box::new(Conv2d::new(2, 4, 3).groups(2))),
+        ("ConvTranspose2d", Box::new(ConvTranspose2d::new(2, 4, 3))),
+        (
+            "MultiheadAttention",
+            Box::new(MultiheadAttention::new(4, 2)),
+        ),
+        ("Rnn", Box::new(Rnn::new(2, 3, 1))),
+        ("Gru", Box::new(Gru::new(2, 3, 1))),
+        ("Lstm", Box::new(Lstm::new(2, 3, 2))),
+        ("LstmCell", Box::new(LstmCell::new(2, 3))),
+        ("Prelu", Box::new(Prelu::new(2))),
+        (
+            "LinearCrossEntropyLoss",
+            Box::new(LinearCrossEntropyLoss::new(2, 3)),
+        ),
+        (
+            "TransformerEncoderLayer",
+            Box::new(TransformerEncoderLayer::new(4, 2, &Default::default())),
+        ),
+        (
+            "TransformerDecoder",
+            Box::new(TransformerDecoder::new(1, 4, 2, &Default::default())),
+        ),
+        (
+            "TransformerEncoder",
+            Box::new(TransformerEncoder::new(1, 4, 2, &Default::default())),
+        ),
+        (
+            "Transformer",
+            Box::new(Transformer::new(4, 2, [1, 1], &Default::default())),
+        ),
+    ];
+    for (name, module) in &modules {
+        let params = module.named_parameters().into_iter();
+        let params = params.map(|(path, param)| (path, param.get()));
+        let buffers = module.named_buffers().into_iter();
+        let buffers = buffers.map(|(path, buffer)| (path, buffer.get()));
+        for (path, tensor) in params.chain(buffers) {
+            let e = tensor.reshape([7919]).check().unwrap_err();
+            let place = e.operands()[0].place.unwrap();
+            assert_eq!(place.file(), file!(), "{name}, {path}: {e}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_with_settings_have_the_place_of_the_constructors_call() {
+    let options = |layers| RecurrentOptions {
+        layers,
+        ..Default::default()
+    };
+    let mistaken: Vec<(&str, Box<dyn Module>)> = vec![
+        ("GroupNorm", Box::new(GroupNorm::new(3, 8, 1e-5))),
+        (
+            "MultiheadAttention",
+            Box::new(MultiheadAttention::new(10, 3)),
+        ),
+        ("Rnn", Box::new(Rnn::with(2, 3, &options(0)))),
+        ("Lstm", Box::new(Lstm::with(2, 3, &options(0)))),
+        ("Gru", Box::new(Gru::new(2, 0, 1))),
+        ("Conv2d", Box::new(Conv2d::new(3, 4, 3).groups(2))),
+        ("lazy Linear", Box::new(Linear::lazy(2))),
+        ("lazy Conv1d", Box::new(Conv1d::lazy(2, 3))),
+        (
+            "lazy BatchNorm1d",
+            Box::new(BatchNorm1d::lazy(&BatchNorm1d::DEFAULTS)),
+        ),
+        (
+            "TransformerEncoderLayer",
+            Box::new(TransformerEncoderLayer::new(10, 3, &Default::default())),
+        ),
+    ];
+    for (name, module) in &mistaken {
+        let e = module.check().expect_err(name);
+        assert_eq!(e.place().unwrap().file(), file!(), "{name}: {e}");
+    }
+}
+
+#[test]
+fn layers_shown_with_an_error_have_the_place_of_the_constructors_call() {
+    let x = Tensor::ones([7, 2, 4]);
+    let called = [
+        ("Linear", Linear::new(5, 3).forward(&x)),
+        ("LayerNorm", LayerNorm::new(5).forward(&x)),
+        ("GroupNorm", GroupNorm::new(2, 4, 1e-5).forward(&x)),
+        ("BatchNorm1d", BatchNorm1d::new(5).forward(&x)),
+        ("Conv1d", Conv1d::new(5, 3, 1).forward(&x)),
+        ("Lstm", Lstm::new(5, 3, 1).forward(&x, None).0),
+        ("Gru", Gru::new(5, 3, 1).forward(&x, None).0),
+        ("Rnn", Rnn::new(5, 3, 1).forward(&x, None).0),
+    ];
+    for (name, result) in called {
+        let e = result.check().unwrap_err();
+        assert_eq!(e.place().unwrap().file(), file!(), "{name}: {e}");
+        let layer = { e.operands().iter() }.find(|o| o.role == "layer");
+        let layer = layer.unwrap_or_else(|| panic!("{name} is not shown: {e}"));
+        assert_eq!(layer.place.unwrap().file(), file!(), "{name}: {e}");
+    }
+}

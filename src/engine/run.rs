@@ -4,9 +4,9 @@ use super::cache::Served;
 use super::trace::{Trace, TraceNode};
 use super::{CACHE, History, devices};
 use crate::device::{Device, Executable, Given, Value};
-use crate::error::{Error, ErrorKind, OperandNote, Result};
+use crate::error::{Checked, Error, ErrorKind, OperandNote, Result};
 use crate::indexed::{Told, operands};
-use crate::tensor::{Literal, Node, internal};
+use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
 use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -223,19 +223,38 @@ pub(super) fn placed(error: Error, trace: &Trace) -> Error {
         return error;
     };
     let error = error.at(first.place);
-    if error.op() == "check" {
-        return error;
-    }
     // The program may have been compiled for operands of other sizes.
+    if error.is_of_check() {
+        let checked = here.iter().find_map(|n| Checked::by(n.trail.as_deref()?));
+        return match checked {
+            Some(checked) => error.with_operands(vec![checked.operand()]),
+            None => error,
+        };
+    }
     let told = here.iter().find_map(|n| {
         let told = Told::by(n.trail.as_deref()?)?;
         (told.op_and_trail().0 == error.op()).then(|| operands(&told))
     });
-    match (told, here.iter().find_map(|n| n.op.failing())) {
+    let failing = here.iter().find_map(|n| Some((n, n.op.failing()?)));
+    match (told, failing) {
         (Some(operands), _) => error.with_operands(operands),
-        (None, Some(op)) => error.named(op),
+        (None, Some((node, op))) => error.named(op).with_operands(divided(node)),
         (None, None) => error,
     }
+}
+
+/// The operands of a division, for the error of one by zero.
+fn divided(node: &Node) -> Vec<OperandNote> {
+    if !matches!(node.op, Recorded::Binary(_)) {
+        return Vec::new();
+    }
+    let operands = node.operands();
+    let each = operands.iter().zip(["self", "other"]);
+    let noted = each.filter_map(|(operand, role)| {
+        let tensor = Tensor(Ok(operand.node()?.clone()));
+        Some(tensor.note(role))
+    });
+    noted.collect()
 }
 
 /// An error about memory, with the largest tensor of the program that lacks it.

@@ -5,6 +5,7 @@ use super::init;
 use super::param::Param;
 use super::{Layer, Module};
 use crate::error::Result;
+use crate::location::Scope;
 use crate::ops::{ConvOptions, PadMode, Padding, attempt};
 use crate::tensor::{Number, PerAxis, Tensor};
 
@@ -134,6 +135,8 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
 
     #[track_caller]
     fn of(sizes: Sizes<AXES>) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let (weight, bias) = started::<AXES, TRANSPOSED>(sizes, 1);
         ConvNd {
             weight,
@@ -165,6 +168,8 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
     /// The same with groups of channels that do not mix. Weights start anew, since their sizes change.
     #[track_caller]
     pub fn groups(self, groups: usize) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let (weight, bias) = started::<AXES, TRANSPOSED>(self.sizes, groups);
         ConvNd {
             weight,

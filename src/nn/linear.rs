@@ -5,6 +5,7 @@ use super::init;
 use super::param::Param;
 use super::{Layer, Module};
 use crate::error::Result;
+use crate::location::Scope;
 use crate::ops::{BagOptions, EmbeddingOptions, attempt};
 use crate::tensor::Tensor;
 
@@ -151,6 +152,8 @@ impl Embedding {
     /// The same with a row that starts with zeros and gets no gradient; negative numbers count from the end.
     #[track_caller]
     pub fn with_padding(mut self, row: i64) -> Embedding {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         self.options.padding = Some(row);
         let table = self.weight.get();
         let start = attempt(|| {

@@ -61,6 +61,7 @@ pub use loss::{
     MseLoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss,
     PoissonNllLoss, SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
 };
+pub(crate) use module::check_state;
 pub use module::{Layer, Module, Visitor};
 pub use norm::{
     BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelNorm, GroupNorm, InstanceNorm1d, InstanceNorm2d,

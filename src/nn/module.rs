@@ -6,6 +6,7 @@ use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::Tensor;
+use crate::train::CHECKPOINT_MARK;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::Path;
@@ -156,7 +157,8 @@ pub trait Module {
                 own.insert(path.to_string(), tensor.clone());
             }
         });
-        check_state(&own, state)?;
+        let hint = "the module must be built as the one that was saved";
+        check_state(&own, state, "module", hint)?;
         let mut outcome = Ok(());
         see(self, &mut |path, part| {
             let Some(tensor) = state.get(path) else {
@@ -213,7 +215,17 @@ pub trait Module {
         Self: Sized,
     {
         let _scope = Scope::pin();
-        self.load_state_dict(&StateDict::load(path)?)
+        let path = path.as_ref();
+        let state = StateDict::load(path)?;
+        if state.contains_key(CHECKPOINT_MARK) {
+            let message = "this is a checkpoint, and not the state of a module";
+            let error = Error::new(ErrorKind::File, "load", message).at(Place::here());
+            return Err(error
+                .about(path.display())
+                .hint("use `Checkpoint::load`, which gives the model's state with the others"));
+        }
+        let loaded = self.load_state_dict(&state);
+        loaded.map_err(|e| e.about(path.display()))
     }
 
     /// Moves all parameters and buffers to a device. Optimisers are made afterwards: what they keep lies where the
@@ -452,9 +464,14 @@ stateless!(
     fn(&Tensor) -> Tensor,
 );
 
-/// Whether a state has the names and sizes of a module's own.
+/// Whether a state has the names and sizes of the own one of a module, or of another `owner`.
 #[track_caller]
-fn check_state(own: &StateDict, state: &StateDict) -> Result<()> {
+pub(crate) fn check_state(
+    own: &StateDict,
+    state: &StateDict,
+    owner: &str,
+    hint: &str,
+) -> Result<()> {
     let missing: Vec<&str> = { own.keys() }
         .filter(|k| !state.contains_key(*k))
         .map(String::as_str)
@@ -465,15 +482,15 @@ fn check_state(own: &StateDict, state: &StateDict) -> Result<()> {
         .collect();
     if !missing.is_empty() || !unknown.is_empty() {
         let parts = [
-            ("the state lacks", missing),
-            ("the module does not have", unknown),
+            ("the state lacks".to_string(), missing),
+            (format!("the {owner} does not have"), unknown),
         ];
         let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
         let parts = parts.map(|(what, names)| format!("{what} {}", listed(&names)));
         let message = parts.collect::<Vec<_>>().join("; ");
         return Err(Error::new(ErrorKind::Argument, "load_state_dict", message)
             .at(Place::here())
-            .hint("the module must be built as the one that was saved"));
+            .hint(hint));
     }
     let mut misfits = Vec::new();
     for (path, tensor) in state {
@@ -488,7 +505,7 @@ fn check_state(own: &StateDict, state: &StateDict) -> Result<()> {
         let message = some_of(&misfits, "; ");
         return Err(Error::new(ErrorKind::Shape, "load_state_dict", message)
             .at(Place::here())
-            .hint("the module must be built as the one that was saved"));
+            .hint(hint));
     }
     Ok(())
 }

@@ -135,6 +135,8 @@ impl GroupNorm {
     /// So many groups, which must divide the channels evenly.
     #[track_caller]
     pub fn new(groups: usize, channels: usize, eps: f64) -> GroupNorm {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let even = groups > 0 && channels.is_multiple_of(groups);
         let start = |tensor: Tensor| match even {
             true => Param::new(tensor),
@@ -256,6 +258,8 @@ impl<const AXES: usize, const INSTANCE: bool> ChannelNorm<AXES, INSTANCE> {
     /// Of as many channels as the first call has.
     #[track_caller]
     pub fn lazy(options: &NormOptions) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let ones = |channels| Tensor::ones([channels]);
         let zeros = |channels| Tensor::zeros([channels]);
         ChannelNorm {
@@ -273,6 +277,8 @@ impl<const AXES: usize, const INSTANCE: bool> ChannelNorm<AXES, INSTANCE> {
 
     #[track_caller]
     fn settle(&self, channels: usize) {
+        // Closures are handed on, through which callers are not tracked.
+        let _scope = Scope::pin();
         let params = [&self.weight, &self.bias].into_iter().flatten();
         params.for_each(|param| param.settle(channels));
         let buffers = self.running.iter().flatten();

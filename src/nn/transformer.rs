@@ -121,6 +121,8 @@ impl TransformerEncoderLayer {
     /// PyTorch's initial values.
     #[track_caller]
     pub fn new(features: usize, heads: usize, options: &TransformerOptions) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         TransformerEncoderLayer {
             self_attn: options.attention(features, heads),
             linear1: Linear::with(features, options.feedforward, options.bias),
@@ -167,6 +169,8 @@ impl TransformerDecoderLayer {
     /// PyTorch's initial values.
     #[track_caller]
     pub fn new(features: usize, heads: usize, options: &TransformerOptions) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         TransformerDecoderLayer {
             self_attn: options.attention(features, heads),
             multihead_attn: options.attention(features, heads),
@@ -215,6 +219,8 @@ impl TransformerEncoder {
     /// So many layers, without a norm behind.
     #[track_caller]
     pub fn new(count: usize, features: usize, heads: usize, options: &TransformerOptions) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let layer = |_| TransformerEncoderLayer::new(features, heads, options);
         TransformerEncoder {
             layers: (0..count).map(layer).collect(),
@@ -245,6 +251,8 @@ impl TransformerDecoder {
     /// So many layers, without a norm behind.
     #[track_caller]
     pub fn new(count: usize, features: usize, heads: usize, options: &TransformerOptions) -> Self {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let layer = |_| TransformerDecoderLayer::new(features, heads, options);
         TransformerDecoder {
             layers: (0..count).map(layer).collect(),
@@ -300,6 +308,8 @@ impl Transformer {
         [encoders, decoders]: [usize; 2],
         options: &TransformerOptions,
     ) -> Transformer {
+        // Parts are made by closures, through which callers are not tracked.
+        let _scope = Scope::pin();
         let transformer = Transformer {
             encoder: TransformerEncoder {
                 norm: Some(options.norm(features)),

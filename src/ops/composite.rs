@@ -1,7 +1,7 @@
 //! What operations made of other operations share: errors with the user's place, sizes, and
 //! operands of a common type.
 
-use crate::error::{CHECK, Error, ErrorKind, Result};
+use crate::error::{CHECK, CHECK_OF, CHECKED, Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Dim, Tensor, primitive, promote};
 use lazulite_ir::{DType, Op};
@@ -108,6 +108,27 @@ impl Tensor {
     #[track_caller]
     pub(crate) fn require(&self, holds: &Tensor, rule: &str) -> Tensor {
         let _scope = Scope::open(&format!("{CHECK}{rule}"));
+        self.faulty_unless(holds)
+    }
+
+    /// As [`require`](Tensor::require), for the user's operation `op`, which the fault names with the type of its
+    /// operand.
+    #[track_caller]
+    pub(crate) fn require_for(
+        &self,
+        op: &str,
+        operand: &Tensor,
+        holds: &Tensor,
+        rule: &str,
+    ) -> Tensor {
+        let called = format!("{op}({})", operand.describe());
+        let _scope = Scope::open(&format!("{CHECK_OF}{called}{CHECKED}{rule}"));
+        self.faulty_unless(holds)
+    }
+
+    /// This tensor, broadcast with `holds`, whose use is a run-time fault where that is false.
+    #[track_caller]
+    fn faulty_unless(&self, holds: &Tensor) -> Tensor {
         attempt(|| {
             // A table of one entry, which is neutral for addition, and an index behind its end.
             let neutral = if self.is_float() { -0.0 } else { 0.0 };

@@ -4,7 +4,7 @@
 //! index and the bound. Negative indices count from the end, as in PyTorch.
 
 use super::composite::attempt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperandNote, Result};
 use crate::indexed::{Indexed, Noun};
 use crate::location::{Place, Scope};
 use crate::tensor::{Argument, Broadcast, Dim, Tensor, primitive};
@@ -664,11 +664,22 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn set_item(&mut self, indices: impl IntoIndices, value: impl Into<Argument>) {
-        let indices = indices.into_indices();
+        let (indices, value) = (indices.into_indices(), value.into());
         let _indexed = indexed_by("set_item", self, &indices);
-        *self = self
-            .index_put(indices, value, false)
-            .named("set_item", &[self]);
+        let given: Vec<Tensor> = { indices.iter() }
+            .filter_map(|entry| match entry {
+                Index::Tensor(t) => Some(t),
+                _ => None,
+            })
+            .chain(match &value {
+                Argument::Tensor(t) => Some(t),
+                Argument::Number(_) => None,
+            })
+            .cloned()
+            .collect();
+        let operands: Vec<&Tensor> = given.iter().chain([&*self]).collect();
+        let written = self.index_put(indices, value, false);
+        *self = written.named("set_item", &operands);
     }
 
     /// This tensor with `value` (broadcast) written to, or added to, the part that `indices` choose.
@@ -685,7 +696,13 @@ impl Tensor {
             let sizes = self.sizes()?;
             let count = sizes.iter().fold(Dim::from(1i64), |n, d| n * d);
             // The flat positions of the part, found by indexing a tensor of positions.
-            let positions = index(&Tensor::iota(count).reshape(sizes.clone()), indices)?;
+            let sound = |entry: &Index| !matches!(entry, Index::Tensor(t) if t.check().is_err());
+            let sound = indices.iter().all(sound);
+            let positions = index(&Tensor::iota(count).reshape(sizes.clone()), indices);
+            let positions = positions.map_err(|e| match sound {
+                true => self.instead_of_positions(e),
+                false => e,
+            })?;
             let value = match value.into() {
                 Argument::Tensor(t) => t.cast(self.dtype()?),
                 Argument::Number(n) => Tensor::full_of((), n, self.dtype()?),
@@ -698,5 +715,15 @@ impl Tensor {
             };
             Ok(written.reshape(sizes))
         })
+    }
+
+    /// The error of indices of a tensor of positions, about this tensor, which the user wrote.
+    fn instead_of_positions(&self, error: Error) -> Error {
+        let own = |note: &OperandNote| match note.role {
+            "self" => self.note("self"),
+            _ => note.clone(),
+        };
+        let operands = error.operands().iter().map(own).collect();
+        error.with_operands(operands)
     }
 }

@@ -6,7 +6,7 @@ use crate::compile::forget_captured;
 use crate::engine::realize_and_forget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::{Place, Scope};
-use crate::nn::{Param, StateDict};
+use crate::nn::{Param, StateDict, check_state};
 use crate::tensor::Tensor;
 use lazulite_ir::DType;
 use rustc_hash::FxHashSet;
@@ -484,6 +484,24 @@ impl Member {
     }
 }
 
+/// The error of a loss that none of the parameters is trained by.
+#[track_caller]
+fn unrelated(loss: &Tensor) -> Result<Error> {
+    let (message, hint) = match loss.node()?.ty.dtype.is_inexact() {
+        true => (
+            "the loss does not depend on the optimiser's parameters",
+            "it is computed from what they hold now (a step gives them new values), outside of `no_grad`, and not \
+             through `detach`, or integers such as those of `argmax`",
+        ),
+        false => (
+            "integers have no gradient: the loss does not depend on the optimiser's parameters",
+            "`argmax` and counts have no gradient; a loss such as `cross_entropy` takes what they are made of",
+        ),
+    };
+    let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
+    Ok(error.operand(loss.note("loss")).hint(hint))
+}
+
 impl<R: Rule> Optimizer for Descent<R> {
     #[track_caller]
     fn step(&mut self, loss: &Tensor) -> Result<StepReport> {
@@ -505,6 +523,9 @@ impl<R: Rule> Optimizer for Descent<R> {
             let hint = "after `backward`, `step_collected()` takes what was collected; `zero_grad()` forgets it";
             return Err(error.hint(hint));
         }
+        if !loss.requires_grad() {
+            return Err(unrelated(loss)?);
+        }
         let report = no_grad(|| {
             let sweep = Sweep::new(&[loss], &[]).map_err(|e| e.renamed("grad", "step"))?;
             let trained = |m: &Member| {
@@ -514,11 +535,7 @@ impl<R: Rule> Optimizer for Descent<R> {
             let nodes: Vec<Option<Arc<_>>> = self.members().map(trained).collect();
             let reached: Vec<_> = nodes.iter().flatten().cloned().collect();
             if reached.is_empty() {
-                let message = "no gradient reaches any of the parameters";
-                let error = Error::new(ErrorKind::Gradient, "step", message).at(Place::here());
-                let hint =
-                    "the loss is computed from what they hold now: a step gives them new values";
-                return Err(error.operand(loss.note("loss")).hint(hint));
+                return Err(unrelated(loss)?);
             }
             let mut gradients = sweep.gradients(&reached).into_iter();
             let mut nodes = nodes.into_iter();
@@ -611,21 +628,9 @@ impl<R: Rule> Optimizer for Descent<R> {
     #[track_caller]
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
         let own = self.state_dict();
-        let differs = |(name, have): (&String, &Tensor)| {
-            let given = state.get(name).and_then(|t| t.dims().ok());
-            given != have.dims().ok()
-        };
-        let wrong = own
-            .iter()
-            .find(|entry| differs(*entry))
-            .map(|(name, _)| name);
-        let unknown = state.keys().find(|name| !own.contains_key(*name));
-        if let Some(name) = wrong.or(unknown) {
-            let message = format!("`{name}` does not fit the optimiser's parameters");
-            return Err(
-                Error::new(ErrorKind::Argument, "load_state_dict", message).at(Place::here())
-            );
-        }
+        let hint =
+            "another kind of optimiser has written it, or one with other settings or parameters";
+        check_state(&own, state, "optimiser", hint)?;
         for (g, group) in self.groups.iter_mut().enumerate() {
             let number = |name: &str| {
                 let given = state.get(&format!("groups.{g}.{name}"));

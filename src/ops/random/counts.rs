@@ -58,10 +58,11 @@ impl Tensor {
             }
             let weights = self.detach().cast(DType::F64);
             let valid = weights.ge(0).bitwise_and(weights.isfinite());
-            let weights = weights.require(&valid, "weights are finite and not negative");
+            let rule = "weights are finite and not negative";
+            let weights = weights.require_for("multinomial", self, &valid, rule);
             Ok(match replacement {
-                true => with_replacement(&weights, count)?,
-                false => without_replacement(&weights, count)?,
+                true => with_replacement(self, &weights, count)?,
+                false => without_replacement(self, &weights, count)?,
             })
         })
     }
@@ -216,12 +217,13 @@ fn many_successes(count: &Tensor, p: &Tensor) -> Result<Tensor> {
     Ok(first_accepted(&k, &accepted))
 }
 
-/// Categories by inversion of the running sums.
+/// Categories by inversion of the running sums. Errors are about the weights as they were given.
 #[track_caller]
-fn with_replacement(weights: &Tensor, count: usize) -> Result<Tensor> {
+fn with_replacement(given: &Tensor, weights: &Tensor, count: usize) -> Result<Tensor> {
     let sums = weights.cumsum(-1);
     let total = sums.narrow(-1, weights.dim(-1) - 1, 1);
-    let total = total.require(&total.gt(0), "a row of weights has a positive sum");
+    let rule = "a row of weights has a positive sum";
+    let total = total.require_for("multinomial", given, &total.gt(0), rule);
     let mut sizes = weights.sizes()?;
     let last = sizes.len() - 1;
     sizes[last] = count.into();
@@ -233,11 +235,13 @@ fn with_replacement(weights: &Tensor, count: usize) -> Result<Tensor> {
     Ok(sums.searchsorted(&u, true))
 }
 
-/// The largest of weights over exponential numbers, which are as many draws one after the other.
+/// The largest of weights over exponential numbers, which are as many draws one after the other. Errors are about the
+/// weights as they were given.
 #[track_caller]
-fn without_replacement(weights: &Tensor, count: usize) -> Result<Tensor> {
+fn without_replacement(given: &Tensor, weights: &Tensor, count: usize) -> Result<Tensor> {
     let numbers = open_unit_numbers(&weights.sizes()?, DType::F64).log().neg();
     let (best, drawn) = weights.div(numbers).topk(count, -1);
     let enough = best.gt(0);
-    Ok(drawn.require(&enough, "there are as many positive weights as draws"))
+    let rule = "there are as many positive weights as draws";
+    Ok(drawn.require_for("multinomial", given, &enough, rule))
 }

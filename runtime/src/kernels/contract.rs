@@ -421,7 +421,7 @@ unsafe fn clear<T: Number>(product: *mut T::Sum, n: usize, tile: Tile) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     use crate::kernels::narrow::{Bf16, Byte};
     use proptest::prelude::*;
     use std::fmt::Debug;
@@ -452,7 +452,7 @@ mod tests {
     }
     tested!(f32, f64, i32, i64);
 
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     impl Tested for Bf16 {
         fn of(v: i64) -> Self {
             Bf16(((v as f32).to_bits() >> 16) as u16)
@@ -463,7 +463,7 @@ mod tests {
     }
 
     /// Bytes of all sizes.
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     impl<const LEFT: bool, const RIGHT: bool> Tested for Byte<LEFT, RIGHT> {
         fn of(v: i64) -> Self {
             Byte((v * 64) as u8)
@@ -630,12 +630,12 @@ mod tests {
             check::<f64>(p, level);
             check::<i32>(p, level);
             check::<i64>(p, level);
-            #[cfg(feature = "narrow")]
+            #[cfg(feature = "products")]
             check_narrow(p, level);
         }
     }
 
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     fn check_narrow(p: &Problem, level: Level) {
         check::<Bf16>(p, level);
         check::<Byte<true, true>>(p, level);

@@ -1,9 +1,9 @@
 //! Builds the executable of this package, small and fast, into the output folder, so that the library
-//! can hold its bytes: once over the core of the runtime, once with products of narrow elements, and with feature `foreign`
-//! once more with the library functions besides. And the crate `lazulite-embed` as a static library, over the core.
+//! can hold its bytes: once over the core of the runtime, once with matrix products of all element types, and with feature
+//! `foreign` once more with the library functions besides. And the crate `lazulite-embed` as a static library, over the core.
 //!
-//! `LAZULITE_STUB=FILE`, `LAZULITE_STUB_NARROW=FILE`, `LAZULITE_STUB_FOREIGN=FILE` and `LAZULITE_ARCHIVE=FILE` take what was built before. Otherwise
-//! offline cargo calls build them, with the profile `stub` of the workspace, in a target folder of their own. If
+//! `LAZULITE_STUB=FILE`, `LAZULITE_STUB_PRODUCTS=FILE`, `LAZULITE_STUB_FOREIGN=FILE` and `LAZULITE_ARCHIVE=FILE` take
+//! what was built before. Otherwise offline cargo calls build them, with the profile `stub` of the workspace, in a target folder of their own. If
 //! that fails, everything else still builds, and writing executables or objects is an error that says why.
 
 use std::env;
@@ -34,10 +34,10 @@ const VARIANTS: [Variant; 4] = [
         file: "lazulite-stub",
     },
     Variant {
-        name: "narrow",
-        variable: "LAZULITE_STUB_NARROW",
+        name: "products",
+        variable: "LAZULITE_STUB_PRODUCTS",
         package: ".",
-        arguments: &["build", "--bin", "lazulite-stub", "--features", "narrow"],
+        arguments: &["build", "--bin", "lazulite-stub", "--features", "products"],
         file: "lazulite-stub",
     },
     Variant {
@@ -49,7 +49,7 @@ const VARIANTS: [Variant; 4] = [
             "--bin",
             "lazulite-stub",
             "--features",
-            "foreign,narrow",
+            "foreign,products",
         ],
         file: "lazulite-stub",
     },
@@ -162,9 +162,11 @@ fn build(variant: &Variant, out: &Path) -> Result<PathBuf, String> {
         cargo.env("CARGO_PROFILE_STUB_LTO", "off");
         cargo.env("CARGO_PROFILE_STUB_CODEGEN_UNITS", "16");
     } else if !foreign {
-        // What takes time is generated code and products, whose loops are written out in any case; everything else
-        // has to be small. Not so library functions.
+        // What takes time is generated code and the runtime, whose products would not stay in registers otherwise.
+        // Everything else has to be small; not so library functions.
         cargo.env("CARGO_PROFILE_STUB_OPT_LEVEL", "s");
+        let runtime = "profile.stub.package.lazulite-runtime.opt-level=3";
+        cargo.args(["--config", runtime]);
     }
     let output = cargo.output().map_err(|e| format!("cargo: {e}"))?;
     if !output.status.success() {

@@ -195,6 +195,118 @@ fn kernels_are_measured_on_random_inputs() {
     assert!(error.to_string().contains("its sizes are n"), "{error}");
 }
 
+/// A model whose weights are packed, beside a product of two values, which packs nothing.
+fn model() -> lazulite::Exported {
+    let hidden = Tensor::randn([96, 64]).realize().unwrap();
+    let output = Tensor::randn([64, 32]).realize().unwrap();
+    let spec = lazulite::spec!(f32["n", 96]);
+    let exported = lazulite::export(
+        |[x]| {
+            let y = x.matmul(&hidden).gelu().matmul(&output);
+            y.matmul(&y.t()).softmax(-1)
+        },
+        &[spec],
+    );
+    exported.unwrap()
+}
+
+#[test]
+fn times_stand_at_the_launches_that_ran() {
+    let options = ReportOptions {
+        measure: true,
+        sizes: vec![("n".into(), 16)],
+        ..ReportOptions::default()
+    };
+    let report = model().report(&options).unwrap();
+    let text = report.render(Stage::Memory, Format::Text).unwrap();
+    let (run, prepared) = text.split_once("; once, for the weights").unwrap();
+    let steps = |plan: &str| {
+        let (_, steps) = plan.split_once("  steps {").unwrap();
+        let launches = steps
+            .lines()
+            .filter(|l| l.contains(": k") || l.contains("contract"));
+        launches.count()
+    };
+    let (once, every): (Vec<_>, Vec<_>) =
+        { report.launches().into_iter() }.partition(|launch| launch.once);
+    assert_eq!(
+        (every.len(), once.len()),
+        (steps(run), steps(prepared)),
+        "{text}"
+    );
+    assert!(!once.is_empty());
+    // What ran has a time, what was done before has none.
+    assert!(every.iter().all(|l| l.measured.is_some_and(|t| t > 0.0)));
+    assert!(once.iter().all(|l| l.measured.is_none()));
+    // Kernels are those of the steps: what the program calls k2 is number 2, and what is done once comes behind.
+    let kernels = report.kernels();
+    let body = |number: u32| {
+        kernels[number as usize]
+            .ir
+            .lines()
+            .nth(1)
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    for launch in &every {
+        let Some(number) = launch.kernel else {
+            continue;
+        };
+        let (_, from) = run.split_once(&format!("  k{number} = ")).unwrap();
+        assert_eq!(
+            from.lines().nth(1).unwrap().trim(),
+            body(number),
+            "{launch:?}"
+        );
+        assert!(run.contains(&format!("k{number}(")), "{launch:?}");
+    }
+    for launch in &once {
+        let behind = every.iter().filter_map(|l| l.kernel).max().unwrap();
+        assert!(launch.kernel.is_some_and(|k| k > behind), "{launch:?}");
+    }
+    // All forms say so.
+    let kernels = report.render(Stage::Kernel, Format::Text).unwrap();
+    let lines: Vec<&str> = kernels
+        .lines()
+        .filter(|l| l.starts_with("; launch"))
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .all(|l| l.contains("measured") != l.contains("once, for the weights"))
+    );
+    for stage in [Stage::Schedule, Stage::Memory] {
+        let json = report.render(stage, Format::Json).unwrap();
+        assert_eq!(json.matches("\"measured_ns\"").count(), every.len());
+        assert_eq!(json.matches("\"once\":true").count(), once.len());
+    }
+}
+
+#[test]
+fn explanations_count_what_runs_and_what_is_done_once() {
+    let report = model().report(&until(Stage::Schedule)).unwrap();
+    let text = report.explain().to_string();
+    let launches = |line: &str, when: &str| -> usize {
+        let before = line.split(when).next().filter(|b| b.len() < line.len());
+        let words = before.map(|b| b.split_whitespace().rev().nth(1).unwrap());
+        words.map_or(0, |count| count.parse().unwrap())
+    };
+    for when in [" in every run", " once, for the weights"] {
+        let all: Vec<usize> = text.lines().map(|line| launches(line, when)).collect();
+        assert!(all[0] > 0 && all[0] == all[1..].iter().sum(), "{text}");
+    }
+    let (once, run): (Vec<_>, Vec<_>) = report.launches().into_iter().partition(|l| l.once);
+    assert_eq!(
+        launches(text.lines().next().unwrap(), " in every run"),
+        run.len()
+    );
+    assert_eq!(
+        launches(text.lines().next().unwrap(), " once, for the weights"),
+        once.len()
+    );
+}
+
 #[test]
 fn compiled_and_exported_functions_have_reports() {
     let w = known(&[8, 4]);

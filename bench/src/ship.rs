@@ -59,7 +59,34 @@ pub fn run() -> Result<(), Box<dyn Error>> {
     }
     let needed = needed(&program).unwrap_or_else(|| "ldd is not here".into());
     line("shared libraries", needed, "libc, libm, libgcc_s");
+    products(&folder.0)?;
     objects(&exported, &folder.0)
+}
+
+/// How long a matrix product takes in an executable, beside one in this process.
+fn products(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let types = [
+        (DType::F32, spec!(f32[256, 256])),
+        (DType::I8, spec!(i8[256, 256])),
+    ];
+    for (dtype, spec) in types {
+        let input = Tensor::randn([256, 256]).cast(dtype).realize()?;
+        let program = folder.join(dtype.to_string());
+        let exported = export(|[x]| x.matmul(&x), &[spec])?;
+        exported.build_executable(&program)?;
+        let here = median(&times(201, || Ok(exported.run(&[&input]).map(|_| ())?))?) * 1e6;
+        let mut command = Command::new(&program);
+        let output = command.args(["--bench", "201"]).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let there = { text.split_whitespace().skip_while(|word| *word != "median") }.nth(1);
+        let there: f64 = there.ok_or("the executable tells no median")?.parse()?;
+        line(
+            &format!("256x256x256 of {dtype}, in an executable over in process"),
+            format!("{there:.0} us / {here:.0} us = {:.2}", there / here),
+            "<= 1.2",
+        );
+    }
+    Ok(())
 }
 
 /// What embedders get.

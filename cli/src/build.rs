@@ -1,8 +1,7 @@
 //! `lazulite build`: exported models as executables, object files and static libraries.
 
 use crate::failure::{Failure, refuse_same};
-use crate::files::shown;
-use lazulite::Exported;
+use crate::files::{model, shown};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -14,7 +13,7 @@ pub struct Arguments {
     /// What is written. Headers, and the runtime of objects, are written beside it.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// What to make of the model.
+    /// What to make of the model; `sharedlib` makes nothing and says how `cc` makes one.
     #[arg(long, value_enum, default_value = "exe")]
     emit: Emit,
 }
@@ -30,7 +29,8 @@ enum Emit {
     Staticlib,
     /// The C header alone.
     Header,
-    /// A shared library, which only a system's linker makes.
+    /// Nothing: shared libraries are made by a system's linker alone. Says the `cc` command that makes one of a
+    /// static library.
     Sharedlib,
 }
 
@@ -44,7 +44,7 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Message(message.into()));
     }
     refuse_same(&arguments.file, target)?;
-    let exported = Exported::load(&arguments.file)?;
+    let exported = model(&arguments.file)?;
     let start = Instant::now();
     let (files, next) = match arguments.emit {
         Emit::Exe => {

@@ -53,7 +53,12 @@ pub fn told(error: &lazulite::Error) -> String {
     if place.is_none_or(|place| place.parent() != own) {
         return error.to_string();
     }
-    let hint = error.advice().map(|hint| format!("\n  hint: {hint}"));
+    with_hint(error, error.advice())
+}
+
+/// The error without its place, and with this advice.
+pub fn with_hint(error: &lazulite::Error, hint: Option<&str>) -> String {
+    let hint = hint.map(|hint| format!("\n  hint: {hint}"));
     let (op, message) = (error.op(), error.message());
     format!("{op}: {message}{}", hint.unwrap_or_default())
 }

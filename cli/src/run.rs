@@ -1,8 +1,8 @@
 //! `lazulite run`: programs run on files or random inputs.
 
-use crate::failure::{Failure, told};
-use crate::files::{at, dim, is_model, named_file, read};
-use lazulite::{ErrorKind, Exported, NamedFile, Program};
+use crate::failure::{Failure, told, with_hint};
+use crate::files::{at, dim, is_model, model, named_file, read};
+use lazulite::{ErrorKind, NamedFile, Program};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -39,27 +39,26 @@ fn run_text(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> 
     let file = &arguments.file;
     let program = Program::from_text(&read(file)?).map_err(|e| at(file, &e))?;
     let results = program.run_random(&arguments.dims, arguments.seed);
-    for (i, result) in results.map_err(|e| at(file, &e))?.iter().enumerate() {
+    let results = results.map_err(|e| with_sizes(&e, &program.size_names()))?;
+    for (i, result) in results.iter().enumerate() {
         writeln!(out, "result {i}: {result:?}\n{result}")?;
     }
     Ok(())
 }
 
 /// The error with how open sizes are given, where it is about arguments and there are such sizes.
-fn with_sizes(error: &lazulite::Error, exported: &Exported) -> Failure {
-    let open = exported.size_names().join(", ");
-    match error.kind() {
-        ErrorKind::Argument if !open.is_empty() => Failure::Message(format!(
-            "{}\n  hint: open sizes ({open}) are given by --dim NAME=SIZE",
-            told(error)
-        )),
-        _ => Failure::Message(told(error)),
-    }
+fn with_sizes(error: &lazulite::Error, names: &[String]) -> Failure {
+    let options: Vec<String> = names.iter().map(|n| format!("--dim {n}=SIZE")).collect();
+    let hint = format!("open sizes are given by {}", options.join(" "));
+    Failure::Message(match error.kind() {
+        ErrorKind::Argument if !names.is_empty() => with_hint(error, Some(&hint)),
+        _ => told(error),
+    })
 }
 
 /// Runs the model on files, or on random inputs where none are given.
 fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
-    let exported = Exported::load(&arguments.file)?;
+    let exported = model(&arguments.file)?;
     let (inputs, outputs) = (&arguments.inputs[..], &arguments.outputs[..]);
     if inputs.is_empty() && !outputs.is_empty() {
         let message = "results go to files when inputs come from files: give --input";
@@ -69,7 +68,7 @@ fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure>
         [] => exported.run_random(&arguments.dims, arguments.seed),
         inputs => exported.run_files(inputs, outputs, &arguments.dims),
     };
-    let results = results.map_err(|e| with_sizes(&e, &exported))?;
+    let results = results.map_err(|e| with_sizes(&e, &exported.size_names()))?;
     if outputs.is_empty() {
         for ((name, _), result) in exported.outputs().iter().zip(&results) {
             writeln!(out, "{name}: {result:?}\n{result}")?;

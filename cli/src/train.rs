@@ -2,7 +2,7 @@
 
 use crate::doctor::{instruction_sets, processor};
 use crate::failure::Failure;
-use crate::files::shown;
+use crate::files::{begins_as_model, check_writable, shown};
 use indicatif::{ProgressBar, ProgressStyle};
 use lazulite::data::digits::{CLASSES, Digits, SIDE};
 use lazulite::data::{DataLoader, Dataset};
@@ -23,25 +23,25 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
     /// Passes over the training images.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, allow_negative_numbers = true)]
     epochs: u64,
     /// Images per step.
-    #[arg(long, default_value_t = 64, value_parser = positive)]
+    #[arg(long, default_value_t = 64, value_parser = positive, allow_negative_numbers = true)]
     batch: usize,
     /// The highest learning rate.
-    #[arg(long, default_value_t = 4e-3, value_parser = rate)]
+    #[arg(long, default_value_t = RATE, value_parser = rate, allow_negative_numbers = true)]
     lr: f64,
     /// Determines images, initial weights and order.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Images to train with.
-    #[arg(long, default_value_t = 12_800)]
+    #[arg(long, default_value_t = 12_800, allow_negative_numbers = true)]
     images: usize,
     /// Images to test with.
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 2_000, allow_negative_numbers = true)]
     test_images: usize,
     /// Threads that compute; all cores by default.
-    #[arg(long)]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     threads: Option<usize>,
     /// Where the state of the training goes after every epoch.
     #[arg(long, value_name = "FILE")]
@@ -70,6 +70,9 @@ fn rate(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0".to_string())
 }
 
+/// The learning rate that this network and these images are trained with.
+const RATE: f64 = 4e-3;
+
 /// Test images per batch.
 const TEST_BATCH: usize = 250;
 
@@ -93,8 +96,12 @@ pub fn run(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure> {
     let Task::Digits = arguments.task;
     if let Some(threads) = arguments.threads {
         let mut options = lazulite::options();
-        options.threads = threads.max(1);
+        options.threads = threads;
         lazulite::set_options(options)?;
+    }
+    // Before the work, which would be lost.
+    for file in arguments.save.iter().chain(&arguments.checkpoint) {
+        check_writable(file)?;
     }
     manual_seed(arguments.seed);
     let mut training = Training::new(arguments)?;
@@ -200,6 +207,14 @@ impl Training {
     }
 
     fn resume(&mut self, file: &Path) -> Result<(), Failure> {
+        if begins_as_model(file) {
+            let message = format!(
+                "{}: this is an exported model, which holds no state of a training; --resume takes a checkpoint \
+                 (.safetensors), as `--checkpoint FILE` writes it after every epoch",
+                file.display()
+            );
+            return Err(Failure::Message(message));
+        }
         let saved = Checkpoint::load(file)?;
         self.step = saved.value("step")?;
         saved.loader(&self.loader)?;
@@ -232,6 +247,9 @@ impl Training {
                 let loss = self.model.forward(&images).cross_entropy(&labels);
                 self.optimizer.step(&loss)?;
                 let loss = loss.item::<f32>()?;
+                if !loss.is_finite() {
+                    return Err(diverged(loss, self.step + 1, arguments.lr));
+                }
                 if self.step == first {
                     report(out, start)?;
                 }
@@ -248,6 +266,14 @@ impl Training {
         progress.bar.finish_and_clear();
         Ok(())
     }
+}
+
+/// The loss is no number any more, nor are the parameters then: going on, or saving them, is of no use.
+fn diverged(loss: f32, step: u64, rate: f64) -> Failure {
+    Failure::Message(format!(
+        "the loss is {loss} in step {step}: training does not converge, and the model is not saved\n  \
+         hint: the highest rate is {rate:?}; try a lower one (--lr {RATE})"
+    ))
 }
 
 /// Says what the step was compiled to, once it has run.

@@ -130,6 +130,38 @@ fn more_threads_than_make_sense_are_refused_at_once() {
 }
 
 #[test]
+fn open_sizes_are_asked_for_as_they_are_given() {
+    let graph = file("sizes.lzt", GRAPH.as_bytes());
+    for arguments in [&["run", &graph][..], &["run", &graph, "--dim", "m=3"]] {
+        let told = text(&lazulite(arguments).stderr);
+        assert!(told.contains("--dim n=SIZE"), "{told}");
+        assert!(!told.contains("[\""), "{told}");
+    }
+    let given = lazulite(&["run", &graph, "--dim", "n=3"]);
+    assert!(given.status.success(), "{}", text(&given.stderr));
+    let explained = text(&lazulite(&["explain", &graph, "--dim", "n=3"]).stdout);
+    assert!(
+        explained.contains("1 launch in every run, predicted "),
+        "{explained}"
+    );
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused_for_what_they_are() {
+    for (option, number, message) in [
+        ("--lr", "-1", "expected a number above 0"),
+        ("--batch", "-1", "expected a whole number, at least 1"),
+        ("--threads", "0", "expected a whole number, at least 1"),
+        ("--epochs", "-1", "invalid value '-1'"),
+    ] {
+        let output = lazulite(&["train", "digits", option, number]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(message), "{option}: {told}");
+    }
+}
+
+#[test]
 fn the_machine_is_described() {
     let output = lazulite(&["doctor"]);
     let told = text(&output.stdout);

@@ -102,6 +102,19 @@ fn mistakes_are_explained() {
         message.contains("this is not an exported model"),
         "{message}"
     );
+    fs::write(folder.0.join("graph.lzt"), "graph() {}").unwrap();
+    let message = folder.fail(&["build", "graph.lzt", "-o", "program"]);
+    assert!(
+        message.contains("this is not an exported model")
+            && message.contains("`Exported::save`")
+            && message.contains("`lazulite train digits --save FILE.lzl`"),
+        "{message}"
+    );
+    let help = folder.succeed(&["build", "--help"]);
+    assert!(
+        help.contains("`sharedlib` makes nothing and says how `cc` makes one"),
+        "{help}"
+    );
     let message = folder.fail(&["build", "none.lzl", "-o", "program"]);
     assert!(message.contains("none.lzl"), "{message}");
     assert!(!folder.0.join("program").exists());
@@ -109,6 +122,7 @@ fn mistakes_are_explained() {
     exported.save(folder.0.join("m.lzl")).unwrap();
     let message = folder.fail(&["run", "m.lzl"]);
     assert!(message.contains("size n needs a value"), "{message}");
+    assert!(message.contains("--dim n=SIZE"), "{message}");
     let message = folder.fail(&["run", "m.lzl", "--input", "y=x.npy"]);
     assert!(
         message.contains("there is no input y, only input"),

@@ -80,3 +80,47 @@ fn training_goes_on_where_it_was_interrupted() {
     assert!(!success && text.contains("none.safetensors"), "{text}");
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn what_cannot_be_saved_is_not_trained() {
+    let folder = folder("unwritable");
+    for option in ["--save", "--checkpoint"] {
+        for place in ["nowhere/x.lzl", "."] {
+            let (success, text) = lazulite(&folder, &[&SMALL[..], &[option, place]].concat());
+            assert!(!success && text.contains(place), "{text}");
+            assert!(!text.contains("loss"), "{text}");
+        }
+    }
+    // Looking leaves nothing behind.
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn models_are_no_checkpoints() {
+    let folder = folder("model");
+    std::fs::write(folder.join("digits.lzl"), b"LAZULITE and weights").unwrap();
+    let (success, text) = lazulite(&folder, &["train", "digits", "--resume", "digits.lzl"]);
+    assert!(!success, "{text}");
+    assert!(
+        text.contains("an exported model") && text.contains("--checkpoint FILE"),
+        "{text}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn training_stops_where_the_loss_is_no_number() {
+    let folder = folder("diverged");
+    let arguments = [&SMALL[..], &["--lr", "1e30", "--save", "digits.lzl"]].concat();
+    let (success, text) = lazulite(&folder, &arguments);
+    assert!(!success, "{text}");
+    assert!(text.contains("the loss is NaN in step ") || text.contains("the loss is inf in step "));
+    assert!(
+        text.contains("rate is 1e30; try a lower one (--lr 0.004)")
+            && !text.contains("test accuracy"),
+        "{text}"
+    );
+    assert!(!folder.join("digits.lzl").exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}

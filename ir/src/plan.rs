@@ -164,9 +164,12 @@ impl Plan {
         })
     }
 
-    /// Whether a step, nested ones included, multiplies matrices of factors narrower than their sums.
-    pub fn multiplies_narrow(&self) -> bool {
-        self.any_step(|step| matches!(step, Step::Contract(c) if c.factors != [c.dtype; 2]))
+    /// Whether all matrix products, those of nested steps included, are of this type alone.
+    pub fn multiplies_only(&self, dtype: DType) -> bool {
+        !self.any_step(|step| match step {
+            Step::Contract(c) => c.factors != [dtype; 2] || c.dtype != dtype,
+            _ => false,
+        })
     }
 
     /// Whether it is true of a step, nested ones included.

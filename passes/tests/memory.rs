@@ -4,9 +4,10 @@
 use lazulite_ir::arbitrary::{Case, Config, cases};
 use lazulite_ir::{
     Array, Dim, Environment, EvalError, EvalMode, Place, Plan, RightLayout, Step, eval_plan,
-    parse_graph, print_plan, verify_plan,
+    parse_graph, print_kernel, print_plan, verify_plan,
 };
-use lazulite_passes::memory::{Hoisted, hoist, memory};
+use lazulite_passes::memory::{Hoisted, Launched, Split, hoist, memory};
+use lazulite_passes::report::launches;
 use lazulite_passes::{Artifact, Options, PassError, ScheduleOptions, Stage, compile_to_plan, run};
 use proptest::prelude::*;
 
@@ -66,6 +67,42 @@ fn results_of(
     eval_plan(plan, inputs, environment, mode)
 }
 
+/// Every launch of the parts is said to be one of the plan that there was, and does the same; others are gone.
+fn check_launches(plan: &Plan, split: &Split) {
+    // With memory planned: that changes nothing about launches.
+    let parts = [&split.prepare, &split.main].map(|part| memory(part).unwrap());
+    let [once, always] = [0, 1].map(|at| launches(&parts[at].steps));
+    let work = |plan: &Plan, step: &Step| match step {
+        Step::Contract(c) => format!("{:?} {:?}", c.dims, c.epilogue.is_some()),
+        Step::Sort { dims, .. } => format!("{dims:?}"),
+        Step::Custom { target, .. } => target.name().to_owned(),
+        step => match step.kernel_call() {
+            Some(call) => print_kernel(&plan.kernels[call.kernel as usize]),
+            None => panic!("no launch"),
+        },
+    };
+    let before = launches(&plan.steps);
+    assert_eq!(before.len(), split.launches.len());
+    let mut found = [Vec::new(), Vec::new()];
+    for ((_, step), launched) in before.iter().zip(&split.launches) {
+        let (at, list, n) = match *launched {
+            Launched::Dropped => continue,
+            Launched::Once(n) => (0, &once, n),
+            Launched::Always(n) => (1, &always, n),
+        };
+        found[at].push(n as usize);
+        let (_, same) = list[n as usize];
+        assert_eq!(
+            work(plan, step),
+            work(&parts[at], same),
+            "{}",
+            print_plan(plan)
+        );
+    }
+    let all = [&once, &always].map(|list| (0..list.len()).collect::<Vec<_>>());
+    assert_eq!(found, all, "{}", print_plan(plan));
+}
+
 /// What is done once and what is done at every run give together what the plan gives.
 fn check_split(case: &Case, plan: &Plan, constant: u64) {
     let constant: Vec<bool> = (0..case.inputs.len())
@@ -77,6 +114,7 @@ fn check_split(case: &Case, plan: &Plan, constant: u64) {
             panic!("{findings}\n{}\n{}", print_plan(plan), print_plan(part));
         }
     }
+    check_launches(plan, &split);
     // What need not be packed is not.
     assert!(split.prepare.steps.len() + split.main.steps.len() <= plan.steps.len());
     let mode = EvalMode::all().next().unwrap();
@@ -165,6 +203,7 @@ fn weights_are_packed_once() {
     let split = hoist(&plan, &[false, true]).unwrap();
     assert_eq!((split.prepare.steps.len(), split.main.steps.len()), (1, 1));
     assert_eq!(split.prepare_inputs, [1]);
+    assert_eq!(split.launches, [Launched::Once(0), Launched::Always(0)]);
     assert_eq!(
         split.sources,
         [Hoisted::Parameter(0), Hoisted::Prepared(0)],
@@ -176,6 +215,7 @@ fn weights_are_packed_once() {
     // What changes is read where it lies.
     let split = hoist(&plan, &[false, false]).unwrap();
     assert_eq!((split.prepare.steps.len(), split.main.steps.len()), (0, 1));
+    assert_eq!(split.launches, [Launched::Dropped, Launched::Always(0)]);
     let Step::Contract(product) = &split.main.steps[0] else {
         panic!("the product is left");
     };

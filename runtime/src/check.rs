@@ -322,14 +322,13 @@ impl Walk<'_> {
         }
         let [left, right] = c.factors;
         let fits = match (c.element, left, right) {
-            (Element::F32 | Element::F64 | Element::I32 | Element::I64, a, b)
-                if a == b && a == c.element =>
-            {
-                true
-            }
-            (Element::F32, Element::BF16, Element::BF16)
+            (Element::F32, Element::F32, Element::F32) => true,
+            (Element::F64, Element::F64, Element::F64)
+            | (Element::I32, Element::I32, Element::I32)
+            | (Element::I64, Element::I64, Element::I64)
+            | (Element::F32, Element::BF16, Element::BF16)
             | (Element::I32, Element::I8 | Element::U8, Element::I8 | Element::U8) => {
-                cfg!(feature = "narrow")
+                cfg!(feature = "products")
             }
             _ => false,
         };

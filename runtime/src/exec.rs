@@ -13,7 +13,7 @@ use crate::foreign::{Operand, ResultMut};
 use crate::kernels::Level;
 use crate::kernels::contract::{Contraction, Right, Tiling, compute_tile};
 use crate::kernels::micro::Number;
-#[cfg(feature = "narrow")]
+#[cfg(feature = "products")]
 use crate::kernels::narrow::{Bf16, Byte};
 use crate::kernels::sort::{self, Lane};
 use crate::partition::{Bounds, Partition, is_inline};
@@ -130,19 +130,25 @@ impl Run<'_, '_> {
         // SAFETY: binding allows these element types only.
         unsafe {
             match c.factors {
-                [Element::F32, _] => self.contract_of::<f32>(c),
-                [Element::F64, _] => self.contract_of::<f64>(c),
-                [Element::I32, _] => self.contract_of::<i32>(c),
-                #[cfg(feature = "narrow")]
-                [Element::BF16, _] => self.contract_of::<Bf16>(c),
-                #[cfg(feature = "narrow")]
-                [Element::I8, Element::I8] => self.contract_of::<Byte<true, true>>(c),
-                #[cfg(feature = "narrow")]
-                [Element::I8, _] => self.contract_of::<Byte<true, false>>(c),
-                #[cfg(feature = "narrow")]
-                [Element::U8, Element::I8] => self.contract_of::<Byte<false, true>>(c),
-                #[cfg(feature = "narrow")]
-                [Element::U8, _] => self.contract_of::<Byte<false, false>>(c),
+                #[cfg(feature = "products")]
+                [left, right] if left != Element::F32 => self.contract_of_others(c, left, right),
+                _ => self.contract_of::<f32>(c),
+            }
+        }
+    }
+
+    #[cfg(feature = "products")]
+    unsafe fn contract_of_others(&self, c: &BoundContract, left: Element, right: Element) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (left, right) {
+                (Element::F64, _) => self.contract_of::<f64>(c),
+                (Element::I32, _) => self.contract_of::<i32>(c),
+                (Element::BF16, _) => self.contract_of::<Bf16>(c),
+                (Element::I8, Element::I8) => self.contract_of::<Byte<true, true>>(c),
+                (Element::I8, _) => self.contract_of::<Byte<true, false>>(c),
+                (Element::U8, Element::I8) => self.contract_of::<Byte<false, true>>(c),
+                (Element::U8, _) => self.contract_of::<Byte<false, false>>(c),
                 _ => self.contract_of::<i64>(c),
             }
         }

@@ -10,7 +10,7 @@ use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::{assemble, compile, element};
-use lazulite_ir::{Dim, Plan, TensorType};
+use lazulite_ir::{DType, Dim, Plan, TensorType};
 use lazulite_passes::compile_apart;
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::files::{self, NamedFile, replace_executable};
@@ -229,10 +229,11 @@ impl Exported {
     /// When the function cannot be compiled or the file not be written.
     pub fn build_executable(&self, path: impl AsRef<Path>) -> Result<()> {
         let parts = self.parts()?;
-        let variant = match (parts.plan.calls_library(), parts.plan.multiplies_narrow()) {
+        let plan = &parts.plan;
+        let variant = match (plan.calls_library(), plan.multiplies_only(DType::F32)) {
             (true, _) => Variant::Foreign,
-            (false, true) => Variant::Narrow,
-            (false, false) => Variant::Core,
+            (false, false) => Variant::Products,
+            (false, true) => Variant::Core,
         };
         let stub = lazulite_stub::executable(variant).map_err(|why| {
             unsupported(format!("this build cannot write executables: {why}"))

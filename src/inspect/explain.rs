@@ -1,9 +1,12 @@
 //! Why a program looks as it does: what was fused, what was not and for which reason, why it was
 //! compiled again.
 
+use super::kernel::LaunchReport;
 use super::report::Report;
 use super::stage::Stage;
-use super::view::{GraphReport, NodeReport};
+use super::text;
+use super::view::{GraphReport, GroupReport, NodeReport};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Why a program looks as it does.
@@ -19,10 +22,8 @@ pub struct Explanation {
     pub open_sizes: Vec<String>,
     /// The graphs as scheduled: groups of operations that share a kernel, and why others are apart.
     pub graphs: Vec<GraphReport>,
-    /// How many steps do work, and how many kernels they run.
-    pub launches: usize,
-    /// Distinct kernels.
-    pub kernels: usize,
+    /// The steps that do work, in every run or once for the weights.
+    pub launches: Vec<LaunchReport>,
 }
 
 impl Report {
@@ -33,32 +34,41 @@ impl Report {
             title: self.title.clone(),
             versions: self.versions.clone(),
             open_sizes: self.known.symbols().map(ToString::to_string).collect(),
+            launches: self.launches(),
             graphs: match self.stages().contains(&Stage::Schedule) {
                 true => self.graphs(Stage::Schedule),
                 false => Vec::new(),
             },
-            launches: self.launches().len(),
-            kernels: self.kernels().len(),
         }
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (launches, kernels) = (self.launches, self.kernels);
-        let plural = |n: usize| if n == 1 { "" } else { "s" };
-        writeln!(
+        let (once, run): (Vec<_>, Vec<_>) = self.launches.iter().partition(|l| l.once);
+        let kernels: BTreeSet<u32> = run.iter().filter_map(|l| l.kernel).collect();
+        let plural = if kernels.len() == 1 { "" } else { "s" };
+        write!(
             f,
-            "{}: {launches} launch{} of {kernels} distinct kernel{}",
+            "{}: {} in every run, of {} distinct kernel{plural}",
             self.title,
-            if launches == 1 { "" } else { "es" },
-            plural(kernels)
+            counted(run.len()),
+            kernels.len()
         )?;
+        // Products whose tiles need no finishing, sorts, library functions.
+        match run.iter().filter(|l| l.kernel.is_none()).count() {
+            0 => {}
+            n => write!(f, ", {n} of them without one")?,
+        }
+        match once.len() {
+            0 => writeln!(f)?,
+            n => writeln!(f, "; {} once, for the weights", counted(n))?,
+        }
         for graph in &self.graphs {
             if self.graphs.len() > 1 {
                 writeln!(f, "\n== {}", graph.title)?;
             }
-            write_graph(f, graph)?;
+            write_graph(f, graph, &self.launches)?;
         }
         if !self.open_sizes.is_empty() {
             let sizes = self.open_sizes.join(", ");
@@ -77,19 +87,55 @@ impl fmt::Display for Explanation {
     }
 }
 
-fn write_graph(f: &mut fmt::Formatter<'_>, graph: &GraphReport) -> fmt::Result {
+/// `1 launch`, `2 launches`
+fn counted(launches: usize) -> String {
+    match launches {
+        1 => "1 launch".into(),
+        n => format!("{n} launches"),
+    }
+}
+
+/// How often a group runs, what and when, and what a run of it is predicted to take where sizes are known.
+fn write_launches(
+    f: &mut fmt::Formatter<'_>,
+    group: &GroupReport,
+    launches: &[LaunchReport],
+) -> fmt::Result {
+    let own = group.launches.iter();
+    let own = own.filter_map(|number| launches.get(*number as usize));
+    let (once, run): (Vec<_>, Vec<_>) = own.partition(|l| l.once);
+    let mut parts = Vec::new();
+    if !run.is_empty() {
+        let predicted: Option<f64> = run.iter().map(|l| l.predicted).sum();
+        let predicted = predicted.map(|t| format!(", predicted {}", text::time(t)));
+        let predicted = predicted.unwrap_or_default();
+        parts.push(format!("{} in every run{predicted}", counted(run.len())));
+    }
+    if !once.is_empty() {
+        parts.push(format!("{} once, for the weights", counted(once.len())));
+    }
+    match (parts.is_empty(), group.kind) {
+        (false, _) => writeln!(f, "  {}", parts.join("; ")),
+        (true, "step") => Ok(()),
+        (true, _) => writeln!(
+            f,
+            "  needs no launch: whoever reads its values computes them"
+        ),
+    }
+}
+
+fn write_graph(
+    f: &mut fmt::Formatter<'_>,
+    graph: &GraphReport,
+    launches: &[LaunchReport],
+) -> fmt::Result {
     let node_at = |id: u32| {
         let at = graph.nodes.binary_search_by_key(&id, |n| n.id);
         at.ok().and_then(|at| graph.nodes.get(at))
     };
     for group in &graph.groups {
         writeln!(f, "\n{} {}: {}", group.kind, group.number, group.title)?;
-        if group.launches.is_empty() && group.kind != "step" {
-            writeln!(
-                f,
-                "  needs no launch: whoever reads its values computes them"
-            )?;
-        }
+        write_launches(f, group, launches)?;
         for member in group.members.iter().filter_map(|m| node_at(*m)) {
             writeln!(f, "  {}", described(member))?;
             let Some(scheduled) = &member.scheduled else {

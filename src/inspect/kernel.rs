@@ -7,6 +7,7 @@ use super::report::Report;
 use super::view::Known;
 use lazulite_codegen::Instruction;
 use lazulite_ir::{ContractStep, DType, Dim, Kernel, Plan, Step, price, print_kernel};
+use lazulite_passes::memory::{Launched, Split};
 use lazulite_passes::report::launches as launches_of;
 use lazulite_runtime::kernels::product_nanoseconds;
 use rustc_hash::FxHashMap;
@@ -37,7 +38,7 @@ pub struct LaunchReport {
     pub kind: &'static str,
     /// What it does, in a few words.
     pub text: String,
-    /// The kernel that it runs, or that finishes a product's tiles.
+    /// The kernel that it runs, or that finishes a product's tiles: a position in [`Report::kernels`].
     pub kernel: Option<u32>,
     /// The graph and the group that it belongs to, as positions.
     pub group: Option<(usize, u32)>,
@@ -49,21 +50,17 @@ pub struct LaunchReport {
     pub predicted: Option<f64>,
     /// Nanoseconds that it took in one run of the program, all turns of loops together; the median of several.
     pub measured: Option<f64>,
-    /// Depends on weights alone: in exported programs it is done once, when the program is built.
+    /// Depends on weights alone: it is done once for them, when an executable is built or a captured function first
+    /// called, and is no part of a run. So it has no measured time.
     pub once: bool,
 }
 
-/// The kernels of a report.
+/// The kernels of a report: those of every run, then those of what is done once.
 pub(super) fn kernels(report: &Report) -> Vec<KernelReport> {
-    let Some((plan, _)) = report.scheduling() else {
+    let Some(split) = report.last_steps() else {
         return Vec::new();
     };
-    let mut launched: Vec<Vec<u32>> = vec![Vec::new(); plan.kernels.len()];
-    for (number, (_, step)) in launches_of(&plan.steps).into_iter().enumerate() {
-        if let Some(call) = step.kernel_call() {
-            launched[call.kernel as usize].push(number as u32);
-        }
-    }
+    let kernels = split.main.kernels.iter().chain(&split.prepare.kernels);
     let texts = report.kernel_texts();
     let kernel = |(number, kernel): (usize, &Kernel)| {
         let text = texts.get(number);
@@ -75,17 +72,34 @@ pub(super) fn kernels(report: &Report) -> Vec<KernelReport> {
                 .map(|t| t.native.instructions.clone())
                 .unwrap_or_default(),
             code_bytes: text.map_or([0; 2], |t| [t.native.code_bytes, t.native.pool_bytes]),
-            launches: std::mem::take(&mut launched[number]),
+            launches: Vec::new(),
         }
     };
-    plan.kernels.iter().enumerate().map(kernel).collect()
+    let mut kernels: Vec<KernelReport> = kernels.enumerate().map(kernel).collect();
+    for launch in launches(report) {
+        if let Some(kernel) = launch.kernel {
+            kernels[kernel as usize].launches.push(launch.number);
+        }
+    }
+    kernels
+}
+
+/// For every launch of a schedule: its number among those that run, if it is one of these.
+pub(super) fn numbers(split: &Split) -> Vec<Option<u32>> {
+    let mut next = 0..;
+    let number = |launch: &Launched| match launch {
+        Launched::Dropped => None,
+        Launched::Once(_) | Launched::Always(_) => next.next(),
+    };
+    split.launches.iter().map(number).collect()
 }
 
 /// The launches of a report.
 pub(super) fn launches(report: &Report) -> Vec<LaunchReport> {
-    let Some((plan, scheduling)) = report.scheduling() else {
+    let (Some(split), Some(scheduling)) = (report.last_steps(), report.scheduling()) else {
         return Vec::new();
     };
+    let numbers = numbers(split);
     let mut group_of: FxHashMap<u32, (usize, u32)> = FxHashMap::default();
     for (at, graph) in scheduling.graphs.iter().enumerate() {
         for (number, task) in graph.tasks.iter().enumerate() {
@@ -93,28 +107,44 @@ pub(super) fn launches(report: &Report) -> Vec<LaunchReport> {
             group_of.extend(task.launches.iter().map(|launch| (*launch, own)));
         }
     }
-    let mut once: Vec<bool> = Vec::new();
-    for (step, constant) in plan.steps.iter().zip(report.once()) {
-        let inside = launches_of(std::slice::from_ref(step)).len();
-        once.extend(std::iter::repeat_n(*constant, inside));
-    }
-    let steps = launches_of(&plan.steps).into_iter().enumerate();
-    let launch = |(number, (_, step)): (usize, (u32, &Step))| {
+    let [once, always] = [&split.prepare, &split.main].map(|plan| launches_of(&plan.steps));
+    let launch = |(scheduled, launched): (usize, &Launched)| {
+        // Kernels of what is done once are numbered behind the others.
+        let (plan, step, behind, measured) = match *launched {
+            Launched::Dropped => return None,
+            Launched::Once(n) => {
+                let behind = split.main.kernels.len() as u32;
+                (&split.prepare, once.get(n as usize)?.1, behind, None)
+            }
+            Launched::Always(n) => {
+                let measured = report.times().and_then(|t| t.of(n as usize));
+                (&split.main, always.get(n as usize)?.1, 0, measured)
+            }
+        };
         let cost = cost(plan, step, &report.known);
-        LaunchReport {
-            number: number as u32,
+        let mut shown = step.clone();
+        if let Some(call) = shown.kernel_call_mut() {
+            call.kernel += behind;
+        }
+        Some(LaunchReport {
+            number: numbers.get(scheduled).copied().flatten()?,
             kind: kind(step),
-            text: describe(step),
-            kernel: step.kernel_call().map(|call| call.kernel),
-            group: group_of.get(&(number as u32)).copied(),
+            text: describe(&shown),
+            kernel: shown.kernel_call().map(|call| call.kernel),
+            group: group_of.get(&(scheduled as u32)).copied(),
             bytes: cost.bytes,
             bytes_text: cost.bytes_text,
             predicted: cost.nanoseconds,
-            measured: report.times().and_then(|t| t.of(number)),
-            once: once.get(number) == Some(&true),
-        }
+            measured,
+            once: matches!(launched, Launched::Once(_)),
+        })
     };
-    steps.map(launch).collect()
+    split
+        .launches
+        .iter()
+        .enumerate()
+        .filter_map(launch)
+        .collect()
 }
 
 fn kind(step: &Step) -> &'static str {

@@ -1,4 +1,5 @@
-//! Times of a program's steps, measured on random inputs.
+//! Times of a program's steps, measured on random inputs. What depends on constant parameters alone is done once
+//! before, as it is for every program that runs.
 
 use super::view::Known;
 use crate::engine;
@@ -6,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Generator;
 use crate::tensor::Tensor;
 use lazulite_ir::{DType, Plan, TensorType};
+use lazulite_passes::memory::{Hoisted, Split};
 use lazulite_runtime::{Buffer, Input, Program, RunError, StepTime};
 use std::time::{Duration, Instant};
 
@@ -15,14 +17,15 @@ const TIME: Duration = Duration::from_millis(500);
 
 /// Measured times.
 pub(super) struct Timer {
-    /// By launch, nanoseconds of each run.
+    /// By launch of every run, nanoseconds of each run.
     runs: Vec<Vec<u64>>,
 }
 
 impl Timer {
-    /// Compiles a plan and runs it, with random values for parameters that have none: normally distributed
+    /// Compiles a program and runs it, with random values for parameters that have none: normally distributed
     /// where they are floating point, else 0, or 1 where that is a fault.
-    pub fn run(plan: &Plan, values: &[Option<Buffer>], known: &Known) -> Result<Timer> {
+    pub fn run(split: &Split, values: &[Option<Buffer>], known: &Known) -> Result<Timer> {
+        let plan = &split.main;
         let error = |message: String| Error::new(ErrorKind::Argument, "measure", message);
         if let Some(symbol) = known.missing() {
             let message = format!("to be measured, the program needs a value for {symbol}");
@@ -35,9 +38,8 @@ impl Timer {
                 .ok_or_else(|| error(format!("{s} is unknown")))
         });
         let sizes: Vec<i64> = sizes.collect::<Result<_>>()?;
-        let options = engine::options();
-        let program = lazulite_codegen::compile(plan, &options.codegen(), options.threads)
-            .map_err(|e| Error::new(ErrorKind::Unsupported, "measure", e.to_string()))?;
+        let values = prepared(split, values)?;
+        let program = compiled(plan)?;
         let positions = lazulite_passes::report::launches(&plan.steps);
         let positions: Vec<u32> = positions
             .into_iter()
@@ -47,7 +49,7 @@ impl Timer {
             runs: vec![Vec::new(); positions.len()],
         };
         let mut integer = 0.0;
-        let mut inputs = inputs(plan, values, known, integer)?;
+        let mut inputs = inputs(plan, &values, known, integer)?;
         let start = Instant::now();
         let mut done = 0;
         while done < RUNS[0] || (done < RUNS[1] && start.elapsed() < TIME) {
@@ -55,7 +57,7 @@ impl Timer {
                 Ok(()) => done += 1,
                 Err(RunError::Fault { .. }) if integer == 0.0 => {
                     integer = 1.0;
-                    inputs = self::inputs(plan, values, known, integer)?;
+                    inputs = self::inputs(plan, &values, known, integer)?;
                 }
                 Err(e) => return Err(engine::run_error(e)),
             }
@@ -83,12 +85,39 @@ impl Timer {
         Ok(())
     }
 
-    /// The median of a launch's times.
+    /// The median of the times of a launch of every run.
     pub fn of(&self, launch: usize) -> Option<f64> {
         let mut times = self.runs.get(launch)?.clone();
         times.sort_unstable();
         times.get(times.len() / 2).map(|t| *t as f64)
     }
+}
+
+fn compiled(plan: &Plan) -> Result<Program> {
+    let options = engine::options();
+    lazulite_codegen::compile(plan, &options.codegen(), options.threads)
+        .map_err(|e| Error::new(ErrorKind::Unsupported, "measure", e.to_string()))
+}
+
+/// Does what is done once. Gives the known values of the parameters of every run.
+fn prepared(split: &Split, values: &[Option<Buffer>]) -> Result<Vec<Option<Buffer>>> {
+    let value = |n: u32| values.get(n as usize).cloned().flatten();
+    let mut made = Vec::new();
+    if !split.prepare.outputs.is_empty() {
+        let given = split.prepare_inputs.iter().map(|n| {
+            let value = value(*n).map(Input::keep);
+            value.ok_or_else(|| crate::tensor::internal("measure", "a constant without a value"))
+        });
+        let mut given: Vec<Input> = given.collect::<Result<_>>()?;
+        let program = compiled(&split.prepare)?;
+        let outputs = program.run(&mut given, &[], &engine::current().pool);
+        made.extend(outputs.map_err(engine::run_error)?.buffers);
+    }
+    let sources = split.sources.iter().map(|source| match source {
+        Hoisted::Parameter(n) => value(*n),
+        Hoisted::Prepared(n) => made.get(*n as usize).cloned(),
+    });
+    Ok(sources.collect())
 }
 
 fn inputs(

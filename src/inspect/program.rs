@@ -94,8 +94,12 @@ impl Program {
         let known = |name: &str| self.symbols.iter().any(|s| *s.0 == *name);
         if let Some((unknown, _)) = dims.iter().find(|(name, _)| !known(name)) {
             let message = format!("the program has no size called {unknown}");
-            return Err(Error::new(ErrorKind::Argument, "run", message)
-                .hint(format!("the program's sizes are {:?}", self.size_names())));
+            return Err(
+                Error::new(ErrorKind::Argument, "run", message).hint(format!(
+                    "the program's sizes are {}",
+                    self.size_names().join(", ")
+                )),
+            );
         }
         let value = |symbol: &Symbol| {
             let given = dims
@@ -104,8 +108,10 @@ impl Program {
                 .map(|(_, size)| *size);
             given.filter(|size| *size >= 0).ok_or_else(|| {
                 let message = format!("the size {symbol} needs a value that is not negative");
-                Error::new(ErrorKind::Argument, "run", message)
-                    .hint(format!("the program's sizes are {:?}", self.size_names()))
+                Error::new(ErrorKind::Argument, "run", message).hint(format!(
+                    "the program's sizes are {}",
+                    self.size_names().join(", ")
+                ))
             })
         };
         let sizes = self.symbols.iter().map(value).collect::<Result<Vec<_>>>()?;

@@ -9,7 +9,8 @@ use super::{dot, html, json, text, view};
 use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::{CodegenOptions, KernelText};
-use lazulite_ir::{Graph, Plan, Symbol};
+use lazulite_ir::{Graph, Symbol};
+use lazulite_passes::memory::{Split, hoist};
 use lazulite_passes::report::ScheduleReport;
 use lazulite_passes::{Artifact, schedule_with_report};
 use lazulite_runtime::Buffer;
@@ -68,12 +69,11 @@ pub struct Report {
     pub(super) known: Known,
     names: Vec<String>,
     graphs: Vec<(Stage, Graph)>,
-    schedule: Option<(Plan, ScheduleReport)>,
-    memory: Option<Plan>,
-    /// By kernel.
+    schedule: Option<(Split, ScheduleReport)>,
+    /// The same with memory planned.
+    memory: Option<Split>,
+    /// By kernel: those of every run, then those of what is done once.
     texts: Vec<KernelText>,
-    /// By top-level step of the plan: it depends on weights alone.
-    once: Vec<bool>,
     times: Option<Timer>,
 }
 
@@ -115,7 +115,6 @@ impl Report {
             schedule: None,
             memory: None,
             texts: Vec::new(),
-            once: Vec::new(),
             times: None,
         };
         match subject.forward {
@@ -142,8 +141,8 @@ impl Report {
         }
         if options.measure {
             let Report { memory, known, .. } = &report;
-            let plan = memory.as_ref();
-            let times = plan.map(|plan| Timer::run(plan, &subject.values, known));
+            let split = memory.as_ref();
+            let times = split.map(|split| Timer::run(split, &subject.values, known));
             report.times = times.transpose()?;
         }
         Ok(report)
@@ -177,7 +176,7 @@ impl Report {
         Ok(())
     }
 
-    /// The stages from graph to steps.
+    /// The stages from graph to steps, for the program that runs: what depends on constant parameters alone apart.
     fn schedule(&mut self, symbols: &[Symbol], constant: &[bool], until: Stage) -> Result<()> {
         let passes = engine::options().passes();
         let Some((_, graph)) = self.graphs.last() else {
@@ -186,26 +185,30 @@ impl Report {
         let scheduled = schedule_with_report(graph, &passes.schedule).map_err(failed)?;
         let (mut plan, report) = scheduled;
         plan.symbols = symbols.to_vec();
-        self.once = lazulite_passes::memory::constant_steps(&plan, constant);
+        let split = hoist(&plan, constant).map_err(failed)?;
         if until >= Stage::Memory {
             use lazulite_passes::Stage::{Memory, Schedule};
-            let start = Artifact::Plan(plan.clone());
-            let done = lazulite_passes::run(start, Schedule, Memory, &passes, &mut |_, _| {});
-            if let Artifact::Plan(plan) = done.map_err(failed)? {
-                self.memory = Some(plan);
+            let mut laid_out = split.clone();
+            for plan in [&mut laid_out.prepare, &mut laid_out.main] {
+                let start = Artifact::Plan(std::mem::take(plan));
+                let done = lazulite_passes::run(start, Schedule, Memory, &passes, &mut |_, _| {});
+                if let Artifact::Plan(done) = done.map_err(failed)? {
+                    *plan = done;
+                }
             }
+            self.memory = Some(laid_out);
         }
-        self.schedule = Some((plan, report));
+        self.schedule = Some((split, report));
         Ok(())
     }
 
     /// The kernels' vector code and machine code.
     fn compile(&mut self) -> Result<()> {
         let codegen: CodegenOptions = engine::options().codegen();
-        let Some(plan) = &self.memory else {
+        let Some(split) = &self.memory else {
             return Ok(());
         };
-        let texts = plan.kernels.iter();
+        let texts = split.main.kernels.iter().chain(&split.prepare.kernels);
         let texts = texts.map(|k| lazulite_codegen::inspect(k, &codegen));
         self.texts = texts
             .collect::<std::result::Result<_, _>>()
@@ -240,10 +243,9 @@ impl Report {
         stages.extend(self.schedule.as_ref().map(|_| Stage::Schedule));
         stages.extend(self.memory.as_ref().map(|_| Stage::Memory));
         stages.extend(self.memory.as_ref().map(|_| Stage::Kernel));
-        let compiled = self
-            .memory
-            .as_ref()
-            .is_some_and(|p| p.kernels.len() == self.texts.len());
+        let compiled = self.memory.as_ref().is_some_and(|split| {
+            split.main.kernels.len() + split.prepare.kernels.len() == self.texts.len()
+        });
         stages.extend(compiled.then_some(Stage::Native));
         stages
     }
@@ -252,8 +254,9 @@ impl Report {
     /// know the tasks that compute them. Empty for stages the program did not go through.
     pub fn graphs(&self, stage: Stage) -> Vec<GraphReport> {
         match &self.schedule {
-            Some((_, report)) if !stage.is_graph() => {
-                view::scheduled(report, &self.known, &self.names)
+            Some((split, report)) if !stage.is_graph() => {
+                let numbers = super::kernel::numbers(split);
+                view::scheduled(report, &numbers, &self.known, &self.names)
             }
             _ => match self.graph(stage) {
                 Some(graph) => view::graphs(graph, &self.known, &self.names),
@@ -275,10 +278,10 @@ impl Report {
         (before.1 == self.graphs[at].1).then_some(before.0)
     }
 
-    /// The steps after a stage.
-    pub(super) fn plan(&self, stage: Stage) -> Option<&Plan> {
+    /// The steps after a stage: those of every run, and those that are done once.
+    pub(super) fn steps(&self, stage: Stage) -> Option<&Split> {
         match stage {
-            Stage::Schedule => self.schedule.as_ref().map(|(plan, _)| plan),
+            Stage::Schedule => self.schedule.as_ref().map(|(split, _)| split),
             Stage::Memory | Stage::Kernel | Stage::Native => self.memory.as_ref(),
             Stage::Trace
             | Stage::Grad
@@ -290,13 +293,13 @@ impl Report {
     }
 
     /// What scheduling decided.
-    pub(super) fn scheduling(&self) -> Option<&(Plan, ScheduleReport)> {
-        self.schedule.as_ref()
+    pub(super) fn scheduling(&self) -> Option<&ScheduleReport> {
+        self.schedule.as_ref().map(|(_, report)| report)
     }
 
-    /// By top-level step: it depends on weights alone.
-    pub(super) fn once(&self) -> &[bool] {
-        &self.once
+    /// The steps as far as they were followed.
+    pub(super) fn last_steps(&self) -> Option<&Split> {
+        self.memory.as_ref().or(self.steps(Stage::Schedule))
     }
 
     pub(super) fn kernel_texts(&self) -> &[KernelText] {
@@ -312,15 +315,15 @@ impl Report {
         super::kernel::kernels(self)
     }
 
-    /// The steps that do work, in order.
+    /// The steps that do work, in order, those that are done once among the others.
     pub fn launches(&self) -> Vec<LaunchReport> {
         super::kernel::launches(self)
     }
 
-    /// The buffers of the planned memory.
+    /// The buffers of the memory planned for a run.
     pub fn buffers(&self) -> Vec<BufferReport> {
-        let plan = self.memory.as_ref();
-        plan.map_or_else(Vec::new, |plan| view::buffers(plan, &self.known))
+        let split = self.memory.as_ref();
+        split.map_or_else(Vec::new, |split| view::buffers(&split.main, &self.known))
     }
 
     /// The report in a form for reading. HTML shows all stages, beginning with this one.

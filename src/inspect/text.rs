@@ -4,6 +4,7 @@ use super::report::Report;
 use super::stage::Stage;
 use lazulite_codegen::Instruction;
 use lazulite_ir::{print_graph, print_plan};
+use lazulite_passes::memory::{Hoisted, Split};
 use std::fmt::Write;
 
 /// The program after a stage.
@@ -15,10 +16,32 @@ pub(super) fn render(report: &Report, stage: Stage) -> String {
         | Stage::Canon
         | Stage::Egraph
         | Stage::Complex => report.graph(stage).map(print_graph).unwrap_or_default(),
-        Stage::Schedule | Stage::Memory => report.plan(stage).map(print_plan).unwrap_or_default(),
+        Stage::Schedule | Stage::Memory => report.steps(stage).map(steps).unwrap_or_default(),
         Stage::Kernel => kernels(report),
         Stage::Native => native(report),
     }
+}
+
+/// The steps of every run, then those that are done once.
+fn steps(split: &Split) -> String {
+    let mut out = print_plan(&split.main);
+    if !split.prepare.steps.is_empty() {
+        let results = split.sources.iter().zip(0..);
+        let results = results.filter_map(|(source, parameter)| match source {
+            Hoisted::Prepared(result) => Some((result, parameter)),
+            Hoisted::Parameter(_) => None,
+        });
+        let behind = split.main.kernels.len();
+        let _ = writeln!(
+            out,
+            "\n; once, for the weights; k0 here is k{behind} of all kernels:"
+        );
+        for (result, parameter) in results {
+            let _ = writeln!(out, "; result {result} is input {parameter} above");
+        }
+        out.push_str(&print_plan(&split.prepare));
+    }
+    out
 }
 
 /// The kernels with the launches that run them.
@@ -52,7 +75,7 @@ fn cost(launch: &super::LaunchReport) -> String {
         let _ = write!(line, ", measured {}", time(measured));
     }
     if launch.once {
-        line.push_str(", once when built");
+        line.push_str(", once, for the weights");
     }
     line
 }

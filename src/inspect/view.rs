@@ -250,9 +250,10 @@ pub(super) fn graphs(graph: &Graph, known: &Known, names: &[String]) -> Vec<Grap
     found
 }
 
-/// The graphs that were scheduled.
+/// The graphs that were scheduled. `numbers` has for every launch of the schedule its number among those that run.
 pub(super) fn scheduled(
     report: &ScheduleReport,
+    numbers: &[Option<u32>],
     known: &Known,
     names: &[String],
 ) -> Vec<GraphReport> {
@@ -275,7 +276,7 @@ pub(super) fn scheduled(
             node.bodies.clear();
             node.scheduled = Some(of_node(scheduled, node.id));
         }
-        graph.groups = groups(scheduled, &graph.nodes);
+        graph.groups = groups(scheduled, numbers, &graph.nodes);
         graph
     };
     graphs.map(read).collect()
@@ -308,7 +309,12 @@ fn of_node(scheduled: &ScheduledGraph, id: u32) -> Scheduled {
     }
 }
 
-fn groups(scheduled: &ScheduledGraph, nodes: &[NodeReport]) -> Vec<GroupReport> {
+fn groups(
+    scheduled: &ScheduledGraph,
+    numbers: &[Option<u32>],
+    nodes: &[NodeReport],
+) -> Vec<GroupReport> {
+    let runs = |launch: &u32| numbers.get(*launch as usize).copied().flatten();
     let mut inside: Vec<Vec<&NodeReport>> = vec![Vec::new(); scheduled.tasks.len()];
     for node in nodes {
         let own = node.scheduled.iter().flat_map(|s| &s.groups);
@@ -319,7 +325,7 @@ fn groups(scheduled: &ScheduledGraph, nodes: &[NodeReport]) -> Vec<GroupReport> 
         kind: task.kind.name(),
         title: title(&scheduled.graph, &inside[number]),
         members: task.members.iter().map(|m| m.0).collect(),
-        launches: task.launches.clone(),
+        launches: task.launches.iter().filter_map(runs).collect(),
         cuts: { task.cuts.iter() }
             .map(|cut| CutReport {
                 node: cut.node.0,

@@ -92,8 +92,8 @@ impl Arguments {
             // Its value is no word of its own: files may follow it.
             "--demo" => self.action = Action::Demo(samples(attached)?),
             "-o" | "--output" => self.outputs.push(NamedFile::parse(value()?)),
-            "--bench" => self.action = Action::Bench(number::<u32>(name, &value()?)?.max(1)),
-            "--threads" => self.threads = number::<usize>(name, &value()?)?.max(1),
+            "--bench" => self.action = Action::Bench(count::<u32>(name, &value()?)?),
+            "--threads" => self.threads = count::<usize>(name, &value()?)?,
             "--dim" => self.dims.push(dim(&value()?)?),
             "--format" => {
                 let value = value()?;
@@ -123,6 +123,17 @@ fn samples(text: Option<&str>) -> Result<Samples, String> {
             let number = text.parse().map(Samples::One);
             number.map_err(|_| format!("--demo takes a number or all, not {text:?}"))
         }
+    }
+}
+
+/// A number of things of which there must be some.
+fn count<T: std::str::FromStr + PartialEq + Default>(
+    name: &str,
+    text: &OsString,
+) -> Result<T, String> {
+    match number(name, text)? {
+        none if none == T::default() => Err(format!("{name} takes a number from 1 on")),
+        some => Ok(some),
     }
 }
 
@@ -165,6 +176,8 @@ mod tests {
             ("--nope", "no option --nope"),
             ("-o", "-o needs a value"),
             ("--bench many", "--bench takes a number"),
+            ("--bench 0", "--bench takes a number from 1 on"),
+            ("--threads 0", "--threads takes a number from 1 on"),
             ("--dim n", "NAME=N"),
             ("--level avx9", "portable, avx2, avx512"),
             ("--format txt", "npy, npz, safetensors, json or raw"),

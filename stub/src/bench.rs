@@ -20,9 +20,11 @@ pub fn bench(
     let interface = model.interface();
     let given = read_inputs(interface, &arguments.inputs, &arguments.dims)?;
     let mut dims = arguments.dims.clone();
+    let mut assumed = Vec::new();
     for symbol in &interface.symbols {
         if !dims.iter().any(|(name, _)| name == symbol) && !told(interface, symbol, &given) {
             dims.push((symbol.clone(), 1));
+            assumed.push(symbol.as_str());
         }
     }
     let shown: Vec<Option<&Array>> = given.iter().map(Option::as_ref).collect();
@@ -47,6 +49,15 @@ pub fn bench(
     times.sort_unstable();
     let us = |time: std::time::Duration| time.as_secs_f64() * 1e6;
     let (least, median) = (us(times[0]), us(times[times.len() / 2]));
+    if !interface.symbols.is_empty() {
+        let named =
+            { interface.symbols.iter().zip(&sizes) }.map(|(name, size)| format!("{name}={size}"));
+        write!(out, "{}", named.collect::<Vec<_>>().join(", "))?;
+        match assumed.is_empty() {
+            true => writeln!(out)?,
+            false => writeln!(out, " (nothing told {}; see --dim)", assumed.join(", "))?,
+        }
+    }
     writeln!(
         out,
         "{runs} runs on {} threads at level {}",

@@ -54,10 +54,10 @@ macro_rules! built {
 
 built!(core, "core", lazulite_stub_core, lazulite_stub_core_end);
 built!(
-    narrow,
-    "narrow",
-    lazulite_stub_narrow,
-    lazulite_stub_narrow_end
+    products,
+    "products",
+    lazulite_stub_products,
+    lazulite_stub_products_end
 );
 built!(
     foreign,
@@ -75,10 +75,10 @@ built!(
 /// Which executable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Variant {
-    /// For programs that neither multiply narrow elements nor call library functions; the smallest one.
+    /// For programs that multiply matrices of f32 alone and call no library functions; the smallest one.
     Core,
     /// For programs that call no library functions.
-    Narrow,
+    Products,
     /// For all programs.
     Foreign,
 }
@@ -97,7 +97,7 @@ pub enum Variant {
 pub fn executable(variant: Variant) -> Result<&'static [u8], &'static str> {
     match variant {
         Variant::Core => core(),
-        Variant::Narrow => narrow(),
+        Variant::Products => products(),
         Variant::Foreign => foreign(),
     }
 }

@@ -8,7 +8,9 @@
 use super::lifetimes::{accesses, buffers_of, visit};
 use super::{unpack, viewed};
 use crate::PassError;
+use crate::report::launches;
 use lazulite_ir::{Access, BufferId, Dim, Place, Plan, Step, TensorType};
+use std::slice;
 
 /// Bytes that a step may make of nothing much, and how often as many as it reads.
 const FREE_BYTES: i64 = 64 << 10;
@@ -21,6 +23,17 @@ pub enum Hoisted {
     Parameter(u32),
     /// Result number n of the preparation.
     Prepared(u32),
+}
+
+/// What became of a launch ([`launches`]) of the plan that there was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Launched {
+    /// It is launch number n of what is done once.
+    Once(u32),
+    /// It is launch number n of every run.
+    Always(u32),
+    /// It is gone: the product that it would have packed an operand for reads that where it lies.
+    Dropped,
 }
 
 /// A plan in two parts.
@@ -36,6 +49,8 @@ pub struct Split {
     pub sources: Vec<Hoisted>,
     /// Which parameters of the plan that there was each result of the preparation is made of.
     pub made_of: Vec<Vec<u32>>,
+    /// By launch of the plan that there was. Planning the parts' memory changes nothing about it.
+    pub launches: Vec<Launched>,
 }
 
 /// Splits a plan as scheduling left it. `constant` says of each parameter whether it has always the same value;
@@ -81,8 +96,9 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
         main.inputs.push(ty);
     }
     // What is still packed at every run need not be; what was packed before is.
-    unpack::read_in_place(&mut prepare);
-    unpack::read_in_place(&mut main);
+    let mut dropped = unpack::read_in_place(&mut prepare);
+    dropped.extend(unpack::read_in_place(&mut main));
+    let launches = launched(plan, &moved, &dropped);
     forget_kernels(&mut prepare);
     forget_kernels(&mut main);
     // Buffers of the other part may have sizes that only it knows, or parameters that it has not.
@@ -94,12 +110,30 @@ pub fn hoist(plan: &Plan, constant: &[bool]) -> Result<Split, PassError> {
         main,
         sources,
         made_of,
+        launches,
     })
 }
 
-/// Which steps of a plan [`hoist`] would move.
-pub fn constant_steps(plan: &Plan, constant: &[bool]) -> Vec<bool> {
-    movable(plan, constant)
+/// What becomes of the launches of a plan whose steps are moved or not, and of which those are dropped that would
+/// write these buffers.
+fn launched(plan: &Plan, moved: &[bool], dropped: &[BufferId]) -> Vec<Launched> {
+    let (mut once, mut always) = (0, 0);
+    let next = |count: &mut u32| {
+        *count += 1;
+        *count - 1
+    };
+    let mut all = Vec::new();
+    for (step, moved) in plan.steps.iter().zip(moved) {
+        for (_, launch) in launches(slice::from_ref(step)) {
+            let gone = unpack::only_write(plan, launch).is_some_and(|id| dropped.contains(&id));
+            all.push(match (gone, moved) {
+                (true, _) => Launched::Dropped,
+                (false, true) => Launched::Once(next(&mut once)),
+                (false, false) => Launched::Always(next(&mut always)),
+            });
+        }
+    }
+    all
 }
 
 /// For the memory that these steps write: the parameters that it depends on.

@@ -20,7 +20,7 @@ mod unpack;
 
 use crate::PassError;
 use alias::Storage;
-pub use hoist::{Hoisted, Split, constant_steps, hoist};
+pub use hoist::{Hoisted, Launched, Split, hoist};
 use lazulite_ir::{BufferId, KernelCall, Place, Plan, Step};
 use lifetimes::Lifetimes;
 

@@ -8,22 +8,26 @@ use super::hoist::forget_kernels;
 use super::lifetimes::{accesses, visit};
 use lazulite_ir::{Access, BufferId, Place, Plan, RightLayout, Step};
 
-/// Decides for every product which of the two it reads, and drops the packing that is needless then.
-pub(super) fn read_in_place(plan: &mut Plan) {
+/// Decides for every product which of the two it reads, and drops the packing that is needless then. Gives what the
+/// dropped steps would have written, which nothing names any more.
+pub(super) fn read_in_place(plan: &mut Plan) -> Vec<BufferId> {
     let single = written_and_read_once(plan);
     let mut steps = std::mem::take(&mut plan.steps);
-    let removed = in_list(&mut steps, &|step| match step {
+    let mut dropped = Vec::new();
+    let packs = |step: &Step| match step {
         Step::Kernel(_) => only_write(plan, step).filter(|id| single[id.0 as usize]),
         _ => None,
-    });
+    };
+    in_list(&mut steps, &packs, &mut dropped);
     plan.steps = steps;
-    if removed {
+    if !dropped.is_empty() {
         forget_kernels(plan);
     }
+    dropped
 }
 
 /// The one buffer that a step writes, if it is scratch.
-fn only_write(plan: &Plan, step: &Step) -> Option<BufferId> {
+pub(super) fn only_write(plan: &Plan, step: &Step) -> Option<BufferId> {
     let mut writes =
         { accesses(plan, step).into_iter() }.filter(|(_, access)| *access != Access::Read);
     let (id, access) = writes.next()?;
@@ -52,10 +56,14 @@ fn written_and_read_once(plan: &Plan) -> Vec<bool> {
     counts.into_iter().map(|counts| counts == [1, 1]).collect()
 }
 
-/// Decides for a list of steps and those inside. `packs` tells what a step packs. True if steps were removed.
-fn in_list(steps: &mut Vec<Step>, packs: &dyn Fn(&Step) -> Option<BufferId>) -> bool {
+/// Decides for a list of steps and those inside. `packs` tells what a step packs; what is not packed any more is
+/// added to `dropped`.
+fn in_list(
+    steps: &mut Vec<Step>,
+    packs: &dyn Fn(&Step) -> Option<BufferId>,
+    dropped: &mut Vec<BufferId>,
+) {
     let mut idle = Vec::new();
-    let mut removed = false;
     let mut packed: Vec<(BufferId, usize)> = Vec::new();
     for (at, step) in steps.iter_mut().enumerate() {
         match step {
@@ -64,21 +72,23 @@ fn in_list(steps: &mut Vec<Step>, packs: &dyn Fn(&Step) -> Option<BufferId>) -> 
                     continue;
                 };
                 let by = packed.iter().find(|(id, _)| *id == c.rhs);
-                if let (Some((buffer, placement)), Some((_, by))) = (copy_of.take().map(|c| *c), by)
+                if let (Some((buffer, placement)), Some((id, by))) =
+                    (copy_of.take().map(|c| *c), by)
                 {
                     idle.push(*by);
+                    dropped.push(*id);
                     c.rhs = buffer;
                     c.rhs_layout = RightLayout::Placed(placement);
                 }
             }
             Step::If { then, other, .. } => {
-                removed |= in_list(then, packs);
-                removed |= in_list(other, packs);
+                in_list(then, packs, dropped);
+                in_list(other, packs, dropped);
             }
-            Step::Loop { body, .. } => removed |= in_list(body, packs),
+            Step::Loop { body, .. } => in_list(body, packs, dropped),
             Step::While { test, body, .. } => {
-                removed |= in_list(test, packs);
-                removed |= in_list(body, packs);
+                in_list(test, packs, dropped);
+                in_list(body, packs, dropped);
             }
             Step::Kernel(_) | Step::Sort { .. } | Step::Custom { .. } | Step::Copy { .. } => {}
         }
@@ -90,5 +100,4 @@ fn in_list(steps: &mut Vec<Step>, packs: &dyn Fn(&Step) -> Option<BufferId>) -> 
     }
     let mut number = 0..;
     steps.retain(|_| number.next().is_none_or(|at| !idle.contains(&at)));
-    removed || !idle.is_empty()
 }

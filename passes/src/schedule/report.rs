@@ -233,7 +233,7 @@ pub struct ScheduleReport {
 const TASKS_KEPT: usize = 4;
 
 /// The steps of a plan that do work, with their positions among all steps, in the order of a walk that visits
-/// a step before those inside of it. Launches keep their order when memory is planned.
+/// a step before those inside of it. Which of them run, and when, is known behind [`crate::memory::hoist`].
 pub fn launches(steps: &[Step]) -> Vec<(u32, &Step)> {
     let mut found = Vec::new();
     let mut position = 0;

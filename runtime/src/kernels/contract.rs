@@ -275,14 +275,14 @@ unsafe fn keeping<T: Number>(
         if block.rows <= direct.once_rows {
             return (direct.once)(block);
         }
-        let first = block.rows.div_ceil(block.rows.div_ceil(micro.rows));
+        let first = block.rows.min(micro.rows);
         (direct.keep)(&block.part(0, first), panel);
         let rest = Block {
             rhs: panel.cast_const(),
             rhs_depth: PANEL as isize,
             ..block.part(first, block.rows - first)
         };
-        in_even_rows(&rest, micro.rows, micro.run);
+        in_whole_rows(&rest, micro.rows, micro.run);
     }
 }
 
@@ -332,13 +332,13 @@ impl<T: Number> Contraction<T> {
 unsafe fn in_groups<T: Number>(block: &Block<T>, micro: &Micro<T>) {
     if T::GROUP == 1 {
         // SAFETY: the caller's promise.
-        return unsafe { in_even_rows(block, micro.rows, micro.run) };
+        return unsafe { in_whole_rows(block, micro.rows, micro.run) };
     }
     let depth = block.depth.div_ceil(T::GROUP);
     let mut copy = [const { MaybeUninit::<u32>::uninit() }; GROUPED_ROWS * DEPTH];
     let copy = copy.as_mut_ptr().cast::<T>();
     let is_whole = block.lhs_depth == 1 && block.depth.is_multiple_of(T::GROUP);
-    for (row, rows) in even_shares(block.rows, micro.rows) {
+    for (row, rows) in whole_shares(block.rows, micro.rows) {
         let part = Block {
             depth,
             lhs_depth: T::GROUP as isize,
@@ -373,7 +373,18 @@ unsafe fn in_groups<T: Number>(block: &Block<T>, micro: &Micro<T>) {
     }
 }
 
-/// Runs a block of any number of rows by a kernel for `most` at a time.
+/// Runs a block of any number of rows by a kernel for `most` at a time, which is best at that many.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`].
+unsafe fn in_whole_rows<T: Number>(block: &Block<T>, most: usize, run: unsafe fn(&Block<T>)) {
+    for (row, rows) in whole_shares(block.rows, most) {
+        // SAFETY: the rows are some of the block's.
+        unsafe { run(&block.part(row, rows)) };
+    }
+}
+
+/// Runs a block of any number of rows by a kernel for `most` at a time, which is as good at fewer.
 ///
 /// # Safety
 /// As for [`super::micro::Micro::run`].
@@ -382,6 +393,13 @@ unsafe fn in_even_rows<T: Number>(block: &Block<T>, most: usize, run: unsafe fn(
         // SAFETY: the rows are some of the block's.
         unsafe { run(&block.part(row, rows)) };
     }
+}
+
+/// First rows and numbers of rows of shares of `most` rows, and of what is left.
+fn whole_shares(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows)
+        .step_by(most)
+        .map(move |row| (row, most.min(rows - row)))
 }
 
 /// First rows and numbers of rows of shares of at most `most` rows: 7 rows are 4 and 3, not 6 and 1.
@@ -421,7 +439,7 @@ unsafe fn clear<T: Number>(product: *mut T::Sum, n: usize, tile: Tile) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     use crate::kernels::narrow::{Bf16, Byte};
     use proptest::prelude::*;
     use std::fmt::Debug;
@@ -452,7 +470,7 @@ mod tests {
     }
     tested!(f32, f64, i32, i64);
 
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     impl Tested for Bf16 {
         fn of(v: i64) -> Self {
             Bf16(((v as f32).to_bits() >> 16) as u16)
@@ -463,7 +481,7 @@ mod tests {
     }
 
     /// Bytes of all sizes.
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     impl<const LEFT: bool, const RIGHT: bool> Tested for Byte<LEFT, RIGHT> {
         fn of(v: i64) -> Self {
             Byte((v * 64) as u8)
@@ -630,12 +648,12 @@ mod tests {
             check::<f64>(p, level);
             check::<i32>(p, level);
             check::<i64>(p, level);
-            #[cfg(feature = "narrow")]
+            #[cfg(feature = "products")]
             check_narrow(p, level);
         }
     }
 
-    #[cfg(feature = "narrow")]
+    #[cfg(feature = "products")]
     fn check_narrow(p: &Problem, level: Level) {
         check::<Bf16>(p, level);
         check::<Byte<true, true>>(p, level);

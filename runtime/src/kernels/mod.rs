@@ -4,14 +4,14 @@
 pub(crate) mod contract;
 mod level;
 pub(crate) mod micro;
-#[cfg(feature = "narrow")]
+#[cfg(feature = "products")]
 pub(crate) mod narrow;
 pub(crate) mod pack;
 pub mod philox;
 pub(crate) mod sort;
 #[cfg(target_arch = "x86_64")]
 mod x86;
-#[cfg(all(target_arch = "x86_64", feature = "narrow"))]
+#[cfg(all(target_arch = "x86_64", feature = "products"))]
 mod x86_narrow;
 
 pub use contract::nanoseconds as product_nanoseconds;

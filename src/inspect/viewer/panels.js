@@ -62,7 +62,7 @@ function elsewhere(node) {
 function launchFacts(l) {
   return facts([["what", l.text], ["predicted", l.predicted_ns !== undefined ? time(l.predicted_ns) + " on one core" : ""], ["measured", time(l.measured_ns)],
     ["reads", bytes(l.bytes_read) || l.reads && l.reads + " bytes"], ["writes", bytes(l.bytes_written) || l.writes && l.writes + " bytes"],
-    ["when", l.once ? "once, when the program is built" : ""]]);
+    ["when", l.once ? "once, for the weights; not in a run" : ""]]);
 }
 
 function groupPanel(group) {
@@ -123,7 +123,7 @@ function stagePanel(stage) {
 function summary() {
   const main = LAUNCHES.filter(l => !l.once);
   const sum = (list, f) => list.some(l => f(l) !== undefined) ? list.reduce((a, l) => a + (f(l) || 0), 0) : undefined;
-  return [h3("A run"), facts([["launches", main.length], ["kernels", KERNELS.length], ["predicted", time(sum(main, l => l.predicted_ns))], ["measured", time(sum(main, l => l.measured_ns))], ["read", bytes(sum(main, l => l.bytes_read))], ["written", bytes(sum(main, l => l.bytes_written))]])];
+  return [h3("A run"), facts([["launches", main.length], ["kernels", new Set(main.map(l => l.kernel).filter(k => k !== undefined)).size], ["once, for the weights", main.length < LAUNCHES.length ? LAUNCHES.length - main.length + " more" : ""], ["predicted", time(sum(main, l => l.predicted_ns))], ["measured", time(sum(main, l => l.measured_ns))], ["read", bytes(sum(main, l => l.bytes_read))], ["written", bytes(sum(main, l => l.bytes_written))]])];
 }
 
 let byTime = false, kernelShown = 0;
@@ -138,7 +138,7 @@ function launchList() {
     const on = chosen.group !== null && chosen.group === l.group && (l.graph || 0) === view.number;
     return el("button", { class: "launch" + (on ? " on" : ""), title, on: () => { if (l.group === undefined) return; if (view.number !== (l.graph || 0)) openGraph("schedule", l.graph || 0); choose(null, l.group, true); } },
       el("div", { class: "name" }, el("b", { text: title }), el("span", { text: time(t) })),
-      el("div", { class: "more", text: (l.once ? "once · " : "") + l.text + (l.bytes_read !== undefined ? " · " + bytes(l.bytes_read + l.bytes_written) : "") }),
+      el("div", { class: "more", text: (l.once ? "once, for the weights · " : "") + l.text + (l.bytes_read !== undefined ? " · " + bytes(l.bytes_read + l.bytes_written) : "") }),
       el("div", { class: "bar" }, el("i", { style: "width:" + Math.max(.5, 100 * (t || 0) / SLOWEST) + "%" })));
   })];
 }

@@ -164,7 +164,7 @@ fn steps_that_would_do_nothing_or_forget_something_are_refused() {
     let mut optimizer = Sgd::new(model.parameters(), 0.5);
     let loss = |model: &Linear| model.forward(&Tensor::ones([1, 4])).sum(..);
     let error = optimizer.step(&loss(&other)).unwrap_err().to_string();
-    assert!(error.contains("no gradient reaches"), "{error}");
+    assert!(error.contains("does not depend on"), "{error}");
     // Recorded before another step.
     let (first, second) = (loss(&model), loss(&model));
     optimizer.step(&first).unwrap();

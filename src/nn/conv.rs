@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use super::check::shown;
+use super::check::{bad_setting, shown};
 use super::init;
 use super::param::Param;
 use super::{Layer, Module};
@@ -89,12 +89,21 @@ fn started<const AXES: usize, const TRANSPOSED: bool>(
         outputs,
         window,
     } = sizes;
-    let dims = move |inputs| weight_sizes(TRANSPOSED, inputs, outputs, &window, groups.max(1));
-    let weight = Param::lazy(move |inputs| {
-        let (dims, fan) = dims(inputs);
-        init::within_fan(&dims, fan)
-    });
-    let bias = Param::lazy(move |inputs| init::within_fan(&[outputs], dims(inputs).1));
+    let start = move |inputs: usize, is_bias: bool| {
+        let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
+        if !divides(inputs) || !divides(outputs) {
+            let message =
+                format!("{inputs} and {outputs} channels do not divide among {groups} groups");
+            return Tensor::error(bad_setting("Conv", message));
+        }
+        let (dims, fan) = weight_sizes(TRANSPOSED, inputs, outputs, &window, groups);
+        match is_bias {
+            true => init::within_fan(&[outputs], fan),
+            false => init::within_fan(&dims, fan),
+        }
+    };
+    let weight = Param::lazy(move |inputs| start(inputs, false));
+    let bias = Param::lazy(move |inputs| start(inputs, true));
     if let Some(inputs) = inputs {
         weight.settle(inputs);
         bias.settle(inputs);

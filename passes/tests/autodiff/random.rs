@@ -128,7 +128,7 @@ fn check_modes(
     let seeds: Vec<Seed> = graph.output_types().iter().map(seed).collect();
     let forward = jvp(graph, &along, &NoRules).unwrap();
     let reverse = match vjp(graph, &seeds, &wrt, &NoRules) {
-        Err(AutodiffError::NoDerivative { what, .. }) if what.starts_with("while") => return Ok(()),
+        Err(AutodiffError::NoDerivative { what, .. }) if what.contains("while") => return Ok(()),
         other => other.unwrap(),
     };
     verify_graph(&forward.graph).unwrap();
@@ -216,7 +216,7 @@ fn check_batch(case: &Case, count: usize) -> Result<(), TestCaseError> {
             .collect();
         let seeds: Vec<Seed> = graph.output_types().iter().map(seed).collect();
         match vjp(graph, &seeds, &wrt, &NoRules) {
-            Err(AutodiffError::NoDerivative { what, .. }) if what.starts_with("while") => None,
+            Err(AutodiffError::NoDerivative { what, .. }) if what.contains("while") => None,
             derivative => Some(derivative.unwrap().graph),
         }
     };

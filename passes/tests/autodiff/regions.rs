@@ -185,7 +185,7 @@ fn while_has_forward_mode_only() {
     let error = vjp(&graph, &[Seed::One], graph.inputs(), &NoRules).unwrap_err();
     assert!(matches!(error, AutodiffError::NoDerivative { .. }));
     assert!(
-        error.to_string().contains("while has no reverse mode"),
+        error.to_string().contains("while loop has no reverse mode"),
         "{error}"
     );
 }

@@ -185,7 +185,8 @@ impl Run<'_, '_> {
         if is_inline(c.tiling.nanoseconds()) {
             (0..tiles).for_each(|tile| task.run_tile(tile, 0));
         } else {
-            self.pool.for_each(tiles, &|tile, p| task.run_tile(tile, p));
+            self.pool
+                .for_each_in_turn(tiles, &|tile, p| task.run_tile(tile, p));
         }
     }
 

@@ -1,4 +1,8 @@
-//! Threads. rayon owns them; boxes of a kernel are handed out by a counter of our own.
+//! Threads. rayon owns them; boxes of a kernel are handed out by counters of our own.
+//!
+//! Every participant of a dispatch has a share of neighbouring boxes, which it works through before it takes from the
+//! others': memory is then gone through in as few places as there are threads, and a thread finds in its cache what
+//! it left there for the next kernel. Boxes that read the same operand are claimed one after the other instead.
 //!
 //! A dispatch puts a job on the pool's list and works on it itself. Helpers (tasks running on
 //! rayon's threads) claim boxes of listed jobs; when there are none they spin for a few
@@ -8,6 +12,7 @@
 //! from many threads at once, from other rayon pools, and inside each other.
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,10 +94,20 @@ impl Pool {
         self.threads
     }
 
-    /// Calls `task` for every box below `boxes`, each once, and returns when all are done.
+    /// Calls `task` for every box below `boxes`, each once, and returns when all are done. Threads work far from one
+    /// another.
     pub(crate) fn for_each(&self, boxes: usize, task: &Task<'_>) {
+        self.dispatch(boxes, self.threads, task);
+    }
+
+    /// The same for boxes of which neighbours read the same: threads work next to one another.
+    pub(crate) fn for_each_in_turn(&self, boxes: usize, task: &Task<'_>) {
+        self.dispatch(boxes, 1, task);
+    }
+
+    fn dispatch(&self, boxes: usize, shares: usize, task: &Task<'_>) {
         match &self.helpers {
-            Some(helpers) if boxes > 1 => helpers.dispatch(boxes, self.threads, task),
+            Some(helpers) if boxes > 1 => helpers.dispatch(boxes, shares, self.threads, task),
             Some(_) | None => (0..boxes).for_each(|b| task(b, 0)),
         }
     }
@@ -111,8 +126,7 @@ struct Shared {
 /// A dispatch in progress.
 struct Job {
     boxes: usize,
-    /// Next box to claim.
-    next: AtomicUsize,
+    shares: SmallVec<[Share; 4]>,
     /// Boxes done.
     done: AtomicUsize,
     /// Next participant number; the dispatching thread is number 0.
@@ -124,6 +138,37 @@ struct Job {
     caller_sleeps: AtomicBool,
 }
 
+/// Neighbouring boxes. On a cache line of its own, as a participant counts in its own share most of the time.
+#[repr(align(64))]
+struct Share {
+    /// Next box to claim.
+    next: AtomicUsize,
+    end: usize,
+}
+
+impl Share {
+    fn is_claimed(&self) -> bool {
+        self.next.load(Ordering::Relaxed) >= self.end
+    }
+
+    /// A box that nobody else gets.
+    fn claim(&self) -> Option<usize> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        (index < self.end).then_some(index)
+    }
+}
+
+/// `boxes` in `count` shares of about the same size.
+fn cut(boxes: usize, count: usize) -> SmallVec<[Share; 4]> {
+    let (each, more) = (boxes / count, boxes % count);
+    let begin = |i: usize| each * i + more.min(i);
+    let share = |i| Share {
+        next: AtomicUsize::new(begin(i)),
+        end: begin(i + 1),
+    };
+    (0..count).map(share).collect()
+}
+
 // SAFETY: the task is `Sync` and only called while the dispatching thread keeps it alive; the other fields
 // are Send and Sync themselves.
 unsafe impl Send for Job {}
@@ -131,7 +176,7 @@ unsafe impl Send for Job {}
 unsafe impl Sync for Job {}
 
 impl Helpers {
-    fn dispatch(&self, boxes: usize, threads: usize, task: &Task<'_>) {
+    fn dispatch(&self, boxes: usize, shares: usize, threads: usize, task: &Task<'_>) {
         let task: *const Task<'_> = task;
         // SAFETY: only the lifetime changes. A participant calls the task only for a box that it
         // claimed and has not counted as done. We return only when all boxes are done, and the
@@ -140,10 +185,10 @@ impl Helpers {
         let task = unsafe { std::mem::transmute::<*const Task<'_>, *const Task<'static>>(task) };
         let job = Arc::new(Job {
             boxes,
-            next: AtomicUsize::new(0),
+            shares: cut(boxes, shares.min(boxes)),
+            max_participants: threads,
             done: AtomicUsize::new(0),
             participants: AtomicUsize::new(1),
-            max_participants: threads,
             task,
             caller: std::thread::current(),
             caller_sleeps: AtomicBool::new(false),
@@ -196,7 +241,7 @@ impl Shared {
     /// A job with boxes left, and our number in it.
     fn join(&self) -> Option<(Arc<Job>, usize)> {
         self.jobs().iter().find_map(|job| {
-            if job.next.load(Ordering::Relaxed) >= job.boxes {
+            if job.shares.iter().all(Share::is_claimed) {
                 return None;
             }
             // Counted under the lock, so the number cannot run away.
@@ -215,14 +260,13 @@ impl Job {
     fn work(&self, participant: usize) {
         let guard = AbortOnUnwind;
         let mut count = 0;
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.boxes {
-                break;
+        let (others, own) = self.shares.split_at(participant % self.shares.len());
+        for share in own.iter().chain(others) {
+            while let Some(index) = share.claim() {
+                // SAFETY: box `index` is claimed and not yet counted as done, so the task lives.
+                unsafe { (*self.task)(index, participant) };
+                count += 1;
             }
-            // SAFETY: box `index` is claimed and not yet counted as done, so the task lives.
-            unsafe { (*self.task)(index, participant) };
-            count += 1;
         }
         std::mem::forget(guard);
         if count == 0 {
@@ -281,10 +325,14 @@ mod tests {
 
     fn sum_of_squares(pool: &Pool, boxes: usize) -> usize {
         let seen: Vec<AtomicUsize> = (0..boxes).map(|_| AtomicUsize::new(0)).collect();
-        pool.for_each(boxes, &|b, participant| {
+        let task = |b: usize, participant: usize| {
             assert!(participant < pool.threads());
             seen[b].fetch_add(b * b, Ordering::Relaxed);
-        });
+        };
+        match boxes % 2 {
+            0 => pool.for_each(boxes, &task),
+            _ => pool.for_each_in_turn(boxes, &task),
+        }
         seen.iter().map(|s| s.load(Ordering::Relaxed)).sum()
     }
 
@@ -296,7 +344,7 @@ mod tests {
     fn every_box_runs_once() {
         for threads in 1..5 {
             let pool = Pool::new(threads).unwrap();
-            for boxes in [0, 1, 2, 3, 100, 1000] {
+            for boxes in [0, 1, 2, 3, 100, 101, 1000, 1001] {
                 assert_eq!(sum_of_squares(&pool, boxes), expected(boxes));
             }
         }

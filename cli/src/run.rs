@@ -68,7 +68,7 @@ fn run_model(out: &mut impl Write, arguments: &Arguments) -> Result<(), Failure>
         [] => exported.run_random(&arguments.dims, arguments.seed),
         inputs => exported.run_files(inputs, outputs, &arguments.dims),
     };
-    let results = results.map_err(|e| with_sizes(&e, &exported.size_names()))?;
+    let results = results.map_err(|e| with_sizes(&e, exported.size_names()))?;
     if outputs.is_empty() {
         for ((name, _), result) in exported.outputs().iter().zip(&results) {
             writeln!(out, "{name}: {result:?}\n{result}")?;

@@ -321,16 +321,21 @@ impl Walk<'_> {
             self.size(size)?;
         }
         let [left, right] = c.factors;
-        let fits = match (c.element, left, right) {
-            (Element::F32, Element::F32, Element::F32) => true,
+        let others = matches!(
+            (c.element, left, right),
             (Element::F64, Element::F64, Element::F64)
-            | (Element::I32, Element::I32, Element::I32)
-            | (Element::I64, Element::I64, Element::I64)
-            | (Element::F32, Element::BF16, Element::BF16)
-            | (Element::I32, Element::I8 | Element::U8, Element::I8 | Element::U8) => {
-                cfg!(feature = "products")
-            }
-            _ => false,
+                | (Element::I32, Element::I32, Element::I32)
+                | (Element::I64, Element::I64, Element::I64)
+                | (Element::F32, Element::BF16, Element::BF16)
+                | (
+                    Element::I32,
+                    Element::I8 | Element::U8,
+                    Element::I8 | Element::U8
+                )
+        );
+        let fits = match [c.element, left, right] {
+            [Element::F32, Element::F32, Element::F32] => true,
+            _ => others && cfg!(feature = "products"),
         };
         if !fits {
             let sum = c.element;

@@ -72,7 +72,7 @@ fn products(folder: &Path) -> Result<(), Box<dyn Error>> {
     for (dtype, spec) in types {
         let input = Tensor::randn([256, 256]).cast(dtype).realize()?;
         let program = folder.join(dtype.to_string());
-        let exported = export(|[x]| x.matmul(&x), &[spec])?;
+        let exported = export(|[x]| x.matmul(x), &[spec])?;
         exported.build_executable(&program)?;
         let here = median(&times(201, || Ok(exported.run(&[&input]).map(|_| ())?))?) * 1e6;
         let mut command = Command::new(&program);

@@ -110,17 +110,13 @@ pub fn report_text(text: &str, options: &ReportOptions) -> Result<Report> {
     Report::of(subject, options)
 }
 
-/// Bytes of an executable besides its program and weights, with library functions or without; or why this build
-/// cannot write executables.
-///
-/// # Errors
-/// When what executables begin with could not be built along with this crate.
-pub fn executable_bytes(library: bool) -> std::result::Result<usize, &'static str> {
-    let variant = match library {
-        true => lazulite_stub::Variant::Foreign,
-        false => lazulite_stub::Variant::Core,
-    };
-    lazulite_stub::executable(variant).map(<[u8]>::len)
+/// Bytes of an executable besides its program and weights, by what programs need of it (nothing further, for the
+/// first), the smallest first; or why this build cannot write such executables.
+pub fn executable_bytes() -> [(&'static str, std::result::Result<usize, &'static str>); 3] {
+    lazulite_stub::Variant::ALL.map(|variant| {
+        let bytes = lazulite_stub::executable(variant).map(<[u8]>::len);
+        (variant.extra(), bytes)
+    })
 }
 
 /// Nothing beyond `stage`.

@@ -16,7 +16,7 @@ pub fn run(out: &mut impl Write) -> Result<(), Failure> {
     line("processor", processor())?;
     line("instructions", instruction_sets().join(" "))?;
     line("kernels", kernels())?;
-    line("products", contraction(&mut missing).into())?;
+    line("products", contraction(&mut missing))?;
     line("threads", threads())?;
     line("memory", memory())?;
     line("huge pages", huge_pages(&mut missing))?;
@@ -125,42 +125,50 @@ fn huge_pages(missing: &mut Vec<String>) -> String {
 }
 
 fn executables(missing: &mut Vec<String>) -> String {
-    let kib = |bytes: usize| bytes / 1024;
-    match [false, true].map(executable_bytes) {
-        [Ok(core), Ok(foreign)] => format!(
-            "can be written ({} KiB, {} KiB with library functions)",
-            kib(core),
-            kib(foreign)
-        ),
-        [Ok(core), Err(why)] => {
-            missing.push(format!("no executables with library functions: {why}"));
-            format!(
-                "can be written ({} KiB) without library functions",
-                kib(core)
-            )
-        }
-        [Err(why), _] => {
-            missing.push(format!(
-                "no executables can be written: {why}; build again where cargo can be run, or name a stub \
-                 that was built before by LAZULITE_STUB (docs/aot.md)"
-            ));
-            "cannot be written".into()
+    let (mut sizes, mut reasons) = (Vec::new(), Vec::new());
+    for (extra, bytes) in executable_bytes() {
+        let with = match extra {
+            "" => String::new(),
+            extra => format!(" with {extra}"),
+        };
+        match bytes {
+            Ok(bytes) => sizes.push(format!("{} KiB{with}", bytes / 1024)),
+            Err(why) => reasons.push((with, why)),
         }
     }
+    if sizes.is_empty() {
+        let why = reasons.first().map_or("", |(_, why)| why);
+        missing.push(format!(
+            "no executables can be written: {why}; build again where cargo can be run, or name a stub that was built \
+             before by LAZULITE_STUB (docs/aot.md)"
+        ));
+        return "cannot be written".into();
+    }
+    for (with, why) in reasons {
+        missing.push(format!("no executables{with}: {why}"));
+    }
+    format!("can be written ({})", sizes.join(", "))
 }
 
-fn contraction(missing: &mut Vec<String>) -> &'static str {
+fn contraction(missing: &mut Vec<String>) -> String {
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx512f") {
-            return "AVX-512 micro-kernels for f32 and f64";
+            let mut types = vec!["f32", "f64"];
+            if std::is_x86_feature_detected!("avx512bf16") {
+                types.push("bf16");
+            }
+            if std::is_x86_feature_detected!("avx512vnni") {
+                types.push("i8 and u8");
+            }
+            return format!("AVX-512 micro-kernels for {}", types.join(", "));
         }
         if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return "AVX2 micro-kernels for f32 and f64";
+            return "AVX2 micro-kernels for f32, f64".into();
         }
     }
     missing.push("this processor has neither AVX2 nor AVX-512: matrix products are slow".into());
-    "portable micro-kernels"
+    "portable micro-kernels".into()
 }
 
 /// The instruction sets that matter here.

@@ -83,6 +83,20 @@ pub enum Variant {
     Foreign,
 }
 
+impl Variant {
+    /// All, the smallest first.
+    pub const ALL: [Variant; 3] = [Variant::Core, Variant::Products, Variant::Foreign];
+
+    /// What it is larger for than the ones before it; empty for the first.
+    pub fn extra(self) -> &'static str {
+        match self {
+            Variant::Core => "",
+            Variant::Products => "products of other types than f32",
+            Variant::Foreign => "library functions",
+        }
+    }
+}
+
 /// An executable, or why there is none.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod convert;
 mod half;
 mod index;
 mod logic;
+mod loops;
 mod pad;
 mod region;
 mod slice;
@@ -103,7 +104,8 @@ pub fn rules_for(op: &Op) -> &'static [&'static [Rule]] {
         Op::Fold { .. } => &[ANY, aggregate::FOLD, half::HALF],
         Op::Gather { .. } | Op::Scatter { .. } => &[ANY, index::INDEX, half::HALF],
         Op::Sort { .. } => &[index::SORT],
-        Op::If { .. } | Op::While { .. } | Op::Loop { .. } => &[region::REGION],
+        Op::If { .. } | Op::While { .. } => &[region::REGION],
+        Op::Loop { .. } => &[region::REGION, loops::LOOP],
         Op::Get { .. } => &[ANY, region::GET],
     }
 }

@@ -435,3 +435,41 @@ fn updates_of_a_tensor_without_elements_are_out_of_range() {
     let error = sum.realize().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fault, "{error}");
 }
+
+/// 2^24 and more ones than an f32 counts up to one by one.
+fn saturating(rows: usize, columns: usize) -> Vec<f32> {
+    let mut numbers = vec![1.0; rows * columns];
+    numbers[..columns].fill(16_777_216.0);
+    numbers
+}
+
+#[test]
+fn long_sums_are_as_exact_in_programs_for_any_size() {
+    let sums = |rows: usize, columns: usize| {
+        let x = Tensor::from_vec(saturating(rows, columns), [rows, columns]);
+        let ones = Tensor::ones([1, rows]);
+        let all = [x.sum(0), x.t().sum(1), ones.matmul(&x).sum(0)];
+        all.map(|sum| sum.to_vec::<f32>().unwrap())
+    };
+    // Several sizes make a program for any.
+    for (rows, columns) in [(300, 5), (400, 6), (500, 7)] {
+        sums(rows, columns);
+    }
+    let exact = 16_777_216.0 + 99_999.0;
+    for found in sums(100_000, 3).into_iter().flatten() {
+        assert!((found - exact).abs() <= 4200.0, "{found}, not {exact}");
+    }
+}
+
+#[test]
+fn running_sums_are_not_rounded_at_every_element() {
+    let rows = 100_000;
+    for columns in [1, 3] {
+        let x = Tensor::from_vec(saturating(rows, columns), [rows, columns]);
+        for last in [x.cumsum(0).i(-1), x.t().cumsum(1).i((.., -1))] {
+            let found = last.to_vec::<f32>().unwrap();
+            // Even numbers are exact here.
+            assert_eq!(found, vec![16_777_216.0 + 100_000.0; columns]);
+        }
+    }
+}

@@ -205,6 +205,8 @@ impl Device {
         let mut passes = options.passes();
         if let Some(number) = self.cuda_number() {
             passes.schedule.machine.narrow = gpu::narrow_products(number)?;
+            // Most GPUs have little arithmetic in f64.
+            passes.schedule.machine.wide_scans = false;
         }
         Ok(passes)
     }

@@ -4,7 +4,7 @@ use super::analyse::lane_var;
 use super::{LaneLoop, Lowerer, Pack, Result, Slot};
 use crate::CodegenError;
 use crate::vector::{Class, Cmp, Reg, Scalar, VarId};
-use lazulite_ir::{Combine, DType, Dim, InstOp, ValueId, Var};
+use lazulite_ir::{Combine, DType, Dim, Inst, InstOp, ValueId, Var};
 use smallvec::{SmallVec, smallvec};
 
 /// The variables behind one accumulator.
@@ -15,6 +15,36 @@ pub(super) struct Accumulator {
     wide: SmallVec<[VarId; 4]>,
     /// For the rest of an inner lane loop; the loops are joined after the stage.
     rest: Option<VarId>,
+    /// What the blocks of a long sum before the present one have given, for each of the others in their order.
+    totals: SmallVec<[VarId; 4]>,
+}
+
+impl Accumulator {
+    fn parts(&self) -> impl Iterator<Item = VarId> + '_ {
+        self.wide.iter().copied().chain(self.rest)
+    }
+
+    /// The variables with the results, as `wide` and `rest`.
+    fn results(&self) -> (&[VarId], Option<VarId>) {
+        match self.totals.is_empty() {
+            true => (&self.wide, self.rest),
+            false => {
+                let (wide, rest) = self.totals.split_at(self.wide.len());
+                (wide, rest.first().copied())
+            }
+        }
+    }
+}
+
+/// Terms that a sum of f32 adds up one by one at most. Longer ones are sums of blocks: rounding then grows with the size
+/// and the number of blocks instead of the number of terms, and 2^24 ones and one more are not 2^24.
+const TERMS: i64 = 4096;
+
+/// The loop of a stage that is run in blocks, and the iterations of one.
+#[derive(Clone, Copy)]
+struct Blocks {
+    range: usize,
+    size: i64,
 }
 
 impl Lowerer<'_> {
@@ -158,7 +188,8 @@ impl Lowerer<'_> {
             Some(var @ Var::Inner(i)) => self.packs(&stage.ranges[i as usize], var, number),
             Some(Var::Outer(_)) | None => SmallVec::new(),
         };
-        self.open_accumulators(number, &lanes)?;
+        let blocks = self.blocks(number, &lanes);
+        self.open_accumulators(number, &lanes, blocks.is_some())?;
         let runs = !stage.ranges.iter().any(|r| r.is(0));
         if runs {
             // Loads that left the inner loops must not run where these would not.
@@ -171,7 +202,7 @@ impl Lowerer<'_> {
                     conditions += 1;
                 }
             }
-            self.inner_loop(number, 0, &lanes)?;
+            self.inner_loop(number, 0, &lanes, blocks)?;
             for _ in 0..conditions {
                 self.b.close_if();
             }
@@ -179,29 +210,120 @@ impl Lowerer<'_> {
         self.close_accumulators(number)
     }
 
+    /// The innermost loop that may be too long for one sum, together with those in it.
+    fn blocks(&self, number: usize, lanes: &[Pack]) -> Option<Blocks> {
+        let stage = &self.kernel.stages[number];
+        let is_rounded = |inst: &Inst| self.is_rounded_sum(inst);
+        if stage.ordered || !stage.insts.iter().any(is_rounded) {
+            return None;
+        }
+        let mut within = 1;
+        for (range, extent) in stage.ranges.iter().enumerate().rev() {
+            let along = range + 1 == stage.ranges.len();
+            let points = lanes.iter().map(|p| i64::from(p.lanes * p.copies)).max();
+            let step = points.filter(|_| along).unwrap_or(1);
+            let steps = extent.as_const().map(|n| (n + step - 1) / step);
+            match steps.map(|steps| steps.saturating_mul(within)) {
+                Some(terms) if terms <= TERMS => within = terms.max(1),
+                _ => {
+                    let size = (TERMS / within).max(1) * step;
+                    return Some(Blocks { range, size });
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether an accumulator adds up what rounds soon.
+    fn is_rounded_sum(&self, inst: &Inst) -> bool {
+        let sums = matches!(inst.op, InstOp::Accumulate(Combine::Sum, _));
+        sums && inst.result.is_some_and(|v| self.dtype(v) == DType::F32)
+    }
+
     /// What belongs outside inner range `range`, then the loop over it.
-    fn inner_loop(&mut self, stage: usize, range: usize, lanes: &[Pack]) -> Result<()> {
+    fn inner_loop(
+        &mut self,
+        stage: usize,
+        range: usize,
+        lanes: &[Pack],
+        blocks: Option<Blocks>,
+    ) -> Result<()> {
         self.level(stage, self.kernel.outer.len() + range)?;
         let ranges = &self.kernel.stages[stage].ranges;
         let Some(extent) = ranges.get(range) else {
             return Ok(());
         };
         let (from, to) = (self.b.s_const(0), self.dim(extent));
-        if range + 1 == ranges.len() && !lanes.is_empty() {
+        match blocks {
+            Some(Blocks { range: at, size }) if at == range => {
+                // The last block may be a part of one.
+                let more = self.b.s_const(size - 1);
+                let limit = self.b.s_add(to, more);
+                let block = self.b.open_loop(from, limit, size);
+                let size = self.b.s_const(size);
+                let end = self.b.s_add(block, size);
+                let end = self.b.s_min(end, to);
+                self.points(stage, range, lanes, blocks, (block, end))?;
+                self.end_block(stage)?;
+                self.b.close_loop();
+                Ok(())
+            }
+            Some(_) | None => self.points(stage, range, lanes, blocks, (from, to)),
+        }
+    }
+
+    /// The points of an inner range from one on to another one.
+    fn points(
+        &mut self,
+        stage: usize,
+        range: usize,
+        lanes: &[Pack],
+        blocks: Option<Blocks>,
+        (from, to): (Scalar, Scalar),
+    ) -> Result<()> {
+        if range + 1 == self.kernel.stages[stage].ranges.len() && !lanes.is_empty() {
             return self.lane_loops(from, to, lanes, &mut |l| {
-                l.inner_loop(stage, range + 1, &[])
+                l.inner_loop(stage, range + 1, &[], blocks)
             });
         }
         let counter = self.b.open_loop(from, to, 1);
         self.inner.push(counter);
-        self.inner_loop(stage, range + 1, lanes)?;
+        self.inner_loop(stage, range + 1, lanes, blocks)?;
         self.inner.pop();
         self.b.close_loop();
         Ok(())
     }
 
+    /// Adds what a block has given to what the blocks before it have, and starts anew.
+    fn end_block(&mut self, number: usize) -> Result<()> {
+        for inst in &self.kernel.stages[number].insts {
+            let Some(a) = inst.result.and_then(|v| self.accumulators.get(&v)) else {
+                continue;
+            };
+            let (kind, dtype) = (a.kind, a.dtype);
+            let pairs: SmallVec<[_; 4]> = a.parts().zip(a.totals.iter().copied()).collect();
+            for (part, total) in pairs {
+                let (block, before) = (self.b.get(part), self.b.get(total));
+                let sum = self.combine(kind, dtype, before, block)?;
+                self.b.set(total, sum);
+                self.start(part, kind, dtype)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a variable to what combinations start from.
+    fn start(&mut self, var: VarId, kind: Combine, dtype: DType) -> Result<()> {
+        let (class, lanes) = self.b.var_shape(var);
+        let identity = self
+            .b
+            .const_bits(class, lanes, super::ops::identity(kind, dtype)?);
+        self.b.set(var, identity);
+        Ok(())
+    }
+
     /// Gives every accumulator of a stage its variables, set to the identity.
-    fn open_accumulators(&mut self, number: usize, packs: &[Pack]) -> Result<()> {
+    fn open_accumulators(&mut self, number: usize, packs: &[Pack], in_blocks: bool) -> Result<()> {
         for (i, inst) in self.kernel.stages[number].insts.iter().enumerate() {
             let (Some(v), InstOp::Accumulate(kind, _)) = (inst.result, &inst.op) else {
                 continue;
@@ -219,19 +341,26 @@ impl Lowerer<'_> {
             };
             let (copies, lanes, rest) = widths;
             let class = self.class(v);
-            let bits = super::ops::identity(*kind, dtype)?;
-            let fresh = |l: &mut Self, lanes: u32| {
-                let var = l.b.var(class, lanes);
-                let identity = l.b.const_bits(class, lanes, bits);
-                l.b.set(var, identity);
-                var
-            };
-            let accumulator = Accumulator {
+            let mut accumulator = Accumulator {
                 kind: *kind,
                 dtype,
-                wide: (0..copies).map(|_| fresh(self, lanes)).collect(),
-                rest: rest.then(|| fresh(self, 1)),
+                wide: (0..copies).map(|_| self.b.var(class, lanes)).collect(),
+                rest: rest.then(|| self.b.var(class, 1)),
+                totals: SmallVec::new(),
             };
+            if in_blocks && self.is_rounded_sum(inst) {
+                let total = |part| {
+                    let (class, lanes) = self.b.var_shape(part);
+                    self.b.var(class, lanes)
+                };
+                accumulator.totals = accumulator.parts().map(total).collect();
+            }
+            for var in accumulator
+                .parts()
+                .chain(accumulator.totals.iter().copied())
+            {
+                self.start(var, *kind, dtype)?;
+            }
             self.accumulators.insert(v, accumulator);
         }
         Ok(())
@@ -293,9 +422,10 @@ impl Lowerer<'_> {
             let Some(a) = self.accumulators.remove(&v) else {
                 continue;
             };
-            let regs: SmallVec<[Reg; 4]> = a.wide.iter().map(|&var| self.b.get(var)).collect();
+            let (wide, rest) = a.results();
+            let regs: SmallVec<[Reg; 4]> = wide.iter().map(|&var| self.b.get(var)).collect();
             let slot = match (across, self.analysis.varies(number, i)) {
-                (true, _) => Slot::Uniform(self.join(&a, regs)?),
+                (true, _) => Slot::Uniform(self.join((a.kind, a.dtype), regs, rest)?),
                 (false, true) => Slot::Lanes(regs),
                 (false, false) => Slot::Uniform(regs[0]),
             };
@@ -306,33 +436,38 @@ impl Lowerer<'_> {
 
     /// All copies, all lanes and the rest of an accumulator in one value, in an order that depends on
     /// nothing but the extent.
-    fn join(&mut self, a: &Accumulator, mut regs: SmallVec<[Reg; 4]>) -> Result<Reg> {
+    fn join(
+        &mut self,
+        (kind, dtype): (Combine, DType),
+        mut regs: SmallVec<[Reg; 4]>,
+        rest: Option<VarId>,
+    ) -> Result<Reg> {
         while regs.len() > 1 {
             let half = regs.len().div_ceil(2);
             let upper: SmallVec<[Reg; 4]> = regs.drain(half..).collect();
             for (i, high) in upper.into_iter().enumerate() {
-                regs[i] = self.combine(a.kind, a.dtype, regs[i], high)?;
+                regs[i] = self.combine(kind, dtype, regs[i], high)?;
             }
         }
         let wide = match regs.first() {
             Some(&wide) => {
-                let f = super::ops::combining(a.kind, a.dtype)?;
+                let f = super::ops::combining(kind, dtype)?;
                 let one = self.b.horizontal(f, wide);
-                Some(self.wrap(a.dtype, one))
+                Some(self.wrap(dtype, one))
             }
             None => None,
         };
-        match (wide, a.rest) {
+        match (wide, rest) {
             (Some(wide), Some(rest)) => {
                 let rest = self.b.get(rest);
-                self.combine(a.kind, a.dtype, wide, rest)
+                self.combine(kind, dtype, wide, rest)
             }
             (Some(wide), None) => Ok(wide),
             (None, Some(rest)) => Ok(self.b.get(rest)),
             // A loop without points: the identity.
             (None, None) => {
-                let class = Class::of(a.dtype);
-                let bits = super::ops::identity(a.kind, a.dtype)?;
+                let class = Class::of(dtype);
+                let bits = super::ops::identity(kind, dtype)?;
                 Ok(self.b.const_bits(class, 1, bits))
             }
         }

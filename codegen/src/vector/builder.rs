@@ -415,6 +415,11 @@ impl Builder {
         var
     }
 
+    /// What a variable holds.
+    pub fn var_shape(&self, var: VarId) -> (Class, u32) {
+        self.function.vars[var.0 as usize]
+    }
+
     /// Writes a variable.
     pub fn set(&mut self, var: VarId, value: Reg) {
         debug_assert_eq!(self.function.vars[var.0 as usize], self.shape(value), "set");
@@ -423,7 +428,7 @@ impl Builder {
 
     /// The present value of a variable.
     pub fn get(&mut self, var: VarId) -> Reg {
-        let (class, lanes) = self.function.vars[var.0 as usize];
+        let (class, lanes) = self.var_shape(var);
         self.define(class, lanes, Op::Get(var))
     }
 

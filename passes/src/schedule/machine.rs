@@ -37,6 +37,9 @@ pub struct Machine {
     pub uncached_product: i64,
     /// Elements along a summed axis that one block of a split reduction takes.
     pub reduce_block: i64,
+    /// Whether running sums and products of f32 are taken in f64: they go through as many roundings as there are
+    /// elements, one after the other.
+    pub wide_scans: bool,
     /// Elements of a product of two matrices from which on it is made a block of rows at a time, if another product
     /// follows.
     pub blocked_product: i64,
@@ -109,6 +112,7 @@ impl Default for Machine {
             streamed_product: 1 << 16,
             uncached_product: 1 << 22,
             reduce_block: 1 << 13,
+            wide_scans: true,
             blocked_product: 1 << 21,
             block_elements: 1 << 17,
             product_tile: [384, 64],

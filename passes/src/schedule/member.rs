@@ -128,6 +128,8 @@ struct Combined {
     at: Vec<IndexExpr>,
     /// Variables combined over, or run along.
     over: Vec<usize>,
+    /// What it is combined in.
+    wide: DType,
     is_scan: bool,
     /// There is certainly nothing to combine; the space is that of the result alone.
     is_of_nothing: bool,
@@ -144,7 +146,7 @@ pub(super) fn define(
     let mut space = Space::default();
     let (coords, combined) = match &graph.node(id).op {
         Op::Reduce { .. } => reduction(graph, id, &mut space),
-        Op::Scan { .. } => scan(graph, id, &mut space)?,
+        Op::Scan { .. } => scan(graph, policy, id, &mut space)?,
         Op::Fold { .. } => return fold(graph, policy, faults, id),
         _ => (space.axes(&ty.dims), None),
     };
@@ -187,6 +189,7 @@ fn reduction(graph: &Graph, id: NodeId, space: &mut Space) -> (Vec<IndexExpr>, O
         combine: *kind,
         operand,
         over: over.collect(),
+        wide: graph.tensor_type(id).dtype.compute(),
         at,
         is_scan: false,
         is_of_nothing,
@@ -197,6 +200,7 @@ fn reduction(graph: &Graph, id: NodeId, space: &mut Space) -> (Vec<IndexExpr>, O
 /// The space of a scan, in the order of the scan.
 fn scan(
     graph: &Graph,
+    policy: &Policy,
     id: NodeId,
     space: &mut Space,
 ) -> Result<(Vec<IndexExpr>, Option<Combined>), ScheduleError> {
@@ -222,6 +226,7 @@ fn scan(
         operand: node.inputs[0],
         at: at.clone(),
         over,
+        wide: policy.scanned_in(*kind, graph.tensor_type(id).dtype),
         is_scan: true,
         is_of_nothing: false,
     };
@@ -235,7 +240,7 @@ fn combine(
     c: Combined,
     dtype: DType,
 ) -> Result<(ValueId, MemberKind), ScheduleError> {
-    let identity = scalar_ops::identity(c.combine, dtype.compute());
+    let identity = scalar_ops::identity(c.combine, c.wide);
     let Some(identity) = identity else {
         return Err(ScheduleError::Unsupported {
             what: format!("{} of {dtype} has no kernel form", c.combine),
@@ -247,14 +252,14 @@ fn combine(
         return Ok((lowerer.cast(identity, dtype), MemberKind::Map));
     }
     let value = lowerer.value(c.operand, c.at, None)?;
-    let wide = lowerer.cast(value, dtype.compute());
+    let wide = lowerer.cast(value, c.wide);
     if c.over.is_empty() {
         // A sum starts from +0, which turns -0 into +0.
         let mut value = wide;
         if c.combine == Combine::Sum && dtype.is_float() {
             let start = lowerer.constant(identity);
             let sum = InstOp::Binary(Binary::Add, start, wide);
-            value = lowerer.emit(dtype.compute(), sum);
+            value = lowerer.emit(c.wide, sum);
         }
         return Ok((lowerer.cast(value, dtype), MemberKind::Map));
     }

@@ -19,7 +19,7 @@ use super::operands;
 use super::report::Need;
 use crate::build::live_nodes;
 use crate::faults::may_fault;
-use lazulite_ir::{Class, DType, Dim, Graph, Node, NodeId, Op, Type, price};
+use lazulite_ir::{Class, Combine, DType, Dim, Graph, Node, NodeId, Op, Type, price};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Where the value of a node is.
@@ -49,6 +49,7 @@ pub(super) struct Policy {
     need: Vec<Option<Need>>,
     live: Vec<NodeId>,
     cost: Vec<Estimate>,
+    wide_scans: bool,
 }
 
 /// What computing one element inline takes, at most.
@@ -103,6 +104,14 @@ impl Policy {
         self.shared[node.index()]
     }
 
+    /// The type in which elements of this type are combined one after the other.
+    pub fn scanned_in(&self, kind: Combine, dtype: DType) -> DType {
+        match (kind, dtype.compute()) {
+            (Combine::Sum | Combine::Prod, DType::F32) if self.wide_scans => DType::F64,
+            (_, wide) => wide,
+        }
+    }
+
     /// Cost of one element of `node` computed from its inputs in memory.
     pub fn cost(&self, node: NodeId) -> u32 {
         self.cost[node.index()].cost
@@ -122,6 +131,7 @@ impl Policy {
                 need: vec![None; graph.nodes().len()],
                 cost: vec![Estimate::default(); graph.nodes().len()],
                 live: Vec::new(),
+                wide_scans: options.machine.wide_scans,
             },
         };
         for &output in graph.outputs() {

@@ -6,7 +6,7 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Direct, Micro, Number, Sum};
+use super::micro::{Block, Direct, Micro, Number, Run, Sum};
 use super::pack::{Digits, Part, pack, row_offsets};
 use crate::PANEL;
 use core::mem::MaybeUninit;
@@ -33,6 +33,8 @@ const STREAMED_ROWS: usize = 8;
 const STREAMED: usize = 1 << 22;
 const THIN_SUMS: usize = 1 << 13;
 const THIN_TILES: usize = 2;
+/// Products that are added one by one to a sum in memory at most: rounding grows with the number of terms.
+const TERMS: usize = 4096;
 /// Tiles wanted for even distribution, and nanoseconds below which a tile is not cut for it.
 const TILES: usize = 32;
 const TILE_NS: f64 = 40_000.0;
@@ -195,12 +197,50 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
             && let Some((most, thin)) = T::micro(level).thin
         {
             let first = first.offset(tile.batch as isize * placed.batch);
-            let first = first.add(tile.columns.0);
-            let extent = (k, tile.columns.1 - tile.columns.0);
-            let block = c.block(tile, tile.columns.0, 0, extent, (first, row));
-            return in_even_rows(&block, most, thin);
+            return thin_tile(c, tile, (first.add(tile.columns.0), row), most, thin);
         }
         panel_tile(c, tile, level);
+    }
+}
+
+/// A tile of few rows, whose right operand, given by its first element and the elements between its rows, is read along
+/// memory. Long sums are taken [`TERMS`] products at a time.
+///
+/// # Safety
+/// As for [`compute_tile`]; `thin` is a kernel for so many rows at `most`.
+unsafe fn thin_tile<T: Number>(
+    c: &Contraction<T>,
+    tile: Tile,
+    (first, row): (*const T, isize),
+    most: usize,
+    thin: Run<T>,
+) {
+    let k = c.dims[3];
+    let columns = tile.columns.1 - tile.columns.0;
+    let mut sums = [const { MaybeUninit::<T::Sum>::uninit() }; THIN_SUMS];
+    for depth in (0..k).step_by(TERMS) {
+        let extent = (TERMS.min(k - depth), columns);
+        // SAFETY: the tile and its products lie in the operands, and a thin tile has no more sums than there is room for.
+        unsafe {
+            let rhs = first.offset(depth as isize * row);
+            let block = c.block(tile, tile.columns.0, depth, extent, (rhs, row));
+            if depth == 0 {
+                in_even_rows(&block, most, thin);
+                continue;
+            }
+            let apart = Block {
+                product: sums.as_mut_ptr().cast(),
+                product_row: columns,
+                accumulate: false,
+                ..block
+            };
+            in_even_rows(&apart, most, thin);
+            for r in 0..block.rows {
+                let to = block.product.add(r * block.product_row);
+                let from = apart.product.add(r * columns);
+                (0..columns).for_each(|i| *to.add(i) = (*to.add(i)).plus(*from.add(i)));
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kernels as the scheduler writes them, and stranger ones.
 
-use super::{check, check_with, contents};
+use super::{Compiled, check, check_with, contents, ways};
 use crate::Level;
 use crate::lower::{LowerOptions, lower};
 use lazulite_ir::{DType, parse_kernel};
@@ -73,6 +73,57 @@ fn reductions() {
         );
         for n in [0usize, 1, 4, 5, 16, 23, 70] {
             check_with(&text, &[3 * n, 3], &[("n", n as i64)]);
+        }
+    }
+}
+
+/// Added up one by one in f32, 2^24 and any number of ones are 2^24.
+#[test]
+fn long_sums_are_sums_of_blocks() {
+    let whole = |extent: &str, lanes: &str, strides: [&str; 2]| {
+        let [outer, inner] = strides;
+        format!(
+            "kernel(b0: f32 read, b1: f32 write) {{ outer o0 < 3 lanes {lanes}
+            stage i0 < {extent} {{
+                v0 = load b0[o0*{outer} + i0*{inner}] : f32
+                v1 = accumulate sum v0 : f32
+            }}
+            stage {{ store b1[o0] = v1 }} }}"
+        )
+    };
+    let nested = "kernel(b0: f32 read, b1: f32 write) { outer o0 < 3 lanes inner
+        stage i0 < n, i1 < 7 {
+            v0 = load b0[o0*7*n + i0*7 + i1] : f32
+            v1 = accumulate sum v0 : f32
+        }
+        stage { store b1[o0] = v1 } }";
+    let places = 70_000usize;
+    let mut numbers = vec![1f32; 3 * places];
+    (0..3).for_each(|row| numbers[row * places] = 16_777_216.0);
+    let columns: Vec<f32> = (0..3 * places)
+        .map(|i| numbers[i % 3 * places + i / 3])
+        .collect();
+    let texts = [
+        (whole("n", "inner", ["n", "1"]), &numbers, places),
+        (whole("70000", "inner", ["70000", "1"]), &numbers, places),
+        (whole("n", "outer", ["1", "3"]), &columns, places),
+        (whole("70000", "outer", ["1", "3"]), &columns, places),
+        (nested.to_string(), &numbers, places / 7),
+    ];
+    for (text, numbers, n) in &texts {
+        let kernel = parse_kernel(text).unwrap();
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_ne_bytes()).collect();
+        for (kernel, level, options) in ways(&kernel) {
+            let compiled = Compiled::new(&kernel, level, options);
+            let buffers = [bytes.clone(), vec![0; 12]];
+            let found = compiled.run(&buffers, &[("n", *n as i64)], None);
+            let sums = super::numbers(DType::F32, &found.buffers[1]);
+            let exact = 16_777_216.0 + (places - 1) as f64;
+            let near = sums.iter().all(|sum| (sum - exact).abs() <= 4200.0);
+            assert!(
+                near,
+                "{sums:?}, not {exact}: {level:?}, {options:?}\n{kernel}"
+            );
         }
     }
 }

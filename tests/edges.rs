@@ -473,3 +473,19 @@ fn running_sums_are_not_rounded_at_every_element() {
         }
     }
 }
+
+#[test]
+fn tensors_with_more_axes_than_kernels_have_ranges_are_computed() {
+    for rank in [15usize, 16, 17, 18] {
+        let x = Tensor::iota(1 << rank).reshape(vec![2usize; rank]);
+        let turned = x.permute((0..rank as i64).rev().collect::<Vec<_>>());
+        let reversed = |i: u64| i64::from((i as u32).reverse_bits() >> (32 - rank));
+        let expected: Vec<i64> = (0..1 << rank).map(reversed).collect();
+        assert_eq!(turned.to_vec::<i64>().unwrap(), expected);
+        let sums = turned.sum([1, 3]).reshape([-1]).i(1).item::<i64>().unwrap();
+        // The last axis of the turned tensor is the first one of the other.
+        let last = 1 << (rank - 1);
+        let summed = [1 << 1, 1 << 3];
+        assert_eq!(sums, 4 * last + 2 * (summed[0] + summed[1]));
+    }
+}

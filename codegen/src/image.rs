@@ -12,6 +12,10 @@ use lazulite_runtime as rt;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+// The scheduler and the runtime speak of the same machine.
+const _: () = assert!(lazulite_ir::PANEL == rt::PANEL as i64);
+const _: () = assert!(lazulite_ir::OUTER_RANGES == rt::MAX_RANK);
+
 /// The translation of one plan.
 pub(crate) struct Imager<'p> {
     plan: &'p Plan,

@@ -48,8 +48,8 @@ pub use op::{Arity, Binary, Class, Combine, Custom, HostFn, Op, OpInfo, Predicat
 pub use origin::{Origin, Source};
 pub use philox::{philox4x32, random_bits};
 pub use plan::{
-    BufferId, ContractStep, DIGITS, FaultInfo, KernelCall, PANEL, Place, Placement, Plan,
-    PlanBuffer, RightLayout, Step,
+    BufferId, ContractStep, DIGITS, FaultInfo, KernelCall, OUTER_RANGES, PANEL, Place, Placement,
+    Plan, PlanBuffer, RightLayout, Step,
 };
 pub use plan_eval::{EvalMode, eval_plan};
 pub use scalar::Scalar;

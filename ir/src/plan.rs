@@ -291,6 +291,9 @@ impl RightLayout {
     }
 }
 
+/// Outer ranges that a kernel may have.
+pub const OUTER_RANGES: usize = 16;
+
 /// Columns of a packed right operand's panels (the same for every element type).
 pub const PANEL: i64 = 64;
 

@@ -4,7 +4,7 @@ use crate::custom::Foreign;
 use crate::foreign::{Library, PartialType};
 use crate::kernels::sort::has_order;
 use crate::link::{Linked, link_library, locate, number};
-use crate::partition::MAX_RANK;
+use crate::program::MAX_RANK;
 use crate::{
     Access, Contract, CustomTarget, Element, Image, KernelCall, LoadError, MAX_NESTING, PANEL,
     Place, Signature, Size, Step, VERSION,

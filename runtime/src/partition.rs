@@ -4,10 +4,8 @@
 //! The outermost range is cut first, so that boxes are far apart in memory; where it is too short, the next
 //! ones are cut as well. Boxes along the last range start at multiples of the kernel's lanes.
 
+use crate::program::MAX_RANK;
 use smallvec::SmallVec;
-
-/// Most ranges a kernel may have.
-pub(crate) const MAX_RANK: usize = 16;
 
 /// (from, to) per range; the first `2 * rank` numbers count.
 pub(crate) type Bounds = [i64; 2 * MAX_RANK];

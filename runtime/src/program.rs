@@ -14,6 +14,9 @@ pub const VERSION: u32 = 3;
 /// How deep step lists may be nested.
 pub const MAX_NESTING: u32 = 64;
 
+/// Outer ranges that a kernel may have.
+pub const MAX_RANK: usize = 16;
+
 /// Panel width of packed right operands, in elements.
 pub const PANEL: usize = 64;
 

@@ -4,6 +4,7 @@ use super::ScheduleError;
 use super::ScheduleOptions;
 use super::faults::Faults;
 use super::loops;
+use super::ranges::with_few_ranges;
 use super::report::Notes;
 use lazulite_ir::{
     BufferId, DType, Dim, Graph, Kernel, KernelCall, Place, Plan, PlanBuffer, Step, Symbol,
@@ -90,11 +91,16 @@ impl<'a> Context<'a> {
     ) -> Result<Step, ScheduleError> {
         loops::collapse(&mut kernel)?;
         loops::choose_lanes(&mut kernel, &self.options.sizes);
-        Ok(Step::Kernel(self.call(kernel, args)))
+        Ok(Step::Kernel(self.call(kernel, args)?))
     }
 
     /// A call of `kernel`; equal kernels are one.
-    pub fn call(&mut self, kernel: Kernel, args: Vec<BufferId>) -> KernelCall {
+    pub fn call(
+        &mut self,
+        kernel: Kernel,
+        args: Vec<BufferId>,
+    ) -> Result<KernelCall, ScheduleError> {
+        let kernel = with_few_ranges(kernel)?;
         let mut hasher = FxHasher::default();
         kernel.hash(&mut hasher);
         let candidates = self.kernels.entry(hasher.finish()).or_default();
@@ -109,10 +115,10 @@ impl<'a> Context<'a> {
             kernels.push(kernel);
             number
         });
-        KernelCall {
+        Ok(KernelCall {
             kernel: number,
             args,
-        }
+        })
     }
 
     /// Takes the symbols that occur in a graph, but in no parameter's type, into the plan: whoever runs

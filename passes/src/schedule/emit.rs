@@ -397,7 +397,7 @@ impl Emitter<'_, '_> {
         }
         let (mut kernel, args) = assembler.draft.finish()?;
         kernel.lanes = Lanes::Outer;
-        Ok(Some(self.cx.call(kernel, args)))
+        Ok(Some(self.cx.call(kernel, args)?))
     }
 
     fn scatter(&mut self, s: &Scattering) -> Result<(), ScheduleError> {
@@ -439,7 +439,7 @@ impl Emitter<'_, '_> {
         } else {
             Lanes::Outer
         };
-        let call = self.cx.call(kernel, args);
+        let call = self.cx.call(kernel, args)?;
         self.steps.push(Step::Kernel(call));
         Ok(())
     }

@@ -41,6 +41,7 @@ mod panels;
 mod places;
 mod policy;
 mod prepare;
+mod ranges;
 mod regions;
 pub mod report;
 mod scatter;

@@ -115,7 +115,7 @@ impl Default for Machine {
             wide_scans: true,
             blocked_product: 1 << 21,
             block_elements: 1 << 17,
-            product_tile: [384, 64],
+            product_tile: [516, 64],
             product_tiles: 4,
             long_sum: 1 << 13,
             product_lanes: 16,

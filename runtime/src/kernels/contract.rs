@@ -20,9 +20,10 @@ const GROUPED_ROWS: usize = 6;
 /// Largest tile: rows (a multiple of all micro-kernels' rows) and panels.
 const ROWS: usize = 96;
 const PANELS: usize = 4;
-/// Rows of a tile for which a panel is packed, where there are so many, and that it is not cut below; tiles wanted
-/// then. Packing takes as long as a dozen or two of rows.
-const PACKED_ROWS: usize = 384;
+/// Rows of a tile for which a panel is packed, where there are so many, the larger number where that leaves so many tiles
+/// for threads; rows that it is not cut below, and tiles wanted then. Packing takes as long as a dozen or two of rows.
+const PACKED_ROWS: [usize; 2] = [516, 1032];
+const PACKED_MANY: usize = 32;
 const PACKED_LEAST: usize = 96;
 const PACKED_TILES: usize = 8;
 /// Rows up to which a right operand whose columns lie beside each other is read along memory, of any operand and of one
@@ -110,11 +111,17 @@ impl Tiling {
         let (rows, panels, tiles, least) = match placed.map(Placed::strides) {
             None => (ROWS, PANELS, TILES, 24),
             Some(Some([_, 1])) if is_thin(dims) => (ROWS, thin_panels, THIN_TILES, 24),
-            Some(_) => (PACKED_ROWS, 1, PACKED_TILES, PACKED_LEAST),
+            Some(_) => {
+                let [few, many] = PACKED_ROWS;
+                let tiles = b.saturating_mul(m.div_ceil(many) * n.div_ceil(PANEL));
+                let rows = if tiles >= PACKED_MANY { many } else { few };
+                (rows, 1, PACKED_TILES, PACKED_LEAST)
+            }
         };
+        let even = m.div_ceil(m.div_ceil(rows).max(1));
         let mut tiling = Tiling {
             dims,
-            rows: rows.min(m.next_multiple_of(12).max(12)),
+            rows: even.next_multiple_of(12).clamp(12, rows),
             panels,
             counts: [0; 2],
         };

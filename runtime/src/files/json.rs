@@ -17,7 +17,7 @@ pub enum Json {
     String(String),
     /// A list.
     Array(Vec<Json>),
-    /// Names and values in order.
+    /// Distinct names and their values in order.
     Object(Vec<(String, Json)>),
 }
 
@@ -113,6 +113,8 @@ impl Reader<'_> {
                 self.expect(':')?;
                 entries.push((name, self.value(depth + 1)?));
             }
+            let names = entries.iter().map(|(name, _)| name.as_str());
+            super::check_distinct(names).map_err(|e| format!("JSON: {e}"))?;
             return Ok(Json::Object(entries));
         }
         if self.eat('[') {
@@ -256,6 +258,13 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("deeply"));
+    }
+
+    #[test]
+    fn names_given_twice_are_refused() {
+        let error = parse(r#"{"a": 1, "b": {"c": 1, "c": 2}}"#).unwrap_err();
+        assert_eq!(error, "JSON: the name \"c\" is given twice");
+        assert!(parse(r#"{"a": {"c": 1}, "b": {"c": 1}}"#).is_ok());
     }
 
     proptest! {

@@ -35,6 +35,7 @@ pub fn read_npz(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
         let array = array.map_err(|e| format!("{}: {e}", member.name))?;
         arrays.push((name.to_owned(), array));
     }
+    super::check_distinct(arrays.iter().map(|(name, _)| name.as_str()))?;
     Ok(arrays)
 }
 
@@ -265,6 +266,19 @@ mod tests {
                 .contains("not an .npz")
         );
         assert!(read_npz(b"").is_err());
+    }
+
+    #[test]
+    fn names_given_twice_are_refused() {
+        let array = Array {
+            element: Element::U8,
+            dims: vec![1],
+            data: Buffer::from_bytes(&[1]).unwrap(),
+        };
+        let mut out = Vec::new();
+        write_npz(&mut out, &[("a", &array), ("b", &array), ("a", &array)]).unwrap();
+        let error = read_npz(&out).unwrap_err();
+        assert_eq!(error, "the name \"a\" is given twice");
     }
 
     proptest! {

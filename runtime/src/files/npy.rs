@@ -88,12 +88,13 @@ fn entry<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     Ok(value.trim_start())
 }
 
+/// The element type that the value of `descr` names, at the beginning of this text.
 fn element(descr: &str) -> Result<Element, String> {
-    let unknown = || {
-        let shown: String = descr.chars().take(12).collect();
-        format!("elements of type {shown}... are not supported")
-    };
-    let name = descr.split(['\'', '"']).nth(1).ok_or_else(unknown)?;
+    let quote = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
+    let quoted = quote.and_then(|quote| descr[1..].split_once(quote));
+    // Records are lists of fields.
+    let (name, _) = quoted.ok_or("records are not supported: the header's descr is no text")?;
+    let unknown = || format!("elements of type {name:?} are not supported");
     let (order, kind) = name.split_at_checked(1).ok_or_else(unknown)?;
     let element = Element::ALL
         .into_iter()
@@ -226,7 +227,12 @@ mod tests {
         let error = |header: &str| read_npy(&with_header(header, &[])).unwrap_err();
         let base = "{'descr': 'D', 'fortran_order': F, 'shape': (0,), }";
         let of = |d: &str, f: &str| error(&base.replace('D', d).replace(" F", f));
-        assert!(of("<M8[s]", " False").contains("not supported"));
+        for (descr, shown) in [("|O", "|O"), ("<M8[s]", "<M8[s]"), ("", ""), ("é", "é")] {
+            let expected = format!("elements of type {shown:?} are not supported");
+            assert_eq!(of(descr, " False"), expected);
+        }
+        let records = "{'descr': [('<f4', '<i4')], 'fortran_order': False, 'shape': (0,), }";
+        assert!(error(records).contains("records are not supported"));
         assert!(of(">f4", " False").contains("big-endian"));
         assert!(of("<f4", " True").contains("column-major"));
         assert!(error("{'descr': '<f4'}").contains("fortran_order"));

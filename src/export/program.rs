@@ -378,7 +378,7 @@ impl Exported {
 }
 
 /// With the place of the call, unless the error knows one inside of the function.
-fn called_at(error: Error, place: Place) -> Error {
+pub(super) fn called_at(error: Error, place: Place) -> Error {
     match error.location() {
         None => error.at(place),
         Some(_) => error,

@@ -244,6 +244,29 @@ fn sizes_come_from_arguments_or_the_caller() {
     assert_eq!(error, ArgumentError::Negative("n".into(), -1));
 }
 
+#[test]
+fn a_size_of_several_axes_is_told_once() {
+    let interface = Interface {
+        symbols: vec!["n".into()],
+        inputs: vec![Port {
+            name: "x".into(),
+            ty: Signature {
+                element: Element::F64,
+                dims: vec![Size::symbol(0), Size::symbol(0)],
+            },
+        }],
+        ..Interface::default()
+    };
+    let array = Array {
+        element: Element::F64,
+        dims: vec![3, 4],
+        data: Buffer::empty(),
+    };
+    let error = interface.sizes(&[Some(&array)], &[]).unwrap_err();
+    let expected = "`x`: expected f64[n, n], got f64[3, 4] (where n = 3)";
+    assert_eq!(error.to_string(), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]

@@ -18,9 +18,9 @@ use crate::inspect::{self, Format, Report, ReportOptions, Stage, Subject};
 use crate::location::Place;
 use crate::tensor::{Tensor, internal};
 use lazulite_codegen::signature;
-use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType};
+use lazulite_ir::{Custom, Graph, Op, Source, Symbol, TensorType, check_readable};
 use lazulite_runtime::{self as runtime, Buffer, Interface, Metadata, Model, Port};
-use program::Deployed;
+use program::{Deployed, called_at};
 use rustc_hash::FxHashSet;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -55,8 +55,8 @@ pub struct Exported {
 /// ```
 ///
 /// # Errors
-/// The first error among the results, and what no file can hold: closures of this process, writes to cells, and
-/// draws from random generators.
+/// The first error among the results, and what no file can hold: closures of this process, writes to cells,
+/// draws from random generators, functions nested too deeply, and sizes that are too long.
 #[track_caller]
 pub fn export<F, O, const N: usize>(function: F, specs: &[Spec; N]) -> Result<Exported>
 where
@@ -81,13 +81,14 @@ where
         };
         Ok(function(parameters).into_tensors())
     })?;
-    exported(captured, specs, &types).map_err(|e| e.at(place))
+    exported(captured, specs, &types).map_err(|e| called_at(e, place))
 }
 
 /// The function as it can leave this process.
 fn exported(captured: Captured, specs: &[Spec], types: &[TensorType]) -> Result<Exported> {
     refuse_state(&captured)?;
     refuse_closures(&captured.graph)?;
+    refuse_unreadable(&captured.graph)?;
     let Captured {
         graph,
         forward: _,
@@ -193,11 +194,24 @@ fn refuse_closures(graph: &Graph) -> Result<()> {
     let Some((name, source)) = first_closure(graph) else {
         return Ok(());
     };
-    let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
     let message = format!("{name} is a closure of this process, which no file can hold");
     Err(Error::new(ErrorKind::Unsupported, "export", message)
-        .located(place.unwrap_or_default())
+        .located(place(source))
         .hint("express it in tensor operations"))
+}
+
+/// What is saved must be loaded again, and files hold graphs as text, which has limits.
+fn refuse_unreadable(graph: &Graph) -> Result<()> {
+    check_readable(graph).map_err(|unreadable| {
+        let message = format!("no file can hold the function: {}", unreadable.message);
+        Error::new(ErrorKind::Unsupported, "export", message)
+            .located(place(unreadable.source.as_ref()))
+    })
+}
+
+/// Where something was recorded; empty if nobody knows.
+fn place(source: Option<&Arc<Source>>) -> String {
+    source.map_or_else(String::new, |s| s.place())
 }
 
 /// The name of the first closure that a graph calls, and where that was recorded.

@@ -488,4 +488,22 @@ fn tensors_with_more_axes_than_kernels_have_ranges_are_computed() {
         let summed = [1 << 1, 1 << 3];
         assert_eq!(sums, 4 * last + 2 * (summed[0] + summed[1]));
     }
+
+#[test]
+fn steps_and_paddings_that_are_too_large_say_so() {
+    use lazulite::nn::{Conv2d, Layer};
+    let failure_of = |t: Tensor| t.check().unwrap_err();
+    let x = Tensor::ones([5]);
+    for step in [i64::MIN, i64::MAX] {
+        let e = failure_of(x.i(strided(.., step)));
+        let expected =
+            format!("a step of {step} is too long: steps go up to 4611686018427387904 either way");
+        assert_eq!(e.message(), expected);
+    }
+    assert_eq!(x.i(strided(.., 1 << 62)).to_vec::<f32>().unwrap(), [1.0]);
+    assert_eq!(x.i(strided(.., -(1 << 62))).to_vec::<f32>().unwrap(), [1.0]);
+    let conv = Conv2d::new(1, 1, 3).padding(1_000_000_000);
+    let e = failure_of(conv.forward(&Tensor::ones([1, 1, 4, 4])));
+    let expected = "1000000000 is too large: sizes and counts go up to 268435456 here";
+    assert_eq!(e.message(), expected);
 }

@@ -1,7 +1,7 @@
 //! Mistakes: never a panic, always an error with place, operands and advice.
 
-use lazulite::ErrorKind;
 use lazulite::prelude::*;
+use lazulite::{ErrorKind, export, spec};
 
 fn error_of(t: Tensor) -> Error {
     t.check().expect_err("the tensor carries an error")
@@ -280,6 +280,43 @@ fn memory_that_cannot_be_had_names_the_largest_tensor() {
     let e = captured.call([&Tensor::ones([1])]).expect_err("too large");
     assert_eq!(e.kind(), ErrorKind::Memory);
     assert_eq!(e.place().unwrap().file(), file!(), "{e}");
+}
+
+#[test]
+fn sizes_that_overflow_when_a_program_runs_name_the_largest_tensor() {
+    let n = 100_000;
+    let grow = |x: &Tensor| {
+        let n = x.dim(0);
+        let all = x
+            .reshape((1, 1, 1, n.clone()))
+            .expand((n.clone(), n.clone(), n.clone(), n));
+        all.cumsum(0).sort(0).0
+    };
+    let vector = Tensor::ones([n]);
+    let captured = compile(move |[x]: [Tensor; 1]| grow(&x));
+    let _ = captured.call([&Tensor::ones([3])]).unwrap();
+    let exported = export(|[x]| grow(x), &[spec!(f32["n"])]).unwrap();
+    let failed = [
+        captured.call([&vector]).expect_err("too large"),
+        exported.run(&[&vector]).unwrap_err(),
+    ];
+    for e in failed {
+        assert_eq!(e.kind(), ErrorKind::Memory, "{e}");
+        let text = e.to_string();
+        assert!(text.contains("[100000, 100000, 100000, 100000]"), "{e}");
+        assert!(
+            text.contains("the largest tensor is that of tests/errors.rs:"),
+            "{e}"
+        );
+        assert!(!text.contains("buffer"), "{e}");
+    }
+}
+
+#[test]
+fn sizes_that_are_refused_late_point_to_the_users_line() {
+    let error = export(|[x]| x + 1.0, &[spec!(f32[i64::MAX, i64::MAX])]).unwrap_err();
+    assert_eq!(error.place().unwrap().file(), file!(), "{error}");
+    assert_eq!(error.place().unwrap().line(), line!() - 2, "{error}");
 }
 
 #[test]

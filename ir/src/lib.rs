@@ -57,5 +57,6 @@ pub use structure::Structure;
 pub use text::graph::{parse_graph, print_graph, print_graph_with_sources};
 pub use text::kernel::{parse_kernel, print_kernel};
 pub use text::plan::print_plan;
+pub use text::readable::{Unreadable, check_readable};
 pub use types::{Dims, TensorType, Type};
 pub use verify::{Finding, Findings, verify_graph, verify_kernel, verify_plan};

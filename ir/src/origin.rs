@@ -21,6 +21,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// File, line and column, as messages show them.
+    pub fn place(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+
     fn is_place_of(&self, other: &Source) -> bool {
         (self.line, self.column) == (other.line, other.column) && self.file == other.file
     }

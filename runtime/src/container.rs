@@ -9,8 +9,8 @@
 //! 64  the table: per section  number u32, zero u32, offset u64, length u64, checksum u64
 //! ```
 //!
-//! All numbers are little-endian, offsets count from the header. What follows a section up to the next page
-//! is zero and not looked at. A payload is followed by a trailer of 32 bytes, the last of its file:
+//! All numbers are little-endian, offsets count from the header. Sections follow each other in the order of the
+//! table, each at the next page; what lies between them is zero, and so is what lies before the first. A payload is followed by a trailer of 32 bytes, the last of its file:
 //!
 //! ```text
 //! 0   magic "LZLTRAIL"      8   offset of the header u64
@@ -230,6 +230,27 @@ fn count(value: u64) -> Result<usize, FileError> {
     usize::try_from(value).map_err(|_| FileError::Header("a number is too large"))
 }
 
+/// Checks that nothing lies between the sections but zeros, so that no byte of a file is without a check. This
+/// looks at less than a page before each section: weights stay where they are.
+fn check_layout(all: &[u8], entries: &[Entry]) -> Result<(), FileError> {
+    let mut end = HEADER + ENTRY * entries.len();
+    for entry in entries {
+        if entry.offset != end.next_multiple_of(FILE_PAGE) {
+            let problem = "a section does not begin where the one before it ends";
+            return Err(FileError::Header(problem));
+        }
+        if all[end..entry.offset].iter().any(|b| *b != 0) {
+            let problem = "something stands between its sections, where nothing but zeros can be";
+            return Err(FileError::Header(problem));
+        }
+        end = entry.offset + entry.len;
+    }
+    match end == all.len() {
+        true => Ok(()),
+        false => Err(FileError::Header("something stands behind its sections")),
+    }
+}
+
 impl Container {
     /// A container in `bytes`, which must be of this kind.
     ///
@@ -278,7 +299,8 @@ impl Container {
                 sum: word(e, 24),
             })
         });
-        let entries = entries.collect::<Result<_, _>>()?;
+        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+        check_layout(all, &entries)?;
         Ok(Container { bytes, entries })
     }
 

@@ -183,12 +183,15 @@ impl Interface {
             return Ok(());
         }
         let mut used: Vec<String> = Vec::new();
-        for (dim, (name, value)) in port.ty.dims.iter().flat_map(|dim| {
-            let bound = self.symbols.iter().zip(sizes);
-            bound.map(move |both| (dim, both))
-        }) {
-            if dim.text(&self.symbols) == *name {
-                used.push(format!("{name} = {value}"));
+        for dim in &port.ty.dims {
+            let text = dim.text(&self.symbols);
+            let mut bound = self.symbols.iter().zip(sizes);
+            if let Some((name, value)) = bound.find(|(name, _)| **name == text) {
+                let value = format!("{name} = {value}");
+                // A size may stand on several axes.
+                if !used.contains(&value) {
+                    used.push(value);
+                }
             }
         }
         let why = match used.is_empty() {

@@ -165,6 +165,29 @@ fn exported_files_come_back() {
 }
 
 #[test]
+fn damage_between_sections_is_found_as_it_is_inside_of_them() {
+    let (interface, _) = assembly();
+    let mut file = Vec::new();
+    write_exported(&mut file, contents(&interface, &[&weight()]), "graph").unwrap();
+    for at in 0..file.len() {
+        file[at] ^= 0x10;
+        let found = read_exported(Buffer::from_bytes(&file).unwrap());
+        assert!(found.is_err(), "byte {at} of {}", file.len());
+        file[at] ^= 0x10;
+    }
+    // Of an executable, all but the stub and the zeros behind it.
+    let mut file = executable();
+    for at in 4096..file.len() {
+        file[at] ^= 0x10;
+        assert!(load(&file).is_err(), "byte {at} of {}", file.len());
+        file[at] ^= 0x10;
+    }
+    file[4096 + 4095] = 1;
+    let error = load(&file).unwrap_err().to_string();
+    assert!(error.contains("between its sections"), "{error}");
+}
+
+#[test]
 fn interfaces_must_fit_their_programs() {
     let (good, assembly) = assembly();
     let spoiled: [fn(&mut Interface); 6] = [
@@ -219,6 +242,29 @@ fn sizes_come_from_arguments_or_the_caller() {
     assert_eq!(error.to_string(), "there is no size k, only n");
     let error = model.sizes(&[None], &[("n".into(), -1)]).unwrap_err();
     assert_eq!(error, ArgumentError::Negative("n".into(), -1));
+}
+
+#[test]
+fn a_size_of_several_axes_is_told_once() {
+    let interface = Interface {
+        symbols: vec!["n".into()],
+        inputs: vec![Port {
+            name: "x".into(),
+            ty: Signature {
+                element: Element::F64,
+                dims: vec![Size::symbol(0), Size::symbol(0)],
+            },
+        }],
+        ..Interface::default()
+    };
+    let array = Array {
+        element: Element::F64,
+        dims: vec![3, 4],
+        data: Buffer::empty(),
+    };
+    let error = interface.sizes(&[Some(&array)], &[]).unwrap_err();
+    let expected = "`x`: expected f64[n, n], got f64[3, 4] (where n = 3)";
+    assert_eq!(error.to_string(), expected);
 }
 
 proptest! {

@@ -5,12 +5,12 @@ use super::prepared::Preparation;
 use super::record::{Captured, Source};
 use crate::cell::TensorCell;
 use crate::device::{Device, Executable, Value};
-use crate::engine::{History, Inputs, Options, Values, compile_in_parts, literal_buffer};
+use crate::engine::{self, History, Inputs, Options, Values, compile_in_parts, literal_buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
 use crate::tensor::{Literal, Node, Tensor, internal};
-use lazulite_ir::{DType, Guard, Symbol, TensorType};
+use lazulite_ir::{DType, Graph, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::{Buffer, Pool};
 use smallvec::SmallVec;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Replay {
     program: Executable,
     device: Device,
+    /// What it was compiled from, for errors about its memory.
+    graph: Graph,
     /// Work on constants and on cells that the function only reads.
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
@@ -83,6 +85,7 @@ impl Replay {
         let replay = Replay {
             program: parts.main,
             device,
+            graph,
             preparation,
             sources: sources.collect(),
             generators: state.generators(),
@@ -96,7 +99,8 @@ impl Replay {
                 "a program has other results than its graph",
             ));
         }
-        Ok((replay, graph.guards().to_vec()))
+        let guards = replay.graph.guards().to_vec();
+        Ok((replay, guards))
     }
 
     /// Where it runs.
@@ -129,9 +133,13 @@ impl Replay {
         let vacated = self.fill(&mut inputs, fitting, &types, arguments, pool)?;
         let (ran, place) = (inputs.run(&fitting.values, pool), Place::here());
         // What knows no place inside the function belongs to the call.
-        let (buffers, _overwritten) = ran.map_err(|e| match e.location() {
-            None => e.at(place),
-            Some(_) => e,
+        let (buffers, _overwritten) = ran.map_err(|e| {
+            let sizes = fitting.version.domain.assignment(&fitting.values);
+            let error = engine::sized(e, &self.graph, &sizes);
+            match error.location() {
+                None => error.at(place),
+                Some(_) => error,
+            }
         })?;
         let mut buffers = buffers.into_iter();
         let (own, written) = types.split_at(self.outputs.len() - self.written.len());

@@ -98,6 +98,6 @@ fn found(graph: &Graph, id: NodeId, value: &Array) -> Error {
         "`{}`{within} gives {what} at element {at}, from finite operands",
         node.op.mnemonic()
     );
-    let place = source.map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
+    let place = source.map(|s| s.place());
     Error::new(ErrorKind::Fault, "detect_anomaly", message).located(place.unwrap_or_default())
 }

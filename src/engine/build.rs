@@ -7,7 +7,8 @@ use super::region::Outside;
 use super::rules::Building;
 use super::trace::{Link, Trace, TraceNode};
 use crate::error::{Error, Result};
-use crate::tensor::{Broadcast, Literal, Recorded, type_error};
+use crate::location::Place;
+use crate::tensor::{Broadcast, Literal, Recorded, type_error_at};
 use lazulite_ir::{Dim, Dims, Graph, NodeId, Op, Scalar, Source, TensorType, TypeError};
 use rustc_hash::FxHashMap;
 use std::panic::Location;
@@ -46,7 +47,8 @@ impl Pattern {
 
 /// Why there is no graph.
 pub(super) enum BuildError {
-    Type(TypeError),
+    /// The node cannot be; where it was recorded.
+    Type(TypeError, Option<Place>),
     /// Already told in the user's terms.
     Told(Error),
 }
@@ -56,15 +58,24 @@ impl BuildError {
     #[track_caller]
     fn told(self, op: &'static str) -> Error {
         match self {
-            BuildError::Type(e) => type_error(op, e, &[]),
+            BuildError::Type(e, Some(place)) => type_error_at(op, e, &[], place),
+            BuildError::Type(e, None) => type_error_at(op, e, &[], Place::here()),
             BuildError::Told(e) => e,
+        }
+    }
+
+    /// The same with the user's line, which recorded what cannot be, unless it is known.
+    fn at(self, place: Place) -> BuildError {
+        match self {
+            BuildError::Type(e, None) => BuildError::Type(e, Some(place)),
+            BuildError::Type(..) | BuildError::Told(_) => self,
         }
     }
 }
 
 impl From<TypeError> for BuildError {
     fn from(error: TypeError) -> BuildError {
-        BuildError::Type(error)
+        BuildError::Type(error, None)
     }
 }
 
@@ -196,7 +207,8 @@ impl<'a> Builder<'a> {
     fn build(mut self) -> Result<(Graph, Option<Graph>), BuildError> {
         let trace = self.trace;
         for (position, node) in trace.nodes.iter().enumerate() {
-            self.node(position as u32, node)?;
+            self.node(position as u32, node)
+                .map_err(|e| e.at(node.node.place))?;
         }
         let roots = trace.roots.iter();
         let outputs: Vec<NodeId> = roots.map(|&r| self.ids[r as usize]).collect();

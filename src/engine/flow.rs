@@ -315,8 +315,6 @@ fn cut(
 }
 
 pub(super) fn gradient_error(error: &AutodiffError) -> Error {
-    let place = error
-        .source()
-        .map(|s| format!("{}:{}:{}", s.file, s.line, s.column));
+    let place = error.source().map(|s| s.place());
     Error::new(ErrorKind::Gradient, "grad", error.to_string()).located(place.unwrap_or_default())
 }

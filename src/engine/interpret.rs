@@ -69,7 +69,7 @@ pub(super) fn interpreter_error(error: InterpError) -> Error {
     else {
         return Error::new(kind, "realize", message);
     };
-    let place = format!("{}:{}:{}", source.file, source.line, source.column);
+    let place = source.place();
     let at = match &*source.trail {
         "" => place,
         trail => format!("{place}\n{trail}"),

@@ -41,7 +41,6 @@ pub struct Options {
 
 impl Options {
     fn from_environment() -> Options {
-        let number = |name| given(name, "a whole number", |v| v.parse::<usize>().ok());
         let switch = |name| given(name, "0 or 1", |v| v.parse::<usize>().ok());
         let text = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
         let user_cache = || {
@@ -54,9 +53,7 @@ impl Options {
         let level = given("LAZULITE_LEVEL", levels, Level::from_name);
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Options {
-            threads: number("LAZULITE_THREADS")
-                .unwrap_or_else(cores)
-                .clamp(1, Pool::most_threads()),
+            threads: given("LAZULITE_THREADS", &threads_expected(), threads).unwrap_or_else(cores),
             optimise: switch("LAZULITE_OPTIMISE") != Some(0),
             egraph: switch("LAZULITE_EGRAPH") != Some(0),
             numerics: numerics.unwrap_or_default(),
@@ -92,6 +89,16 @@ impl Options {
             },
         }
     }
+}
+
+/// As many threads as a text says, if there can be so many.
+fn threads(text: &str) -> Option<usize> {
+    let threads = text.parse().ok();
+    threads.filter(|n| (1..=Pool::most_threads()).contains(n))
+}
+
+fn threads_expected() -> String {
+    format!("a whole number from 1 to {}", Pool::most_threads())
 }
 
 /// What a variable says. What is not understood counts as not given, and the user is told so on standard error: a
@@ -202,5 +209,15 @@ mod tests {
                 .unwrap_err()
                 .contains("LAZULITE_LEVEL=foo is not understood")
         );
+        let read = |value| understood("LAZULITE_THREADS", value, &threads_expected(), threads);
+        assert_eq!(read("2"), Ok(Some(2)));
+        for value in ["0", "99999"] {
+            let expected = format!(
+                "lazulite: LAZULITE_THREADS={value} is not understood and counts as not given; expected a whole \
+                 number from 1 to {}",
+                Pool::most_threads()
+            );
+            assert_eq!(read(value), Err(expected));
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Running programs on the values of nodes, and their errors as the facade's.
 
 use super::cache::Served;
-use super::trace::{Trace, TraceNode};
+use super::specialise::Assignment;
+use super::trace::Trace;
 use super::{CACHE, History, devices};
 use crate::device::{Device, Executable, Given, Value};
 use crate::error::{Checked, Error, ErrorKind, OperandNote, Result};
 use crate::indexed::{Told, operands};
 use crate::tensor::{Literal, Node, Recorded, Tensor, internal};
+use lazulite_ir::{Graph, TensorType};
 use lazulite_runtime::{Buffer, Pool, RunError, SizeError};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -173,9 +175,9 @@ pub(crate) fn run_error(error: RunError) -> Error {
             .of_function(&message),
         RunError::Alloc(e) => memory_error(&e.to_string()),
         RunError::Size {
-            of,
+            of: _,
             error: SizeError::Overflow,
-        } => memory_error(&format!("{of} are more than can be addressed")),
+        } => memory_error("it takes more bytes than can be addressed"),
         // Checked before the program was chosen.
         RunError::InputCount { .. }
         | RunError::SizeCount { .. }
@@ -195,16 +197,8 @@ pub(super) fn memory_error(message: &str) -> Error {
 /// the operation; and one about memory the tensor that takes most of it.
 pub(super) fn placed(error: Error, trace: &Trace) -> Error {
     if error.kind() == ErrorKind::Memory && error.place().is_none() {
-        let bytes = |n: &&TraceNode| {
-            let element = n.node.ty.dtype.size() as u128;
-            let sizes = n.node.ty.const_dims();
-            sizes.map(|sizes| {
-                sizes
-                    .iter()
-                    .fold(element, |b, s| b.saturating_mul(*s as u128))
-            })
-        };
-        return match trace.nodes.iter().max_by_key(bytes) {
+        let largest = { trace.nodes.iter() }.max_by_key(|n| bytes(&n.node.ty));
+        return match largest {
             Some(largest) => largest_in(error, &largest.node),
             None => error,
         };
@@ -255,6 +249,37 @@ fn divided(node: &Node) -> Vec<OperandNote> {
         Some(tensor.note(role))
     });
     noted.collect()
+}
+
+/// The bytes of a tensor whose sizes are known.
+fn bytes(ty: &TensorType) -> Option<u128> {
+    let element = ty.dtype.size() as u128;
+    let sizes = ty.const_dims()?;
+    let sizes = sizes.iter().map(|size| *size as u128);
+    Some(sizes.fold(element, u128::saturating_mul))
+}
+
+/// An error of a program whose caller chose the sizes: one about memory gets the largest tensor of its graph.
+pub(crate) fn sized(error: Error, graph: &Graph, sizes: &Assignment<'_>) -> Error {
+    if error.kind() != ErrorKind::Memory {
+        return error;
+    }
+    let tensors = graph.ids().zip(graph.nodes()).filter_map(|(id, node)| {
+        let ty = sizes.tensor_type(node.ty.as_tensor()?)?;
+        Some((id, ty))
+    });
+    let Some((id, ty)) = tensors.max_by_key(|(_, ty)| bytes(ty)) else {
+        return error;
+    };
+    let error = error.operand(OperandNote {
+        role: "largest",
+        ty: ty.to_string(),
+        place: None,
+    });
+    match graph.source(id) {
+        Some(source) => error.hint(format!("the largest tensor is that of {}", source.place())),
+        None => error,
+    }
 }
 
 /// An error about memory, with the largest tensor of the program that lacks it.

@@ -3,7 +3,7 @@
 use super::Exported;
 use crate::compile::value_of;
 use crate::device::{self, Device, Given};
-use crate::engine::{self, Current};
+use crate::engine::{self, Assignment, Current};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{dtype, from_array, to_array};
 use crate::location::Place;
@@ -103,7 +103,15 @@ impl Exported {
         }
         let arrays: Vec<Array> = inputs.iter().map(|t| to_array(t)).collect::<Result<_>>()?;
         let ran = self.model()?.run(&arrays, &[], &engine::current().pool);
-        let (results, _) = ran.map_err(|e| called_at(model_error(e), place))?;
+        let (results, _) = ran.map_err(|e| {
+            let given: Vec<Option<&Array>> = arrays.iter().map(Some).collect();
+            let sizes = self.interface.sizes(&given, &[]).unwrap_or_default();
+            let sizes = Assignment {
+                symbols: &self.symbols,
+                values: &sizes,
+            };
+            called_at(engine::sized(model_error(e), &self.graph, &sizes), place)
+        })?;
         results.into_iter().map(from_array).collect()
     }
 
@@ -378,7 +386,7 @@ impl Exported {
 }
 
 /// With the place of the call, unless the error knows one inside of the function.
-fn called_at(error: Error, place: Place) -> Error {
+pub(super) fn called_at(error: Error, place: Place) -> Error {
     match error.location() {
         None => error.at(place),
         Some(_) => error,

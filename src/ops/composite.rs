@@ -50,13 +50,14 @@ pub(crate) fn bad_shape(op: &'static str, message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Shape, op, message)
 }
 
-/// A count or size that a tensor can have: what is larger could not be listed, and arithmetic with it could overflow.
+/// A count or size that an operation takes: what is larger could not be listed, and arithmetic with it could overflow.
 pub(crate) fn sane(op: &'static str, count: usize) -> Result<usize> {
-    match count <= 1 << 28 {
+    const MOST: usize = 1 << 28;
+    match count <= MOST {
         true => Ok(count),
         false => Err(bad_argument(
             op,
-            format!("{count} is more than any tensor can have"),
+            format!("{count} is too large: sizes and counts go up to {MOST} here"),
         )),
     }
 }

@@ -562,6 +562,12 @@ fn slice(x: &Tensor, axis: i64, from: Option<i64>, to: Option<i64>, step: i64) -
                 .operand(x.note("self")),
         );
     }
+    // Rounding up adds a step to a size, which must stay below 2^63.
+    const LONGEST: u64 = 1 << 62;
+    if step.unsigned_abs() > LONGEST {
+        let message = format!("a step of {step} is too long: steps go up to {LONGEST} either way");
+        return Err(Error::new(ErrorKind::Argument, "slice", message).operand(x.note("self")));
+    }
     let size = x.dim(axis).0?;
     let overflow = |e| crate::tensor::size_overflow("slice", e);
     let zero = lazulite_ir::Dim::ZERO;

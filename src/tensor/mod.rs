@@ -16,7 +16,7 @@ pub use number::{Argument, Number};
 pub(crate) use number::{Promotion, int_range};
 pub(crate) use record::{
     Broadcast, binary, binary_as, compare, constant, internal, items, primitive, primitive_many,
-    promote, random_bits, record_node, select, type_error, unfit, with_traits,
+    promote, random_bits, record_node, select, type_error_at, unfit, with_traits,
 };
 
 use crate::device::{Places, Value};

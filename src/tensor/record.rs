@@ -454,6 +454,16 @@ pub(crate) fn with_traits(
 /// Turns a type error into one for the user.
 #[track_caller]
 pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor]) -> Error {
+    type_error_at(op, error, operands, Place::here())
+}
+
+/// The same for what was recorded at `place`.
+pub(crate) fn type_error_at(
+    op: &'static str,
+    error: TypeError,
+    operands: &[&Tensor],
+    place: Place,
+) -> Error {
     let kind = match &error {
         TypeError::DType { .. }
         | TypeError::AttributeDType { .. }
@@ -466,7 +476,7 @@ pub(crate) fn type_error(op: &'static str, error: TypeError, operands: &[&Tensor
     let message = text
         .split_once(": ")
         .map_or(text.as_str(), |(_, rest)| rest);
-    let mut out = Error::new(kind, op, message).at(Place::here());
+    let mut out = Error::new(kind, op, message).at(place);
     for (tensor, role) in operands.iter().zip(ROLES) {
         out = out.operand(tensor.note(role));
     }

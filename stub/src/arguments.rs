@@ -43,6 +43,19 @@ pub struct Arguments {
     pub format: Format,
 }
 
+impl Action {
+    /// The option that asks for it; for a run there is none.
+    fn option(self) -> &'static str {
+        match self {
+            Action::Run => "",
+            Action::Help => "--help",
+            Action::Info => "--info",
+            Action::Bench(_) => "--bench",
+            Action::Demo(_) => "--demo",
+        }
+    }
+}
+
 impl Arguments {
     pub fn parse(given: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
         let mut arguments = Arguments {
@@ -73,6 +86,20 @@ impl Arguments {
         Ok(arguments)
     }
 
+    /// Takes an action. Only one can be done; who asks for help among others gets it.
+    fn act(&mut self, action: Action) -> Result<(), Failure> {
+        let before = self.action;
+        if before == Action::Help {
+            return Ok(());
+        }
+        let (one, other) = (before.option(), action.option());
+        if before != Action::Run && action != Action::Help && one != other {
+            return Err(format!("{one} and {other} do not go together: give one of them").into());
+        }
+        self.action = action;
+        Ok(())
+    }
+
     fn option(
         &mut self,
         text: &str,
@@ -87,12 +114,12 @@ impl Arguments {
             None => rest.next().ok_or_else(|| format!("{name} needs a value")),
         };
         match name {
-            "-h" | "--help" => self.action = Action::Help,
-            "--info" => self.action = Action::Info,
+            "-h" | "--help" => self.act(Action::Help)?,
+            "--info" => self.act(Action::Info)?,
             // Its value is no word of its own: files may follow it.
-            "--demo" => self.action = Action::Demo(samples(attached)?),
+            "--demo" => self.act(Action::Demo(samples(attached)?))?,
             "-o" | "--output" => self.outputs.push(NamedFile::parse(value()?)),
-            "--bench" => self.action = Action::Bench(count::<u32>(name, &value()?)?),
+            "--bench" => self.act(Action::Bench(count::<u32>(name, &value()?)?))?,
             "--threads" => self.threads = count::<usize>(name, &value()?)?,
             "--dim" => self.dims.push(dim(&value()?)?),
             "--format" => {
@@ -161,6 +188,8 @@ mod tests {
     fn options_and_files_in_any_order() {
         let a = parse("a.npy -o y.npy --dim n=3 --threads=2 mask=b.npy --bench 7 -- -c").unwrap();
         assert_eq!(a.action, Action::Bench(7));
+        assert_eq!(parse("--help --info").unwrap().action, Action::Help);
+        assert_eq!(parse("--bench 2 -h").unwrap().action, Action::Help);
         assert_eq!((a.threads, a.dims), (2, vec![("n".to_string(), 3)]));
         let names: Vec<_> = a.inputs.iter().map(|f| f.name.as_deref()).collect();
         assert_eq!(names, [None, Some("mask"), None]);
@@ -183,6 +212,8 @@ mod tests {
             ("--format txt", "npy, npz, safetensors, json or raw"),
             ("--demo=x", "a number or all"),
             ("--demo -o y.npy", "writes none"),
+            ("--info --bench 3", "--info and --bench do not go together"),
+            ("--bench 3 --demo", "--bench and --demo do not go together"),
         ] {
             match parse(text) {
                 Err(Failure::Use(message)) => assert!(message.contains(part), "{message}"),

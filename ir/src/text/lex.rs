@@ -71,7 +71,8 @@ impl Token<'_> {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// The beginning of a text, for messages.
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 40;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -22,6 +22,7 @@ pub(crate) mod lex;
 pub(crate) mod number;
 pub(crate) mod plan;
 pub(crate) mod quote;
+pub(crate) mod readable;
 pub(crate) mod size;
 
 use crate::attr::parse_attr;

@@ -29,24 +29,45 @@ const MAX_BITS: usize = 15;
 /// # Errors
 /// When the bytes are anything else.
 pub fn inflate(bytes: &[u8], len: usize) -> Result<Vec<u8>, String> {
+    // All of it is not enough: the end must be where it was promised.
+    let found = inflate_head(bytes, len, usize::MAX)?;
+    match found.len() == len {
+        true => Ok(found),
+        false => Err(format!(
+            "{len} bytes were expected, {} came out",
+            found.len()
+        )),
+    }
+}
+
+/// The first bytes of what [`inflate`] would give, `enough` of them if there are so many and few more: work does not grow
+/// with the rest.
+///
+/// # Errors
+/// When they cannot be decompressed.
+pub fn inflate_head(bytes: &[u8], len: usize, enough: usize) -> Result<Vec<u8>, String> {
     let mut bits = Bits {
         bytes,
         at: 0,
         held: 0,
         count: 0,
     };
-    let mut out = Vec::new();
-    loop {
+    let mut out = Unpacked {
+        bytes: Vec::new(),
+        len,
+        enough,
+    };
+    while !out.suffices() {
         let last = bits.take(1)? == 1;
         match bits.take(2)? {
-            0 => stored(&mut bits, &mut out, len)?,
+            0 => stored(&mut bits, &mut out)?,
             1 => {
                 let (literals, distances) = fixed()?;
-                coded(&mut bits, &literals, &distances, &mut out, len)?;
+                coded(&mut bits, &literals, &distances, &mut out)?;
             }
             2 => {
                 let (literals, distances) = described(&mut bits)?;
-                coded(&mut bits, &literals, &distances, &mut out, len)?;
+                coded(&mut bits, &literals, &distances, &mut out)?;
             }
             _ => return Err(wrong("a block of an unknown kind")),
         }
@@ -54,14 +75,35 @@ pub fn inflate(bytes: &[u8], len: usize) -> Result<Vec<u8>, String> {
             break;
         }
     }
-    match out.len() == len {
-        true => Ok(out),
-        false => Err(format!("{len} bytes were expected, {} came out", out.len())),
-    }
+    Ok(out.bytes)
 }
 
 fn wrong(what: &str) -> String {
     format!("compressed data is damaged: {what}")
+}
+
+/// What came out so far.
+struct Unpacked {
+    bytes: Vec<u8>,
+    /// How many bytes were promised.
+    len: usize,
+    /// With how many the caller is content.
+    enough: usize,
+}
+
+impl Unpacked {
+    fn suffices(&self) -> bool {
+        self.bytes.len() >= self.enough
+    }
+
+    /// No more than was promised comes out.
+    fn room(&self, more: usize) -> Result<(), String> {
+        let len = self.len;
+        match self.bytes.len() + more <= len {
+            true => Ok(()),
+            false => Err(format!("more than the {len} bytes expected come out")),
+        }
+    }
 }
 
 /// Bits from the lowest of each byte on.
@@ -146,7 +188,7 @@ impl Code {
     }
 }
 
-fn stored(bits: &mut Bits<'_>, out: &mut Vec<u8>, len: usize) -> Result<(), String> {
+fn stored(bits: &mut Bits<'_>, out: &mut Unpacked) -> Result<(), String> {
     // The rest of the byte is not used; no whole byte is held.
     (bits.held, bits.count) = (0, 0);
     let cut = || wrong("cut short");
@@ -158,18 +200,10 @@ fn stored(bits: &mut Bits<'_>, out: &mut Vec<u8>, len: usize) -> Result<(), Stri
         return Err(wrong("a length does not fit its complement"));
     }
     let data = rest.get(..usize::from(count)).ok_or_else(cut)?;
-    room(out, data.len(), len)?;
-    out.extend_from_slice(data);
+    out.room(data.len())?;
+    out.bytes.extend_from_slice(data);
     bits.at += 4 + data.len();
     Ok(())
-}
-
-/// No more than was promised comes out.
-fn room(out: &[u8], more: usize, len: usize) -> Result<(), String> {
-    match out.len() + more <= len {
-        true => Ok(()),
-        false => Err(format!("more than the {len} bytes expected come out")),
-    }
 }
 
 fn fixed() -> Result<(Code, Code), String> {
@@ -213,14 +247,13 @@ fn coded(
     bits: &mut Bits<'_>,
     literals: &Code,
     distances: &Code,
-    out: &mut Vec<u8>,
-    len: usize,
+    out: &mut Unpacked,
 ) -> Result<(), String> {
-    loop {
+    while !out.suffices() {
         let symbol = bits.symbol(literals)?;
         if symbol < 256 {
-            room(out, 1, len)?;
-            out.push(symbol as u8);
+            out.room(1)?;
+            out.bytes.push(symbol as u8);
             continue;
         }
         if symbol == 256 {
@@ -229,14 +262,15 @@ fn coded(
         let length = bits.number(symbol - 257, &LENGTHS, &LENGTH_BITS)?;
         let symbol = bits.symbol(distances)?;
         let distance = bits.number(symbol, &DISTANCES, &DISTANCE_BITS)?;
-        room(out, length, len)?;
-        let start = out.len().checked_sub(distance);
+        out.room(length)?;
+        let start = out.bytes.len().checked_sub(distance);
         let start = start.ok_or_else(|| wrong("a distance beyond the beginning"))?;
         // What is copied may overlap what is being written.
         for at in start..start + length {
-            out.push(out[at]);
+            out.bytes.push(out.bytes[at]);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -257,6 +291,10 @@ mod tests {
         for len in [0, 23, 25] {
             assert!(inflate(FIXED, len).is_err(), "{len}");
         }
+        // The first letters, and as many as the repetition gives that makes them enough.
+        assert_eq!(inflate_head(FIXED, 24, 3).unwrap(), b"hel");
+        assert_eq!(inflate_head(&stored, 3, 1).unwrap(), b"abc");
+        assert_eq!(inflate_head(&stored, 3, 9).unwrap(), b"abc");
     }
 
     proptest! {

@@ -11,13 +11,15 @@ pub enum Json {
     Natural(u64),
     /// A whole number below zero.
     Negative(i64),
+    /// A whole number in another form, such as `1.0` or `1e18`.
+    Whole(i128),
     /// Any other number; `NaN`, `Infinity` and `-Infinity` are read, too, since Python writes them.
     Real(f64),
     /// Text.
     String(String),
     /// A list.
     Array(Vec<Json>),
-    /// Names and values in order.
+    /// Distinct names and their values in order.
     Object(Vec<(String, Json)>),
 }
 
@@ -37,6 +39,7 @@ impl Json {
             Json::Bool(value) => value.to_string(),
             Json::Natural(value) => value.to_string(),
             Json::Negative(value) => value.to_string(),
+            Json::Whole(value) => format!("{:?}", *value as f64),
             Json::Real(value) => format!("{value:?}"),
             Json::String(_) => "a string".into(),
             Json::Array(_) => "a list".into(),
@@ -73,6 +76,16 @@ pub fn parse(text: &str) -> Result<Json, String> {
 fn unexpected(rest: &str) -> String {
     let shown: String = rest.chars().take(20).collect();
     format!("JSON: unexpected {shown:?}")
+}
+
+/// What is too large for any type is a mistake: infinity has a name.
+fn too_large(number: &str) -> String {
+    const SHOWN: usize = 20;
+    let shown = match number.len() {
+        0..=SHOWN => number.to_owned(),
+        len => format!("{}... ({len} characters)", &number[..SHOWN]),
+    };
+    format!("JSON: the number {shown} is too large: no type goes beyond 1.8e308")
 }
 
 struct Reader<'a> {
@@ -113,6 +126,8 @@ impl Reader<'_> {
                 self.expect(':')?;
                 entries.push((name, self.value(depth + 1)?));
             }
+            let names = entries.iter().map(|(name, _)| name.as_str());
+            super::check_distinct(names).map_err(|e| format!("JSON: {e}"))?;
             return Ok(Json::Object(entries));
         }
         if self.eat('[') {
@@ -132,6 +147,12 @@ impl Reader<'_> {
         let end = self.rest.find(|c| !part(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         let value = literal(word).ok_or_else(|| unexpected(self.rest))?;
+        if let Json::Real(value) = value
+            && value.is_infinite()
+            && !word.ends_with("Infinity")
+        {
+            return Err(too_large(word));
+        }
         self.rest = rest;
         Ok(value)
     }
@@ -169,16 +190,41 @@ fn literal(word: &str) -> Option<Json> {
             if !digits.starts_with(|c: char| c.is_ascii_digit()) {
                 return None;
             }
-            let whole = word.parse().map(Json::Natural);
-            let whole = whole.or_else(|_| word.parse().map(Json::Negative));
-            // `-0` is no whole number: its sign would be lost.
-            match whole {
-                Ok(value) if value != Json::Negative(0) => value,
-                // What is too large for any number is none: infinity has a name.
-                Ok(_) | Err(_) => Json::Real(word.parse().ok().filter(|v: &f64| v.is_finite())?),
+            let natural = word.parse().map(Json::Natural);
+            let short = natural.or_else(|_| word.parse().map(Json::Negative));
+            let real: f64 = word.parse().ok()?;
+            match (short, whole(digits)) {
+                // `-0` and `-0.0` are no whole numbers: their sign would be lost.
+                _ if real == 0.0 && real.is_sign_negative() => Json::Real(real),
+                (Ok(value), _) => value,
+                (Err(_), Some(value)) if word.starts_with('-') => Json::Whole(-value),
+                (Err(_), Some(value)) => Json::Whole(value),
+                (Err(_), None) => Json::Real(real),
             }
         }
     })
+}
+
+/// The value of a number without a sign if that is whole and 64 bits may hold it, to the last digit: floating-point
+/// numbers round beyond 2^53.
+fn whole(number: &str) -> Option<i128> {
+    let (digits, exponent) = match number.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (number, 0),
+    };
+    let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
+    let digits = format!("{before}{behind}");
+    let significant = digits.trim_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // How many zeros follow the last digit that is none; fewer than none are a fraction.
+    let zeros = digits.len() - digits.trim_end_matches('0').len();
+    let zeros =
+        i64::try_from(zeros).ok()? + i64::from(exponent) - i64::try_from(behind.len()).ok()?;
+    let scale = 10i128.checked_pow(u32::try_from(zeros).ok()?)?;
+    let value = significant.parse::<i128>().ok()?.checked_mul(scale)?;
+    (value <= u64::MAX.into()).then_some(value)
 }
 
 /// What an escape sequence stands for; `next` gives what follows the backslash. Halves of surrogate pairs
@@ -227,9 +273,8 @@ mod tests {
         let value = parse(r#" {"a": [1, 20], "b\n\"\u00e9": {"c": -1.5e3}, "d": null} "#).unwrap();
         assert_eq!(value.get("a").unwrap().naturals(), Some(vec![1, 20]));
         let inner = value.get("b\n\"é").unwrap();
-        assert_eq!(inner.get("c"), Some(&Json::Real(-1500.0)));
+        assert_eq!(inner.get("c"), Some(&Json::Whole(-1500)));
         assert_eq!(inner.get("d"), None);
-        assert!(parse("[1e400]").is_err(), "no number is so large");
         assert_eq!(value.get("d"), Some(&Json::Null));
         let numbers = parse("[-7, -0, Infinity, 18446744073709551616, -Infinity]").unwrap();
         let expected = [
@@ -256,6 +301,44 @@ mod tests {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("deeply"));
+    }
+
+    #[test]
+    fn numbers_beyond_every_type_say_so() {
+        let error = parse("[1e400]").unwrap_err();
+        let expected = "JSON: the number 1e400 is too large: no type goes beyond 1.8e308";
+        assert_eq!(error, expected);
+        let error = parse(&format!("-{}", "7".repeat(5000))).unwrap_err();
+        assert!(
+            error.contains("-7777777777777777777... (5001 characters) is too large"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_are_exact_in_every_form() {
+        for (text, expected) in [
+            ("1.0", Json::Whole(1)),
+            ("1e18", Json::Whole(1_000_000_000_000_000_000)),
+            ("-9007199254740993.0", Json::Whole(-9_007_199_254_740_993)),
+            ("1.8446744073709551615E+19", Json::Whole(u64::MAX.into())),
+            ("2500e-2", Json::Whole(25)),
+            ("0e999999", Json::Whole(0)),
+            ("25e-2", Json::Real(0.25)),
+            ("-0.0", Json::Real(-0.0)),
+            ("1e20", Json::Real(1e20)),
+            ("7", Json::Natural(7)),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        assert!(parse("1e18x").is_err());
+    }
+
+    #[test]
+    fn names_given_twice_are_refused() {
+        let error = parse(r#"{"a": 1, "b": {"c": 1, "c": 2}}"#).unwrap_err();
+        assert_eq!(error, "JSON: the name \"c\" is given twice");
+        assert!(parse(r#"{"a": {"c": 1}, "b": {"c": 1}}"#).is_ok());
     }
 
     proptest! {

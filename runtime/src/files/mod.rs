@@ -23,6 +23,7 @@ pub use safetensors::write_safetensors_texts;
 pub use safetensors::{Texts, read_safetensors, read_safetensors_texts, write_safetensors};
 
 use crate::{Array, Buffer, Element};
+use rustc_hash::FxHashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -304,27 +305,43 @@ fn create(path: &Path, kind: Kind) -> io::Result<File> {
     options.open(path)
 }
 
-/// The bytes of an array, counted with care.
+/// The bytes of an array, counted as for every tensor: sizes stay numbers that programs can compute with.
 fn byte_count(element: Element, dims: &[usize]) -> Result<usize, String> {
-    let too_large = || format!("dims {dims:?} are too large");
-    let count = match dims.contains(&0) {
-        true => Some(0),
-        false => dims
-            .iter()
-            .try_fold(element.bytes(), |n, d| n.checked_mul(*d)),
-    };
-    count.ok_or_else(too_large)
+    let bytes = dims.iter().try_fold(element.bytes(), |n, d| {
+        let more = n.checked_mul((*d).max(1))?;
+        (more <= i64::MAX as usize).then_some(more)
+    });
+    match bytes {
+        Some(_) if dims.contains(&0) => Ok(0),
+        Some(bytes) => Ok(bytes),
+        None => Err(format!(
+            "dims {dims:?} are too large: a tensor may have at most 2^63 - 1 bytes, counting axes of size 0 as 1"
+        )),
+    }
+}
+
+/// Checks that `found` bytes are those of an array.
+fn check_length(element: Element, dims: &[usize], found: usize) -> Result<(), String> {
+    match byte_count(element, dims)? {
+        expected if expected == found => Ok(()),
+        expected => Err(format!(
+            "{expected} bytes of elements were expected, {found} are there"
+        )),
+    }
+}
+
+/// Refuses names that occur more than once: nobody can tell which array is meant.
+fn check_distinct<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut seen = FxHashSet::default();
+    match names.find(|name| !seen.insert(*name)) {
+        None => Ok(()),
+        Some(twice) => Err(format!("the name {twice:?} is given twice")),
+    }
 }
 
 /// An array of elements that lie in `data`, which must have exactly their number.
 fn array(element: Element, dims: Vec<usize>, data: &[u8]) -> Result<Array, String> {
-    let expected = byte_count(element, &dims)?;
-    if data.len() != expected {
-        return Err(format!(
-            "{expected} bytes of elements were expected, {} are there",
-            data.len()
-        ));
-    }
+    check_length(element, &dims, data.len())?;
     // Everything that is not 0 is true, and only 1 is true in here.
     let canonical: Option<Vec<u8>> = (element == Element::Bool && data.iter().any(|b| *b > 1))
         .then(|| data.iter().map(|b| u8::from(*b != 0)).collect());

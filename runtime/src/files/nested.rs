@@ -139,7 +139,7 @@ fn whole(number: &Json) -> Option<i128> {
         Json::Natural(value) => Some((*value).into()),
         Json::Negative(value) => Some((*value).into()),
         // As other writers put whole numbers.
-        Json::Real(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(*value as i128),
+        Json::Whole(value) => Some(*value),
         _ => None,
     }
 }
@@ -148,6 +148,7 @@ fn real(number: &Json) -> Option<f64> {
     match number {
         Json::Natural(value) => Some(*value as f64),
         Json::Negative(value) => Some(*value as f64),
+        Json::Whole(value) => Some(*value as f64),
         Json::Real(value) => Some(*value),
         Json::String(text) => match text.as_str() {
             "NaN" => Some(f64::NAN),
@@ -230,6 +231,10 @@ mod tests {
         assert_eq!(name, &None);
         assert_eq!(bytes.data.as_bytes(), [1, 0, 255, 7]);
         assert_eq!(read("[[], []]", None).unwrap()[0].1.dims, [2, 0]);
+        // Who writes a point or an exponent means no whole numbers, but may be asked for some.
+        assert_eq!(read("[1.0]", None).unwrap()[0].1.describe(), "f32[1]");
+        let whole = &read("[1e18, -2.0]", Some(Element::I64)).unwrap()[0].1;
+        assert_eq!(whole.data.to_vec::<i64>(), [1_000_000_000_000_000_000, -2]);
     }
 
     #[test]

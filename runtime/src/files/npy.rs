@@ -5,33 +5,74 @@ use std::io::{self, Write};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
+/// Bytes of a header at most. Python's dictionaries are longer for records only, which are not read.
+const MAX_HEADER: usize = 0xffff;
+
+/// So many bytes, or all of them, tell a file's length.
+pub const HEAD: usize = MAGIC.len() + 2 + 4 + MAX_HEADER;
+
+/// What a file says of its elements.
+struct Header {
+    element: Element,
+    dims: Vec<usize>,
+    /// Where the elements begin.
+    data: usize,
+}
+
 /// The array in an `.npy` file (versions 1 to 3, little-endian, row-major).
 ///
 /// # Errors
 /// When the bytes are anything else.
 pub fn read_npy(bytes: &[u8]) -> Result<Array, String> {
+    let Header {
+        element,
+        dims,
+        data,
+    } = header(bytes)?;
+    super::array(element, dims, &bytes[data..])
+}
+
+/// Checks that a file of `len` bytes that begins with `head`, at least [`HEAD`] bytes or all of it, has as many elements as
+/// it says, so that nothing long is unpacked to be refused.
+///
+/// # Errors
+/// When it has not, or is no such file.
+pub fn check_npy(head: &[u8], len: usize) -> Result<(), String> {
+    let header = header(head)?;
+    super::check_length(header.element, &header.dims, len - header.data)
+}
+
+fn header(bytes: &[u8]) -> Result<Header, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("not an .npy file")?;
     let cut = || "cut short within the header".to_string();
     let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
     let (len, rest) = match version[0] {
         1 => {
             let (len, rest) = rest.split_first_chunk().ok_or_else(cut)?;
-            (u32::from(u16::from_le_bytes(*len)), rest)
+            (usize::from(u16::from_le_bytes(*len)), rest)
         }
         2 | 3 => {
             let (len, rest) = rest.split_first_chunk().ok_or_else(cut)?;
-            (u32::from_le_bytes(*len), rest)
+            (u32::from_le_bytes(*len) as usize, rest)
         }
         other => return Err(format!(".npy of version {other}, expected 1 to 3")),
     };
-    let (header, data) = rest.split_at_checked(len as usize).ok_or_else(cut)?;
-    let header = std::str::from_utf8(header).map_err(|e| format!("header: {e}"))?;
-    let descr = entry(header, "descr")?;
-    let element = element(descr)?;
-    if entry(header, "fortran_order")?.starts_with("True") {
+    if len > MAX_HEADER {
+        return Err(format!(
+            "a header of {len} bytes; at most {MAX_HEADER} are read"
+        ));
+    }
+    let (text, data) = rest.split_at_checked(len).ok_or_else(cut)?;
+    let text = std::str::from_utf8(text).map_err(|e| format!("header: {e}"))?;
+    let element = element(entry(text, "descr")?)?;
+    if entry(text, "fortran_order")?.starts_with("True") {
         return Err("column-major; save it as numpy.ascontiguousarray(x)".into());
     }
-    super::array(element, shape(entry(header, "shape")?)?, data)
+    Ok(Header {
+        element,
+        dims: shape(entry(text, "shape")?)?,
+        data: bytes.len() - data.len(),
+    })
 }
 
 /// What follows `'key':` in a dictionary.
@@ -47,12 +88,13 @@ fn entry<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     Ok(value.trim_start())
 }
 
+/// The element type that the value of `descr` names, at the beginning of this text.
 fn element(descr: &str) -> Result<Element, String> {
-    let unknown = || {
-        let shown: String = descr.chars().take(12).collect();
-        format!("elements of type {shown}... are not supported")
-    };
-    let name = descr.split(['\'', '"']).nth(1).ok_or_else(unknown)?;
+    let quote = descr.chars().next().filter(|c| matches!(c, '\'' | '"'));
+    let quoted = quote.and_then(|quote| descr[1..].split_once(quote));
+    // Records are lists of fields.
+    let (name, _) = quoted.ok_or("records are not supported: the header's descr is no text")?;
+    let unknown = || format!("elements of type {name:?} are not supported");
     let (order, kind) = name.split_at_checked(1).ok_or_else(unknown)?;
     let element = Element::ALL
         .into_iter()
@@ -185,7 +227,12 @@ mod tests {
         let error = |header: &str| read_npy(&with_header(header, &[])).unwrap_err();
         let base = "{'descr': 'D', 'fortran_order': F, 'shape': (0,), }";
         let of = |d: &str, f: &str| error(&base.replace('D', d).replace(" F", f));
-        assert!(of("<M8[s]", " False").contains("not supported"));
+        for (descr, shown) in [("|O", "|O"), ("<M8[s]", "<M8[s]"), ("", ""), ("é", "é")] {
+            let expected = format!("elements of type {shown:?} are not supported");
+            assert_eq!(of(descr, " False"), expected);
+        }
+        let records = "{'descr': [('<f4', '<i4')], 'fortran_order': False, 'shape': (0,), }";
+        assert!(error(records).contains("records are not supported"));
         assert!(of(">f4", " False").contains("big-endian"));
         assert!(of("<f4", " True").contains("column-major"));
         assert!(error("{'descr': '<f4'}").contains("fortran_order"));

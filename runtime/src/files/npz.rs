@@ -1,7 +1,7 @@
 //! NumPy's `.npz`: a zip archive of `.npy` files. Members are stored or deflated when read, stored when written.
 
-use super::inflate::inflate;
-use super::npy::{read_npy, write_npy};
+use super::inflate::{inflate, inflate_head};
+use super::npy::{HEAD, check_npy, read_npy, write_npy};
 use crate::Array;
 use std::io::{self, Write};
 
@@ -35,6 +35,7 @@ pub fn read_npz(bytes: &[u8]) -> Result<Vec<(String, Array)>, String> {
         let array = array.map_err(|e| format!("{}: {e}", member.name))?;
         arrays.push((name.to_owned(), array));
     }
+    super::check_distinct(arrays.iter().map(|(name, _)| name.as_str()))?;
     Ok(arrays)
 }
 
@@ -101,7 +102,7 @@ fn member(bytes: &[u8], at: usize) -> Result<(Member, usize), String> {
     Ok((member, next))
 }
 
-/// A member's bytes, whose checksum is right.
+/// A member's bytes, whose checksum is right; they are as long as their header says.
 fn contents(bytes: &[u8], member: &Member) -> Result<Vec<u8>, String> {
     let damaged = || "the archive's member is damaged".to_string();
     if member.flags & 1 != 0 {
@@ -120,7 +121,11 @@ fn contents(bytes: &[u8], member: &Member) -> Result<Vec<u8>, String> {
     let found = match member.method {
         STORED if member.packed == member.len => packed.to_vec(),
         STORED => return Err(damaged()),
-        DEFLATED => inflate(packed, member.len)?,
+        DEFLATED => {
+            // A few bytes may say that they are gigabytes: what is no array is not unpacked.
+            check_npy(&inflate_head(packed, member.len, HEAD)?, member.len)?;
+            inflate(packed, member.len)?
+        }
         other => return Err(format!("compressed by method {other}, which is not read")),
     };
     match crc(&found) == member.sum {
@@ -265,6 +270,31 @@ mod tests {
                 .contains("not an .npz")
         );
         assert!(read_npz(b"").is_err());
+    }
+
+    #[test]
+    fn members_that_are_longer_than_their_array_are_not_unpacked() {
+        // The directory promises 4 GiB; what is unpacked would tell that it is less.
+        let mut bomb = COMPRESSED.to_vec();
+        let entry = bomb.windows(4).position(|w| w == CENTRAL.to_le_bytes());
+        let len = entry.unwrap() + 24;
+        bomb[len..len + 4].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
+        let error = read_npz(&bomb).unwrap_err();
+        let expected = "x.npy: 200 bytes of elements were expected, 4294967166 are there";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn names_given_twice_are_refused() {
+        let array = Array {
+            element: Element::U8,
+            dims: vec![1],
+            data: Buffer::from_bytes(&[1]).unwrap(),
+        };
+        let mut out = Vec::new();
+        write_npz(&mut out, &[("a", &array), ("b", &array), ("a", &array)]).unwrap();
+        let error = read_npz(&out).unwrap_err();
+        assert_eq!(error, "the name \"a\" is given twice");
     }
 
     proptest! {

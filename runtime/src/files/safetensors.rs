@@ -1,9 +1,11 @@
-//! `.safetensors`: the length of a JSON header, the header, the elements of all arrays.
+//! `.safetensors`: the length of a JSON header, the header, the elements of all arrays, which fill the rest of the
+//! file and share no byte.
 
 use super::json::{Json, parse, quoted};
 use crate::{Array, Element};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// Texts by key, which a `.safetensors` file may hold besides arrays.
 pub type Texts = BTreeMap<String, String>;
@@ -33,7 +35,7 @@ pub fn read_safetensors_texts(bytes: &[u8]) -> Result<(Texts, Vec<(String, Array
         return Err("the header is no object".into());
     };
     let mut texts = Texts::new();
-    let mut arrays = Vec::new();
+    let mut declared = Vec::new();
     for (name, info) in &entries {
         match (name.as_str(), info) {
             (TEXTS, Json::Object(entries)) => {
@@ -46,15 +48,62 @@ pub fn read_safetensors_texts(bytes: &[u8]) -> Result<(Texts, Vec<(String, Array
             }
             (TEXTS, other) => return Err(format!("{TEXTS} is {}", other.kind())),
             _ => {
-                let array = tensor(info, data).map_err(|e| format!("{name}: {e}"))?;
-                arrays.push((name.clone(), array));
+                let tensor = declaration(info, data.len()).map_err(|e| format!("{name}: {e}"))?;
+                declared.push((name, tensor));
             }
         }
     }
-    Ok((texts, arrays))
+    check_layout(&declared, data.len())?;
+    let arrays = declared.into_iter().map(|(name, tensor)| {
+        let array = super::array(tensor.element, tensor.dims, &data[tensor.bytes]);
+        Ok((name.clone(), array.map_err(|e| format!("{name}: {e}"))?))
+    });
+    Ok((texts, arrays.collect::<Result<_, String>>()?))
 }
 
-fn tensor(info: &Json, data: &[u8]) -> Result<Array, String> {
+/// What the header says of an array.
+struct Declaration {
+    element: Element,
+    dims: Vec<usize>,
+    /// Where its elements lie behind the header, within the file.
+    bytes: Range<usize>,
+}
+
+/// Checks that arrays fill their `len` bytes and share none: else a file would say more or less than it holds, and
+/// a short one could be read into arrays of any size.
+fn check_layout(declared: &[(&String, Declaration)], len: usize) -> Result<(), String> {
+    let mut order: Vec<(&str, &Range<usize>)> = declared
+        .iter()
+        .map(|(name, tensor)| (name.as_str(), &tensor.bytes))
+        .collect();
+    order.sort_by_key(|(_, bytes)| (bytes.start, bytes.end));
+    let (mut before, mut end) = (None, 0);
+    for (name, bytes) in order {
+        let Range { start, end: to } = *bytes;
+        match before {
+            Some((other, from)) if start < end => {
+                return Err(format!(
+                    "{name}: bytes {start} to {to} overlap those of {other}, {from} to {end}"
+                ));
+            }
+            _ if start > end => {
+                return Err(format!(
+                    "{name}: bytes {end} to {start}, in front of its own, belong to no array"
+                ));
+            }
+            _ => (before, end) = (Some((name, start)), to),
+        }
+    }
+    match end == len {
+        true => Ok(()),
+        false => Err(format!(
+            "bytes {end} to {len}, the last ones, belong to no array"
+        )),
+    }
+}
+
+/// What an entry of the header says, where `len` bytes follow the header.
+fn declaration(info: &Json, len: usize) -> Result<Declaration, String> {
     let Some(Json::String(dtype)) = info.get("dtype") else {
         return Err("no dtype".into());
     };
@@ -71,8 +120,14 @@ fn tensor(info: &Json, data: &[u8]) -> Result<Array, String> {
     let [from, to] = numbers("data_offsets")?[..] else {
         return Err("data_offsets are two numbers".into());
     };
-    let outside = || format!("bytes {from} to {to} of {}", data.len());
-    super::array(element, dims, data.get(from..to).ok_or_else(outside)?)
+    if from > to || to > len {
+        return Err(format!("bytes {from} to {to} of {len}"));
+    }
+    Ok(Declaration {
+        element,
+        dims,
+        bytes: from..to,
+    })
 }
 
 /// The format's name of a type; it has none for c128.
@@ -181,6 +236,66 @@ mod tests {
         let mut again = Vec::new();
         write_safetensors_texts(&mut again, &texts, &[("x", &arrays[0].1)]).unwrap();
         assert_eq!(read_safetensors_texts(&again).unwrap().0, texts);
+    }
+
+    /// The error for a header and `len` bytes behind it.
+    fn refused(header: &str, len: usize) -> String {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.resize(file.len() + len, 0);
+        read_safetensors(&file).unwrap_err()
+    }
+
+    #[test]
+    fn overlaps_holes_and_trailing_bytes_are_refused() {
+        let entry = |name: &str, from: usize, to: usize| {
+            let len = to - from;
+            format!(r#""{name}":{{"dtype":"U8","shape":[{len}],"data_offsets":[{from},{to}]}}"#)
+        };
+        let of = |ranges: [(usize, usize); 2], len| {
+            let entries = [("a", ranges[0]), ("b", ranges[1])];
+            let entries = entries.map(|(name, (from, to))| entry(name, from, to));
+            refused(&format!("{{{}}}", entries.join(",")), len)
+        };
+        for (ranges, len, expected) in [
+            (
+                [(0, 8), (4, 12)],
+                12,
+                "b: bytes 4 to 12 overlap those of a, 0 to 8",
+            ),
+            (
+                [(2, 8), (0, 8)],
+                8,
+                "a: bytes 2 to 8 overlap those of b, 0 to 8",
+            ),
+            (
+                [(0, 4), (6, 8)],
+                8,
+                "b: bytes 4 to 6, in front of its own, belong to no array",
+            ),
+            (
+                [(6, 8), (1, 6)],
+                8,
+                "b: bytes 0 to 1, in front of its own, belong to no array",
+            ),
+            (
+                [(0, 4), (4, 8)],
+                11,
+                "bytes 8 to 11, the last ones, belong to no array",
+            ),
+        ] {
+            assert_eq!(of(ranges, len), expected);
+        }
+        let twice = format!("{{{},{}}}", entry("a", 0, 4), entry("a", 4, 8));
+        assert!(refused(&twice, 8).contains(r#"the name "a" is given twice"#));
+    }
+
+    #[test]
+    fn absurd_dims_are_refused_as_everywhere_else() {
+        let dims = [0, i64::MAX, 1 << 62];
+        let header = format!(r#"{{"x":{{"dtype":"U8","shape":{dims:?},"data_offsets":[0,0]}}}}"#);
+        let error = refused(&header, 0);
+        assert!(error.contains("counting axes of size 0 as 1"), "{error}");
     }
 
     proptest! {

@@ -488,6 +488,7 @@ fn tensors_with_more_axes_than_kernels_have_ranges_are_computed() {
         let summed = [1 << 1, 1 << 3];
         assert_eq!(sums, 4 * last + 2 * (summed[0] + summed[1]));
     }
+}
 
 #[test]
 fn steps_and_paddings_that_are_too_large_say_so() {

@@ -59,12 +59,17 @@ fn products_after(node: &Node) -> Option<Expr> {
     };
     let uses = uses(body);
     let mut results = body.outputs().to_vec();
+    // Together they take no more than what the loop goes along and stacks already.
+    let along = &body.inputs()[1 + parts.carries..][..parts.scanned];
+    let there = along.iter().chain(&body.outputs()[parts.carries..]);
+    let mut there = there.map(|&id| parts.count(id));
+    let mut free = there.try_fold(0i64, |sum, n| sum.checked_add(n?));
     let mut found = Vec::new();
     for carry in 0..parts.carries {
         let Some(summed) = parts.summed(carry, &uses) else {
             continue;
         };
-        if let Some(factors) = parts.sources(&summed, &mut results) {
+        if let Some(factors) = parts.sources(&summed, &mut results, &mut free) {
             found.push((summed, factors));
         }
     }
@@ -86,6 +91,12 @@ fn uses(body: &Graph) -> Vec<u32> {
 }
 
 impl Parts<'_> {
+    /// Elements of a tensor in the body, if that is known.
+    fn count(&self, id: NodeId) -> Option<i64> {
+        let dims = &self.body.tensor_type(id).dims;
+        Dim::product(dims).ok()?.as_const()
+    }
+
     /// The carry, if it sums up products.
     fn summed(&self, carry: usize, uses: &[u32]) -> Option<Summed> {
         let (before, after) = (self.body.inputs()[1 + carry], self.body.outputs()[carry]);
@@ -115,16 +126,19 @@ impl Parts<'_> {
         })
     }
 
-    /// Where the factors of a product are to be found when the loop is over, if that takes no more memory in an
-    /// iteration than reading and writing the sum; what is not there yet is added to the `results` of the body.
-    fn sources(&self, summed: &Summed, results: &mut Vec<NodeId>) -> Option<[Source; 2]> {
-        let count = |id: NodeId| {
-            Dim::product(&self.body.tensor_type(id).dims)
-                .ok()?
-                .as_const()
-        };
+    /// Where the factors of a product are to be found when the loop is over; what is not there yet is added to the
+    /// `results` of the body. That must take no more memory in an iteration than reading and writing the sum, and no
+    /// more than is `free`, as far as sizes are known.
+    fn sources(
+        &self,
+        summed: &Summed,
+        results: &mut Vec<NodeId>,
+        free: &mut Option<i64>,
+    ) -> Option<[Source; 2]> {
         let (before, product) = (results.len(), self.body.node(summed.product));
-        let mut room = count(summed.product)?.checked_mul(2)?;
+        let twice = self.count(summed.product).and_then(|n| n.checked_mul(2));
+        let all = twice.zip(*free).map(|(twice, free)| twice.min(free));
+        let mut room = all;
         let mut source = |factor: NodeId| -> Option<Source> {
             let behind = 1 + self.carries;
             if let Some(input) = self.body.inputs().iter().position(|&i| i == factor) {
@@ -137,13 +151,21 @@ impl Parts<'_> {
             if let Some(stack) = stacks.clone().position(|&r| r == factor) {
                 return Some(Source::Result(self.carries + stack));
             }
-            room = room.checked_sub(count(factor)?).filter(|left| *left >= 0)?;
+            let left = room?.checked_sub(self.count(factor)?)?;
+            room = Some(left).filter(|left| *left >= 0);
+            room?;
             results.push(factor);
             Some(Source::Result(results.len() - 1))
         };
         let sources = source(product.inputs[0]).zip(source(product.inputs[1]));
-        if sources.is_none() {
-            results.truncate(before);
+        match sources {
+            Some(_) => {
+                *free = free
+                    .zip(all)
+                    .zip(room)
+                    .map(|((free, all), room)| free - (all - room))
+            }
+            None => results.truncate(before),
         }
         sources.map(<[Source; 2]>::from)
     }

@@ -13,10 +13,12 @@ use std::time::Instant;
 /// Prints every figure with its limit.
 pub fn run() -> Result<(), Box<dyn Error>> {
     transformer()?;
-    mlp_step("MLP step replayed, 784-128-10, batch 32, SGD", |p| {
-        Box::new(Sgd::new(p, 0.01))
-    })?;
-    mlp_step("the same with AdamW", |p| Box::new(AdamW::new(p, 1e-3)))?;
+    mlp_step(
+        "MLP step replayed, 784-128-10, batch 32, SGD",
+        "<= 100 us",
+        |p| Box::new(Sgd::new(p, 0.01)),
+    )?;
+    mlp_step("the same with AdamW", "", |p| Box::new(AdamW::new(p, 1e-3)))?;
     Ok(())
 }
 
@@ -118,6 +120,7 @@ struct Mlp {
 
 fn mlp_step(
     what: &str,
+    limit: &str,
     optimizer: impl Fn(Vec<lazulite::nn::Param>) -> Box<dyn Optimizer>,
 ) -> Result<(), Box<dyn Error>> {
     let model = Mlp {
@@ -142,7 +145,7 @@ fn mlp_step(
         let loss = step();
         assert!(loss.is_ok_and(f32::is_finite), "the step works");
     });
-    line(what, format!("{:.1} us", seconds * 1e6), "<= 100 us");
+    line(what, format!("{:.1} us", seconds * 1e6), limit);
     let compiled = cache_stats().compilations - before;
     line("  compilations while replaying", compiled.to_string(), "0");
     line(

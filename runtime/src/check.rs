@@ -333,10 +333,8 @@ impl Walk<'_> {
                     Element::I8 | Element::U8
                 )
         );
-        let fits = match [c.element, left, right] {
-            [Element::F32, Element::F32, Element::F32] => true,
-            _ => others && cfg!(feature = "products"),
-        };
+        let is_f32 = [c.element, left, right] == [Element::F32; 3];
+        let fits = is_f32 || others && cfg!(feature = "products");
         if !fits {
             let sum = c.element;
             return self.fail(format!(

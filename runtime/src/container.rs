@@ -10,7 +10,8 @@
 //! ```
 //!
 //! All numbers are little-endian, offsets count from the header. Sections follow each other in the order of the
-//! table, each at the next page; what lies between them is zero, and so is what lies before the first. A payload is followed by a trailer of 32 bytes, the last of its file:
+//! table, each at the next page; what lies between them is zero, and so is what lies before the first. A payload is
+//! followed by a trailer of 32 bytes, the last of its file:
 //!
 //! ```text
 //! 0   magic "LZLTRAIL"      8   offset of the header u64

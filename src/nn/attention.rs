@@ -88,7 +88,6 @@ impl MultiheadAttention {
     /// With options.
     #[track_caller]
     pub fn with(features: usize, heads: usize, options: &HeadOptions) -> MultiheadAttention {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let divides = heads > 0 && features > 0 && features.is_multiple_of(heads);
         let mistake = (!divides).then(|| {

@@ -144,7 +144,6 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
 
     #[track_caller]
     fn of(sizes: Sizes<AXES>) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let (weight, bias) = started::<AXES, TRANSPOSED>(sizes, 1);
         ConvNd {
@@ -177,7 +176,6 @@ impl<const AXES: usize, const TRANSPOSED: bool> ConvNd<AXES, TRANSPOSED> {
     /// The same with groups of channels that do not mix. Weights start anew, since their sizes change.
     #[track_caller]
     pub fn groups(self, groups: usize) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let (weight, bias) = started::<AXES, TRANSPOSED>(self.sizes, groups);
         ConvNd {

@@ -152,7 +152,6 @@ impl Embedding {
     /// The same with a row that starts with zeros and gets no gradient; negative numbers count from the end.
     #[track_caller]
     pub fn with_padding(mut self, row: i64) -> Embedding {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         self.options.padding = Some(row);
         let table = self.weight.get();

@@ -135,7 +135,6 @@ impl GroupNorm {
     /// So many groups, which must divide the channels evenly.
     #[track_caller]
     pub fn new(groups: usize, channels: usize, eps: f64) -> GroupNorm {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let even = groups > 0 && channels.is_multiple_of(groups);
         let start = |tensor: Tensor| match even {
@@ -258,7 +257,6 @@ impl<const AXES: usize, const INSTANCE: bool> ChannelNorm<AXES, INSTANCE> {
     /// Of as many channels as the first call has.
     #[track_caller]
     pub fn lazy(options: &NormOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let ones = |channels| Tensor::ones([channels]);
         let zeros = |channels| Tensor::zeros([channels]);

@@ -87,7 +87,6 @@ impl<R: Recurrence> Recurrent<R> {
     /// With these gates.
     #[track_caller]
     pub fn of(recurrence: R, inputs: usize, hidden: usize, options: &RecurrentOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let mistake = mistake::<R>(inputs, hidden, options);
         let directions = if options.bidirectional { 2 } else { 1 };
@@ -344,7 +343,6 @@ impl<R: Recurrence> RecurrentCell<R> {
     /// With these gates, with or without a bias.
     #[track_caller]
     pub fn of(recurrence: R, inputs: usize, hidden: usize, bias: bool) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let sizes = Sizes {
             gates: R::GATES * hidden,

@@ -121,7 +121,6 @@ impl TransformerEncoderLayer {
     /// PyTorch's initial values.
     #[track_caller]
     pub fn new(features: usize, heads: usize, options: &TransformerOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         TransformerEncoderLayer {
             self_attn: options.attention(features, heads),
@@ -169,7 +168,6 @@ impl TransformerDecoderLayer {
     /// PyTorch's initial values.
     #[track_caller]
     pub fn new(features: usize, heads: usize, options: &TransformerOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         TransformerDecoderLayer {
             self_attn: options.attention(features, heads),
@@ -219,7 +217,6 @@ impl TransformerEncoder {
     /// So many layers, without a norm behind.
     #[track_caller]
     pub fn new(count: usize, features: usize, heads: usize, options: &TransformerOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let layer = |_| TransformerEncoderLayer::new(features, heads, options);
         TransformerEncoder {
@@ -251,7 +248,6 @@ impl TransformerDecoder {
     /// So many layers, without a norm behind.
     #[track_caller]
     pub fn new(count: usize, features: usize, heads: usize, options: &TransformerOptions) -> Self {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let layer = |_| TransformerDecoderLayer::new(features, heads, options);
         TransformerDecoder {
@@ -308,7 +304,6 @@ impl Transformer {
         [encoders, decoders]: [usize; 2],
         options: &TransformerOptions,
     ) -> Transformer {
-        // Parts are made by closures, through which callers are not tracked.
         let _scope = Scope::pin();
         let transformer = Transformer {
             encoder: TransformerEncoder {

@@ -4,6 +4,7 @@ use super::{Rule, order};
 use crate::PassError;
 use crate::build::{Builder, Emit, live_nodes, operands};
 use crate::canon::expr::Expr;
+use crate::product::Product;
 use lazulite_ir::{Binary, Dim, Graph, Node, NodeId, Op};
 use std::sync::Arc;
 
@@ -137,8 +138,8 @@ impl Parts<'_> {
     ) -> Option<[Source; 2]> {
         let (before, product) = (results.len(), self.body.node(summed.product));
         let twice = self.count(summed.product).and_then(|n| n.checked_mul(2));
-        let all = twice.zip(*free).map(|(twice, free)| twice.min(free));
-        let mut room = all;
+        let room = twice.zip(*free).map(|(twice, free)| twice.min(free));
+        let mut used = 0i64;
         let mut source = |factor: NodeId| -> Option<Source> {
             let behind = 1 + self.carries;
             if let Some(input) = self.body.inputs().iter().position(|&i| i == factor) {
@@ -147,24 +148,20 @@ impl Parts<'_> {
                     return scanned.then_some(Source::Operand(input - 1));
                 }
             }
-            let stacks = results.iter().skip(self.carries);
-            if let Some(stack) = stacks.clone().position(|&r| r == factor) {
+            let mut stacked = results.iter().skip(self.carries);
+            if let Some(stack) = stacked.position(|&r| r == factor) {
                 return Some(Source::Result(self.carries + stack));
             }
-            let left = room?.checked_sub(self.count(factor)?)?;
-            room = Some(left).filter(|left| *left >= 0);
-            room?;
+            used = used.checked_add(self.count(factor)?)?;
+            if used > room? {
+                return None;
+            }
             results.push(factor);
             Some(Source::Result(results.len() - 1))
         };
         let sources = source(product.inputs[0]).zip(source(product.inputs[1]));
         match sources {
-            Some(_) => {
-                *free = free
-                    .zip(all)
-                    .zip(room)
-                    .map(|((free, all), room)| free - (all - room))
-            }
+            Some(_) => *free = free.map(|free| free - used),
             None => results.truncate(before),
         }
         sources.map(<[Source; 2]>::from)
@@ -243,23 +240,10 @@ impl Parts<'_> {
 
 /// The product of operands that have an axis of iterations in front, which is summed over as well.
 fn over_iterations(product: &Op) -> Option<Op> {
-    let Op::Contract {
-        lhs_batch,
-        rhs_batch,
-        lhs_sum,
-        rhs_sum,
-        acc,
-    } = product
-    else {
-        return None;
-    };
-    let behind = |axes: &[u32]| axes.iter().map(|a| a + 1).collect::<Vec<u32>>();
-    let with_first = |axes: &[u32]| [vec![0], behind(axes)].concat();
-    Some(Op::Contract {
-        lhs_batch: behind(lhs_batch),
-        rhs_batch: behind(rhs_batch),
-        lhs_sum: with_first(lhs_sum),
-        rhs_sum: with_first(rhs_sum),
-        acc: *acc,
-    })
+    let mut product = Product::of(product)?;
+    for axes in product.batch.iter_mut().chain(&mut product.sum) {
+        axes.iter_mut().for_each(|axis| *axis += 1);
+    }
+    product.sum.iter_mut().for_each(|axes| axes.insert(0, 0));
+    Some(product.op())
 }

@@ -63,6 +63,20 @@ pub struct Machine {
     pub scattered_cost: i64,
 }
 
+/// Blocks of columns of a matrix product that are computed together.
+const STRIP: i64 = 4;
+
+impl Machine {
+    /// Time that a matrix product of extents b, m, n, k multiplies and adds.
+    pub(super) fn multiplying(&self, [b, m, n, k]: [i64; 4]) -> i64 {
+        let blocks = n.saturating_add(self.product_lanes - 1) / self.product_lanes;
+        // Sums in few registers wait for each other.
+        let blocks = blocks.saturating_add(i64::from(blocks % STRIP != 0));
+        let all = [b, m, k, blocks].into_iter().fold(1, i64::saturating_mul);
+        all.saturating_mul(self.product_vector_cost)
+    }
+}
+
 /// Matrix products that take factors as they are, which are narrower than their sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NarrowProducts {

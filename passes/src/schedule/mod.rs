@@ -22,6 +22,7 @@
 
 mod assemble;
 mod axes;
+mod batches;
 mod blocks;
 mod context;
 mod contract;

@@ -14,9 +14,6 @@ use crate::build::{Builder, Emit};
 use crate::product::Product;
 use lazulite_ir::{Dim, DimOverflow, Graph, NodeId, Op, Ranges, Var, linearize};
 
-/// Blocks of columns that are computed together.
-const STRIP: i64 = 4;
-
 /// The products whose operands change places.
 pub(super) struct Orientation {
     turned: Vec<bool>,
@@ -71,7 +68,7 @@ fn group_sizes(axes: &Axes) -> [usize; 3] {
     [axes.lhs_batch.len(), axes.rows.len(), axes.columns.len()]
 }
 
-/// Per node: whether it is a product that is only read through a permutation that puts columns before rows.
+/// Per node: whether it is a product that is only read through a permutation that puts one of its rows' axes last.
 fn crossed_results(graph: &Graph, live: &[NodeId]) -> Vec<bool> {
     let mut users = count_users(graph, live);
     for output in graph.outputs() {
@@ -86,12 +83,11 @@ fn crossed_results(graph: &Graph, live: &[NodeId]) -> Vec<bool> {
         let Some(axes) = Axes::of(graph, node.inputs[0]) else {
             continue;
         };
-        let [batch, rows, columns] = group_sizes(&axes).map(|n| n as u32);
-        let swapped = (0..batch)
-            .chain(batch + rows..batch + rows + columns)
-            .chain(batch..batch + rows);
-        crossed[node.inputs[0].index()] =
-            users[node.inputs[0].index()] == 1 && perm.iter().copied().eq(swapped);
+        let [batch, rows, _] = group_sizes(&axes).map(|n| n as u32);
+        let dims = &graph.tensor_type(node.inputs[0]).dims;
+        let last = perm.iter().rev().find(|&&axis| !dims[axis as usize].is(1));
+        crossed[node.inputs[0].index()] = users[node.inputs[0].index()] == 1
+            && last.is_some_and(|axis| (batch..batch + rows).contains(axis));
     }
     crossed
 }
@@ -128,10 +124,6 @@ fn is_turned(
             let batches = if operand.is_shared { 1 } else { b };
             product([batches, k, free, 1]).saturating_mul(price)
         };
-        let blocks = n.saturating_add(machine.product_lanes - 1) / machine.product_lanes;
-        // Sums in few registers wait for each other.
-        let blocks = blocks.saturating_add(i64::from(blocks % STRIP != 0));
-        let multiplied = product([b, m, k, blocks]).saturating_mul(machine.product_vector_cost);
         let storing = product([b, m, n, 1]).saturating_mul(match is_scattered {
             true => machine.scattered_cost,
             false => machine.aligned_cost,
@@ -147,7 +139,7 @@ fn is_turned(
             false => price(packed),
         };
         let terms = [
-            multiplied,
+            machine.multiplying([b, m, n, k]),
             moved(packed, n, packed_price),
             storing,
             moved(read, m, read_price),

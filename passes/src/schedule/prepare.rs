@@ -5,10 +5,12 @@
 //! - A product whose operands are used about once, or that is tiny, is not worth packing: it is the sum
 //!   of products that it stands for.
 //! - A product with a long sum and few results is taken in parts ([`super::long`]).
-//! - Other products are turned around where that is faster.
+//! - Other products are turned around where that is faster, and their outer columns become a batch where results are
+//!   wanted like that ([`super::batches`]).
 
 use super::ScheduleError;
 use super::axes::Axes;
+use super::batches::outer_columns;
 use super::blocks::by_rows;
 use super::long::long_products;
 use super::orient::{Orientation, reads_along_columns, turn};
@@ -27,7 +29,7 @@ pub(super) fn prepare(
         return Ok(None);
     }
     let mut prepared = None;
-    for form in [by_rows, long_products, rewritten] {
+    for form in [by_rows, long_products, rewritten, outer_columns] {
         prepared = form(prepared.as_ref().unwrap_or(graph), options)?.or(prepared);
     }
     Ok(prepared)
@@ -62,8 +64,8 @@ fn rewritten(graph: &Graph, options: &ScheduleOptions) -> Result<Option<Graph>, 
     new.map(Some)
 }
 
-/// A permutation, as one with that of a turned product below it.
-fn permuted(b: &mut Builder, x: NodeId, perm: &[u32]) -> Result<NodeId, ScheduleError> {
+/// A permutation, as one with that of a product in another form below it.
+pub(super) fn permuted(b: &mut Builder, x: NodeId, perm: &[u32]) -> Result<NodeId, ScheduleError> {
     let below = b.graph().node(x);
     let Op::Permute { perm: inner } = &below.op else {
         return Ok(b.permute(x, perm.to_vec())?);

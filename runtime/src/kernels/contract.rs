@@ -6,10 +6,11 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Block, Direct, Micro, Number, Run, Sum};
-use super::pack::{Digits, Part, pack, row_offsets};
+use super::micro::{Ahead, Block, Direct, Micro, Number, Run, Sum};
+use super::pack::{Digits, Part, Strewn, pack, splits};
 use crate::PANEL;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// Products summed in registers before they go to memory, or groups of them: a panel of so many rows stays in the
 /// second level cache.
@@ -24,6 +25,7 @@ const PANELS: usize = 4;
 /// for threads; rows that it is not cut below, and tiles wanted then. Packing takes as long as a dozen or two of rows.
 const PACKED_ROWS: [usize; 2] = [516, 1032];
 const PACKED_MANY: usize = 32;
+const PACKED_WIDE: usize = 64;
 const PACKED_LEAST: usize = 96;
 const PACKED_TILES: usize = 8;
 /// Rows up to which a right operand whose columns lie beside each other is read along memory, of any operand and of one
@@ -115,7 +117,13 @@ impl Tiling {
                 let [few, many] = PACKED_ROWS;
                 let tiles = b.saturating_mul(m.div_ceil(many) * n.div_ceil(PANEL));
                 let rows = if tiles >= PACKED_MANY { many } else { few };
-                (rows, 1, PACKED_TILES, PACKED_LEAST)
+                // What comes next is fetched meanwhile, which is best where a tile has several panels of few rows.
+                let panels = if m <= ROWS && tiles >= PANELS * PACKED_WIDE {
+                    PANELS
+                } else {
+                    1
+                };
+                (rows, panels, PACKED_TILES, PACKED_LEAST)
             }
         };
         let even = m.div_ceil(m.div_ceil(rows).max(1));
@@ -206,7 +214,14 @@ pub(crate) unsafe fn compute_tile<T: Number>(c: &Contraction<T>, tile: Tile, lev
             let first = first.offset(tile.batch as isize * placed.batch);
             return thin_tile(c, tile, (first.add(tile.columns.0), row), most, thin);
         }
-        panel_tile(c, tile, level);
+        let micro = T::micro(level);
+        match &c.rhs {
+            Right::Panels(first, batch) => packed_tile(c, tile, (*first, *batch), &micro),
+            Right::Placed(first, placed) => {
+                let first = first.offset(tile.batch as isize * placed.batch);
+                placed_tile(c, tile, (first, placed), &micro);
+            }
+        }
     }
 }
 
@@ -251,85 +266,181 @@ unsafe fn thin_tile<T: Number>(
     }
 }
 
-/// A tile panel by panel; operands that lie elsewhere are packed for it.
+/// A tile panel by panel, of a right operand that is packed: its first element, and elements between batch entries.
 ///
 /// # Safety
 /// As for [`compute_tile`].
-unsafe fn panel_tile<T: Number>(c: &Contraction<T>, tile: Tile, level: Level) {
-    let micro = T::micro(level);
+unsafe fn packed_tile<T: Number>(
+    c: &Contraction<T>,
+    tile: Tile,
+    (first, batch): (*const T, usize),
+    micro: &Micro<T>,
+) {
     let k = c.dims[3];
-    let mut buffer = Panel::new();
-    let panel = buffer.0.as_mut_ptr().cast::<T>();
-    let mut offsets = [0; DEPTH * GROUP];
-    let step = DEPTH * T::GROUP;
+    let (long, step) = (k.next_multiple_of(T::GROUP), DEPTH * T::GROUP);
     for depth in (0..k).step_by(step) {
-        let products = step.min(k - depth);
-        if let Right::Placed(_, placed) = &c.rhs {
-            row_offsets(&placed.rows, depth..depth + products, &mut offsets);
-        }
         for column in (tile.columns.0..tile.columns.1).step_by(PANEL) {
-            let extent = (products, PANEL.min(tile.columns.1 - column));
-            // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
+            let extent = (step.min(k - depth), PANEL.min(tile.columns.1 - column));
+            // SAFETY: columns and products lie in the operands.
             unsafe {
-                let (first, placed) = match &c.rhs {
-                    Right::Panels(first, batch) => {
-                        let long = k.next_multiple_of(T::GROUP);
-                        let at = tile.batch * batch + column * long + depth * PANEL;
-                        let rhs = (first.add(at), (PANEL * T::GROUP) as isize);
-                        let block = c.block(tile, column, depth, extent, rhs);
-                        in_groups(&block, &micro);
-                        continue;
-                    }
-                    Right::Placed(first, placed) => {
-                        (first.offset(tile.batch as isize * placed.batch), placed)
-                    }
-                };
-                if let (Some([row, 1]), PANEL, Some(direct)) =
-                    (placed.strides(), extent.1, &micro.direct)
-                {
-                    let rhs = (first.offset(depth as isize * row).add(column), row);
-                    let block = c.block(tile, column, depth, extent, rhs);
-                    keeping(&block, &micro, direct, panel);
-                    continue;
-                }
-                let part = Part {
-                    first,
-                    rows: &offsets[..products],
-                    columns: (&placed.columns, column..column + extent.1),
-                };
-                pack(&part, &micro, panel);
-                let rhs = (panel.cast_const(), (PANEL * T::GROUP) as isize);
-                let block = c.block(tile, column, depth, extent, rhs);
-                in_groups(&block, &micro);
+                let at = tile.batch * batch + column * long + depth * PANEL;
+                let rhs = (first.add(at), (PANEL * T::GROUP) as isize);
+                in_groups(&c.block(tile, column, depth, extent, rhs), micro);
             }
         }
     }
 }
 
-/// Runs a block of any number of rows and [`PANEL`] columns whose right operand is not packed: the first rows read it
-/// where it lies and pack it for the others.
+/// A tile panel by panel, of a right operand that lies elsewhere and is packed for it.
 ///
 /// # Safety
-/// As for [`super::micro::Micro::run`]; `panel` is good for a panel of so many rows.
+/// As for [`compute_tile`]; `first` is the operand's first element in the tile's batch entry.
+unsafe fn placed_tile<T: Number>(
+    c: &Contraction<T>,
+    tile: Tile,
+    (first, placed): (*const T, &Placed),
+    micro: &Micro<T>,
+) {
+    let mut buffer = Panel::new();
+    let panel = buffer.0.as_mut_ptr().cast::<T>();
+    let (k, step) = (c.dims[3], DEPTH * T::GROUP);
+    let across = (tile.columns.1 - tile.columns.0).div_ceil(PANEL);
+    let count = k.div_ceil(step) * across;
+    let find = |spot: &mut Spot, number: usize| {
+        let (depth, column) = (
+            number / across * step,
+            tile.columns.0 + number % across * PANEL,
+        );
+        let ends = (k.min(depth + step), tile.columns.1.min(column + PANEL));
+        spot.find(placed, depth..ends.0, column..ends.1);
+    };
+    let mut spots = [const { Spot::new() }; 2];
+    find(&mut spots[0], 0);
+    for number in 0..count {
+        let [even, odd] = &mut spots;
+        let (this, next) = match number.is_multiple_of(2) {
+            true => (&*even, odd),
+            false => (&*odd, even),
+        };
+        let coming = (number + 1 < count).then(|| {
+            find(next, number + 1);
+            &*next
+        });
+        let (depth, column) = (this.products.start, this.range.start);
+        let extent = (this.products.len(), this.range.len());
+        // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
+        unsafe {
+            if let (Some(direct), Some([row, 1]), PANEL) =
+                (&micro.direct, placed.strides(), extent.1)
+                && tile.rows.1 - tile.rows.0 <= direct.once_rows
+            {
+                let rhs = (first.offset(depth as isize * row).add(column), row);
+                (direct.once)(&c.block(tile, column, depth, extent, rhs));
+                continue;
+            }
+            let rhs = (panel.cast_const(), (PANEL * T::GROUP) as isize);
+            let block = c.block(tile, column, depth, extent, rhs);
+            if let Some(direct) = &micro.direct
+                && let Some(vectors) = splits(this.columns(), direct.lanes)
+            {
+                let rows = this.rows();
+                let strewn = Strewn {
+                    first,
+                    rows,
+                    vectors,
+                };
+                keeping(&block, micro, (direct, &strewn), coming);
+                continue;
+            }
+            let part = Part {
+                first,
+                rows: this.rows(),
+                columns: this.columns(),
+                step: placed.columns.stride(),
+            };
+            pack(&part, micro, panel);
+            in_groups(&block, micro);
+        }
+    }
+}
+
+/// What becomes a panel: products and columns of a right operand, and where they lie.
+struct Spot {
+    products: Range<usize>,
+    range: Range<usize>,
+    row_offsets: [isize; DEPTH * GROUP],
+    column_offsets: [isize; PANEL],
+}
+
+impl Spot {
+    const fn new() -> Spot {
+        Spot {
+            products: 0..0,
+            range: 0..0,
+            row_offsets: [0; DEPTH * GROUP],
+            column_offsets: [0; PANEL],
+        }
+    }
+
+    /// Moves to these products and columns.
+    fn find(&mut self, placed: &Placed, products: Range<usize>, columns: Range<usize>) {
+        if self.products != products {
+            placed.rows.offsets(products.clone(), &mut self.row_offsets);
+        }
+        placed
+            .columns
+            .offsets(columns.clone(), &mut self.column_offsets);
+        (self.products, self.range) = (products, columns);
+    }
+
+    fn rows(&self) -> &[isize] {
+        &self.row_offsets[..self.products.len()]
+    }
+
+    fn columns(&self) -> &[isize] {
+        &self.column_offsets[..self.range.len()]
+    }
+}
+
+/// Runs a block of any number of rows whose panel is yet to be packed: the first rows read the right operand where it
+/// lies and pack it for the others. Meanwhile what is `coming` next is brought into cache.
+///
+/// # Safety
+/// As for [`super::micro::Micro::run`]; the block's panel is good for being written.
 unsafe fn keeping<T: Number>(
     block: &Block<T>,
     micro: &Micro<T>,
-    direct: &Direct<T>,
-    panel: *mut T,
+    (direct, strewn): (&Direct<T>, &Strewn<'_, T>),
+    coming: Option<&Spot>,
 ) {
+    let is_whole = |rows: usize| rows == micro.rows;
+    let first = if block.rows < micro.rows {
+        1
+    } else {
+        micro.rows
+    };
     // SAFETY: the rows are some of the block's.
     unsafe {
-        if block.rows <= direct.once_rows {
-            return (direct.once)(block);
+        (direct.keep)(&block.part(0, first), strewn, block.rhs.cast_mut());
+        let rest = block.part(first, block.rows - first);
+        for (number, (row, rows)) in whole_shares(rest.rows, micro.rows).enumerate() {
+            let part = rest.part(row, rows);
+            match coming {
+                // A line of each row at a time.
+                Some(next)
+                    if number <= direct.lines && is_whole(rows) && block.columns == PANEL =>
+                {
+                    let last = next.columns().len() - 1;
+                    let column = next.columns()[last.min(number * PANEL / direct.lines)];
+                    let ahead = Ahead {
+                        first: strewn.first.wrapping_offset(column),
+                        rows: next.rows(),
+                    };
+                    (direct.run_ahead)(&part, &ahead);
+                }
+                _ => (micro.run)(&part),
+            }
         }
-        let first = block.rows.min(micro.rows);
-        (direct.keep)(&block.part(0, first), panel);
-        let rest = Block {
-            rhs: panel.cast_const(),
-            rhs_depth: PANEL as isize,
-            ..block.part(first, block.rows - first)
-        };
-        in_whole_rows(&rest, micro.rows, micro.run);
     }
 }
 
@@ -772,6 +883,89 @@ mod tests {
             }
             assert!(seen.iter().all(|s| *s == 1));
             assert!(tiling.tiles() >= TILES);
+        }
+    }
+
+    /// Images under windows, as right operand of a product whose sums go over channels and places in a window.
+    #[derive(Clone, Debug)]
+    struct Windows {
+        rows: usize,
+        channels: usize,
+        window: usize,
+        stride: usize,
+        /// Windows down and across.
+        counts: [usize; 2],
+        /// Columns of the images beyond the last window.
+        beyond: usize,
+    }
+
+    fn check_windows<T: Tested>(w: &Windows, level: Level) {
+        let [down, across] = w.counts;
+        let side = |count: usize| (count - 1) * w.stride + w.window;
+        let (height, width) = (side(down), side(across) + w.beyond);
+        // As long as what is read, so that reading on shows where memory is checked.
+        let len = w.channels * height * width - w.beyond;
+        let image: Vec<T> = (0..len).map(|i| T::of(value(i))).collect();
+        let (k, n) = (w.channels * w.window * w.window, down * across);
+        let lhs: Vec<T> = (0..w.rows * k).map(|i| T::of(value(i + 3))).collect();
+        let digits = |digits: &[(usize, usize)]| {
+            let digits: Vec<_> = digits.iter().map(|d| (d.0, d.1 as isize)).collect();
+            Digits::new(&digits).unwrap()
+        };
+        let placed = Placed {
+            batch: 0,
+            rows: digits(&[
+                (w.channels, height * width),
+                (w.window, width),
+                (w.window, 1),
+            ]),
+            columns: digits(&[(down, width * w.stride), (across, w.stride)]),
+        };
+        let mut product = vec![T::sum(77); w.rows * n];
+        let c = Contraction::<T> {
+            dims: [1, w.rows, n, k],
+            lhs: lhs.as_ptr(),
+            lhs_strides: [0, k as isize, 1],
+            rhs: Right::Placed(image.as_ptr(), placed),
+            product: product.as_mut_ptr(),
+        };
+        let tiling = Tiling::new(c.dims, Some(&placed));
+        for t in 0..tiling.tiles() {
+            // SAFETY: the operands are as described; levels are available.
+            unsafe { compute_tile(&c, tiling.tile(t), level) };
+        }
+        for (i, found) in product.iter().enumerate() {
+            let (row, y, x) = (i / n, i % n / across, i % across);
+            let term = |ik: usize| {
+                let (channel, place) = (ik / (w.window * w.window), ik % (w.window * w.window));
+                let (dy, dx) = (place / w.window, place % w.window);
+                let at = [channel * height + y * w.stride + dy, x * w.stride + dx];
+                let right = T::right(value(at[0] * width + at[1]));
+                T::left(value(row * k + ik + 3)) * right
+            };
+            let sum = T::sum((0..k).map(term).sum());
+            let name = std::any::type_name::<T>();
+            assert_eq!(*found, sum, "{name}: {w:?} at {row}, {y}, {x}, {level:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn windows_of_images(
+            (rows, channels) in (1usize..15, 1usize..4),
+            (window, stride) in (1usize..5, 1usize..4),
+            counts in (1usize..9, 1usize..70),
+            beyond in 0usize..3,
+        ) {
+            let counts = [counts.0, counts.1];
+            let w = Windows { rows, channels, window, stride, counts, beyond };
+            for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
+                check_windows::<f32>(&w, level);
+                check_windows::<f64>(&w, level);
+                #[cfg(feature = "products")]
+                check_windows::<Bf16>(&w, level);
+            }
         }
     }
 

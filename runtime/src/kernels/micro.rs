@@ -2,7 +2,7 @@
 //! registers. One generic body, instantiated for vectors of every level.
 
 use super::Level;
-use super::pack::{Pieces, Square, interleave};
+use super::pack::{Pieces, Split, Square, Strewn, interleave};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
@@ -77,20 +77,38 @@ pub(crate) struct Micro<T: Number> {
     pub square: Option<(usize, Square)>,
 }
 
-/// Micro-kernels that read a right operand of [`PANEL`](crate::PANEL) columns where it lies.
+/// Micro-kernels that read a right operand where it lies.
 pub(crate) struct Direct<T: Number> {
-    /// As [`Micro::run`]; the operand is written down packed on the way.
+    /// Lanes of its vectors.
+    pub lanes: usize,
+    /// As [`Micro::run`] for one row, or as many as that takes; the right operand, which lies like this, is written down
+    /// packed on the way.
     ///
     /// # Safety
     /// As for `run`; besides, the memory is good for writing as many rows of a panel, and is not the right operand's.
-    pub keep: unsafe fn(&Block<T>, *mut T),
+    pub keep: unsafe fn(&Block<T>, &Strewn<'_, T>, *mut T),
+    /// As [`Micro::run`] for as many rows as that takes and a whole panel; on the way, memory is asked for.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub run_ahead: unsafe fn(&Block<T>, &Ahead<'_, T>),
+    /// Lines of the cache that a panel's row takes.
+    pub lines: usize,
     /// Rows of `once` at most, no fewer than of `run`.
     pub once_rows: usize,
-    /// As `run`, reading the right operand once.
+    /// As `run`, reading once a right operand whose columns, a whole panel of them, lie beside each other.
     ///
     /// # Safety
     /// As for `run`.
     pub once: unsafe fn(&Block<T>),
+}
+
+/// Memory that will be needed after a block: a line of each row. It is only asked for, and need not exist.
+pub(crate) struct Ahead<'a, T> {
+    /// What offsets count from.
+    pub first: *const T,
+    /// Offsets of the rows, at least one.
+    pub rows: &'a [isize],
 }
 
 /// What products are summed in.
@@ -164,54 +182,144 @@ pub(super) trait Vector: Copy {
         // SAFETY: the caller's promise.
         unsafe { Self::Sums::zero() }
     }
+    /// The first `n` of every second element.
+    #[inline(always)]
+    unsafe fn load_second(from: *const Self::Element, n: usize) -> Self {
+        let mut lanes = [Self::Element::ZERO; PANEL];
+        // SAFETY: the caller's promise; no vector has more lanes than a panel.
+        unsafe {
+            (0..n).for_each(|i| lanes[i] = from.add(2 * i).read());
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// Asks for memory that will be loaded soon; any address will do.
     #[inline(always)]
     unsafe fn prefetch(_from: *const Self::Element) {}
+    /// The same for what is needed later.
+    #[inline(always)]
+    unsafe fn prefetch_far(_from: *const Self::Element) {}
+}
+
+/// A register that is loaded from two places.
+pub(super) trait SplitVector: Vector {
+    /// # Safety
+    /// As for [`Sums`], for the lanes of either place.
+    unsafe fn load_split(row: *const Self::Element, split: &Split) -> Self;
 }
 
 /// How many rows of a panel ahead of use it is prefetched, and rows of an operand that lies elsewhere.
 pub(super) const AHEAD: usize = 8;
-const FAR: usize = 16;
+pub(super) const FAR: usize = 16;
 
-/// `ROWS` rows times `VECTORS` vectors of columns from `column` on, the last one cut at the block's columns. With
-/// `KEEP`, the vectors of the right operand are written to a panel at `keep`.
+/// Where the vectors of a right operand come from, row by row.
+trait Source<V: Vector, const VECTORS: usize> {
+    /// Those of row `k`.
+    ///
+    /// # Safety
+    /// There are so many rows, and no row was asked for twice. As for [`Vector`].
+    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS];
+}
+
+/// Rows at even distances, whose columns lie beside each other.
+struct Even<T> {
+    /// First column of the next row.
+    next: *const T,
+    /// Elements from row to row.
+    row: isize,
+}
+
+impl<V: Vector, const VECTORS: usize> Source<V, VECTORS> for Even<V::Element> {
+    #[inline(always)]
+    unsafe fn vectors(&mut self, _k: usize) -> [V; VECTORS] {
+        // SAFETY: the caller's promise. Wrapping: the pointer behind the last row is not used.
+        unsafe {
+            let mut vectors = [V::zero(); VECTORS];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                let at = self.next.add(v * V::LANES * V::GROUP);
+                *vector = V::load(at);
+                V::prefetch(at.wrapping_offset(AHEAD as isize * self.row));
+            }
+            self.next = self.next.wrapping_offset(self.row);
+            vectors
+        }
+    }
+}
+
+/// As [`Even`]; a row's vectors are loaded together with asking for what comes later.
+struct EvenAhead<'a, T> {
+    even: Even<T>,
+    ahead: &'a Ahead<'a, T>,
+}
+
+impl<V: Vector, const VECTORS: usize> Source<V, VECTORS> for EvenAhead<'_, V::Element> {
+    #[inline(always)]
+    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS] {
+        let Ahead { first, rows } = *self.ahead;
+        // SAFETY: the caller's promise; there is at least one row, and prefetching never faults.
+        unsafe {
+            let row = *rows.get_unchecked(k.min(rows.len() - 1));
+            V::prefetch_far(first.wrapping_offset(row));
+            self.even.vectors(k)
+        }
+    }
+}
+
+/// A right operand that is read where it lies and written down packed.
+struct Kept<'a, T> {
+    strewn: &'a Strewn<'a, T>,
+    /// The panel's first column in this strip.
+    panel: *mut T,
+    /// Number of the first vector.
+    first: usize,
+}
+
+impl<V: SplitVector, const VECTORS: usize> Source<V, VECTORS> for Kept<'_, V::Element> {
+    #[inline(always)]
+    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS] {
+        let (first, rows) = (self.strewn.first, self.strewn.rows);
+        // SAFETY: the caller's promise, and that of the operand. Wrapping: prefetching never faults.
+        unsafe {
+            let row = first.offset(*rows.get_unchecked(k));
+            let far = *rows.get_unchecked((k + FAR).min(rows.len() - 1));
+            let mut vectors = [V::zero(); VECTORS];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                let split = self.strewn.vectors.get_unchecked(self.first + v);
+                *vector = V::load_split(row, split);
+                V::prefetch(first.wrapping_offset(far + split.from[0]));
+                let to = self.panel.add(k * PANEL + v * V::LANES);
+                to.cast::<V>().write_unaligned(*vector);
+            }
+            vectors
+        }
+    }
+}
+
+/// `ROWS` rows times `VECTORS` vectors of columns from `column` on, cut at the block's columns.
 ///
 /// # Safety
-/// As for [`Micro::run`] or [`Micro::keep`], with at least `ROWS` rows from `row` on and a column that counts in every
-/// vector.
+/// As for [`Micro::run`] or [`Direct::keep`], with at least `ROWS` rows from `row` on. The source is the right operand's
+/// from `column` on.
 #[inline(always)]
-unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: bool>(
+unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
     block: &Block<V::Element>,
     row: usize,
     column: usize,
-    keep: *mut V::Element,
+    mut source: impl Source<V, VECTORS>,
 ) {
     // SAFETY: rows, columns and depth stay within the block.
     unsafe {
         let mut sums = [[V::Sums::zero(); VECTORS]; ROWS];
         let mut lhs = block.lhs.offset(row as isize * block.lhs_row);
-        let mut rhs = block.rhs.add(column * V::GROUP);
         for k in 0..block.depth {
-            let mut panel = [V::zero(); VECTORS];
-            for (v, p) in panel.iter_mut().enumerate() {
-                let at = v * V::LANES * V::GROUP;
-                *p = V::load(rhs.add(at));
-                let ahead = if KEEP { FAR } else { AHEAD } as isize * block.rhs_depth;
-                V::prefetch(rhs.wrapping_add(at).wrapping_offset(ahead));
-                if KEEP {
-                    let at = (k * PANEL + column) * V::GROUP + at;
-                    keep.add(at).cast::<V>().write_unaligned(*p);
-                }
-            }
+            let panel = source.vectors(k);
             for (r, sums) in sums.iter_mut().enumerate() {
                 let factor = V::splat(lhs.offset(r as isize * block.lhs_row));
                 for (sum, p) in sums.iter_mut().zip(panel) {
                     *sum = factor.multiply_add(p, *sum);
                 }
             }
-            // Wrapping: the pointers behind the last element are not used.
+            // Wrapping: the pointer behind the last element is not used.
             lhs = lhs.wrapping_offset(block.lhs_depth);
-            rhs = rhs.wrapping_offset(block.rhs_depth);
         }
         for (r, sums) in sums.iter().enumerate() {
             let product = block.product.add((row + r) * block.product_row + column);
@@ -222,7 +330,9 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: 
             };
             for (v, sum) in sums.iter().enumerate() {
                 let to = product.add(v * V::LANES);
-                let n = (block.columns - column - v * V::LANES).min(V::LANES);
+                // Whole panels are read where they lie, so vectors may lie behind the columns.
+                let left = block.columns.saturating_sub(column + v * V::LANES);
+                let n = left.min(V::LANES);
                 let sum = match V::CORRECTED {
                     true => sum.plus(correction),
                     false => *sum,
@@ -240,26 +350,76 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize, const KEEP: 
 /// `ROWS` rows times all columns, `WIDE` (at most 4) vectors at a time.
 ///
 /// # Safety
-/// As for [`Micro::run`], or with `KEEP` for [`Micro::keep`], with at least `ROWS` rows from `row` on.
+/// As for [`Micro::run`], with at least `ROWS` rows from `row` on.
 #[inline(always)]
-pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize, const KEEP: bool>(
+pub(super) unsafe fn rows<V: Vector, const ROWS: usize, const WIDE: usize>(
     block: &Block<V::Element>,
     row: usize,
-    keep: *mut V::Element,
 ) {
     let mut column = 0;
     while column < block.columns {
         let vectors = (block.columns - column).div_ceil(V::LANES).min(WIDE);
         // SAFETY: every vector begins before the last column.
         unsafe {
+            let source = Even {
+                next: block.rhs.add(column * V::GROUP),
+                row: block.rhs_depth,
+            };
             match vectors {
-                1 => strip::<V, ROWS, 1, KEEP>(block, row, column, keep),
-                2 => strip::<V, ROWS, 2, KEEP>(block, row, column, keep),
-                3 => strip::<V, ROWS, 3, KEEP>(block, row, column, keep),
-                _ => strip::<V, ROWS, 4, KEEP>(block, row, column, keep),
+                1 => strip::<V, ROWS, 1>(block, row, column, source),
+                2 => strip::<V, ROWS, 2>(block, row, column, source),
+                3 => strip::<V, ROWS, 3>(block, row, column, source),
+                _ => strip::<V, ROWS, 4>(block, row, column, source),
             }
         }
         column += vectors * V::LANES;
+    }
+}
+
+/// As [`rows`], of a whole panel, `WIDE` vectors at a time; memory is asked for on the way.
+///
+/// # Safety
+/// As for [`Direct::run_ahead`], with exactly `ROWS` rows.
+#[inline(always)]
+pub(super) unsafe fn rows_ahead<V: Vector, const ROWS: usize, const WIDE: usize>(
+    block: &Block<V::Element>,
+    ahead: &Ahead<'_, V::Element>,
+) {
+    for column in (0..PANEL).step_by(WIDE * V::LANES) {
+        // SAFETY: the caller's promise; a panel is a multiple of the vectors wide.
+        unsafe {
+            let even = Even {
+                next: block.rhs.add(column),
+                row: block.rhs_depth,
+            };
+            match column {
+                0 => strip::<V, ROWS, WIDE>(block, 0, column, EvenAhead { even, ahead }),
+                _ => strip::<V, ROWS, WIDE>(block, 0, column, even),
+            }
+        }
+    }
+}
+
+/// As [`rows`], of columns that lie elsewhere, `WIDE` vectors at a time; they are written to a panel.
+///
+/// # Safety
+/// As for [`Direct::keep`], with exactly `ROWS` rows.
+#[inline(always)]
+pub(super) unsafe fn kept_rows<V: SplitVector, const ROWS: usize, const WIDE: usize>(
+    block: &Block<V::Element>,
+    strewn: &Strewn<'_, V::Element>,
+    panel: *mut V::Element,
+) {
+    for column in (0..PANEL).step_by(WIDE * V::LANES) {
+        // SAFETY: the caller's promise; a panel is a multiple of the vectors wide.
+        unsafe {
+            let source = Kept {
+                strewn,
+                panel: panel.add(column),
+                first: column / V::LANES,
+            };
+            strip::<V, ROWS, WIDE>(block, 0, column, source);
+        }
     }
 }
 
@@ -282,9 +442,10 @@ where
                 V::prefetch(pieces.first.wrapping_offset(*ahead + run.from));
                 for at in (0..run.len).step_by(V::LANES) {
                     let n = (run.len - at).min(V::LANES);
-                    let vector = match n == V::LANES {
-                        true => V::load(from.add(at)),
-                        false => <V as Vector>::load_first(from.add(at), n),
+                    let vector = match (run.step, n == V::LANES) {
+                        (1, true) => V::load(from.add(at)),
+                        (1, false) => <V as Vector>::load_first(from.add(at), n),
+                        _ => V::load_second(from.add(2 * at), n),
                     };
                     vector.store_first(to.add(at), n);
                 }
@@ -469,16 +630,15 @@ pub(super) fn portable<T: Number, const N: usize, const G: usize>() -> Micro<T> 
 /// # Safety
 /// As for [`Micro::run`], for any machine.
 pub(super) unsafe fn portable_run<T: Number, const N: usize, const G: usize>(block: &Block<T>) {
-    let keep = core::ptr::null_mut();
     let mut row = 0;
-    // SAFETY: the caller's promise, and `row` stays below the block's rows; nothing is kept.
+    // SAFETY: the caller's promise, and `row` stays below the block's rows.
     unsafe {
         while block.rows - row >= 4 {
-            rows::<Lanes<T, N, G>, 4, 2, false>(block, row, keep);
+            rows::<Lanes<T, N, G>, 4, 2>(block, row);
             row += 4;
         }
         for row in row..block.rows {
-            rows::<Lanes<T, N, G>, 1, 2, false>(block, row, keep);
+            rows::<Lanes<T, N, G>, 1, 2>(block, row);
         }
     }
 }
@@ -557,7 +717,10 @@ number!(
         x86::avx2_thin::<x86::F32x8>,
         x86::avx2_pack::<x86::F32x8>,
         Some(Direct {
+            lanes: x86::F32x8::LANES,
             keep: x86::avx2_keep::<x86::F32x8>,
+            run_ahead: x86::avx2_ahead::<x86::F32x8>,
+            lines: PANEL / 16,
             once_rows: 6,
             once: x86::avx2::<x86::F32x8>,
         })
@@ -567,7 +730,10 @@ number!(
         x86::avx512_thin::<x86::F32x16>,
         x86::avx512_pack::<x86::F32x16>,
         Some(Direct {
+            lanes: x86::F32x16::LANES,
             keep: x86::avx512_keep::<x86::F32x16>,
+            run_ahead: x86::avx512_ahead::<x86::F32x16>,
+            lines: PANEL / 16,
             once_rows: 12,
             once: x86::avx512_once::<x86::F32x16>,
         })

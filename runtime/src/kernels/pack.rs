@@ -36,7 +36,7 @@ impl Digits {
     }
 
     /// Writes the offsets of the numbers in a range to as many places.
-    fn offsets(&self, numbers: Range<usize>, places: &mut [isize]) {
+    pub(super) fn offsets(&self, numbers: Range<usize>, places: &mut [isize]) {
         let mut at = [0; MAX_DIGITS];
         let (mut rest, mut offset) = (numbers.start, 0);
         for i in (0..self.count).rev() {
@@ -67,19 +67,74 @@ pub(super) struct Part<'a, T> {
     pub first: *const T,
     /// Offsets of the panel's rows.
     pub rows: &'a [isize],
-    /// Where the operand's columns are, and which of them are the panel's.
-    pub columns: (&'a Digits, Range<usize>),
+    /// And of its columns.
+    pub columns: &'a [isize],
+    /// Elements from column to column, if there are as many between all of the operand's.
+    pub step: Option<isize>,
 }
 
-/// Elements beside each other, in the operand and in the panel.
+/// Elements beside each other in the panel, and in the operand all of them or every second.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Run {
     /// Offset in a row of the operand.
     pub from: isize,
+    /// Elements from one to the next in the operand, 1 or 2.
+    pub step: usize,
     /// First column in the panel.
     pub column: usize,
     /// How many.
     pub len: usize,
+}
+
+/// A vector of elements from two places: the lanes of either lie beside each other.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Split {
+    /// Offsets in a row of the operand at which lane 0 would be.
+    pub from: [isize; 2],
+    /// Ends of the lanes from either place; those behind are 0.
+    pub ends: [usize; 2],
+}
+
+/// Vectors of a panel on the machine with the narrowest ones that reads [`Strewn`] operands.
+const SPLITS: usize = PANEL / 8;
+
+/// Rows of an operand that lie elsewhere in few pieces.
+pub(crate) struct Strewn<'a, T> {
+    /// What offsets count from.
+    pub first: *const T,
+    /// Offsets of the rows.
+    pub rows: &'a [isize],
+    /// The vectors of each row.
+    pub vectors: [Split; SPLITS],
+}
+
+/// Vectors of so many lanes for columns with these offsets, if two places each are enough.
+pub(super) fn splits(offsets: &[isize], lanes: usize) -> Option<[Split; SPLITS]> {
+    let mut splits = [Split::default(); SPLITS];
+    for (split, lanes) in splits.iter_mut().zip(offsets.chunks(lanes)) {
+        let run = |begin: usize| {
+            let from = lanes[begin] - begin as isize;
+            let is_beside = |&n: &usize| lanes[n] == from + n as isize;
+            (
+                from,
+                begin + (begin..lanes.len()).take_while(is_beside).count(),
+            )
+        };
+        let first = run(0);
+        let second = if first.1 < lanes.len() {
+            run(first.1)
+        } else {
+            first
+        };
+        if second.1 < lanes.len() {
+            return None;
+        }
+        *split = Split {
+            from: [first.0, second.0],
+            ends: [first.1, second.1],
+        };
+    }
+    Some(splits)
 }
 
 /// Rows of the operand, each made of the same runs.
@@ -106,11 +161,6 @@ const LANES: usize = 16;
 /// Elements of a run, about, below which elements are better moved one by one.
 const SHORT: usize = 3;
 
-/// Offsets of an operand's rows.
-pub(super) fn row_offsets(rows: &Digits, numbers: Range<usize>, places: &mut [isize]) {
-    rows.offsets(numbers, places);
-}
-
 /// Where an element of a panel lies.
 fn place<T: Number>(k: usize, n: usize) -> usize {
     (k / T::GROUP * PANEL + n) * T::GROUP + k % T::GROUP
@@ -123,10 +173,7 @@ fn place<T: Number>(k: usize, n: usize) -> usize {
 /// All elements that the part speaks of exist, `to` is good for writing as many rows of a panel, and the machine has
 /// the micro-kernel's level.
 pub(super) unsafe fn pack<T: Number>(part: &Part<'_, T>, micro: &Micro<T>, to: *mut T) {
-    let (digits, range) = &part.columns;
-    let columns = range.len();
-    let mut offsets = [0; PANEL];
-    digits.offsets(range.clone(), &mut offsets);
+    let columns = part.columns.len();
     // SAFETY: rows below `depth` and columns below `PANEL` lie in the panel, those below `columns` exist.
     unsafe {
         for n in columns..columns.next_multiple_of(LANES) {
@@ -134,15 +181,17 @@ pub(super) unsafe fn pack<T: Number>(part: &Part<'_, T>, micro: &Micro<T>, to: *
             rows.for_each(|k| to.add(place::<T>(k, n)).write(T::ZERO));
         }
         if let (Some((size, square)), Some(step), true) =
-            (micro.square, digits.stride(), is_even(part.rows))
+            (micro.square, part.step, is_even(part.rows))
             && step != 1
         {
-            return transpose(part, &offsets[..columns], step, (size, square), to);
+            return transpose(part, step, (size, square), to);
         }
         let mut runs = [Run::default(); PANEL];
-        let count = find_runs(&offsets[..columns], &mut runs);
+        // Groups are put together from elements beside each other.
+        let step = if T::GROUP == 1 { 2 } else { 1 };
+        let count = find_runs(part.columns, step, &mut runs);
         if count * SHORT > columns {
-            return one_by_one(part, &offsets[..columns], to);
+            return one_by_one(part, to);
         }
         let pieces = Pieces {
             first: part.first,
@@ -166,16 +215,19 @@ pub(super) unsafe fn interleave<T: Number>(pieces: &Pieces<'_, T>, to: *mut T) {
                 let from = |j: usize| pieces.first.offset(rows[j] + run.from);
                 let to = to.add((group * PANEL + run.column) * T::GROUP);
                 match rows.len() == T::GROUP {
-                    true if T::GROUP == 1 => from(0).copy_to_nonoverlapping(to, run.len),
+                    true if T::GROUP == 1 && run.step == 1 => {
+                        from(0).copy_to_nonoverlapping(to, run.len);
+                    }
                     true => (0..run.len).for_each(|i| {
                         for j in 0..T::GROUP {
-                            to.add(i * T::GROUP + j).write(from(j).add(i).read());
+                            to.add(i * T::GROUP + j)
+                                .write(from(j).add(i * run.step).read());
                         }
                     }),
                     false => (0..run.len * T::GROUP).for_each(|i| {
                         let (i, j) = (i / T::GROUP, i % T::GROUP);
                         let element = match j < rows.len() {
-                            true => from(j).add(i).read(),
+                            true => from(j).add(i * run.step).read(),
                             false => T::ZERO,
                         };
                         to.add(i * T::GROUP + j).write(element);
@@ -186,12 +238,12 @@ pub(super) unsafe fn interleave<T: Number>(pieces: &Pieces<'_, T>, to: *mut T) {
     }
 }
 
-/// As [`pack`], element by element, with these offsets of the columns.
+/// As [`pack`], element by element.
 ///
 /// # Safety
 /// As for [`pack`].
-unsafe fn one_by_one<T: Number>(part: &Part<'_, T>, offsets: &[isize], to: *mut T) {
-    for (n, offset) in offsets.iter().enumerate() {
+unsafe fn one_by_one<T: Number>(part: &Part<'_, T>, to: *mut T) {
+    for (n, offset) in part.columns.iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe { column(part, n, *offset, 0, to) };
     }
@@ -217,16 +269,23 @@ fn is_even(rows: &[isize]) -> bool {
     rows.windows(2).all(|pair| pair[1] - pair[0] == 1)
 }
 
-/// The runs among offsets; gives how many.
-fn find_runs(offsets: &[isize], runs: &mut [Run; PANEL]) -> usize {
+/// The runs among offsets, with steps of 1 or as many as `most`; gives how many runs.
+fn find_runs(offsets: &[isize], most: isize, runs: &mut [Run; PANEL]) -> usize {
     let mut count = 0;
     for (column, &from) in offsets.iter().enumerate() {
-        if column > 0 && from == offsets[column - 1] + 1 {
-            runs[count - 1].len += 1;
-            continue;
+        if let Some(run) = runs[..count].last_mut() {
+            let step = from - offsets[column - 1];
+            if run.len == 1 && step == most {
+                run.step = step as usize;
+            }
+            if step == run.step as isize {
+                run.len += 1;
+                continue;
+            }
         }
         runs[count] = Run {
             from,
+            step: 1,
             column,
             len: 1,
         };
@@ -238,15 +297,14 @@ fn find_runs(offsets: &[isize], runs: &mut [Run; PANEL]) -> usize {
 /// As [`pack`], for rows beside each other and columns `step` elements apart.
 ///
 /// # Safety
-/// As for [`pack`], with these offsets of the columns.
+/// As for [`pack`].
 unsafe fn transpose<T: Number>(
     part: &Part<'_, T>,
-    offsets: &[isize],
     step: isize,
     (size, square): (usize, Square),
     to: *mut T,
 ) {
-    let (groups, columns) = (part.rows.len() / T::GROUP, offsets.len());
+    let (groups, columns) = (part.rows.len() / T::GROUP, part.columns.len());
     let (done, wide) = (groups / size * size, columns / size * size);
     let step = step * size_of::<T>() as isize;
     // SAFETY: the caller's promise.
@@ -254,11 +312,11 @@ unsafe fn transpose<T: Number>(
         for n in (0..wide).step_by(size) {
             for k in (0..done).step_by(size) {
                 let k = k * T::GROUP;
-                let from = part.first.offset(part.rows[k] + offsets[n]);
+                let from = part.first.offset(part.rows[k] + part.columns[n]);
                 square(from.cast(), step, to.add(place::<T>(k, n)).cast());
             }
         }
-        for (n, offset) in offsets.iter().enumerate() {
+        for (n, offset) in part.columns.iter().enumerate() {
             let begin = if n < wide { done * T::GROUP } else { 0 };
             column(part, n, *offset, begin, to);
         }

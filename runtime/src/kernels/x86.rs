@@ -1,8 +1,10 @@
 //! Vectors of AVX2 and AVX-512 for the micro-kernels. Their functions are inlined into [`avx2`] and
 //! [`avx512`], which enable the instructions.
 
-use super::micro::{Block, Number, Sums, Vector, copy_pieces, rows, thin};
-use super::pack::{Pieces, Square};
+use super::micro::{
+    Ahead, Block, Number, SplitVector, Sums, Vector, copy_pieces, kept_rows, rows, rows_ahead, thin,
+};
+use super::pack::{Pieces, Split, Square, Strewn};
 use crate::PANEL;
 use core::arch::x86_64::*;
 
@@ -10,32 +12,72 @@ use core::arch::x86_64::*;
 /// As for [`super::micro::Micro::run`]; the machine has AVX2 and FMA, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn avx2<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise; nothing is kept.
-    unsafe { some_rows::<V, 2, false>(block, core::ptr::null_mut()) }
+    // SAFETY: the caller's promise.
+    unsafe { some_rows::<V, 2>(block) }
 }
 
 /// # Safety
-/// As for [`super::micro::Micro::keep`]; the machine has AVX2 and FMA, and `V` needs no more.
+/// As for [`super::micro::Direct::keep`]; the machine has AVX2 and FMA, and `V` needs no more.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2_keep<V: Vector>(block: &Block<V::Element>, keep: *mut V::Element) {
+pub(super) unsafe fn avx2_keep<V: SplitVector>(
+    block: &Block<V::Element>,
+    strewn: &Strewn<'_, V::Element>,
+    panel: *mut V::Element,
+) {
     // SAFETY: the caller's promise.
-    unsafe { some_rows::<V, 2, true>(block, keep) }
+    unsafe {
+        match block.rows {
+            6 => kept_rows::<V, 6, 2>(block, strewn, panel),
+            _ => kept_rows::<V, 1, 2>(block, strewn, panel),
+        }
+    }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::run`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn avx512<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise; nothing is kept.
-    unsafe { some_rows::<V, 4, false>(block, core::ptr::null_mut()) }
+    // SAFETY: the caller's promise.
+    unsafe { some_rows::<V, 4>(block) }
 }
 
 /// # Safety
-/// As for [`super::micro::Micro::keep`]; the machine has AVX-512 F, BW, DQ and VL.
+/// As for [`super::micro::Direct::keep`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn avx512_keep<V: Vector>(block: &Block<V::Element>, keep: *mut V::Element) {
+pub(super) unsafe fn avx512_keep<V: SplitVector>(
+    block: &Block<V::Element>,
+    strewn: &Strewn<'_, V::Element>,
+    panel: *mut V::Element,
+) {
     // SAFETY: the caller's promise.
-    unsafe { some_rows::<V, 4, true>(block, keep) }
+    unsafe {
+        match block.rows {
+            6 => kept_rows::<V, 6, 4>(block, strewn, panel),
+            _ => kept_rows::<V, 1, 4>(block, strewn, panel),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`super::micro::Direct::run_ahead`]; the machine has AVX2 and FMA, and `V` needs no more.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2_ahead<V: Vector>(
+    block: &Block<V::Element>,
+    ahead: &Ahead<'_, V::Element>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { rows_ahead::<V, 6, 2>(block, ahead) }
+}
+
+/// # Safety
+/// As for [`super::micro::Direct::run_ahead`]; the machine has AVX-512 F, BW, DQ and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn avx512_ahead<V: Vector>(
+    block: &Block<V::Element>,
+    ahead: &Ahead<'_, V::Element>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { rows_ahead::<V, 6, 4>(block, ahead) }
 }
 
 /// # Safety
@@ -105,29 +147,26 @@ where
 }
 
 /// # Safety
-/// As for [`super::micro::Micro::run`], or with `KEEP` for [`super::micro::Micro::keep`].
+/// As for [`super::micro::Micro::run`].
 #[inline(always)]
-pub(super) unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
-    block: &Block<V::Element>,
-    keep: *mut V::Element,
-) {
+pub(super) unsafe fn some_rows<V: Vector, const WIDE: usize>(block: &Block<V::Element>) {
     // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            6 => rows::<V, 6, WIDE, KEEP>(block, 0, keep),
+            6 => rows::<V, 6, WIDE>(block, 0),
             // Fewer in few forms: at the end of a product's rows only, and every form counts in executables.
             count => {
                 let mut row = 0;
                 if count >= 4 {
-                    rows::<V, 4, WIDE, KEEP>(block, row, keep);
+                    rows::<V, 4, WIDE>(block, row);
                     row += 4;
                 }
                 if count - row >= 2 {
-                    rows::<V, 2, WIDE, KEEP>(block, row, keep);
+                    rows::<V, 2, WIDE>(block, row);
                     row += 2;
                 }
                 if count > row {
-                    rows::<V, 1, WIDE, KEEP>(block, row, keep);
+                    rows::<V, 1, WIDE>(block, row);
                 }
             }
         }
@@ -138,16 +177,15 @@ pub(super) unsafe fn some_rows<V: Vector, const WIDE: usize, const KEEP: bool>(
 /// As for [`super::micro::Micro::once`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn avx512_once<V: Vector>(block: &Block<V::Element>) {
-    let keep = core::ptr::null_mut();
-    // SAFETY: the caller's promise; nothing is kept.
+    // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            7 => rows::<V, 7, 2, false>(block, 0, keep),
-            8 => rows::<V, 8, 2, false>(block, 0, keep),
-            9 => rows::<V, 9, 2, false>(block, 0, keep),
-            10 => rows::<V, 10, 2, false>(block, 0, keep),
-            11 => rows::<V, 11, 2, false>(block, 0, keep),
-            12 => rows::<V, 12, 2, false>(block, 0, keep),
+            7 => rows::<V, 7, 2>(block, 0),
+            8 => rows::<V, 8, 2>(block, 0),
+            9 => rows::<V, 9, 2>(block, 0),
+            10 => rows::<V, 10, 2>(block, 0),
+            11 => rows::<V, 11, 2>(block, 0),
+            12 => rows::<V, 12, 2>(block, 0),
             _ => avx512::<V>(block),
         }
     }
@@ -241,6 +279,7 @@ macro_rules! vector {
         load_first: |$first:ident, $n:ident| $load_first:expr,
         store_first: |$to:ident, $m:ident, $value:ident| $store_first:expr,
         multiply_add: |$a:ident, $b:ident, $c:ident| $multiply_add:expr,
+        $(load_second: |$second:ident, $s:ident| $load_second:expr,)?
     ) => {
         #[derive(Clone, Copy)]
         pub(super) struct $name(pub(super) $register);
@@ -312,10 +351,24 @@ macro_rules! vector {
                 unsafe { $name($multiply_add) }
             }
 
+            $(
+                #[inline(always)]
+                unsafe fn load_second($second: *const $element, $s: usize) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $name($load_second) }
+                }
+            )?
+
             #[inline(always)]
             unsafe fn prefetch(from: *const $element) {
                 // SAFETY: prefetching never faults.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+            }
+
+            #[inline(always)]
+            unsafe fn prefetch_far(from: *const $element) {
+                // SAFETY: as above.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
             }
         }
     };
@@ -330,6 +383,7 @@ vector! {
     load_first: |from, n| _mm512_maskz_loadu_ps(mask16(n), from),
     store_first: |to, n, value| _mm512_mask_storeu_ps(to, mask16(n), value),
     multiply_add: |a, b, c| _mm512_fmadd_ps(a, b, c),
+    load_second: |from, n| second_of_32(from, n),
 }
 
 vector! {
@@ -374,6 +428,7 @@ vector! {
     load_first: |from, n| _mm256_maskload_ps(from, first_of_8(n)),
     store_first: |to, n, value| _mm256_maskstore_ps(to, first_of_8(n), value),
     multiply_add: |a, b, c| _mm256_fmadd_ps(a, b, c),
+    load_second: |from, n| second_of_16(from, n),
 }
 
 vector! {
@@ -396,6 +451,65 @@ vector! {
     load_first: |from, n| _mm256_maskload_epi32(from, first_of_8(n)),
     store_first: |to, n, value| _mm256_maskstore_epi32(to, first_of_8(n), value),
     multiply_add: |a, b, c| _mm256_add_epi32(_mm256_mullo_epi32(a, b), c),
+}
+
+impl SplitVector for F32x16 {
+    #[inline(always)]
+    unsafe fn load_split(row: *const f32, split: &Split) -> Self {
+        let [first, all] = split.ends.map(mask16);
+        let [a, b] = split.from.map(|from| row.wrapping_offset(from));
+        // SAFETY: the caller's promise; each place is read in its own lanes only.
+        unsafe {
+            let a = _mm512_maskz_loadu_ps(first, a);
+            F32x16(_mm512_mask_loadu_ps(a, all & !first, b))
+        }
+    }
+}
+
+impl SplitVector for F32x8 {
+    #[inline(always)]
+    unsafe fn load_split(row: *const f32, split: &Split) -> Self {
+        let [a, b] = split.from.map(|from| row.wrapping_offset(from));
+        // SAFETY: the caller's promise; each place is read in its own lanes only.
+        unsafe {
+            let (first, all) = (first_of_8(split.ends[0]), first_of_8(split.ends[1]));
+            let second = _mm256_andnot_si256(first, all);
+            let (a, b) = (_mm256_maskload_ps(a, first), _mm256_maskload_ps(b, second));
+            F32x8(_mm256_or_ps(a, b))
+        }
+    }
+}
+
+/// The first `n` of every second element.
+///
+/// # Safety
+/// The machine has AVX-512 F, and the elements exist; `n` is 1 to 16.
+#[inline(always)]
+unsafe fn second_of_32(from: *const f32, n: usize) -> __m512 {
+    let all = ((1u64 << (2 * n - 1)) - 1) as u32;
+    // SAFETY: the caller's promise; what is behind the last element is not accessed.
+    unsafe {
+        let low = _mm512_maskz_loadu_ps(all as __mmask16, from);
+        let high = _mm512_maskz_loadu_ps((all >> 16) as __mmask16, from.wrapping_add(16));
+        let lanes = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(low, lanes, high)
+    }
+}
+
+/// The first `n` of every second element.
+///
+/// # Safety
+/// The machine has AVX2, and the elements exist; `n` is 1 to 8.
+#[inline(always)]
+unsafe fn second_of_16(from: *const f32, n: usize) -> __m256 {
+    let count = 2 * n - 1;
+    // SAFETY: the caller's promise; what is behind the last element is not accessed.
+    unsafe {
+        let low = _mm256_maskload_ps(from, first_of_8(count.min(8)));
+        let high = _mm256_maskload_ps(from.wrapping_add(8), first_of_8(count.saturating_sub(8)));
+        let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(low, high));
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(mixed))
+    }
 }
 
 /// The lowest `n` of 16 bits.

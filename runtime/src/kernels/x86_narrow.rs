@@ -22,16 +22,16 @@ pub(super) fn has_vnni() -> bool {
 /// As for [`super::micro::Micro::run`]; the machine has AVX-512 F, BW, DQ, VL and BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
 pub(super) unsafe fn avx512_bf16<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise; nothing is kept.
-    unsafe { some_rows::<V, 4, false>(block, core::ptr::null_mut()) }
+    // SAFETY: the caller's promise.
+    unsafe { some_rows::<V, 4>(block) }
 }
 
 /// # Safety
 /// As for [`super::micro::Micro::run`]; the machine has AVX-512 F, BW, DQ, VL and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) unsafe fn avx512_vnni<V: Vector>(block: &Block<V::Element>) {
-    // SAFETY: the caller's promise; nothing is kept.
-    unsafe { some_rows::<V, 4, false>(block, core::ptr::null_mut()) }
+    // SAFETY: the caller's promise.
+    unsafe { some_rows::<V, 4>(block) }
 }
 
 /// # Safety

@@ -228,7 +228,7 @@ impl Emitter<'_> {
         // An empty range may be one that ends before it starts.
         let span = hi.sub(lo)?.maximum(&Dim::ZERO);
         let (distance, span) = (self.index(&distance)?, self.dim(&span));
-        Ok(format!("(u64)(i64)({distance}) < (u64){span}"))
+        Ok(format!("lz_within((u64)(i64)({distance}), (u64){span})"))
     }
 
     fn check_index(
@@ -242,7 +242,7 @@ impl Emitter<'_> {
         let guard = guard.map(|g| format!("v{} && ", g.0)).unwrap_or_default();
         let code = u64::from(fault) + 1;
         self.line(format!(
-            "lz_fault(status, {guard}!({value} < (u64){bound}), {code}ull, (i64){value}, {bound});"
+            "lz_fault(status, {guard}!lz_within({value}, (u64){bound}), {code}ull, (i64){value}, {bound});"
         ));
         format!("(u64)lz_max(lz_min((i64){value}, (i64)({bound} - 1)), (i64)0)")
     }

@@ -40,6 +40,11 @@ LZ_FUNCTION u64 lz_shuffle(u64 x, int lane) { return __shfl_xor_sync(LZ_ALL, x, 
 LZ_FUNCTION u32 lz_from_lane(u32 x, int lane) { return __shfl_sync(LZ_ALL, x, lane); }
 LZ_FUNCTION u64 lz_from_lane(u64 x, int lane) { return __shfl_sync(LZ_ALL, x, lane); }
 LZ_FUNCTION bool lz_claim(u64 *fault, u64 code) { return atomicCAS(fault, 0ull, code) == 0ull; }
+// The same number, of which the compiler knows nothing.
+LZ_FUNCTION u64 lz_hidden(u64 x) {
+  asm("" : "+l"(x));
+  return x;
+}
 LZ_FUNCTION u32 lz_bits(float x) { return __float_as_uint(x); }
 LZ_FUNCTION u64 lz_bits(double x) { return (u64)__double_as_longlong(x); }
 LZ_FUNCTION float lz_float(u32 x) { return __uint_as_float(x); }
@@ -66,6 +71,10 @@ LZ_FUNCTION u32 lz_to_f16(float x) {
   return bits;
 }
 #endif
+
+// Whether 0 <= x < bound. NVRTC 13.0 crashes over what it concludes from the range of some numbers in such conditions,
+// so it is to know none; those that always hold are not written down in the first place.
+LZ_FUNCTION bool lz_within(u64 x, u64 bound) { return lz_hidden(x) < bound; }
 
 // The first fault of a run stays.
 LZ_FUNCTION void lz_fault(Status *status, bool faulty, u64 code, i64 value, i64 bound) {

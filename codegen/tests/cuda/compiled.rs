@@ -206,3 +206,35 @@ fn neighbouring_elements_move_in_pieces_of_sixteen_bytes() {
     let stores = compiled.ptx.matches("st.global.v4").count();
     assert_eq!((loads, stores), (2, 1), "{}", compiled.ptx);
 }
+
+/// NVRTC 13.0 crashed over what it concluded from the range of the index here, and of others in conditions.
+#[test]
+fn indices_that_wrap_around_and_are_checked_compile() {
+    let Some(nvrtc) = nvrtc() else { return };
+    let text = "
+        graph(%0: f32[3, 3, 25]) {
+          %1 = iota {len=5, dtype=i64} : i64[5]
+          %2 = const {value=i64(-1)} : i64[]
+          %3 = reshape %2 {dims=[1]} : i64[1]
+          %4 = expand %3 {dims=[5]} : i64[5]
+          %5 = add %1, %4 : i64[5]
+          %6 = const {value=i64(3)} : i64[]
+          %7 = reshape %6 {dims=[1]} : i64[1]
+          %8 = expand %7 {dims=[5]} : i64[5]
+          %9 = rem %5, %8 : i64[5]
+          %10 = const {value=i64(0)} : i64[]
+          %11 = reshape %10 {dims=[1]} : i64[1]
+          %12 = expand %11 {dims=[5]} : i64[5]
+          %13 = compare %9, %12 {predicate=lt} : bool[5]
+          %14 = add %9, %8 : i64[5]
+          %15 = select %13, %14, %9 : i64[5]
+          %16 = gather %0, %15 {axes=[1]} : f32[5, 3, 25]
+          %17 = permute %16 {perm=[1, 0, 2]} : f32[3, 5, 25]
+          return %17
+        }";
+    let subject = shapes::subject(text, &[]);
+    let program = cuda::program(&subject.plan, "").unwrap();
+    for architecture in ARCHITECTURES {
+        nvrtc.compile(&program.source(), architecture, &[]).unwrap();
+    }
+}

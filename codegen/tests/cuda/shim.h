@@ -278,6 +278,7 @@ static inline bool lz_claim(unsigned long long *fault, unsigned long long code) 
   *fault = code;
   return true;
 }
+static inline unsigned long long lz_hidden(unsigned long long x) { return x; }
 static inline unsigned lz_bits(float x) {
   unsigned bits;
   memcpy(&bits, &x, sizeof x);

@@ -40,6 +40,11 @@ impl Accumulator {
 /// and the number of blocks instead of the number of terms, and 2^24 ones and one more are not 2^24.
 const TERMS: i64 = 4096;
 
+/// Points of loops within each other, and instructions at all of them, up to which they are written down one by one: what
+/// does not differ between them is computed once, and sums need not go through a loop.
+const UNROLLED: i64 = 16;
+const UNROLLED_INSTS: i64 = 256;
+
 /// The loop of a stage that is run in blocks, and the iterations of one.
 #[derive(Clone, Copy)]
 struct Blocks {
@@ -286,12 +291,34 @@ impl Lowerer<'_> {
                 l.inner_loop(stage, range + 1, &[], blocks)
             });
         }
+        if let Some(count) = self
+            .unrolled(stage, range, lanes)
+            .filter(|_| blocks.is_none())
+        {
+            for point in 0..count {
+                let counter = self.b.s_const(point);
+                self.inner.push(counter);
+                self.inner_loop(stage, range + 1, lanes, blocks)?;
+                self.inner.pop();
+            }
+            return Ok(());
+        }
         let counter = self.b.open_loop(from, to, 1);
         self.inner.push(counter);
         self.inner_loop(stage, range + 1, lanes, blocks)?;
         self.inner.pop();
         self.b.close_loop();
         Ok(())
+    }
+
+    /// The points of an inner range that are written down one by one, if those of the ranges in it are as well.
+    fn unrolled(&self, stage: usize, range: usize, lanes: &[Pack]) -> Option<i64> {
+        let stage = &self.kernel.stages[stage];
+        let (ranges, insts) = (&stage.ranges[range..], stage.insts.len() as i64);
+        let extents = ranges.iter().map(Dim::as_const);
+        let points = extents.reduce(|a, b| a?.checked_mul(b?))??;
+        let is_short = points <= UNROLLED && points * insts <= UNROLLED_INSTS;
+        (lanes.is_empty() && is_short).then(|| ranges[0].as_const())?
     }
 
     /// Adds what a block has given to what the blocks before it have, and starts anew.
@@ -400,7 +427,9 @@ impl Lowerer<'_> {
                     l.combine(kind, dtype, value, old)?
                 }
             };
-            let new = match l.within(lanes, None) {
+            // Lanes that are points of their own are not stored where they do not count.
+            let is_joined = matches!(l.pack.var, Some(Var::Inner(_)));
+            let new = match l.within(lanes, None).filter(|_| is_joined) {
                 Some(mask) => l.b.select(mask, new, old),
                 None => new,
             };

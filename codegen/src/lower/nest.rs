@@ -317,7 +317,8 @@ impl Lowerer<'_> {
         let (ranges, insts) = (&stage.ranges[range..], stage.insts.len() as i64);
         let extents = ranges.iter().map(Dim::as_const);
         let points = extents.reduce(|a, b| a?.checked_mul(b?))??;
-        let is_short = points <= UNROLLED && points * insts <= UNROLLED_INSTS;
+        let copies = i64::from(self.pack.copies);
+        let is_short = points <= UNROLLED && points * insts * copies <= UNROLLED_INSTS;
         (lanes.is_empty() && is_short).then(|| ranges[0].as_const())?
     }
 

@@ -6,13 +6,14 @@
 //! less.
 
 use super::axes::Axes;
+use super::operands::is_read_in_place;
 use super::policy::count_users;
-use super::prepare::{is_small_product, permuted};
+use super::prepare::{is_small, is_small_product, permuted};
 use super::{ScheduleError, ScheduleOptions};
 use crate::PassError;
 use crate::build::{Builder, Emit, live_nodes, operands, rewrite};
 use crate::product::Product;
-use lazulite_ir::{Dim, Dims, Graph, NodeId, Op};
+use lazulite_ir::{Dim, Graph, NodeId, Op};
 use rustc_hash::FxHashMap;
 
 const PASS: &str = "schedule";
@@ -55,10 +56,11 @@ pub(super) fn outer_columns(
 /// The columns of a product that become a batch.
 struct Outer {
     product: Product,
-    /// Axes of the right operand, and whether they are such columns.
-    columns: Vec<(u32, bool)>,
-    /// Number of batch axes, of size 1, and of rows.
-    others: [usize; 2],
+    /// Their axis in the right operand, and where it is among all columns' axes.
+    axis: u32,
+    place: usize,
+    /// Axes of the result: batch, all of size 1, then rows, then columns.
+    axes: [usize; 3],
 }
 
 impl Outer {
@@ -73,82 +75,71 @@ impl Outer {
         else {
             return Ok(None);
         };
-        let others = [axes.lhs_batch.len(), axes.rows.len()];
+        let machine = &options.machine;
+        let counts = [axes.lhs_batch.len(), axes.rows.len(), axes.columns.len()];
         let dims = &graph.tensor_type(id).dims;
         let is_real = |axis: &u32| !dims[*axis as usize].is(1);
-        // A left operand of its own for each entry would need a second stride along them.
-        if (0..others[0] as u32).any(|axis| is_real(&axis)) {
-            return Ok(None);
-        }
-        let first = (others[0] + others[1]) as u32;
+        let first = (counts[0] + counts[1]) as u32;
         let is_column = |axis: &u32| *axis >= first;
         let wanted: Vec<u32> = perm.iter().copied().filter(is_real).collect();
-        let count = wanted.iter().take_while(|axis| is_column(axis)).count();
-        let (outer, inner) = wanted.split_at(count);
-        let is_split = !outer.is_empty() && inner.last().is_some_and(is_column);
-        let in_order = outer.is_sorted() && inner.is_sorted();
-        if !is_split || !in_order || is_small_product(graph, id, options)? {
+        let Some((&outer, inner)) = wanted.split_first() else {
+            return Ok(None);
+        };
+        let is_outer = is_column(&outer) && inner.first().is_some_and(|axis| !is_column(axis));
+        let is_split = is_outer && inner.last().is_some_and(is_column) && inner.is_sorted();
+        // A left operand of its own for each entry would need a second stride along them, and one that is written to a
+        // place of its own would be written for each.
+        let has_batch = (0..counts[0] as u32).any(|axis| is_real(&axis));
+        if !is_split || has_batch || !is_read_in_place(graph, id, &axes, machine)? {
             return Ok(None);
         }
-        let [_, m, n, k] = axes.extents()?.map(|dim| options.sizes.estimate(&dim));
-        let entries = options
-            .sizes
-            .count(outer.iter().map(|&a| &dims[a as usize]));
-        let machine = &options.machine;
-        let time = |[b, n]: [i64; 2], storing: i64| {
+        let [_, m, n, k] = axes.extents()?;
+        let entries = &dims[outer as usize];
+        let rest = inner.iter().filter(|axis| is_column(axis));
+        let rest = Dim::product(rest.map(|&axis| &dims[axis as usize]))?;
+        let apart = [entries.clone(), m.clone(), rest, k.clone()];
+        if is_small_product(graph, id, options)? || is_small(&apart, machine)? {
+            return Ok(None);
+        }
+        let time = |extents: [Dim; 4], storing: i64| {
+            let [b, m, n, k] = extents.map(|dim| options.sizes.estimate(&dim));
             let stored = [b, m, n, storing].into_iter().fold(1, i64::saturating_mul);
             machine.multiplying([b, m, n, k]).saturating_add(stored)
         };
-        let apart = time([entries, n / entries.max(1)], machine.aligned_cost);
-        if apart >= time([1, n], machine.scattered_cost) {
+        if time(apart, machine.aligned_cost) >= time([Dim::ONE, m, n, k], machine.scattered_cost) {
             return Ok(None);
         }
-        let columns = (first..).zip(&axes.columns);
-        let columns = columns.map(|(at, &axis)| (axis as u32, outer.contains(&at)));
+        let place = (outer - first) as usize;
         Ok(Some(Outer {
             product,
-            columns: columns.collect(),
-            others,
+            axis: axes.columns[place] as u32,
+            place,
+            axes: counts,
         }))
     }
 
     /// The product's value.
     fn emit(&self, b: &mut Builder, [lhs, rhs]: [NodeId; 2]) -> Result<NodeId, PassError> {
-        let of = |is_outer: bool| {
-            let columns = self.columns.iter().filter(move |c| c.1 == is_outer);
-            columns.map(|c| c.0).collect::<Vec<u32>>()
-        };
-        let (outer, [batch, rows]) = (of(true), self.others);
-        let dims = b.dims(rhs);
-        let front: Dims = outer.iter().map(|&a| dims[a as usize].clone()).collect();
-        let lhs = repeated(b, lhs, front)?;
+        let entries = b.dims(rhs)[self.axis as usize].clone();
+        let lhs = repeated(b, lhs, entries)?;
         let mut product = self.product.clone();
-        let behind = |axes: &[u32]| {
-            axes.iter()
-                .map(|a| a + outer.len() as u32)
-                .collect::<Vec<u32>>()
-        };
-        let own = behind(&product.batch[0]);
-        product.sum[0] = behind(&product.sum[0]);
-        product.batch[0] = (0..outer.len() as u32).chain(own).collect();
-        product.batch[1] = [outer.clone(), product.batch[1].clone()].concat();
+        let own = [&mut product.batch[0], &mut product.sum[0]];
+        own.into_iter().flatten().for_each(|axis| *axis += 1);
+        product.batch[0].insert(0, 0);
+        product.batch[1].insert(0, self.axis);
         let whole = b.emit(product.op(), &[lhs, rhs])?;
-        // Back to batch, rows, and columns as they were.
-        let mut next = [0, (outer.len() + batch + rows) as u32];
-        let columns = self.columns.iter().map(|&(_, is_outer)| {
-            let next = &mut next[usize::from(!is_outer)];
-            *next += 1;
-            *next - 1
-        });
-        let kept = (outer.len() as u32..).take(batch + rows);
-        b.permute(whole, kept.chain(columns).collect())
+        // Back to where the columns were.
+        let mut order: Vec<u32> = (1..self.axes.iter().sum::<usize>() as u32).collect();
+        order.insert(self.axes[0] + self.axes[1] + self.place, 0);
+        b.permute(whole, order)
     }
 }
 
-/// A tensor with further axes in front, along which it is the same.
-fn repeated(b: &mut Builder, x: NodeId, front: Dims) -> Result<NodeId, PassError> {
-    let dims = b.dims(x);
-    let unit = front.iter().map(|_| Dim::ONE).chain(dims.iter().cloned());
-    let unit = b.reshape(x, unit.collect())?;
-    b.expand(unit, front.into_iter().chain(dims).collect())
+/// A tensor with one more axis in front, along which it is the same.
+fn repeated(b: &mut Builder, x: NodeId, count: Dim) -> Result<NodeId, PassError> {
+    let mut dims = b.dims(x);
+    dims.insert(0, Dim::ONE);
+    let unit = b.reshape(x, dims.clone())?;
+    dims[0] = count;
+    b.expand(unit, dims)
 }

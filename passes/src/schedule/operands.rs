@@ -85,6 +85,31 @@ pub(super) fn direct_operand(
     Ok(None)
 }
 
+/// Whether the product reads what its left operand is a view of where it lies.
+pub(super) fn is_read_in_place(
+    graph: &Graph,
+    id: NodeId,
+    axes: &Axes,
+    machine: &Machine,
+) -> Result<bool, DimOverflow> {
+    let operand = graph.node(id).inputs[0];
+    let element = element_of(graph.tensor_type(id).dtype);
+    let factor = factors_of(graph, id, machine)[0];
+    let mut space = Space::default();
+    let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
+    let ranges = Ranges {
+        outer: &[],
+        inner: &space.dims,
+    };
+    let (base, inside) =
+        under_widening(graph, operand, coords.clone(), (ranges, [factor, element]))?;
+    let ty = graph.tensor_type(base);
+    let index = linearize(&inside, &ty.dims, ranges)?;
+    let strides = strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?;
+    let group = machine.narrow.group(factor, element);
+    Ok(ty.dtype == factor && strides.is_some_and(|strides| is_read(&strides, axes, group)))
+}
+
 /// Whether the product reads a left operand with these strides where it lies: groups of factors along the sum only.
 pub(super) fn is_read(strides: &[Dim; 4], axes: &Axes, group: i64) -> bool {
     let mut summed = axes.lhs_sum.iter();

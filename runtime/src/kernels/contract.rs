@@ -6,23 +6,24 @@
 //! number of threads may work on them and the results are the same bits.
 
 use super::Level;
-use super::micro::{Ahead, Block, Direct, Micro, Number, Run, Sum};
-use super::pack::{Digits, Part, Strewn, pack, splits};
+use super::micro::{Block, Micro, Number, Run, Sum};
+use super::pack::Digits;
+use super::placed::placed_tile;
 use crate::PANEL;
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 /// Products summed in registers before they go to memory, or groups of them: a panel of so many rows stays in the
 /// second level cache.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 /// Elements in a group at most, and rows of a micro-kernel for groups.
-const GROUP: usize = 4;
+pub(super) const GROUP: usize = 4;
 const GROUPED_ROWS: usize = 6;
 /// Largest tile: rows (a multiple of all micro-kernels' rows) and panels.
 const ROWS: usize = 96;
 const PANELS: usize = 4;
 /// Rows of a tile for which a panel is packed, where there are so many, the larger number where that leaves so many tiles
-/// for threads; rows that it is not cut below, and tiles wanted then. Packing takes as long as a dozen or two of rows.
+/// for threads; tiles from which on those of few rows have several panels; rows that it is not cut below, and tiles wanted
+/// then. Packing takes as long as a dozen or two of rows.
 const PACKED_ROWS: [usize; 2] = [516, 1032];
 const PACKED_MANY: usize = 32;
 const PACKED_WIDE: usize = 64;
@@ -79,7 +80,7 @@ pub(crate) struct Placed {
 
 impl Placed {
     /// Strides along k and n, if there is one of each.
-    fn strides(&self) -> Option<[isize; 2]> {
+    pub(super) fn strides(&self) -> Option<[isize; 2]> {
         Some([self.rows.stride()?, self.columns.stride()?])
     }
 }
@@ -291,166 +292,13 @@ unsafe fn packed_tile<T: Number>(
     }
 }
 
-/// A tile panel by panel, of a right operand that lies elsewhere and is packed for it.
-///
-/// # Safety
-/// As for [`compute_tile`]; `first` is the operand's first element in the tile's batch entry.
-unsafe fn placed_tile<T: Number>(
-    c: &Contraction<T>,
-    tile: Tile,
-    (first, placed): (*const T, &Placed),
-    micro: &Micro<T>,
-) {
-    let mut buffer = Panel::new();
-    let panel = buffer.0.as_mut_ptr().cast::<T>();
-    let (k, step) = (c.dims[3], DEPTH * T::GROUP);
-    let across = (tile.columns.1 - tile.columns.0).div_ceil(PANEL);
-    let count = k.div_ceil(step) * across;
-    let find = |spot: &mut Spot, number: usize| {
-        let (depth, column) = (
-            number / across * step,
-            tile.columns.0 + number % across * PANEL,
-        );
-        let ends = (k.min(depth + step), tile.columns.1.min(column + PANEL));
-        spot.find(placed, depth..ends.0, column..ends.1);
-    };
-    let mut spots = [const { Spot::new() }; 2];
-    find(&mut spots[0], 0);
-    for number in 0..count {
-        let [even, odd] = &mut spots;
-        let (this, next) = match number.is_multiple_of(2) {
-            true => (&*even, odd),
-            false => (&*odd, even),
-        };
-        let coming = (number + 1 < count).then(|| {
-            find(next, number + 1);
-            &*next
-        });
-        let (depth, column) = (this.products.start, this.range.start);
-        let extent = (this.products.len(), this.range.len());
-        // SAFETY: columns and products lie in the operands; the buffer is as large as any panel.
-        unsafe {
-            if let (Some(direct), Some([row, 1]), PANEL) =
-                (&micro.direct, placed.strides(), extent.1)
-                && tile.rows.1 - tile.rows.0 <= direct.once_rows
-            {
-                let rhs = (first.offset(depth as isize * row).add(column), row);
-                (direct.once)(&c.block(tile, column, depth, extent, rhs));
-                continue;
-            }
-            let rhs = (panel.cast_const(), (PANEL * T::GROUP) as isize);
-            let block = c.block(tile, column, depth, extent, rhs);
-            if let Some(direct) = &micro.direct
-                && let Some(vectors) = splits(this.columns(), direct.lanes)
-            {
-                let rows = this.rows();
-                let strewn = Strewn {
-                    first,
-                    rows,
-                    vectors,
-                };
-                keeping(&block, micro, (direct, &strewn), coming);
-                continue;
-            }
-            let part = Part {
-                first,
-                rows: this.rows(),
-                columns: this.columns(),
-                step: placed.columns.stride(),
-            };
-            pack(&part, micro, panel);
-            in_groups(&block, micro);
-        }
-    }
-}
-
-/// What becomes a panel: products and columns of a right operand, and where they lie.
-struct Spot {
-    products: Range<usize>,
-    range: Range<usize>,
-    row_offsets: [isize; DEPTH * GROUP],
-    column_offsets: [isize; PANEL],
-}
-
-impl Spot {
-    const fn new() -> Spot {
-        Spot {
-            products: 0..0,
-            range: 0..0,
-            row_offsets: [0; DEPTH * GROUP],
-            column_offsets: [0; PANEL],
-        }
-    }
-
-    /// Moves to these products and columns.
-    fn find(&mut self, placed: &Placed, products: Range<usize>, columns: Range<usize>) {
-        if self.products != products {
-            placed.rows.offsets(products.clone(), &mut self.row_offsets);
-        }
-        placed
-            .columns
-            .offsets(columns.clone(), &mut self.column_offsets);
-        (self.products, self.range) = (products, columns);
-    }
-
-    fn rows(&self) -> &[isize] {
-        &self.row_offsets[..self.products.len()]
-    }
-
-    fn columns(&self) -> &[isize] {
-        &self.column_offsets[..self.range.len()]
-    }
-}
-
-/// Runs a block of any number of rows whose panel is yet to be packed: the first rows read the right operand where it
-/// lies and pack it for the others. Meanwhile what is `coming` next is brought into cache.
-///
-/// # Safety
-/// As for [`super::micro::Micro::run`]; the block's panel is good for being written.
-unsafe fn keeping<T: Number>(
-    block: &Block<T>,
-    micro: &Micro<T>,
-    (direct, strewn): (&Direct<T>, &Strewn<'_, T>),
-    coming: Option<&Spot>,
-) {
-    let is_whole = |rows: usize| rows == micro.rows;
-    let first = if block.rows < micro.rows {
-        1
-    } else {
-        micro.rows
-    };
-    // SAFETY: the rows are some of the block's.
-    unsafe {
-        (direct.keep)(&block.part(0, first), strewn, block.rhs.cast_mut());
-        let rest = block.part(first, block.rows - first);
-        for (number, (row, rows)) in whole_shares(rest.rows, micro.rows).enumerate() {
-            let part = rest.part(row, rows);
-            match coming {
-                // A line of each row at a time.
-                Some(next)
-                    if number <= direct.lines && is_whole(rows) && block.columns == PANEL =>
-                {
-                    let last = next.columns().len() - 1;
-                    let column = next.columns()[last.min(number * PANEL / direct.lines)];
-                    let ahead = Ahead {
-                        first: strewn.first.wrapping_offset(column),
-                        rows: next.rows(),
-                    };
-                    (direct.run_ahead)(&part, &ahead);
-                }
-                _ => (micro.run)(&part),
-            }
-        }
-    }
-}
-
 impl<T: Number> Contraction<T> {
     /// All rows of a tile from a column and a product on: `extent` products and columns, with the right
     /// operand and the elements between its rows.
     ///
     /// # Safety
     /// Tile, column and product lie in the product and the operands.
-    unsafe fn block(
+    pub(super) unsafe fn block(
         &self,
         tile: Tile,
         column: usize,
@@ -487,7 +335,7 @@ impl<T: Number> Contraction<T> {
 ///
 /// # Safety
 /// As for [`super::micro::Micro::run`], but that the block's depth counts products.
-unsafe fn in_groups<T: Number>(block: &Block<T>, micro: &Micro<T>) {
+pub(super) unsafe fn in_groups<T: Number>(block: &Block<T>, micro: &Micro<T>) {
     if T::GROUP == 1 {
         // SAFETY: the caller's promise.
         return unsafe { in_whole_rows(block, micro.rows, micro.run) };
@@ -554,7 +402,7 @@ unsafe fn in_even_rows<T: Number>(block: &Block<T>, most: usize, run: unsafe fn(
 }
 
 /// First rows and numbers of rows of shares of `most` rows, and of what is left.
-fn whole_shares(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn whole_shares(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..rows)
         .step_by(most)
         .map(move |row| (row, most.min(rows - row)))
@@ -571,16 +419,6 @@ fn even_shares(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)>
     })
 }
 
-/// Memory for a panel of any element type.
-#[repr(align(64))]
-struct Panel([MaybeUninit<u64>; DEPTH * PANEL]);
-
-impl Panel {
-    fn new() -> Panel {
-        Panel([MaybeUninit::uninit(); DEPTH * PANEL])
-    }
-}
-
 /// Sets a tile to zero.
 ///
 /// # Safety
@@ -595,7 +433,7 @@ unsafe fn clear<T: Number>(product: *mut T::Sum, n: usize, tile: Tile) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     #[cfg(feature = "products")]
     use crate::kernels::narrow::{Bf16, Byte};
@@ -603,7 +441,7 @@ mod tests {
     use std::fmt::Debug;
 
     /// Element types, of small integers so that all compute exactly, and their values in either operand.
-    trait Tested: Number<Sum: PartialEq + Debug> {
+    pub(in crate::kernels) trait Tested: Number<Sum: PartialEq + Debug> {
         fn of(v: i64) -> Self;
         fn sum(v: i64) -> Self::Sum;
         fn left(v: i64) -> i64 {
@@ -666,7 +504,7 @@ mod tests {
         share_rhs: bool,
     }
 
-    fn value(i: usize) -> i64 {
+    pub(in crate::kernels) fn value(i: usize) -> i64 {
         ((i as i64 * 2_654_435_761) >> 7) % 5 - 2
     }
 
@@ -883,89 +721,6 @@ mod tests {
             }
             assert!(seen.iter().all(|s| *s == 1));
             assert!(tiling.tiles() >= TILES);
-        }
-    }
-
-    /// Images under windows, as right operand of a product whose sums go over channels and places in a window.
-    #[derive(Clone, Debug)]
-    struct Windows {
-        rows: usize,
-        channels: usize,
-        window: usize,
-        stride: usize,
-        /// Windows down and across.
-        counts: [usize; 2],
-        /// Columns of the images beyond the last window.
-        beyond: usize,
-    }
-
-    fn check_windows<T: Tested>(w: &Windows, level: Level) {
-        let [down, across] = w.counts;
-        let side = |count: usize| (count - 1) * w.stride + w.window;
-        let (height, width) = (side(down), side(across) + w.beyond);
-        // As long as what is read, so that reading on shows where memory is checked.
-        let len = w.channels * height * width - w.beyond;
-        let image: Vec<T> = (0..len).map(|i| T::of(value(i))).collect();
-        let (k, n) = (w.channels * w.window * w.window, down * across);
-        let lhs: Vec<T> = (0..w.rows * k).map(|i| T::of(value(i + 3))).collect();
-        let digits = |digits: &[(usize, usize)]| {
-            let digits: Vec<_> = digits.iter().map(|d| (d.0, d.1 as isize)).collect();
-            Digits::new(&digits).unwrap()
-        };
-        let placed = Placed {
-            batch: 0,
-            rows: digits(&[
-                (w.channels, height * width),
-                (w.window, width),
-                (w.window, 1),
-            ]),
-            columns: digits(&[(down, width * w.stride), (across, w.stride)]),
-        };
-        let mut product = vec![T::sum(77); w.rows * n];
-        let c = Contraction::<T> {
-            dims: [1, w.rows, n, k],
-            lhs: lhs.as_ptr(),
-            lhs_strides: [0, k as isize, 1],
-            rhs: Right::Placed(image.as_ptr(), placed),
-            product: product.as_mut_ptr(),
-        };
-        let tiling = Tiling::new(c.dims, Some(&placed));
-        for t in 0..tiling.tiles() {
-            // SAFETY: the operands are as described; levels are available.
-            unsafe { compute_tile(&c, tiling.tile(t), level) };
-        }
-        for (i, found) in product.iter().enumerate() {
-            let (row, y, x) = (i / n, i % n / across, i % across);
-            let term = |ik: usize| {
-                let (channel, place) = (ik / (w.window * w.window), ik % (w.window * w.window));
-                let (dy, dx) = (place / w.window, place % w.window);
-                let at = [channel * height + y * w.stride + dy, x * w.stride + dx];
-                let right = T::right(value(at[0] * width + at[1]));
-                T::left(value(row * k + ik + 3)) * right
-            };
-            let sum = T::sum((0..k).map(term).sum());
-            let name = std::any::type_name::<T>();
-            assert_eq!(*found, sum, "{name}: {w:?} at {row}, {y}, {x}, {level:?}");
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
-        #[test]
-        fn windows_of_images(
-            (rows, channels) in (1usize..15, 1usize..4),
-            (window, stride) in (1usize..5, 1usize..4),
-            counts in (1usize..9, 1usize..70),
-            beyond in 0usize..3,
-        ) {
-            let counts = [counts.0, counts.1];
-            let w = Windows { rows, channels, window, stride, counts, beyond };
-            for level in Level::ALL.into_iter().filter(|l| l.is_available()) {
-                check_windows::<f32>(&w, level);
-                check_windows::<f64>(&w, level);
-                #[cfg(feature = "products")]
-                check_windows::<Bf16>(&w, level);
-            }
         }
     }
 

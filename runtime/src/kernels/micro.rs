@@ -3,6 +3,7 @@
 
 use super::Level;
 use super::pack::{Pieces, Split, Square, Strewn, interleave};
+use super::source::{AHEAD, Even, EvenAhead, Kept, Source};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 use crate::PANEL;
@@ -81,19 +82,18 @@ pub(crate) struct Micro<T: Number> {
 pub(crate) struct Direct<T: Number> {
     /// Lanes of its vectors.
     pub lanes: usize,
-    /// As [`Micro::run`] for one row, or as many as that takes; the right operand, which lies like this, is written down
-    /// packed on the way.
+    /// As [`Micro::run`] for one row, or as many as that takes; the right operand is yet to be written to its place in the
+    /// block, and lies like this until then.
     ///
     /// # Safety
-    /// As for `run`; besides, the memory is good for writing as many rows of a panel, and is not the right operand's.
-    pub keep: unsafe fn(&Block<T>, &Strewn<'_, T>, *mut T),
-    /// As [`Micro::run`] for as many rows as that takes and a whole panel; on the way, memory is asked for.
+    /// As for `run`, with exactly so many rows; besides, the right operand's place is good for being written and is not
+    /// where it lies. That has as many rows as the block has products, and vectors for all its columns.
+    pub keep: unsafe fn(&Block<T>, &Strewn<'_, T>),
+    /// As [`Micro::run`]; on the way, memory is asked for.
     ///
     /// # Safety
-    /// As for `run`.
+    /// As for `run`, with exactly as many rows as that takes and a whole panel's columns.
     pub run_ahead: unsafe fn(&Block<T>, &Ahead<'_, T>),
-    /// Lines of the cache that a panel's row takes.
-    pub lines: usize,
     /// Rows of `once` at most, no fewer than of `run`.
     pub once_rows: usize,
     /// As `run`, reading once a right operand whose columns, a whole panel of them, lie beside each other.
@@ -182,7 +182,7 @@ pub(super) trait Vector: Copy {
         // SAFETY: the caller's promise.
         unsafe { Self::Sums::zero() }
     }
-    /// The first `n` of every second element.
+    /// The first `n` of every second element, at least one. Those between them are there as well.
     #[inline(always)]
     unsafe fn load_second(from: *const Self::Element, n: usize) -> Self {
         let mut lanes = [Self::Element::ZERO; PANEL];
@@ -205,93 +205,6 @@ pub(super) trait SplitVector: Vector {
     /// # Safety
     /// As for [`Sums`], for the lanes of either place.
     unsafe fn load_split(row: *const Self::Element, split: &Split) -> Self;
-}
-
-/// How many rows of a panel ahead of use it is prefetched, and rows of an operand that lies elsewhere.
-pub(super) const AHEAD: usize = 8;
-pub(super) const FAR: usize = 16;
-
-/// Where the vectors of a right operand come from, row by row.
-trait Source<V: Vector, const VECTORS: usize> {
-    /// Those of row `k`.
-    ///
-    /// # Safety
-    /// There are so many rows, and no row was asked for twice. As for [`Vector`].
-    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS];
-}
-
-/// Rows at even distances, whose columns lie beside each other.
-struct Even<T> {
-    /// First column of the next row.
-    next: *const T,
-    /// Elements from row to row.
-    row: isize,
-}
-
-impl<V: Vector, const VECTORS: usize> Source<V, VECTORS> for Even<V::Element> {
-    #[inline(always)]
-    unsafe fn vectors(&mut self, _k: usize) -> [V; VECTORS] {
-        // SAFETY: the caller's promise. Wrapping: the pointer behind the last row is not used.
-        unsafe {
-            let mut vectors = [V::zero(); VECTORS];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                let at = self.next.add(v * V::LANES * V::GROUP);
-                *vector = V::load(at);
-                V::prefetch(at.wrapping_offset(AHEAD as isize * self.row));
-            }
-            self.next = self.next.wrapping_offset(self.row);
-            vectors
-        }
-    }
-}
-
-/// As [`Even`]; a row's vectors are loaded together with asking for what comes later.
-struct EvenAhead<'a, T> {
-    even: Even<T>,
-    ahead: &'a Ahead<'a, T>,
-}
-
-impl<V: Vector, const VECTORS: usize> Source<V, VECTORS> for EvenAhead<'_, V::Element> {
-    #[inline(always)]
-    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS] {
-        let Ahead { first, rows } = *self.ahead;
-        // SAFETY: the caller's promise; there is at least one row, and prefetching never faults.
-        unsafe {
-            let row = *rows.get_unchecked(k.min(rows.len() - 1));
-            V::prefetch_far(first.wrapping_offset(row));
-            self.even.vectors(k)
-        }
-    }
-}
-
-/// A right operand that is read where it lies and written down packed.
-struct Kept<'a, T> {
-    strewn: &'a Strewn<'a, T>,
-    /// The panel's first column in this strip.
-    panel: *mut T,
-    /// Number of the first vector.
-    first: usize,
-}
-
-impl<V: SplitVector, const VECTORS: usize> Source<V, VECTORS> for Kept<'_, V::Element> {
-    #[inline(always)]
-    unsafe fn vectors(&mut self, k: usize) -> [V; VECTORS] {
-        let (first, rows) = (self.strewn.first, self.strewn.rows);
-        // SAFETY: the caller's promise, and that of the operand. Wrapping: prefetching never faults.
-        unsafe {
-            let row = first.offset(*rows.get_unchecked(k));
-            let far = *rows.get_unchecked((k + FAR).min(rows.len() - 1));
-            let mut vectors = [V::zero(); VECTORS];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                let split = self.strewn.vectors.get_unchecked(self.first + v);
-                *vector = V::load_split(row, split);
-                V::prefetch(first.wrapping_offset(far + split.from[0]));
-                let to = self.panel.add(k * PANEL + v * V::LANES);
-                to.cast::<V>().write_unaligned(*vector);
-            }
-            vectors
-        }
-    }
 }
 
 /// `ROWS` rows times `VECTORS` vectors of columns from `column` on, cut at the block's columns.
@@ -322,17 +235,19 @@ unsafe fn strip<V: Vector, const ROWS: usize, const VECTORS: usize>(
             lhs = lhs.wrapping_offset(block.lhs_depth);
         }
         for (r, sums) in sums.iter().enumerate() {
-            let product = block.product.add((row + r) * block.product_row + column);
+            let product = block.product.add((row + r) * block.product_row);
             let first = (row + r) as isize * block.lhs_row;
             let correction = match V::CORRECTED {
                 true => V::correction(block.lhs.offset(first), block.depth),
                 false => V::Sums::zero(),
             };
             for (v, sum) in sums.iter().enumerate() {
-                let to = product.add(v * V::LANES);
-                // Whole panels are read where they lie, so vectors may lie behind the columns.
-                let left = block.columns.saturating_sub(column + v * V::LANES);
-                let n = left.min(V::LANES);
+                // What is read where it lies fills whole strips, of which the last vectors may lie behind the columns.
+                let at = column + v * V::LANES;
+                if at >= block.columns {
+                    break;
+                }
+                let (to, n) = (product.add(at), (block.columns - at).min(V::LANES));
                 let sum = match V::CORRECTED {
                     true => sum.plus(correction),
                     false => *sum,
@@ -389,7 +304,7 @@ pub(super) unsafe fn rows_ahead<V: Vector, const ROWS: usize, const WIDE: usize>
         // SAFETY: the caller's promise; a panel is a multiple of the vectors wide.
         unsafe {
             let even = Even {
-                next: block.rhs.add(column),
+                next: block.rhs.add(column * V::GROUP),
                 row: block.rhs_depth,
             };
             match column {
@@ -408,14 +323,13 @@ pub(super) unsafe fn rows_ahead<V: Vector, const ROWS: usize, const WIDE: usize>
 pub(super) unsafe fn kept_rows<V: SplitVector, const ROWS: usize, const WIDE: usize>(
     block: &Block<V::Element>,
     strewn: &Strewn<'_, V::Element>,
-    panel: *mut V::Element,
 ) {
-    for column in (0..PANEL).step_by(WIDE * V::LANES) {
+    for column in (0..block.columns).step_by(WIDE * V::LANES) {
         // SAFETY: the caller's promise; a panel is a multiple of the vectors wide.
         unsafe {
             let source = Kept {
                 strewn,
-                panel: panel.add(column),
+                panel: block.rhs.cast_mut().add(column),
                 first: column / V::LANES,
             };
             strip::<V, ROWS, WIDE>(block, 0, column, source);
@@ -720,7 +634,6 @@ number!(
             lanes: x86::F32x8::LANES,
             keep: x86::avx2_keep::<x86::F32x8>,
             run_ahead: x86::avx2_ahead::<x86::F32x8>,
-            lines: PANEL / 16,
             once_rows: 6,
             once: x86::avx2::<x86::F32x8>,
         })
@@ -733,7 +646,6 @@ number!(
             lanes: x86::F32x16::LANES,
             keep: x86::avx512_keep::<x86::F32x16>,
             run_ahead: x86::avx512_ahead::<x86::F32x16>,
-            lines: PANEL / 16,
             once_rows: 12,
             once: x86::avx512_once::<x86::F32x16>,
         })

@@ -8,7 +8,9 @@ pub(crate) mod micro;
 pub(crate) mod narrow;
 pub(crate) mod pack;
 pub mod philox;
+mod placed;
 pub(crate) mod sort;
+mod source;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(all(target_arch = "x86_64", feature = "products"))]

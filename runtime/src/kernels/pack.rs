@@ -227,7 +227,7 @@ pub(super) unsafe fn interleave<T: Number>(pieces: &Pieces<'_, T>, to: *mut T) {
                     false => (0..run.len * T::GROUP).for_each(|i| {
                         let (i, j) = (i / T::GROUP, i % T::GROUP);
                         let element = match j < rows.len() {
-                            true => from(j).add(i * run.step).read(),
+                            true => from(j).add(i).read(),
                             false => T::ZERO,
                         };
                         to.add(i * T::GROUP + j).write(element);

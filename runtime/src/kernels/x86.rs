@@ -22,13 +22,12 @@ pub(super) unsafe fn avx2<V: Vector>(block: &Block<V::Element>) {
 pub(super) unsafe fn avx2_keep<V: SplitVector>(
     block: &Block<V::Element>,
     strewn: &Strewn<'_, V::Element>,
-    panel: *mut V::Element,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            6 => kept_rows::<V, 6, 2>(block, strewn, panel),
-            _ => kept_rows::<V, 1, 2>(block, strewn, panel),
+            6 => kept_rows::<V, 6, 2>(block, strewn),
+            _ => kept_rows::<V, 1, 2>(block, strewn),
         }
     }
 }
@@ -47,13 +46,12 @@ pub(super) unsafe fn avx512<V: Vector>(block: &Block<V::Element>) {
 pub(super) unsafe fn avx512_keep<V: SplitVector>(
     block: &Block<V::Element>,
     strewn: &Strewn<'_, V::Element>,
-    panel: *mut V::Element,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         match block.rows {
-            6 => kept_rows::<V, 6, 4>(block, strewn, panel),
-            _ => kept_rows::<V, 1, 4>(block, strewn, panel),
+            6 => kept_rows::<V, 6, 4>(block, strewn),
+            _ => kept_rows::<V, 1, 4>(block, strewn),
         }
     }
 }
@@ -174,7 +172,7 @@ pub(super) unsafe fn some_rows<V: Vector, const WIDE: usize>(block: &Block<V::El
 }
 
 /// # Safety
-/// As for [`super::micro::Micro::once`]; the machine has AVX-512 F, BW, DQ and VL.
+/// As for [`super::micro::Direct::once`]; the machine has AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn avx512_once<V: Vector>(block: &Block<V::Element>) {
     // SAFETY: the caller's promise.

@@ -1,9 +1,10 @@
 //! Vectors of narrow elements. Those of groups either go to the instructions that multiply and add groups, or are
 //! widened in registers; those of single elements are widened as they are loaded.
 
-use super::micro::{AHEAD, Block, Number, Vector};
+use super::micro::{Block, Number, Vector};
 use super::narrow::{Bf16, Byte};
 use super::pack::Pieces;
+use super::source::AHEAD;
 use super::x86::{F32x8, F32x16, I32x8, I32x16, some_rows};
 use crate::PANEL;
 use core::arch::x86_64::*;

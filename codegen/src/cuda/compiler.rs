@@ -71,7 +71,7 @@ impl CudaCompiler {
         if let Some(code) = file.as_deref().and_then(|f| find(f, key.as_bytes())) {
             return Ok(code);
         }
-        let code = self.nvrtc.compile(source, architecture, &[])?.code;
+        let code = self.nvrtc.compile(source, architecture)?.code;
         self.compiled.fetch_add(1, Ordering::Relaxed);
         if let Some(file) = &file {
             // Without the file it will be compiled again.

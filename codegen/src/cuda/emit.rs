@@ -1,6 +1,6 @@
 //! The state of writing one kernel.
 
-use super::shape::{Shape, THREADS};
+use super::shape::{Shape, THREADS, declaration};
 use super::{CudaKernel, Launch, ctype, scalar};
 use crate::CodegenError;
 use lazulite_ir::{
@@ -78,13 +78,10 @@ impl<'k> Emitter<'k> {
                 parameters.len()
             )));
         }
-        let head = format!(
-            "LZ_KERNEL({THREADS}, {}) {name}({})",
-            self.shape.resident,
-            parameters.join(", ")
-        );
+        let head = declaration(self.shape.resident);
+        let parameters = parameters.join(", ");
         Ok(CudaKernel {
-            text: format!("{head} {{\n{}}}\n", self.text),
+            text: format!("{head}{name}({parameters}) {{\n{}}}\n", self.text),
             functions: self.functions,
             launches: vec![Launch {
                 name: name.to_owned(),

@@ -19,6 +19,8 @@ mod nest;
 #[cfg(feature = "cuda")]
 mod nvrtc;
 mod program;
+#[cfg(feature = "cuda")]
+mod registers;
 mod scalar;
 mod shape;
 mod tensor;
@@ -29,6 +31,8 @@ pub use contract::{Epilogue, emit_contract};
 #[cfg(feature = "cuda")]
 pub use nvrtc::{Compiled, Nvrtc};
 pub use program::{CudaProgram, program};
+#[cfg(feature = "cuda")]
+pub use registers::Usage;
 
 use crate::CodegenError;
 use lazulite_ir::{Dim, Kernel, verify_kernel};
@@ -39,8 +43,9 @@ use std::ops::Range;
 pub const PRELUDE: &str = include_str!("prelude.cu");
 
 /// Options for NVRTC besides the architecture. Sums of products are contracted where kernels say so and nowhere
-/// else: polynomials and compensated arithmetic are written for the operations that they name.
-pub const COMPILER_OPTIONS: [&str; 2] = ["--fmad=false", "--std=c++17"];
+/// else: polynomials and compensated arithmetic are written for the operations that they name. The assembler is to
+/// tell the registers of functions.
+pub const COMPILER_OPTIONS: [&str; 3] = ["--fmad=false", "--std=c++17", "--ptxas-options=-v"];
 
 /// The first architecture with the tensor cores that products of half floats are written for: plans for others must not
 /// hold any.

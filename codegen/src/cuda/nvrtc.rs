@@ -1,7 +1,9 @@
 //! NVRTC, NVIDIA's compiler as a library: from the text of kernels to machine code for one architecture.
 
 use super::COMPILER_OPTIONS;
+use super::registers::{Usage, usages, with_more_registers};
 use lazulite_runtime::cuda::{CudaError, CudaLibrary, Wanted};
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::null_mut;
@@ -50,8 +52,8 @@ pub struct Compiled {
     pub code: Vec<u8>,
     /// The same as PTX, for reading.
     pub ptx: String,
-    /// What the compiler said.
-    pub log: String,
+    /// What each function takes of a multiprocessor.
+    pub usages: BTreeMap<String, Usage>,
 }
 
 impl Nvrtc {
@@ -91,17 +93,22 @@ impl Nvrtc {
         self.version
     }
 
-    /// Compiles a text for an architecture (80 for compute capability 8.0), with options beyond those that every
-    /// text needs.
+    /// Compiles a text for an architecture (80 for compute capability 8.0). Functions that would spill get more
+    /// registers than their heads leave them.
     ///
     /// # Errors
     /// When the text is refused, or the compiler fails.
-    pub fn compile(
-        &self,
-        source: &str,
-        architecture: u32,
-        options: &[&str],
-    ) -> Result<Compiled, CudaError> {
+    pub fn compile(&self, source: &str, architecture: u32) -> Result<Compiled, CudaError> {
+        let mut compiled = self.compile_as_written(source, architecture)?;
+        let mut text = source.to_owned();
+        while let Some(roomier) = with_more_registers(&text, &compiled.usages) {
+            compiled = self.compile_as_written(&roomier, architecture)?;
+            text = roomier;
+        }
+        Ok(compiled)
+    }
+
+    fn compile_as_written(&self, source: &str, architecture: u32) -> Result<Compiled, CudaError> {
         let unfit = |_| CudaError::Compile {
             log: "the text holds a zero byte".into(),
         };
@@ -124,8 +131,8 @@ impl Nvrtc {
         };
         self.check(code, "nvrtcCreateProgram")?;
         let architecture = format!("--gpu-architecture=sm_{architecture}");
-        let all = COMPILER_OPTIONS.iter().chain(options).copied();
-        let all = all.chain([architecture.as_str()]).map(CString::new);
+        let all = COMPILER_OPTIONS.into_iter().chain([architecture.as_str()]);
+        let all = all.map(CString::new);
         let all: Vec<CString> = all.collect::<Result<_, _>>().map_err(unfit)?;
         let pointers: Vec<*const c_char> = all.iter().map(|o| o.as_ptr()).collect();
         // SAFETY: the program exists, and there are as many options as stated.
@@ -140,7 +147,7 @@ impl Nvrtc {
         Ok(Compiled {
             code: run.bytes((self.code_size, self.code), "nvrtcGetCUBIN")?,
             ptx: run.text((self.ptx_size, self.ptx), "nvrtcGetPTX")?,
-            log,
+            usages: usages(&log),
         })
     }
 

@@ -84,6 +84,11 @@ pub(super) struct Shape {
 pub(super) const MANY_RESIDENT: u32 = 4;
 pub(super) const FEW_RESIDENT: u32 = 2;
 
+/// What a function's head begins with when `resident` of its blocks are to share a multiprocessor.
+pub(super) fn declaration(resident: u32) -> String {
+    format!("LZ_KERNEL({THREADS}, {resident}) ")
+}
+
 impl Shape {
     pub fn new(kernel: &Kernel) -> Result<Shape> {
         let mut team = team(kernel);

@@ -2,7 +2,7 @@
 //! ran are taken from the folder of their texts (`LAZULITE_CUDA_TEXTS`) that `LAZULITE_TEST_TEXTS` names.
 
 use crate::{corpus, shapes};
-use lazulite_codegen::cuda::{self, CudaKernel, CudaProgram, Nvrtc, module};
+use lazulite_codegen::cuda::{self, CudaKernel, CudaProgram, Nvrtc, Usage, module};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -20,42 +20,6 @@ fn nvrtc() -> Option<Nvrtc> {
         return None;
     };
     Some(Nvrtc::open(Some(&PathBuf::from(path))).unwrap_or_else(|e| panic!("{e}")))
-}
-
-/// What the compiler says of a function.
-#[derive(Debug)]
-struct Usage {
-    registers: u32,
-    spilled: u32,
-}
-
-/// Reads what `-v` makes the assembler say.
-fn usages(log: &str) -> BTreeMap<String, Usage> {
-    let number_before = |line: &str, word: &str| -> Option<u32> {
-        let before = line[..line.find(word)?].trim_end();
-        before
-            .rsplit(|c: char| !c.is_ascii_digit())
-            .next()?
-            .parse()
-            .ok()
-    };
-    let (mut found, mut name, mut spilled) = (BTreeMap::new(), None, 0);
-    for line in log.lines() {
-        if let Some(at) = line.find("Compiling entry function '") {
-            let rest = &line[at + "Compiling entry function '".len()..];
-            name = rest.split('\'').next().map(str::to_owned);
-            spilled = 0;
-        }
-        if let Some(stores) = number_before(line, "bytes spill stores") {
-            spilled = stores + number_before(line, "bytes spill loads").unwrap();
-        }
-        if let Some(registers) = number_before(line, " registers")
-            && let Some(name) = name.take()
-        {
-            found.insert(name, Usage { registers, spilled });
-        }
-    }
-    found
 }
 
 /// Kernels that differ in more than their names.
@@ -81,11 +45,10 @@ fn compile(nvrtc: &Nvrtc, texts: &[String], architecture: u32) -> Vec<BTreeMap<S
                     let Some((number, text)) = left.lock().unwrap().next() else {
                         return;
                     };
-                    let compiled = nvrtc
-                        .compile(text, architecture, &["--ptxas-options=-v"])
-                        .unwrap_or_else(|e| panic!("{e}\n{text}"));
+                    let compiled = nvrtc.compile(text, architecture);
+                    let compiled = compiled.unwrap_or_else(|e| panic!("{e}\n{text}"));
                     assert!(compiled.code.starts_with(b"\x7fELF"));
-                    found.lock().unwrap().insert(number, usages(&compiled.log));
+                    found.lock().unwrap().insert(number, compiled.usages);
                 }
             });
         }
@@ -201,7 +164,7 @@ fn neighbouring_elements_move_in_pieces_of_sixteen_bytes() {
     let text = "graph(%0: f32[n], %1: f32[n]) { %2 = mul %0, %1 : f32[n]  return %2 }";
     let subject = shapes::subject(text, &[("n", 9)]);
     let program = cuda::program(&subject.plan, "").unwrap();
-    let compiled = nvrtc.compile(&program.source(), 90, &[]).unwrap();
+    let compiled = nvrtc.compile(&program.source(), 90).unwrap();
     let loads = compiled.ptx.matches("ld.global.v4").count();
     let stores = compiled.ptx.matches("st.global.v4").count();
     assert_eq!((loads, stores), (2, 1), "{}", compiled.ptx);
@@ -235,6 +198,6 @@ fn indices_that_wrap_around_and_are_checked_compile() {
     let subject = shapes::subject(text, &[]);
     let program = cuda::program(&subject.plan, "").unwrap();
     for architecture in ARCHITECTURES {
-        nvrtc.compile(&program.source(), architecture, &[]).unwrap();
+        nvrtc.compile(&program.source(), architecture).unwrap();
     }
 }

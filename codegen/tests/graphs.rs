@@ -68,7 +68,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: None,
             exact: false,
-            stream_from: None,
+            large_from: None,
         },
     },
     CodegenOptions {
@@ -77,7 +77,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: None,
             exact: false,
-            stream_from: None,
+            large_from: None,
         },
     },
     CodegenOptions {
@@ -86,7 +86,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: false,
             copies: Some(1),
             exact: true,
-            stream_from: None,
+            large_from: None,
         },
     },
     CodegenOptions {
@@ -95,7 +95,7 @@ const WAYS: [CodegenOptions; 4] = [
             scalar: true,
             copies: None,
             exact: false,
-            stream_from: None,
+            large_from: None,
         },
     },
 ];

@@ -373,8 +373,12 @@ impl KernelTask<'_> {
     fn run(&self, pool: &Pool) {
         let partition = &self.kernel.partition;
         match partition.boxes() {
-            1 => self.call(&partition.bounds(0), 0),
-            boxes => pool.for_each(boxes, &|b, p| self.call(&partition.bounds(b), p)),
+            0 => {}
+            boxes if boxes > 1 && pool.threads() > 1 => {
+                pool.for_each(boxes, &|b, p| self.call(&partition.bounds(b), p));
+            }
+            // Where boxes begin changes no result, so one thread needs no cut.
+            _ => self.call(&partition.whole(), 0),
         }
     }
 

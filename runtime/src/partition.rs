@@ -1,5 +1,5 @@
 //! Cuts the outer ranges of a kernel into boxes. The cut depends on extents and cost only, never on the
-//! number of threads, so every run of a shape calls the code with the same boxes.
+//! number of threads; one thread alone may take all boxes as one.
 //!
 //! The outermost range is cut first, so that boxes are far apart in memory; where it is too short, the next
 //! ones are cut as well. Boxes along the last range start at multiples of the kernel's lanes.
@@ -74,15 +74,18 @@ impl Partition {
         self.boxes
     }
 
+    /// All boxes as one.
+    pub(crate) fn whole(&self) -> Bounds {
+        let mut bounds = [0; 2 * MAX_RANK];
+        for (to, extent) in bounds.iter_mut().skip(1).step_by(2).zip(&self.extents) {
+            *to = *extent;
+        }
+        bounds
+    }
+
     /// Box number `index`.
     pub(crate) fn bounds(&self, index: usize) -> Bounds {
         let mut bounds = [0; 2 * MAX_RANK];
-        if self.boxes == 1 {
-            for (to, extent) in bounds.iter_mut().skip(1).step_by(2).zip(&self.extents) {
-                *to = *extent;
-            }
-            return bounds;
-        }
         let mut rest = index as i64;
         let rank = self.extents.len();
         for i in (0..rank).rev() {

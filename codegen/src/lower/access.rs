@@ -91,7 +91,7 @@ impl Lowerer<'_> {
         })
     }
 
-    fn load_lanes(
+    pub(super) fn load_lanes(
         &mut self,
         mem: DType,
         lanes: u32,

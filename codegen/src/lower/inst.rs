@@ -129,6 +129,14 @@ impl<'k> Lowerer<'k> {
                     }
                 })
             }
+            InstOp::Binary(Binary::Div, x, y) => self.each_copy(varies, |l, copy, lanes| {
+                if l.takes_reciprocal(dtype, *y, lanes) {
+                    let (x, by) = (l.get(*x, copy, lanes)?, l.get(*y, copy, 1)?);
+                    return Ok(l.quotient(x, by));
+                }
+                let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
+                l.binary(Binary::Div, dtype, x, y)
+            }),
             InstOp::Binary(f, x, y) => self.each_copy(varies, |l, copy, lanes| {
                 let (x, y) = (l.get(*x, copy, lanes)?, l.get(*y, copy, lanes)?);
                 l.binary(*f, dtype, x, y)

@@ -13,11 +13,13 @@
 mod access;
 mod analyse;
 mod cast;
+mod columns;
 mod half;
 mod index;
 mod inst;
 mod nest;
 mod ops;
+mod quotient;
 mod random;
 mod streamed;
 #[cfg(test)]
@@ -54,8 +56,9 @@ pub struct LowerOptions {
     pub copies: Option<u32>,
     /// Round every product before it is added to something.
     pub exact: bool,
-    /// Bytes that a kernel moves from which on its results bypass the caches, instead of the cost rule's.
-    pub stream_from: Option<i64>,
+    /// Bytes that a kernel moves from which on it is taken to work on memory, not on caches, instead of the cost
+    /// rules'.
+    pub large_from: Option<i64>,
 }
 
 /// Lowers a kernel, which must have passed [`lazulite_ir::verify_kernel`], for a machine.
@@ -72,11 +75,16 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         Lanes::Inner => LaneLoop::Inner,
     };
     let analysis = Analysis::new(kernel, lane_loop)?;
+    let sweep = columns::sweep(kernel, lane_loop, options.large_from)?;
     let per_stage = |stage| match (lane_loop, options.copies) {
         (LaneLoop::None, _) => 1,
         (_, Some(copies)) => copies,
         (LaneLoop::Outer(_), None) => {
-            let copies = analysis.outer_copies(kernel, caps);
+            let copies = match sweep {
+                // Rows do what copies do elsewhere.
+                Some(_) => 1,
+                None => analysis.outer_copies(kernel, caps),
+            };
             even_copies(&kernel.stages, lane_loop, lanes, copies)
         }
         (LaneLoop::Inner, None) => {
@@ -86,7 +94,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     };
     let copies = (0..kernel.stages.len()).map(per_stage).collect();
     let streamed = match caps.non_temporal {
-        true => streamed::streamed(kernel, lane_loop, caps.vector_bytes, options.stream_from)?,
+        true => streamed::streamed(kernel, lane_loop, caps.vector_bytes, options.large_from)?,
         false => Vec::new(),
     };
     let lowerer = Lowerer {
@@ -99,6 +107,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         lanes,
         copies,
         streamed,
+        sweep,
         pack: Pack::SCALAR,
         mask: None,
         sizes: FxHashMap::default(),
@@ -179,6 +188,8 @@ struct Lowerer<'k> {
     copies: Vec<u32>,
     /// Buffers whose elements bypass the caches.
     streamed: Vec<BufferRef>,
+    /// How columns are swept row by row, if they are.
+    sweep: Option<columns::Sweep>,
     pack: Pack,
     /// The lanes of the present pack that there are, if there may be fewer.
     mask: Option<Reg>,
@@ -199,11 +210,15 @@ type Result<T> = std::result::Result<T, CodegenError>;
 
 impl Lowerer<'_> {
     fn run(mut self) -> Result<Lowered> {
-        let scratch = self.place_locals()?;
+        let scratch = match self.sweep {
+            Some(sweep) => self.strip_bytes(sweep),
+            None => self.place_locals()?,
+        };
         self.kernel_body()?;
-        let lane_multiple = match self.lane_loop {
-            LaneLoop::Outer(_) => self.outer_points(),
-            LaneLoop::None | LaneLoop::Inner => 1,
+        let lane_multiple = match (self.lane_loop, self.sweep) {
+            (LaneLoop::Outer(_), Some(sweep)) => sweep.share as u32,
+            (LaneLoop::Outer(_), None) => self.outer_points(),
+            (LaneLoop::None | LaneLoop::Inner, _) => 1,
         };
         Ok(Lowered {
             function: self.b.finish(),

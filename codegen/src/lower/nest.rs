@@ -20,6 +20,16 @@ pub(super) struct Accumulator {
 }
 
 impl Accumulator {
+    /// The variables that are added to, one per copy.
+    pub fn wide(&self) -> &[VarId] {
+        &self.wide
+    }
+
+    /// What the blocks before have given, likewise.
+    pub fn totals(&self) -> &[VarId] {
+        &self.totals
+    }
+
     fn parts(&self) -> impl Iterator<Item = VarId> + '_ {
         self.wide.iter().copied().chain(self.rest)
     }
@@ -47,9 +57,9 @@ const UNROLLED_INSTS: i64 = 256;
 
 /// The loop of a stage that is run in blocks, and the iterations of one.
 #[derive(Clone, Copy)]
-struct Blocks {
+pub(super) struct Blocks {
     range: usize,
-    size: i64,
+    pub size: i64,
 }
 
 impl Lowerer<'_> {
@@ -75,6 +85,9 @@ impl Lowerer<'_> {
         let var = Var::Outer(depth as u32);
         if self.lane_loop == LaneLoop::Outer(depth as u32) {
             let packs = self.packs(&self.kernel.outer[depth], var, 0);
+            if let Some(sweep) = self.sweep {
+                return self.swept(sweep, (from, to), &packs);
+            }
             return self.lane_loops(from, to, &packs, &mut |l| l.outer_loop(depth + 1));
         }
         let counter = self.b.open_loop(from, to, 1);
@@ -128,7 +141,7 @@ impl Lowerer<'_> {
     }
 
     /// Runs `body` for every pack in turn, over the points that the packs before it have left.
-    fn lane_loops(
+    pub(super) fn lane_loops(
         &mut self,
         from: Scalar,
         to: Scalar,
@@ -176,7 +189,7 @@ impl Lowerer<'_> {
     }
 
     /// Everything of a stage that belongs into exactly `depth` loops.
-    fn level(&mut self, stage: usize, depth: usize) -> Result<()> {
+    pub(super) fn level(&mut self, stage: usize, depth: usize) -> Result<()> {
         for inst in 0..self.kernel.stages[stage].insts.len() {
             if self.analysis.depth(stage, inst) == depth {
                 self.inst(stage, inst)?;
@@ -186,7 +199,7 @@ impl Lowerer<'_> {
     }
 
     /// One stage at one outer point (or pack of them).
-    fn stage(&mut self, number: usize) -> Result<()> {
+    pub(super) fn stage(&mut self, number: usize) -> Result<()> {
         self.stage = number;
         let stage = &self.kernel.stages[number];
         let lanes = match lane_var(stage, self.lane_loop) {
@@ -216,7 +229,7 @@ impl Lowerer<'_> {
     }
 
     /// The innermost loop that may be too long for one sum, together with those in it.
-    fn blocks(&self, number: usize, lanes: &[Pack]) -> Option<Blocks> {
+    pub(super) fn blocks(&self, number: usize, lanes: &[Pack]) -> Option<Blocks> {
         let stage = &self.kernel.stages[number];
         let is_rounded = |inst: &Inst| self.is_rounded_sum(inst);
         if stage.ordered || !stage.insts.iter().any(is_rounded) {
@@ -240,7 +253,7 @@ impl Lowerer<'_> {
     }
 
     /// Whether an accumulator adds up what rounds soon.
-    fn is_rounded_sum(&self, inst: &Inst) -> bool {
+    pub(super) fn is_rounded_sum(&self, inst: &Inst) -> bool {
         let sums = matches!(inst.op, InstOp::Accumulate(Combine::Sum, _));
         sums && inst.result.is_some_and(|v| self.dtype(v) == DType::F32)
     }
@@ -323,7 +336,7 @@ impl Lowerer<'_> {
     }
 
     /// Adds what a block has given to what the blocks before it have, and starts anew.
-    fn end_block(&mut self, number: usize) -> Result<()> {
+    pub(super) fn end_block(&mut self, number: usize) -> Result<()> {
         for inst in &self.kernel.stages[number].insts {
             let Some(a) = inst.result.and_then(|v| self.accumulators.get(&v)) else {
                 continue;
@@ -351,7 +364,12 @@ impl Lowerer<'_> {
     }
 
     /// Gives every accumulator of a stage its variables, set to the identity.
-    fn open_accumulators(&mut self, number: usize, packs: &[Pack], in_blocks: bool) -> Result<()> {
+    pub(super) fn open_accumulators(
+        &mut self,
+        number: usize,
+        packs: &[Pack],
+        in_blocks: bool,
+    ) -> Result<()> {
         for (i, inst) in self.kernel.stages[number].insts.iter().enumerate() {
             let (Some(v), InstOp::Accumulate(kind, _)) = (inst.result, &inst.op) else {
                 continue;
@@ -440,7 +458,7 @@ impl Lowerer<'_> {
     }
 
     /// Makes the final values of a stage's accumulators available.
-    fn close_accumulators(&mut self, number: usize) -> Result<()> {
+    pub(super) fn close_accumulators(&mut self, number: usize) -> Result<()> {
         let across = matches!(
             lane_var(&self.kernel.stages[number], self.lane_loop),
             Some(Var::Inner(_))

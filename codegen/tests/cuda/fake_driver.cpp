@@ -1,5 +1,5 @@
 // A CUDA driver whose devices are this processor: modules are libraries of emulated kernels, memory is the host's, MEMORY
-// bytes for all devices together. Any function can be told to fail.
+// bytes for all devices together. Any function can be told to fail. With IDLE, kernels compute nothing.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -91,6 +91,15 @@ int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t bytes, void *) {
   memcpy((void *)to, (void *)from, bytes);
   return 0;
 }
+#ifdef IDLE
+int cuModuleLoadData(void **to, const void *) { *to = &held; return 0; }
+int cuModuleUnload(void *) { return 0; }
+int cuModuleGetFunction(void **to, void *, const char *) { *to = &held; return 0; }
+int cuLaunchKernel(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **,
+                   void **) {
+  return 0;
+}
+#else
 // The code is a library behind its length.
 int cuModuleLoadData(void **to, const void *code) {
   FAIL("cuModuleLoadData");
@@ -135,6 +144,7 @@ int cuLaunchKernel(Function *function, unsigned blocks, unsigned, unsigned, unsi
   function->emulate(function->kernel, blocks, threads, parameters, function->parameters);
   return 0;
 }
+#endif
 int cuGetErrorString(int code, const char **to) {
   static char text[64];
   snprintf(text, sizeof text, "emulated failure %d", code);

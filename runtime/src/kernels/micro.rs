@@ -368,9 +368,6 @@ where
     }
 }
 
-/// Elements of a row ahead of use that a right operand is prefetched where it lies.
-const AHEAD_IN_ROW: usize = 512;
-
 /// `ROWS` rows times all columns of a right operand whose columns lie beside each other: it is read once, along memory,
 /// `STEP` rows at a time, and the sums are read and written instead. The block may have any number of columns.
 ///
@@ -410,21 +407,12 @@ unsafe fn thin_step<V: Vector, const ROWS: usize, const STEP: usize>(
         }
         let rhs = block.rhs.offset(from as isize * block.rhs_depth);
         let fresh = from == 0 && !block.accumulate;
-        // At the end of rows what comes next is the beginning of the next ones.
-        let rest = block.columns.saturating_sub(AHEAD_IN_ROW);
-        let next = STEP as isize * block.rhs_depth - rest as isize;
         for column in (0..block.columns).step_by(V::LANES) {
             let n = (block.columns - column).min(V::LANES);
-            let ahead = if column < rest {
-                AHEAD_IN_ROW as isize
-            } else {
-                next
-            };
             let mut panel = [V::zero(); STEP];
             for (k, p) in panel.iter_mut().enumerate() {
                 let at = rhs.offset(k as isize * block.rhs_depth).add(column);
                 *p = V::load_first(at, n);
-                V::prefetch(at.wrapping_offset(ahead));
             }
             for (r, factors) in factors.iter().enumerate() {
                 let to = block.product.add(r * block.product_row + column);

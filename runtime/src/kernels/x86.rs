@@ -85,7 +85,7 @@ pub(super) unsafe fn avx2_thin<V: Vector>(block: &Block<V::Element>) {
     // SAFETY: the caller's promise. Factors take 12 of 16 registers at most.
     unsafe {
         match block.rows {
-            1 => thin::<V, 1, 4>(block),
+            1 => thin::<V, 1, 8>(block),
             2 => thin::<V, 2, 4>(block),
             3 if V::Element::COMMON => thin::<V, 3, 4>(block),
             4 => thin::<V, 4, 2>(block),
@@ -107,8 +107,8 @@ pub(super) unsafe fn avx512_thin<V: Vector>(block: &Block<V::Element>) {
     // SAFETY: the caller's promise. Factors take 24 of 32 registers at most.
     unsafe {
         match block.rows {
-            1 => thin::<V, 1, 4>(block),
-            2 => thin::<V, 2, 4>(block),
+            1 => thin::<V, 1, 8>(block),
+            2 => thin::<V, 2, 8>(block),
             3 if V::Element::COMMON => thin::<V, 3, 4>(block),
             4 => thin::<V, 4, 4>(block),
             5 if V::Element::COMMON => thin::<V, 5, 4>(block),

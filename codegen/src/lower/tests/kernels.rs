@@ -1,8 +1,7 @@
 //! Kernels as the scheduler writes them, and stranger ones.
 
-use super::{Compiled, check, check_with, contents, ways};
-use crate::Level;
-use crate::lower::{LowerOptions, lower};
+use super::{Compiled, check, check_with, contents, lowered_for_16_lanes, ways};
+use crate::lower::LowerOptions;
 use lazulite_ir::{DType, parse_kernel};
 
 #[test]
@@ -707,13 +706,6 @@ fn functions_of_floats() {
     }
 }
 
-/// A kernel as a function for vectors of 16 lanes.
-fn lowered_for_16_lanes(text: &str, options: LowerOptions) -> String {
-    let caps = Level::Avx512.backend().unwrap().caps();
-    let kernel = parse_kernel(text).unwrap();
-    lower(&kernel, caps, options).unwrap().function.to_string()
-}
-
 #[test]
 fn sizes_that_vectors_divide_leave_indices_linear() {
     // Rows and columns of the result change places, as behind the product of a convolution; 48 fits one vector of 16 lanes,
@@ -727,7 +719,8 @@ fn sizes_that_vectors_divide_leave_indices_linear() {
             block = 5 * size,
         );
         check_with(&text, &[5 * all, 5 * all], &[]);
-        let function = lowered_for_16_lanes(&text, LowerOptions::default());
+        let lowered = lowered_for_16_lanes(&text, LowerOptions::default());
+        let function = lowered.function.to_string();
         assert_eq!(!function.contains(" at "), is_linear, "{function}");
     }
 }
@@ -771,12 +764,15 @@ fn results_beyond_the_caches_bypass_them() {
         )
     };
     check_with(&kernel(333, "o0"), &[333, 333], &[]);
-    let streams = |text: String, stream_from| {
+    let streams = |text: String, large_from| {
         let options = LowerOptions {
-            stream_from,
+            large_from,
             ..LowerOptions::default()
         };
-        lowered_for_16_lanes(&text, options).contains("non-temporal")
+        lowered_for_16_lanes(&text, options)
+            .function
+            .to_string()
+            .contains("non-temporal")
     };
     assert!(streams(kernel(10_000_000, "o0"), None));
     assert!(!streams(kernel(1_000_000, "o0"), None));
@@ -785,4 +781,64 @@ fn results_beyond_the_caches_bypass_them() {
     // Never where vectors are no multiples of their size apart.
     assert!(!streams(kernel(1_000, "o0 + 8"), Some(0)));
     assert!(!streams(kernel(1_000, "o0*2"), Some(0)));
+}
+
+/// By numbers whose reciprocals are numbers or not, and of numbers and what is none; to the bit but for the last one.
+#[test]
+fn all_lanes_are_divided_by_one_number() {
+    for (dtype, divisors) in [
+        (
+            DType::F32,
+            [3.0, 0.1, 1e38, -7.0, 0.0, 1e-45, f64::INFINITY],
+        ),
+        (
+            DType::F64,
+            [3.0, 0.1, 9e307, -7.0, 0.0, 5e-324, f64::INFINITY],
+        ),
+    ] {
+        let numbers = [
+            1.0,
+            -2.5,
+            0.0,
+            -0.0,
+            7e-39,
+            1e-45,
+            3e38,
+            -3e38,
+            f64::INFINITY,
+            f64::NAN,
+            0.3,
+            6.1,
+        ];
+        let text = format!(
+            "kernel(b0: {dtype} read, b1: {dtype} read, b2: {dtype} write) {{ outer o0 < 7, o1 < 52 lanes outer
+            stage {{
+                v0 = load b0[o1] : {dtype}
+                v1 = load b1[o0] : {dtype}
+                v2 = div v0, v1 : {dtype}
+                store b2[o0*52 + o1] = v2
+            }} }}"
+        );
+        let bytes = |values: &mut dyn Iterator<Item = f64>| -> Vec<u8> {
+            let each = values.map(|v| lazulite_ir::Scalar::from_f64(dtype, v).bits());
+            each.flat_map(|bits| bits.to_le_bytes()[..dtype.size()].to_vec())
+                .collect()
+        };
+        let all = bytes(&mut numbers.into_iter().cycle().take(52));
+        let by = bytes(&mut divisors.into_iter());
+        let buffers = [all, by, vec![0; 7 * 52 * dtype.size()]];
+        let outcome = check(&text, &buffers, &[]);
+        let expected = super::numbers(dtype, &outcome.buffers[2]);
+        let kernel = parse_kernel(&text).unwrap();
+        for (kernel, level, options) in ways(&kernel) {
+            let found = Compiled::new(&kernel, level, options).run(&buffers, &[], None);
+            for (a, b) in super::numbers(dtype, &found.buffers[2])
+                .iter()
+                .zip(&expected)
+            {
+                let same = a.is_sign_positive() == b.is_sign_positive() || a.is_nan();
+                assert!(same, "{a} instead of {b}: {level:?}, {options:?}");
+            }
+        }
+    }
 }

@@ -176,6 +176,13 @@ fn levels() -> impl Iterator<Item = Level> {
     levels.filter(|l| l.is_available())
 }
 
+/// A kernel's function for vectors of 16 lanes, which need not be there to run it.
+fn lowered_for_16_lanes(text: &str, options: LowerOptions) -> Lowered {
+    let caps = Level::Avx512.backend().unwrap().caps();
+    let kernel = parse_kernel(text).unwrap();
+    lower(&kernel, caps, options).unwrap()
+}
+
 /// Every way to compile: lanes, copies, scalar code.
 fn ways(kernel: &Kernel) -> Vec<(Kernel, Level, LowerOptions)> {
     let mut ways = Vec::new();
@@ -190,7 +197,7 @@ fn ways(kernel: &Kernel) -> Vec<(Kernel, Level, LowerOptions)> {
                 scalar: false,
                 copies,
                 exact: copies == Some(1),
-                stream_from: (copies == Some(2)).then_some(0),
+                large_from: (copies == Some(2)).then_some(0),
             };
             ways.push((kernel, level, options));
         }

@@ -1,0 +1,48 @@
+//! Division of many numbers by one.
+//!
+//! Dividing a vector keeps a processor busy for ten cycles and more. Where all lanes are divided by the same number, as in
+//! a softmax, its reciprocal is computed once, and each quotient is a product with it that is corrected by what is left
+//! over: for normal numbers that rounds like division, but for a rare last bit.
+
+use super::Lowerer;
+use crate::vector::{Class, Cmp, Reg};
+use lazulite_ir::{DType, ValueId};
+
+/// Lanes from which on that pays.
+const LEAST_LANES: u32 = 8;
+
+impl Lowerer<'_> {
+    /// Whether a quotient in all lanes of the present pack is taken by way of the reciprocal.
+    pub(super) fn takes_reciprocal(&self, dtype: DType, by: ValueId, lanes: u32) -> bool {
+        let is_float = matches!(dtype, DType::F32 | DType::F64);
+        is_float && self.contract && self.lanes >= LEAST_LANES && lanes > 1 && !self.varies(by)
+    }
+
+    /// `x / by` in all lanes of `x`, where `by` has one.
+    pub(super) fn quotient(&mut self, x: Reg, by: Reg) -> Reg {
+        let b = &mut self.b;
+        // Where the reciprocal of a smaller or larger number is no normal number, and for numbers below zero, of which the
+        // correction would lose the sign of a zero, nothing is a number, and all is divided.
+        let limit = match b.class(by) {
+            Class::F64 => 1022,
+            _ => 126,
+        };
+        let least = b.float_like(by, 2f64.powi(-limit));
+        let most = b.float_like(by, 2f64.powi(limit));
+        let (one, nothing) = (b.float_like(by, 1.0), b.float_like(by, f64::NAN));
+        let (above, below) = (b.compare(Cmp::Le, least, by), b.compare(Cmp::Le, by, most));
+        let fits = b.and(above, below);
+        let reciprocal = b.div(one, by);
+        let reciprocal = b.select(fits, reciprocal, nothing);
+        let less = b.neg(reciprocal);
+        let [by, reciprocal, less] = [by, reciprocal, less].map(|r| b.splat_lane(r));
+        let product = b.mul(x, reciprocal);
+        let opposite = b.neg(x);
+        let over = b.fma(product, by, opposite);
+        let quotient = b.fma(over, less, product);
+        // So it is for infinite numbers and quotients as well.
+        let lost = b.compare(Cmp::Ne, quotient, quotient);
+        let [quotient] = b.patch(lost, [quotient], |b| [b.div(x, by)]);
+        quotient
+    }
+}

@@ -123,7 +123,8 @@ impl Spot {
 }
 
 /// Runs a block of any number of rows whose panel is yet to be packed: the first rows read the right operand where it
-/// lies and pack it for the others. Meanwhile what is `coming` next is brought into cache.
+/// lies and pack it for the others. Meanwhile what is `coming` next is brought into cache, and then, for each group of rows,
+/// the next one: a tile's rows are more than the nearer caches hold.
 ///
 /// # Safety
 /// As for [`super::micro::Micro::run`]; the block's panel is good for being written.
@@ -143,6 +144,9 @@ unsafe fn keeping<T: Number>(
     unsafe {
         (direct.keep)(&block.part(0, first), strewn);
         let rest = block.part(first, block.rows - first);
+        let mut left_lines = [0; DEPTH];
+        let left_lines = &mut left_lines[..block.depth];
+        find_left_lines(block, micro.rows, left_lines);
         for (number, (row, rows)) in whole_shares(rest.rows, micro.rows).enumerate() {
             let part = rest.part(row, rows);
             let is_whole = rows == micro.rows && block.columns == PANEL;
@@ -157,9 +161,30 @@ unsafe fn keeping<T: Number>(
                     };
                     (direct.run_ahead)(&part, &ahead);
                 }
+                _ if is_whole => {
+                    let ahead = Ahead {
+                        first: part.lhs.wrapping_offset(rows as isize * part.lhs_row),
+                        rows: left_lines,
+                    };
+                    (direct.run_ahead)(&part, &ahead);
+                }
                 _ => (micro.run)(&part),
             }
         }
+    }
+}
+
+/// Where lines of a group of `rows` of the left operand lie, from its first element on, one for each product: the first
+/// line of each row and then the next ones, or those of each column.
+fn find_left_lines<T: Number>(block: &Block<T>, rows: usize, lines: &mut [isize]) {
+    for (k, line) in lines.iter_mut().enumerate() {
+        *line = match block.lhs_depth {
+            1 => {
+                let column = k / rows * (LINE / size_of::<T>());
+                (k % rows) as isize * block.lhs_row + column as isize
+            }
+            step => k as isize * step,
+        };
     }
 }
 

@@ -5,10 +5,15 @@
 //! the batch and over blocks, with both products inside. The elements of the first product never go to memory as a
 //! whole.
 //!
-//! Axes of the first product's result get labels: one per axis of the batch, and one for its rows. Labels are followed
-//! up to the second product, and down to the tensors that all of it reads. A tensor is taken apart by the loops whose
+//! Axes of the first product's result get labels: one per axis of the batch, one for its rows, one for its columns. Labels
+//! are followed up to the second product, and down to the tensors that all of it reads. A tensor is taken apart by the loops whose
 //! labels its axes have. What is cheap and has rows (masks made of positions, say) is computed inside.
+//!
+//! Where columns beyond a row count for nothing ([`super::hidden`]), the loop over blocks is several, for segments of rows
+//! that see more and more columns.
 
+use super::hidden::hides_later_columns;
+use super::segments::{Segment, join, segments};
 use super::{ScheduleError, ScheduleOptions};
 use crate::PassError;
 use crate::build::{Builder, Emit, live_nodes, rewrite};
@@ -25,15 +30,24 @@ const MOST_NODES: usize = 96;
 /// Rows of a block at least: fewer would not make up for packing.
 const LEAST_ROWS: i64 = 16;
 
-/// What an axis stands for: an axis of the batch by number, or the rows.
+/// What an axis stands for: an axis of the batch by number, the rows, or the columns, which are only told apart from other
+/// axes where they may be left out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Label {
+pub(super) enum Label {
     Batch(u8),
     Rows,
+    Columns,
+}
+
+impl Label {
+    /// Whether loops go along it.
+    fn is_looped(self) -> bool {
+        self != Label::Columns
+    }
 }
 
 /// Labels of a tensor's axes.
-type Labels = SmallVec<[Option<Label>; 6]>;
+pub(super) type Labels = SmallVec<[Option<Label>; 6]>;
 
 /// A value needed inside, with its labels.
 type Item = (NodeId, Labels);
@@ -47,7 +61,8 @@ pub(super) fn by_rows(
     let users = users(graph, &live);
     let mut found: FxHashMap<NodeId, Blocks> = FxHashMap::default();
     for id in live {
-        if let Some(blocks) = Blocks::find(graph, &users, id, options) {
+        let find = |hiding| Blocks::find(graph, &users, id, options, hiding);
+        if let Some(blocks) = find(true).or_else(|| find(false)) {
             found.insert(id, blocks);
         }
     }
@@ -89,6 +104,8 @@ struct Blocks {
     inside: Vec<(Item, Vec<Labels>)>,
     /// What is read.
     leaves: Vec<Item>,
+    /// How many columns there are, if those beyond a row count for nothing.
+    hidden: Option<i64>,
 }
 
 /// Sizes of a tensor, if they are known.
@@ -104,12 +121,14 @@ fn count(sizes: &[i64]) -> i64 {
 }
 
 impl Blocks {
-    /// Looks for a product that the left operand of the product `last` is made of.
+    /// Looks for a product that the left operand of the product `last` is made of; with `hiding`, for one of which columns
+    /// beyond a row count for nothing.
     fn find(
         graph: &Graph,
         users: &[SmallVec<[Option<NodeId>; 2]>],
         last: NodeId,
         options: &ScheduleOptions,
+        hiding: bool,
     ) -> Option<Blocks> {
         let Op::Contract { .. } = graph.node(last).op else {
             return None;
@@ -128,7 +147,11 @@ impl Blocks {
         {
             return None;
         }
-        let (trips, length, labels) = first_labels(graph, first, &inner)?;
+        let (trips, length, mut labels) = first_labels(graph, first, &inner)?;
+        let hidden = match hiding {
+            true => Some(label_columns(&inner, &mut labels)?),
+            false => None,
+        };
         let rows = block_rows(length, count(&inner) / count(&trips) / length, options)?;
         let mut blocks = Blocks {
             last,
@@ -137,15 +160,22 @@ impl Blocks {
             rows,
             inside: Vec::new(),
             leaves: Vec::new(),
+            hidden,
         };
         blocks.trips.push(length / rows);
         let mut known: FxHashMap<NodeId, Labels> = FxHashMap::default();
         known.insert(first, labels);
         let mut ordered: Vec<NodeId> = between.iter().copied().collect();
         ordered.sort();
-        for id in ordered {
+        for &id in &ordered {
             let labels = upwards(graph, id, &known)?;
             known.insert(id, labels);
+        }
+        if hiding {
+            columns_downwards(graph, &ordered, &mut known)?;
+            if !hides_later_columns(graph, last, &ordered, &known) {
+                return None;
+            }
         }
         blocks.labels = product_labels(graph, last, &known, blocks.trips.len())?;
         known.insert(last, blocks.labels.clone());
@@ -203,7 +233,7 @@ impl Blocks {
             match label {
                 Some(Label::Batch(i)) => order.push(u32::from(*i)),
                 Some(Label::Rows) => order.extend([self.trips.len() as u32 - 1, inner]),
-                None => order.push(inner),
+                Some(Label::Columns) | None => order.push(inner),
             }
             inner += u32::from(!matches!(label, Some(Label::Batch(_))));
         }
@@ -231,7 +261,7 @@ impl Blocks {
                     split.push(Dim::constant(self.rows));
                     continue;
                 }
-                None => rest.push(at),
+                Some(Label::Columns) | None => rest.push(at),
             }
             split.push(dim.clone());
         }
@@ -258,6 +288,33 @@ impl Blocks {
         level: usize,
         leaves: &[NodeId],
     ) -> Result<NodeId, PassError> {
+        if level + 1 < self.trips.len() {
+            return self.one_loop(graph, b, level, leaves, None);
+        }
+        let mut stacks = Vec::new();
+        for segment in segments(self.trips[level], self.rows, self.hidden) {
+            let mut own = leaves.to_vec();
+            for (leaf, (_, labels)) in own.iter_mut().zip(&self.leaves) {
+                if self.is_scanned(labels, level) && segment.blocks < self.trips[level] {
+                    let [first, blocks] = [segment.first, segment.blocks].map(Dim::constant);
+                    *leaf = b.slice_axis(*leaf, 0, first, blocks)?;
+                }
+            }
+            let stack = self.one_loop(graph, b, level, &own, Some(segment))?;
+            stacks.push((stack, segment.blocks));
+        }
+        join(b, &stacks)
+    }
+
+    /// The results of loop number `level`, stacked; the last one goes over a segment.
+    fn one_loop(
+        &self,
+        graph: &Graph,
+        b: &mut Builder,
+        level: usize,
+        leaves: &[NodeId],
+        segment: Option<Segment>,
+    ) -> Result<NodeId, PassError> {
         let mut inner = Builder::new(PASS);
         inner.at_origin(b.origin());
         let iteration = inner.input(TensorType::scalar(DType::I64));
@@ -274,13 +331,13 @@ impl Blocks {
                 operands.push(leaves[i]);
             }
         }
-        let result = match level + 1 == self.trips.len() {
-            true => self.body(graph, &mut inner, iteration, &parts)?,
-            false => self.nest(graph, &mut inner, level + 1, &parts)?,
+        let result = match segment {
+            Some(segment) => self.body(graph, &mut inner, iteration, &parts, segment)?,
+            None => self.nest(graph, &mut inner, level + 1, &parts)?,
         };
         let scanned = { self.leaves.iter() }.filter(|(_, l)| self.is_scanned(l, level));
         let op = Op::Loop {
-            trip: Dim::constant(self.trips[level]),
+            trip: Dim::constant(segment.map_or(self.trips[level], |s| s.blocks)),
             carries: 0,
             scanned: scanned.count() as u32,
             body: Arc::new(inner.finish([result], &Graph::new())),
@@ -296,9 +353,12 @@ impl Blocks {
         b: &mut Builder,
         iteration: NodeId,
         parts: &[NodeId],
+        segment: Segment,
     ) -> Result<NodeId, PassError> {
-        let leaves = self.leaves.iter().cloned();
-        let mut known: FxHashMap<Item, NodeId> = leaves.zip(parts.iter().copied()).collect();
+        let mut known: FxHashMap<Item, NodeId> = FxHashMap::default();
+        for (item, &part) in self.leaves.iter().zip(parts) {
+            known.insert(item.clone(), segment.seen(b, part, &item.1)?);
+        }
         let mut result = iteration;
         for (item, operands) in &self.inside {
             let (id, labels) = item;
@@ -307,10 +367,10 @@ impl Blocks {
             let items = node.inputs.iter().copied().zip(operands.iter().cloned());
             // All of them are leaves or stand inside, further to the front.
             let inputs: Vec<NodeId> = items.filter_map(|i| known.get(&i).copied()).collect();
-            let dims = self.dims_inside(&graph.tensor_type(*id).dims, labels);
+            let dims = self.dims_inside(&graph.tensor_type(*id).dims, labels, segment);
             result = match &node.op {
                 Op::Iota { dtype, .. } if labels.contains(&Some(Label::Rows)) => {
-                    self.positions(b, iteration, *dtype, &dims)?
+                    self.positions(b, (iteration, segment.first), *dtype, &dims)?
                 }
                 Op::Reshape { .. } => b.reshape(inputs[0], dims)?,
                 Op::Expand { .. } => {
@@ -321,7 +381,7 @@ impl Blocks {
                     };
                     let mixed = labels.iter().zip(&operands[0]).map(mix).collect();
                     let below = &graph.tensor_type(node.inputs[0]).dims;
-                    let own = b.reshape(inputs[0], self.dims_inside(below, &mixed))?;
+                    let own = b.reshape(inputs[0], self.dims_inside(below, &mixed, segment))?;
                     b.expand(own, dims)?
                 }
                 op => b.emit(inner_op(op, operands), &inputs)?,
@@ -332,23 +392,24 @@ impl Blocks {
     }
 
     /// The dims of a tensor's part in a block.
-    fn dims_inside(&self, dims: &Dims, labels: &Labels) -> Dims {
+    fn dims_inside(&self, dims: &Dims, labels: &Labels, segment: Segment) -> Dims {
         let mut inside = Dims::new();
         for (dim, label) in dims.iter().zip(labels) {
             match label {
                 Some(Label::Batch(_)) => {}
                 Some(Label::Rows) => inside.push(Dim::constant(self.rows)),
+                Some(Label::Columns) => inside.push(Dim::constant(segment.columns)),
                 None => inside.push(dim.clone()),
             }
         }
         inside
     }
 
-    /// The numbers of the block's rows.
+    /// The numbers of the rows of a block, given by the iteration and the blocks before the first.
     fn positions(
         &self,
         b: &mut Builder,
-        iteration: NodeId,
+        (iteration, first): (NodeId, i64),
         dtype: DType,
         dims: &Dims,
     ) -> Result<NodeId, PassError> {
@@ -361,6 +422,13 @@ impl Blocks {
             &[],
         )?;
         let before = b.binary(Binary::Mul, iteration, rows)?;
+        let first = b.emit(
+            Op::Const {
+                value: Scalar::from_i64(DType::I64, first * self.rows),
+            },
+            &[],
+        )?;
+        let before = b.binary(Binary::Add, before, first)?;
         let before = b.cast(before, dtype)?;
         let before = b.broadcast(before, dims)?;
         b.binary(Binary::Add, own, before)
@@ -435,6 +503,45 @@ fn first_labels(graph: &Graph, first: NodeId, sizes: &[i64]) -> Option<(Vec<i64>
     Some((trips, length?, labels))
 }
 
+/// Labels the columns, and gives how many there are: the one axis that loops do not go along.
+fn label_columns(sizes: &[i64], labels: &mut Labels) -> Option<i64> {
+    let mut others = (0..labels.len()).filter(|&a| labels[a].is_none() && sizes[a] != 1);
+    let (axis, None) = (others.next()?, others.next()) else {
+        return None;
+    };
+    labels[axis] = Some(Label::Columns);
+    Some(sizes[axis])
+}
+
+/// Labels columns where they are repeated: from what is computed of values to these, operands last.
+fn columns_downwards(
+    graph: &Graph,
+    ordered: &[NodeId],
+    known: &mut FxHashMap<NodeId, Labels>,
+) -> Option<()> {
+    for &id in ordered.iter().rev() {
+        for &input in &graph.node(id).inputs {
+            if let Some(labels) = known.get(&input) {
+                let below = below_labels(graph, id, input, &known[&id])?;
+                let joined = joined(labels, &below)?;
+                known.insert(input, joined);
+            }
+        }
+    }
+    Some(())
+}
+
+/// The labels of a value that has some of them in either way.
+fn joined(a: &Labels, b: &Labels) -> Option<Labels> {
+    let columns = Some(Label::Columns);
+    let each = a.iter().zip(b).map(|(&a, &b)| match (a, b) {
+        _ if a == b => Some(a),
+        (None, label) | (label, None) if label == columns => Some(columns),
+        _ => None,
+    });
+    each.collect()
+}
+
 /// Rows of a block, of `length` rows with `columns` elements each.
 fn block_rows(length: i64, columns: i64, options: &ScheduleOptions) -> Option<i64> {
     let most = (options.machine.block_elements / columns.max(1)).min(length / 2);
@@ -453,7 +560,10 @@ fn upwards(graph: &Graph, id: NodeId, known: &FxHashMap<NodeId, Labels>) -> Opti
             Op::Permute { perm } => perm.iter().map(|&p| below[p as usize]).collect(),
             Op::Reshape { .. } => moved(&sizes(graph, *input)?, below, &sizes(graph, id)?)?,
             Op::Reduce { axes, .. } => {
-                if axes.iter().any(|&a| below[a as usize].is_some()) {
+                if axes
+                    .iter()
+                    .any(|&a| below[a as usize].is_some_and(Label::is_looped))
+                {
                     return None;
                 }
                 let kept = (0..below.len()).filter(|a| !axes.contains(&(*a as u32)));
@@ -461,12 +571,10 @@ fn upwards(graph: &Graph, id: NodeId, known: &FxHashMap<NodeId, Labels>) -> Opti
             }
             _ => below.clone(),
         };
-        if labels
-            .replace(own.clone())
-            .is_some_and(|other| other != own)
-        {
-            return None;
-        }
+        labels = Some(match &labels {
+            Some(other) => joined(other, &own)?,
+            None => own,
+        });
     }
     labels
 }
@@ -502,7 +610,8 @@ fn product_labels(
         return None;
     }
     labels.extend(product.rest(0, below.len()).iter().map(label));
-    let found = labels.iter().flatten().count();
+    let found = { labels.iter().flatten() }.filter(|l| l.is_looped());
+    let found = found.count();
     labels.resize(graph.tensor_type(last).dims.len(), None);
     (found == loops).then_some(labels)
 }
@@ -540,43 +649,61 @@ fn operand_labels(
             }
             own
         };
-        let (mut lhs, rhs) = (own(0), own(1));
-        let rest = product.rest(0, lhs.len());
-        for (axis, label) in rest.into_iter().zip(&labels[product.batch[0].len()..]) {
-            lhs[axis as usize] = *label;
+        let (mut lhs, mut rhs) = (own(0), own(1));
+        let batch = product.batch[0].len();
+        let (left, right) = (product.rest(0, lhs.len()), product.rest(1, rhs.len()));
+        for (axis, label) in left.iter().zip(&labels[batch..]) {
+            lhs[*axis as usize] = *label;
+        }
+        for (axis, label) in right.iter().zip(&labels[batch + left.len()..]) {
+            rhs[*axis as usize] = *label;
+        }
+        if let Some(known) = known.get(&node.inputs[0]) {
+            lhs.clone_from(known);
+        }
+        for (from, to) in product.sum[0].iter().zip(&product.sum[1]) {
+            rhs[*to as usize] = lhs[*from as usize];
         }
         return Some(vec![lhs, rhs]);
     }
-    let each = node.inputs.iter().map(|&input| {
-        if let Some(labels) = known.get(&input) {
-            return Some(labels.clone());
-        }
-        let below = sizes(graph, input)?;
-        Some(match &node.op {
-            Op::Permute { perm } => {
-                let mut own = Labels::from_elem(None, below.len());
-                for (at, &from) in perm.iter().enumerate() {
-                    own[from as usize] = labels[at];
-                }
-                own
-            }
-            Op::Reshape { .. } => moved(&sizes(graph, id)?, labels, &below)?,
-            Op::Reduce { axes, .. } => {
-                let mut kept = labels.iter().copied();
-                let axis = |a: usize| match axes.contains(&(a as u32)) {
-                    true => None,
-                    false => kept.next().flatten(),
-                };
-                (0..below.len()).map(axis).collect()
-            }
-            _ => {
-                let own = below.iter().zip(labels);
-                own.map(|(&size, label)| label.filter(|_| size != 1))
-                    .collect()
-            }
-        })
+    let each = node.inputs.iter().map(|&input| match known.get(&input) {
+        Some(labels) => Some(labels.clone()),
+        None => below_labels(graph, id, input, labels),
     });
     each.collect()
+}
+
+/// The labels of one of a node's operands, given its own; the node is no product.
+pub(super) fn below_labels(
+    graph: &Graph,
+    id: NodeId,
+    input: NodeId,
+    labels: &Labels,
+) -> Option<Labels> {
+    let below = sizes(graph, input)?;
+    Some(match &graph.node(id).op {
+        Op::Permute { perm } => {
+            let mut own = Labels::from_elem(None, below.len());
+            for (at, &from) in perm.iter().enumerate() {
+                own[from as usize] = labels[at];
+            }
+            own
+        }
+        Op::Reshape { .. } => moved(&sizes(graph, id)?, labels, &below)?,
+        Op::Reduce { axes, .. } => {
+            let mut kept = labels.iter().copied();
+            let axis = |a: usize| match axes.contains(&(a as u32)) {
+                true => None,
+                false => kept.next().flatten(),
+            };
+            (0..below.len()).map(axis).collect()
+        }
+        _ => {
+            let own = below.iter().zip(labels);
+            own.map(|(&size, label)| label.filter(|_| size != 1))
+                .collect()
+        }
+    })
 }
 
 /// The operation on parts: axes of the batch are gone.

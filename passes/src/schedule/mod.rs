@@ -31,6 +31,7 @@ mod emit;
 mod error;
 mod faults;
 mod group;
+mod hidden;
 mod long;
 mod loops;
 mod lower;
@@ -46,6 +47,7 @@ mod ranges;
 mod regions;
 pub mod report;
 mod scatter;
+mod segments;
 mod tasks;
 #[cfg(test)]
 mod tests;

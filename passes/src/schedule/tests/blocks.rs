@@ -1,7 +1,7 @@
 //! Products of products, a block of rows at a time.
 
 use super::*;
-use lazulite_ir::{Binary, Combine, Predicate, Unary};
+use lazulite_ir::{Binary, Combine, Dims, Predicate, Unary};
 
 /// Attention of queries `[2, 3, 48, 8]` to 40 keys, in one of its forms.
 #[derive(Clone, Copy, Default, Debug)]
@@ -15,6 +15,16 @@ struct Attention {
     projected: bool,
     /// No batch.
     single: bool,
+    /// A causal mask of another kind, which hides nothing for good.
+    other: Option<Other>,
+}
+
+/// What is not hidden: finite scores, earlier keys, the least score of a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Other {
+    Finite,
+    Earlier,
+    Least,
 }
 
 impl Attention {
@@ -63,18 +73,38 @@ impl Attention {
         if !self.causal {
             return scores;
         }
-        let rank = m.builder.dims(scores).len() as u32;
-        let mut positions = |axis: u32, len: i64| {
+        // The same for the whole batch.
+        let whole = m.builder.dims(scores);
+        let rank = whole.len();
+        let mut once = whole.clone();
+        once[..rank - 2].fill(Dim::ONE);
+        let mut positions = |axis: usize, len: i64| {
             let dtype = DType::I64;
             let len = Dim::constant(len);
-            let iota = m.op(Op::Iota { len, dtype }, &[]);
-            let others: Vec<u32> = (0..rank).filter(|a| *a != axis).collect();
-            m.spread(iota, scores, &others)
+            let iota = m.op(
+                Op::Iota {
+                    len: len.clone(),
+                    dtype,
+                },
+                &[],
+            );
+            let mut own: Dims = once.iter().map(|_| Dim::ONE).collect();
+            own[axis] = len;
+            let own = m.builder.reshape(iota, own).unwrap();
+            m.builder.expand(own, once.clone()).unwrap()
         };
         let (rows, columns) = (positions(rank - 2, 48), positions(rank - 1, 40));
         let predicate = Predicate::Lt;
-        let later = m.op(Op::Compare { predicate }, &[rows, columns]);
-        let lowest = m.splat(f64::NEG_INFINITY, scores);
+        let order = match self.other {
+            Some(Other::Earlier) => [columns, rows],
+            _ => [rows, columns],
+        };
+        let later = m.op(Op::Compare { predicate }, &order);
+        let later = m.builder.expand(later, whole).unwrap();
+        let lowest = match self.other {
+            Some(Other::Finite) => m.splat(-1e30, scores),
+            _ => m.splat(f64::NEG_INFINITY, scores),
+        };
         m.op(Op::Select {}, &[later, lowest, scores])
     }
 
@@ -89,7 +119,11 @@ impl Attention {
         let scores = self.hidden(&mut m, scores);
         let scores = self.added(&mut m, scores);
         let last = [rank - 1];
-        let top = m.reduce(Combine::Max, scores, &last);
+        let kind = match self.other {
+            Some(Other::Least) => Combine::Min,
+            _ => Combine::Max,
+        };
+        let top = m.reduce(kind, scores, &last);
         let top = m.spread(top, scores, &last);
         let below = m.builder.sub(scores, top).unwrap();
         let e = m.unary(Unary::Exp, below);
@@ -159,10 +193,25 @@ fn attention_of_every_kind_is_computed_in_blocks() {
                 projected: bits & 4 > 0,
                 single: bits & 8 > 0,
                 mask,
+                other: None,
             };
-            let expected = if form.single { 1 } else { 3 };
+            // Each of three blocks sees columns of its own where later ones are hidden.
+            let blocks = if form.causal { 3 } else { 1 };
+            let expected = blocks + if form.single { 0 } else { 2 };
             assert_eq!(check_blocks(&form.graph()), expected, "{form:?}");
         }
+    }
+}
+
+#[test]
+fn columns_that_count_are_not_left_out() {
+    for other in [Other::Finite, Other::Earlier, Other::Least] {
+        let form = Attention {
+            causal: true,
+            other: Some(other),
+            ..Attention::default()
+        };
+        assert_eq!(check_blocks(&form.graph()), 3, "{form:?}");
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use state::{
 
 use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
-use crate::device::{Device, Places};
+use crate::device::{Device, Places, Value};
 use crate::engine::{self, Call, Found, Options, Pattern, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
@@ -34,7 +34,7 @@ use lazulite_ir::{Guard, Symbol, TensorType};
 use record::Recording;
 use replay::Replay;
 pub(crate) use replay::{host_value_of, value_of};
-use shape::{CallShape, InputType};
+use shape::{CallShape, Setting};
 use smallvec::SmallVec;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -75,7 +75,17 @@ enum Way {
 
 impl Serving {
     /// What the cells hold now, if they are what they were.
+    #[inline]
     fn read_cells(&self, gradients: bool) -> Option<CellValues> {
+        // Most functions read none.
+        match self.cells.is_empty() {
+            true => Some(CellValues::new()),
+            false => self.read_each(gradients),
+        }
+    }
+
+    /// As [`Serving::read_cells`], where there are some.
+    fn read_each(&self, gradients: bool) -> Option<CellValues> {
         // What belongs to no device is brought to that of the program.
         let here = match &self.way {
             Way::Replayed(replay) => Places::of(replay.device()),
@@ -88,10 +98,6 @@ impl Serving {
             let fits = node.ty == known.ty && here.admits(traits.places);
             (fits && (gradients && traits.grad) == known.grad).then_some(content)
         };
-        // Most functions read none.
-        if self.cells.is_empty() {
-            return Some(CellValues::new());
-        }
         self.cells.iter().map(read).collect()
     }
 
@@ -104,7 +110,7 @@ impl Serving {
 }
 
 /// Values of the cells that a program reads.
-type CellValues = SmallVec<[Tensor; 2]>;
+type CellValues = Vec<Tensor>;
 
 /// A program that serves a call. The cells were read when it was found and are not read again: another
 /// thread may write them.
@@ -151,24 +157,27 @@ where
             // Part of a larger program: recorded into it.
             return self.record(inputs);
         }
-        crate::tensor::realize_all(&inputs)?;
+        let mut arguments = [const { None }; N];
+        read(&inputs, &mut arguments)?;
         let current = engine::current();
         if current.options.interpret || engine::searching() {
             return self.record_and_realize(inputs);
         }
-        let gradients = grad_enabled();
-        let mut shape = CallShape {
+        let mut setting = Setting {
             optimisation: current.options.optimisation(),
-            gradients,
+            gradients: grad_enabled(),
             here: Device::here(),
-            inputs: SmallVec::new(),
+            places: Places::NONE,
         };
         let mut dims: SmallVec<[i64; 16]> = SmallVec::new();
         for input in inputs {
-            let ty = InputType::of(input.node()?, gradients, &mut dims);
-            shape.inputs.push(ty);
+            let node = input.node()?;
+            setting.places = setting.places.join(node.traits.places);
+            for dim in &node.ty.dims {
+                // The sizes of values are known.
+                dims.push(dim.as_const().unwrap_or_default());
+            }
         }
-        shape.place();
         let (call, place) = (
             Call {
                 dims: &dims,
@@ -176,12 +185,20 @@ where
             },
             Place::here(),
         );
-        let fitting = match self.find(&shape, call) {
+        let fitting = match self.find(&setting, inputs, call) {
             Some(fitting) => fitting,
-            None => self.compiled(&shape, call, place, &current.options)?,
+            None => {
+                let shape = CallShape::of(setting, &inputs, &dims);
+                self.compiled(&shape, call, place, &current.options)?
+            }
         };
         match &fitting.version.program.way {
-            Way::Replayed(replay) => rebuilt(replay.call(&fitting, &inputs, &current.pool)?),
+            Way::Replayed(replay) => {
+                let mut results: SmallVec<[Tensor; 2]> = SmallVec::new();
+                let each = &mut |tensor| results.push(tensor);
+                replay.call(&fitting, &mut arguments, &current.pool, each)?;
+                rebuilt(results.drain(..))
+            }
             Way::Recorded => self.record_and_realize(inputs),
         }
     }
@@ -197,7 +214,7 @@ where
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.capture(shape, pattern, symbols, place, options)
         };
-        let usable = |serving: &Serving| serving.read_cells(shape.gradients);
+        let usable = |serving: &Serving| serving.read_cells(shape.setting.gradients);
         let fitting = self.table(shape).compile(call, &[], usable, make)?;
         fitting.ok_or_else(|| {
             let message = "a cell that the function reads was given another type meanwhile";
@@ -268,10 +285,11 @@ where
         rebuilt(results)
     }
 
-    fn find(&self, shape: &CallShape, call: Call<'_>) -> Option<Fitting> {
+    fn find(&self, setting: &Setting, inputs: [&Tensor; N], call: Call<'_>) -> Option<Fitting> {
         let tables = self.read();
-        let (_, table) = tables.iter().find(|(s, _)| s == shape)?;
-        table.find(call, |serving| serving.read_cells(shape.gradients))
+        let (_, table) =
+            { tables.iter() }.find(|(shape, _)| shape.is_of(setting, &inputs, call.dims))?;
+        table.find(call, |serving| serving.read_cells(setting.gradients))
     }
 
     /// The versions for calls of this shape.
@@ -306,11 +324,11 @@ where
             self.applied(parameters)
         })?;
         let cells = recording.state.cells_read().map(|(cell, node)| {
-            let (ty, grad) = (node.ty.clone(), shape.gradients && node.traits.grad);
+            let (ty, grad) = (node.ty.clone(), shape.setting.gradients && node.traits.grad);
             (cell.clone(), CellType { ty, grad })
         });
         let cells = cells.collect();
-        if shape.gradients && recording.keeps_history() {
+        if shape.setting.gradients && recording.keeps_history() {
             let way = Way::Recorded;
             return Ok((Serving { cells, way }, Vec::new()));
         }
@@ -373,6 +391,20 @@ where
         };
         Report::of(subject, options)
     }
+}
+
+/// Enters the values of tensors, which are computed in one program where they are not known.
+#[track_caller]
+fn read(tensors: &[&Tensor], values: &mut [Option<Value>]) -> Result<()> {
+    for (tensor, value) in tensors.iter().zip(&mut *values) {
+        *value = tensor.0.as_ref().ok().and_then(|node| node.value());
+        if value.is_none() {
+            // That it has none afterwards is an error of whoever needs it.
+            crate::tensor::realize_all(tensors)?;
+            *value = tensor.node()?.value();
+        }
+    }
+    Ok(())
 }
 
 /// Results in the form that the function returns.

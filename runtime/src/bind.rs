@@ -10,6 +10,7 @@ use crate::bound::{Arg, BoundKernel, BoundStep};
 use crate::memory::ALIGN;
 use crate::partition::Partition;
 use crate::{Place, Program, RunError, Signature, Size};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -22,13 +23,14 @@ pub(crate) struct Binding {
     sizes: Box<[i64]>,
     /// Bytes of each input.
     pub inputs: Box<[usize]>,
-    /// Slot and bytes of each result.
-    pub outputs: Box<[(u32, usize)]>,
+    pub outputs: Box<[BoundOutput]>,
     /// Where each root's memory comes from, by slot.
     pub homes: Box<[Home]>,
     /// Inputs that an output may take over: parameter and slot, of equal size.
     pub donations: Box<[(u32, u32)]>,
     pub arena_bytes: usize,
+    /// The same as a multiple of the alignment.
+    pub arena_room: usize,
     /// Bytes of all outputs together.
     pub output_bytes: usize,
     /// Scratch of one participant, a multiple of the alignment.
@@ -49,13 +51,25 @@ impl Binding {
     }
 }
 
+/// A result.
+pub(crate) struct BoundOutput {
+    pub slot: u32,
+    pub bytes: usize,
+    /// Whether no later result lies in the same slot.
+    pub last: bool,
+}
+
 /// Where memory comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Home {
     /// Parameter number n.
     Input(u32),
-    /// A new buffer of so many bytes.
-    Output(usize),
+    /// A new buffer.
+    Output {
+        /// Counts them in the order of slots.
+        number: u32,
+        bytes: usize,
+    },
     /// At this offset of the arena.
     Arena(usize),
 }
@@ -86,19 +100,24 @@ impl Deref for Bound<'_> {
 
 impl Program {
     /// The binding for `sizes`.
+    #[inline]
     pub(crate) fn binding(&self, sizes: &[i64]) -> Result<Bound<'_>, RunError> {
-        if let Some(first) = self.bindings.first.get()
-            && first.is_for(sizes)
-        {
-            return Ok(Bound::First(first));
+        match self.bindings.first.get() {
+            Some(first) if first.is_for(sizes) => Ok(Bound::First(first)),
+            Some(_) | None => Ok(Bound::Other(self.other_binding(sizes)?)),
         }
+    }
+
+    /// As [`Program::binding`], where the first one is none or not for these sizes.
+    #[inline(never)]
+    fn other_binding(&self, sizes: &[i64]) -> Result<Arc<Binding>, RunError> {
         let others = &self.bindings.others;
         let found = {
             let others = others.read().unwrap_or_else(PoisonError::into_inner);
             others.iter().find(|b| b.is_for(sizes)).cloned()
         };
         if let Some(found) = found {
-            return Ok(Bound::Other(found));
+            return Ok(found);
         }
         let made = Arc::new(bind(self, sizes)?);
         if self.bindings.first.set(made.clone()).is_err() {
@@ -108,7 +127,7 @@ impl Program {
             }
             others.push(made.clone());
         }
-        Ok(Bound::Other(made))
+        Ok(made)
     }
 }
 
@@ -170,13 +189,16 @@ fn bind(program: &Program, sizes: &[i64]) -> Result<Binding, RunError> {
     let scratch_bytes = scratch_bytes
         .checked_next_multiple_of(ALIGN)
         .ok_or_else(|| inconsistent("scratch is too large"))?;
+    let arena_room = arena_bytes
+        .checked_next_multiple_of(ALIGN)
+        .ok_or_else(|| inconsistent("arena is too large"))?;
     let fits = |&(input, slot): &(u32, u32)| match homes[slot as usize] {
-        Home::Output(bytes) => bytes == inputs[input as usize],
+        Home::Output { bytes, .. } => bytes == inputs[input as usize],
         Home::Input(_) | Home::Arena(_) => false,
     };
     let donations = program.linked.donations.iter().copied().filter(fits);
     let output_bytes = homes.iter().map(|h| match h {
-        Home::Output(bytes) => *bytes,
+        Home::Output { bytes, .. } => *bytes,
         Home::Input(_) | Home::Arena(_) => 0,
     });
     Ok(Binding {
@@ -188,6 +210,7 @@ fn bind(program: &Program, sizes: &[i64]) -> Result<Binding, RunError> {
         outputs: outputs.into(),
         homes: homes.clone().into(),
         arena_bytes,
+        arena_room,
         scratch_bytes,
         kernels: kernels.into(),
         steps,
@@ -258,6 +281,7 @@ fn homes(
 ) -> Result<(Vec<Home>, usize), RunError> {
     let linked = &program.linked;
     let mut homes = Vec::with_capacity(linked.roots.len());
+    let mut made = 0;
     let mut requests = Vec::new();
     for (&root, &live) in linked.roots.iter().zip(&linked.live) {
         let bytes = bytes[root as usize];
@@ -271,7 +295,11 @@ fn homes(
                 }
                 Home::Input(input)
             }
-            Place::Output => Home::Output(bytes),
+            Place::Output => {
+                made += 1;
+                let number = made - 1;
+                Home::Output { number, bytes }
+            }
             Place::Arena => {
                 requests.push(Request { bytes, live });
                 Home::Arena(requests.len() - 1)
@@ -294,8 +322,8 @@ fn outputs(
     program: &Program,
     sizes: &[i64],
     bytes: &[usize],
-) -> Result<Vec<(u32, usize)>, RunError> {
-    let mut outputs = Vec::new();
+) -> Result<Vec<BoundOutput>, RunError> {
+    let mut outputs: Vec<BoundOutput> = Vec::new();
     for (i, (buffer, signature)) in program.image.outputs.iter().enumerate() {
         let (_, wanted) = eval_signature(signature, sizes, || format!("output {i}"))?;
         let held = bytes[*buffer as usize];
@@ -304,7 +332,15 @@ fn outputs(
                 "output {i} of {wanted} bytes in buffer {buffer} of {held}"
             )));
         }
-        outputs.push((program.linked.located[*buffer as usize].slot, wanted));
+        outputs.push(BoundOutput {
+            slot: program.linked.located[*buffer as usize].slot,
+            bytes: wanted,
+            last: true,
+        });
+    }
+    let mut later = FxHashSet::default();
+    for output in outputs.iter_mut().rev() {
+        output.last = later.insert(output.slot);
     }
     Ok(outputs)
 }

@@ -49,9 +49,9 @@ impl Buffer {
         Ok(Buffer::of(Region::take(len)?.0, len))
     }
 
-    fn of(region: Region, len: usize) -> Buffer {
+    fn of(region: Arc<Region>, len: usize) -> Buffer {
         Buffer {
-            region: Some(Arc::new(region)),
+            region: Some(region),
             len,
         }
     }
@@ -97,10 +97,7 @@ impl Buffer {
         // SAFETY: the mapping has `len` bytes from a page's start on; they do not change by the
         // caller's promise.
         let region = unsafe { Region::shared(data, len, Arc::new(mapping)) };
-        Ok(Buffer {
-            region: Some(Arc::new(region)),
-            len,
-        })
+        Ok(Buffer::of(Arc::new(region), len))
     }
 
     /// Bytes of the program itself: shared if they are aligned as buffers are, else copied.
@@ -114,10 +111,7 @@ impl Buffer {
         }
         // SAFETY: nobody ever writes to what a static reference points to; it is aligned.
         let region = unsafe { Region::shared(data, bytes.len(), Arc::new(())) };
-        Ok(Buffer {
-            region: Some(Arc::new(region)),
-            len: bytes.len(),
-        })
+        Ok(Buffer::of(Arc::new(region), bytes.len()))
     }
 
     /// `len` bytes from byte `from` on, as a buffer that keeps this one. `None` if they do not all exist
@@ -132,10 +126,7 @@ impl Buffer {
         // SAFETY: the part lies in the region, which is not written while it has two handles: the caller's
         // and the one that the part keeps, or after the caller's is gone, the one that nobody can reach.
         let region = unsafe { Region::shared(region.data().add(from), len, region.clone()) };
-        Some(Buffer {
-            region: Some(Arc::new(region)),
-            len,
-        })
+        Some(Buffer::of(Arc::new(region), len))
     }
 
     /// A copy of `elements`.
@@ -157,6 +148,7 @@ impl Buffer {
     }
 
     /// Size in bytes.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -201,6 +193,7 @@ impl Buffer {
     }
 
     /// The first byte; dangling but aligned when there is no memory.
+    #[inline]
     pub(crate) fn pointer(&self) -> *mut u8 {
         match &self.region {
             Some(region) => region.data().as_ptr(),
@@ -212,6 +205,15 @@ impl Buffer {
     pub(crate) fn shortened(mut self, len: usize) -> Buffer {
         self.len = self.len.min(len);
         self
+    }
+}
+
+impl Drop for Buffer {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(region) = self.region.take() {
+            Region::release(region);
+        }
     }
 }
 

@@ -89,7 +89,9 @@ impl Run<'_, '_> {
             match task {
                 Task::Kernel { kernel, args } => {
                     self.kernels_run += 1;
-                    self.kernel_task(*kernel, args).run(self.pool);
+                    let mut buffers = Buffers::new();
+                    self.list(args, &mut buffers);
+                    self.kernel_task(*kernel, &buffers).run(self.pool);
                 }
                 Task::Contract(contract) => {
                     self.kernels_run += 1;
@@ -108,16 +110,26 @@ impl Run<'_, '_> {
     }
 
     /// Where a buffer is now.
+    #[inline]
     unsafe fn pointer(&self, arg: Arg) -> *mut u8 {
         let (base, offset) = self.slots.of(arg);
         // SAFETY: binding has checked that the slices of all iterations lie in the whole.
         unsafe { base.add(offset) }
     }
 
-    unsafe fn kernel_task(&self, kernel: u32, args: &[Arg]) -> KernelTask<'_> {
-        // SAFETY: the caller's promise.
-        let mut buffers: Buffers = args.iter().map(|a| unsafe { self.pointer(*a) }).collect();
+    /// Lists where arguments of a kernel are now, then the scratch.
+    #[inline(always)]
+    unsafe fn list(&self, args: &[Arg], buffers: &mut Buffers) {
+        for (base, offset) in self.slots.of_each(args) {
+            // SAFETY: binding has checked that the slices of all iterations lie in the whole.
+            buffers.push(unsafe { base.add(offset) });
+        }
         buffers.push(self.scratch);
+    }
+
+    /// A kernel on its arguments and the scratch.
+    #[inline]
+    unsafe fn kernel_task<'t>(&'t self, kernel: u32, buffers: &'t [*mut u8]) -> KernelTask<'t> {
         KernelTask {
             kernel: &self.binding.kernels[kernel as usize],
             buffers,
@@ -155,6 +167,12 @@ impl Run<'_, '_> {
     }
 
     unsafe fn contract_of<T: Number>(&self, c: &BoundContract) {
+        let epilogue = c.epilogue.as_ref().map(|(kernel, args)| {
+            let mut buffers = Buffers::new();
+            // SAFETY: the caller's promise.
+            unsafe { self.list(args, &mut buffers) };
+            (*kernel, buffers)
+        });
         // SAFETY: the caller's promise. The offset is not used where there is nothing to read, so
         // the pointer is only computed.
         let task = unsafe {
@@ -175,10 +193,8 @@ impl Run<'_, '_> {
                 },
                 tiling: c.tiling,
                 level: self.program.level,
-                epilogue: c
-                    .epilogue
-                    .as_ref()
-                    .map(|(k, args)| self.kernel_task(*k, args)),
+                epilogue: { epilogue.as_ref() }
+                    .map(|(kernel, buffers)| self.kernel_task(*kernel, buffers)),
             }
         };
         let tiles = c.tiling.tiles();
@@ -243,6 +259,7 @@ impl<'a> Runner<'a> for Run<'a, '_> {
         &mut self.slots
     }
 
+    #[inline]
     unsafe fn task(&mut self, task: &Task, position: u32) -> Result<(), RunError> {
         let begin = self.hook.is_some().then(Instant::now);
         // SAFETY: the caller's promise.
@@ -361,7 +378,7 @@ fn overlap(inputs: &[(*mut u8, usize)], outputs: &[(*mut u8, usize)]) -> bool {
 struct KernelTask<'a> {
     kernel: &'a BoundKernel,
     /// Arguments, then the scratch of participant 0.
-    buffers: Buffers,
+    buffers: &'a [*mut u8],
     scratch_bytes: usize,
     status: &'a Status,
 }
@@ -378,7 +395,7 @@ impl KernelTask<'_> {
                 pool.for_each(boxes, &|b, p| self.call(&partition.bounds(b), p));
             }
             // Where boxes begin changes no result, so one thread needs no cut.
-            _ => self.call(&partition.whole(), 0),
+            _ => self.call(partition.whole(), 0),
         }
     }
 
@@ -390,7 +407,7 @@ impl KernelTask<'_> {
             // ranges, and whoever made the program vouched for the code.
             return unsafe { (kernel.code)(self.buffers.as_ptr(), sizes, bounds.as_ptr(), status) };
         }
-        let mut buffers = self.buffers.clone();
+        let mut buffers = Buffers::from_slice(self.buffers);
         if let Some(scratch) = buffers.last_mut() {
             // The run has scratch for every participant.
             *scratch = scratch.wrapping_add(participant * self.scratch_bytes);

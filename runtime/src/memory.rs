@@ -1,7 +1,7 @@
 //! Where buffers get their memory: 64-byte aligned regions that are kept and reused.
 //!
 //! Fresh pages cost far more than the arithmetic done on them, so regions go back to a cache when
-//! they are dropped. Small ones (below 1 MiB) come in powers of two and are kept per thread, a few of each
+//! their last handle is let go. Small ones (below 1 MiB) come in powers of two and are kept per thread, a few of each
 //! class. Large ones are mapped with huge pages advised and kept process-wide up to
 //! [`set_cache_limit`] bytes.
 //!
@@ -45,7 +45,7 @@ impl fmt::Display for AllocError {
 
 impl std::error::Error for AllocError {}
 
-/// A piece of memory, returned to where it came from when dropped.
+/// A piece of memory. Handles are let go by [`Region::release`], so that it is kept for others.
 pub(crate) struct Region {
     data: NonNull<u8>,
     capacity: usize,
@@ -54,7 +54,8 @@ pub(crate) struct Region {
 
 /// Where a region came from.
 enum Origin {
-    Small,
+    /// The system's allocator, for a class of sizes.
+    Small(usize),
     Large,
     /// Memory that this keeps, shared with others and only to be read.
     Shared(#[expect(dead_code, reason = "held, not used")] Arc<dyn Any + Send + Sync>),
@@ -68,28 +69,56 @@ unsafe impl Sync for Region {}
 
 impl Region {
     /// A region of at least `bytes` bytes, and whether it is fresh (all zero) or recycled.
-    pub(crate) fn take(bytes: usize) -> Result<(Region, bool), AllocError> {
-        let error = AllocError { bytes };
+    pub(crate) fn take(bytes: usize) -> Result<(Arc<Region>, bool), AllocError> {
+        if bytes < LARGE {
+            let class = class_of(bytes);
+            let recycled = SMALL.try_with(|c| c.borrow_mut().free[class].pop());
+            if let Ok(Some(region)) = recycled {
+                return Ok((region, false));
+            }
+        }
+        let made = Region::make(bytes).ok_or(AllocError { bytes })?;
+        Ok((Arc::new(made.0), made.1))
+    }
+
+    /// As [`Region::take`], if this thread keeps none that is small.
+    #[cold]
+    fn make(bytes: usize) -> Option<(Region, bool)> {
         // Rounding up must not overflow; nothing near this size can exist anyway.
         if bytes > isize::MAX as usize / 2 {
-            return Err(error);
+            return None;
         }
         if bytes >= LARGE {
-            return take_large(bytes).ok_or(error);
+            return take_large(bytes);
         }
         let class = class_of(bytes);
         let capacity = ALIGN << class;
-        let recycled = SMALL.try_with(|c| c.borrow_mut().free[class].pop());
-        let (data, fresh) = match recycled {
-            Ok(Some(data)) => (data, false),
-            Ok(None) | Err(_) => (system_alloc(capacity).ok_or(error)?, true),
-        };
         let region = Region {
-            data,
+            data: system_alloc(capacity)?,
             capacity,
-            origin: Origin::Small,
+            origin: Origin::Small(class),
         };
-        Ok((region, fresh))
+        Some((region, true))
+    }
+
+    /// Lets go of a handle. A small region of which it is the last one is kept together with what counts its handles.
+    /// Where two threads let go at once neither may be seen to be the last; it goes back to the system then.
+    #[inline]
+    pub(crate) fn release(region: Arc<Region>) {
+        // Looking is cheaper than making sure, and most handles are not the last.
+        match Arc::strong_count(&region) {
+            1 => Region::keep(region),
+            _ => drop(region),
+        }
+    }
+
+    /// Keeps a region if it is small and this the last handle.
+    fn keep(mut region: Arc<Region>) {
+        let own = Arc::get_mut(&mut region).map(|own| &own.origin);
+        if let Some(&Origin::Small(class)) = own {
+            // A thread that ends keeps nothing: the region is dropped.
+            let _ = SMALL.try_with(|c| c.borrow_mut().keep(class, region));
+        }
     }
 
     /// A region over memory that `owner` keeps.
@@ -113,12 +142,13 @@ impl Region {
     /// Whether the one holder of the region may write to it.
     pub(crate) fn is_writable(&self) -> bool {
         match self.origin {
-            Origin::Small | Origin::Large => true,
+            Origin::Small(_) | Origin::Large => true,
             Origin::Shared(_) => false,
         }
     }
 
     /// The first byte.
+    #[inline]
     pub(crate) fn data(&self) -> NonNull<u8> {
         self.data
     }
@@ -127,15 +157,10 @@ impl Region {
 impl Drop for Region {
     fn drop(&mut self) {
         match self.origin {
-            Origin::Small => {}
-            Origin::Large => return keep_large(self.data, self.capacity),
-            Origin::Shared(_) => return,
-        }
-        let class = class_of(self.capacity);
-        let kept = SMALL.try_with(|c| c.borrow_mut().keep(class, self.data));
-        if !matches!(kept, Ok(true)) {
-            // SAFETY: allocated by `system_alloc` with this capacity; not kept, so freed once.
-            unsafe { system_free(self.data, self.capacity) };
+            // SAFETY: allocated by `system_alloc` with this capacity; dropped once, without a user.
+            Origin::Small(_) => unsafe { system_free(self.data, self.capacity) },
+            Origin::Large => keep_large(self.data, self.capacity),
+            Origin::Shared(_) => {}
         }
     }
 }
@@ -169,30 +194,17 @@ thread_local! {
     };
 }
 
-/// One thread's free small regions, by class.
+/// One thread's free small regions, by class. Each has this one handle.
 struct SmallCache {
-    free: [Vec<NonNull<u8>>; CLASSES],
+    free: [Vec<Arc<Region>>; CLASSES],
 }
 
 impl SmallCache {
     /// Keeps the region unless there are enough of its class.
-    fn keep(&mut self, class: usize, data: NonNull<u8>) -> bool {
-        let limit = (CLASS_BYTES / (ALIGN << class)).clamp(CLASS_MIN, CLASS_MAX);
-        let room = self.free[class].len() < limit;
-        if room {
-            self.free[class].push(data);
-        }
-        room
-    }
-}
-
-impl Drop for SmallCache {
-    fn drop(&mut self) {
-        for (class, free) in self.free.iter_mut().enumerate() {
-            for data in free.drain(..) {
-                // SAFETY: kept regions of a class were allocated with its capacity and have no user.
-                unsafe { system_free(data, ALIGN << class) };
-            }
+    fn keep(&mut self, class: usize, region: Arc<Region>) {
+        let limit = ((CLASS_BYTES / ALIGN) >> class).clamp(CLASS_MIN, CLASS_MAX);
+        if self.free[class].len() < limit {
+            self.free[class].push(region);
         }
     }
 }
@@ -421,8 +433,10 @@ mod tests {
     #[test]
     fn small_regions_are_reused_by_their_thread() {
         let (a, _) = Region::take(1000).unwrap();
-        let address = a.data();
-        drop(a);
+        let (address, other) = (a.data(), a.clone());
+        Region::release(a);
+        assert_ne!(Region::take(600).unwrap().0.data(), address);
+        Region::release(other);
         let (b, fresh) = Region::take(600).unwrap();
         assert_eq!((b.data(), fresh), (address, false));
     }

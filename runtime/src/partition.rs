@@ -33,7 +33,9 @@ pub(crate) fn box_count(nanoseconds: f64) -> usize {
 /// A cut of ranges into boxes.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    extents: SmallVec<[i64; 4]>,
+    /// The box that is everything.
+    whole: Box<Bounds>,
+    rank: usize,
     /// Number of parts along each range.
     parts: SmallVec<[i64; 4]>,
     lanes: i64,
@@ -46,7 +48,7 @@ impl Partition {
         let lanes = i64::from(lane_multiple.max(1));
         let points: f64 = extents.iter().map(|e| *e as f64).product();
         let mut wanted = box_count(points * cost as f64 / 1024.0) as i64;
-        let mut parts = SmallVec::new();
+        let (mut parts, mut whole) = (SmallVec::new(), Box::new([0; 2 * MAX_RANK]));
         let mut boxes = 1;
         for (i, &extent) in extents.iter().enumerate() {
             let last = i + 1 == extents.len();
@@ -55,9 +57,11 @@ impl Partition {
             wanted = (wanted + n - 1) / n;
             boxes *= n as usize;
             parts.push(n);
+            whole[2 * i + 1] = extent;
         }
         Partition {
-            extents: extents.into(),
+            whole,
+            rank: extents.len(),
             parts,
             lanes,
             boxes: if points == 0.0 { 0 } else { boxes },
@@ -66,7 +70,15 @@ impl Partition {
 
     /// Extent of the last range; 1 without ranges.
     pub(crate) fn extent(&self) -> usize {
-        self.extents.last().map_or(1, |e| *e as usize)
+        match self.rank {
+            0 => 1,
+            rank => self.whole[2 * rank - 1] as usize,
+        }
+    }
+
+    /// The box that is everything.
+    pub(crate) fn whole(&self) -> &Bounds {
+        &self.whole
     }
 
     /// Number of boxes; 0 if there is no point.
@@ -74,25 +86,15 @@ impl Partition {
         self.boxes
     }
 
-    /// All boxes as one.
-    pub(crate) fn whole(&self) -> Bounds {
-        let mut bounds = [0; 2 * MAX_RANK];
-        for (to, extent) in bounds.iter_mut().skip(1).step_by(2).zip(&self.extents) {
-            *to = *extent;
-        }
-        bounds
-    }
-
     /// Box number `index`.
     pub(crate) fn bounds(&self, index: usize) -> Bounds {
-        let mut bounds = [0; 2 * MAX_RANK];
+        let mut bounds = *self.whole;
         let mut rest = index as i64;
-        let rank = self.extents.len();
-        for i in (0..rank).rev() {
-            let (extent, parts) = (self.extents[i], self.parts[i]);
+        for i in (0..self.rank).rev() {
+            let (extent, parts) = (self.whole[2 * i + 1], self.parts[i]);
             let part = rest % parts;
             rest /= parts;
-            let scale = if i + 1 == rank { self.lanes } else { 1 };
+            let scale = if i + 1 == self.rank { self.lanes } else { 1 };
             let pieces = units(extent, scale);
             let edge = |p: i64| {
                 // The first `pieces % parts` parts get one more.

@@ -14,7 +14,7 @@
 //! memory of a run is allocated before its first step.
 
 use crate::bind::{Binding, Home};
-use crate::exec::{Hook, Run, StepTime};
+use crate::exec::{Run, StepTime};
 use crate::walk::Slots;
 use crate::{Buffer, Pool, Program, RunError, Status};
 use smallvec::SmallVec;
@@ -85,7 +85,10 @@ impl Program {
         sizes: &[i64],
         pool: &Pool,
     ) -> Result<Outputs, RunError> {
-        self.run_with(inputs, sizes, pool, None)
+        let mut buffers = SmallVec::new();
+        let each = &mut |buffer| buffers.push(buffer);
+        let report = self.run_each(inputs, sizes, pool, None, each)?;
+        Ok(Outputs { buffers, report })
     }
 
     /// As [`Program::run`], and tells `profile` of every step and its time. Slower: the clock is read
@@ -100,7 +103,10 @@ impl Program {
         pool: &Pool,
         profile: &mut dyn FnMut(StepTime<'_>),
     ) -> Result<Outputs, RunError> {
-        self.run_with(inputs, sizes, pool, Some(profile))
+        let mut buffers = SmallVec::new();
+        let each = &mut |buffer| buffers.push(buffer);
+        let report = self.run_each(inputs, sizes, pool, Some(profile), each)?;
+        Ok(Outputs { buffers, report })
     }
 
     /// Bytes that a run with these sizes will need, known before it: arena and outputs, as if nothing
@@ -113,47 +119,90 @@ impl Program {
         Ok(binding.arena_bytes.saturating_add(binding.output_bytes))
     }
 
-    fn run_with(
+    /// As [`Program::run`] or [`Program::run_profiled`], but hands the outputs out one after the other, once the run
+    /// has succeeded.
+    ///
+    /// # Errors
+    /// As for [`Program::run`].
+    pub fn run_each(
         &self,
         inputs: &mut [Input],
         sizes: &[i64],
         pool: &Pool,
-        hook: Option<Hook<'_>>,
-    ) -> Result<Outputs, RunError> {
+        profile: Option<&mut dyn FnMut(StepTime<'_>)>,
+        each: &mut dyn FnMut(Buffer),
+    ) -> Result<RunReport, RunError> {
         let bound = self.binding(sizes)?;
         let binding = &*bound;
-        self.check_inputs(inputs, binding)?;
-        let memory = Memory::new(binding, inputs, pool)?;
-        let bases = memory.bases(binding, inputs);
+        let given_up = self.check_inputs(inputs, binding)?;
+        let scratch_bytes = binding.scratch_bytes.saturating_mul(pool.threads());
+        // The arena, then scratch of all participants.
+        let working = stale_or_empty(binding.arena_room.saturating_add(scratch_bytes))?;
+        let taken = match given_up {
+            0 => Vec::new(),
+            _ => take_donations(binding, inputs),
+        };
         let mut run = Run {
             program: self,
             binding,
             pool,
-            slots: Slots::new(bases, binding.loops, &binding.slices),
-            scratch: memory.scratch.pointer(),
+            slots: Slots::new(binding.loops, &binding.slices),
+            scratch: working.pointer().wrapping_add(binding.arena_room),
             status: Status::default(),
             kernels_run: 0,
-            hook,
+            hook: profile,
         };
+        // New memory of outputs, by number; nothing where a donation is taken.
+        let mut made: SmallVec<[Buffer; 4]> = SmallVec::new();
+        let mut output_bytes = 0;
+        for (slot, home) in (0..).zip(&binding.homes) {
+            run.slots.push(match *home {
+                Home::Input(input) => inputs[input as usize].buffer.pointer(),
+                Home::Arena(offset) => working.pointer().wrapping_add(offset),
+                Home::Output { bytes, .. } => {
+                    let donation = taken.iter().find(|(_, s)| *s == slot);
+                    let (buffer, base) = match donation {
+                        Some(&(input, _)) => {
+                            (Buffer::empty(), inputs[input as usize].buffer.pointer())
+                        }
+                        None => {
+                            output_bytes += bytes;
+                            let buffer = Buffer::stale(bytes)?;
+                            let base = buffer.pointer();
+                            (buffer, base)
+                        }
+                    };
+                    made.push(buffer);
+                    base
+                }
+            });
+        }
         // SAFETY: the memory is as the binding wants it. Inputs are only read but for those taken
         // over, whose single handles are borrowed mutably here; everything else is new.
         unsafe { run.run()? };
         let report = RunReport {
             kernels_run: run.kernels_run,
             arena_bytes: binding.arena_bytes,
-            ..memory.report
+            output_bytes,
+            taken_donations: taken.len() as u32,
+            refused_donations: (given_up - taken.len()) as u32,
         };
-        Ok(Outputs {
-            buffers: memory.results(binding, inputs),
-            report,
-        })
+        for &(input, slot) in &taken {
+            if let Home::Output { number, .. } = binding.homes[slot as usize] {
+                made[number as usize] = std::mem::take(&mut inputs[input as usize].buffer);
+            }
+        }
+        hand_out(binding, inputs, &mut made, each);
+        Ok(report)
     }
 
-    fn check_inputs(&self, inputs: &[Input], binding: &Binding) -> Result<(), RunError> {
+    /// Holds inputs against what is expected of them, and counts those that are given up.
+    fn check_inputs(&self, inputs: &[Input], binding: &Binding) -> Result<usize, RunError> {
         let (expected, found) = (binding.inputs.len(), inputs.len());
         if expected != found {
             return Err(RunError::InputCount { expected, found });
         }
+        let mut given_up = 0;
         for (i, (input, &expected)) in inputs.iter().zip(&binding.inputs).enumerate() {
             let found = input.buffer.len();
             if expected != found {
@@ -164,92 +213,43 @@ impl Program {
                     found,
                 });
             }
+            given_up += usize::from(input.donate);
         }
-        Ok(())
+        Ok(given_up)
     }
 }
 
-/// Memory of a run.
-struct Memory {
-    arena: Buffer,
-    scratch: Buffer,
-    /// By slot: new output memory, or empty.
-    made: SmallVec<[Buffer; 8]>,
-    /// Donations taken: parameter and slot.
-    taken: SmallVec<[(u32, u32); 4]>,
-    report: RunReport,
-}
-
-impl Memory {
-    fn new(binding: &Binding, inputs: &mut [Input], pool: &Pool) -> Result<Memory, RunError> {
-        let taken = take_donations(binding, inputs);
-        let given = inputs.iter().filter(|input| input.donate).count();
-        let mut report = RunReport {
-            taken_donations: taken.len() as u32,
-            refused_donations: (given - taken.len()) as u32,
-            ..RunReport::default()
+/// Gives the results away, of which `made` holds those that are no inputs.
+#[inline]
+fn hand_out(
+    binding: &Binding,
+    inputs: &[Input],
+    made: &mut [Buffer],
+    each: &mut dyn FnMut(Buffer),
+) {
+    for output in &binding.outputs {
+        let buffer = match binding.homes[output.slot as usize] {
+            Home::Input(input) => inputs[input as usize].buffer.clone(),
+            Home::Output { number, .. } => match output.last {
+                true => std::mem::take(&mut made[number as usize]),
+                false => made[number as usize].clone(),
+            },
+            // No result lies there.
+            Home::Arena(_) => Buffer::empty(),
         };
-        let mut made = SmallVec::with_capacity(binding.homes.len());
-        for (slot, home) in binding.homes.iter().enumerate() {
-            made.push(match home {
-                Home::Output(bytes) if taken.iter().all(|(_, s)| *s as usize != slot) => {
-                    report.output_bytes += bytes;
-                    Buffer::stale(*bytes)?
-                }
-                Home::Output(_) | Home::Input(_) | Home::Arena(_) => Buffer::empty(),
-            });
-        }
-        let scratch = binding.scratch_bytes.saturating_mul(pool.threads());
-        Ok(Memory {
-            arena: stale_or_empty(binding.arena_bytes)?,
-            scratch: stale_or_empty(scratch)?,
-            made,
-            taken,
-            report,
-        })
-    }
-
-    /// Memory of each slot.
-    fn bases(&self, binding: &Binding, inputs: &[Input]) -> SmallVec<[*mut u8; 16]> {
-        let base = |(home, made): (&Home, &Buffer)| match home {
-            Home::Input(input) => inputs[*input as usize].buffer.pointer(),
-            Home::Output(_) => made.pointer(),
-            Home::Arena(offset) => self.arena.pointer().wrapping_add(*offset),
-        };
-        let homes = binding.homes.iter().zip(&self.made);
-        let mut bases: SmallVec<[*mut u8; 16]> = homes.map(base).collect();
-        for &(input, slot) in &self.taken {
-            bases[slot as usize] = inputs[input as usize].buffer.pointer();
-        }
-        bases
-    }
-
-    /// The results, once the run has succeeded: takes donated buffers out of the inputs.
-    fn results(mut self, binding: &Binding, inputs: &mut [Input]) -> SmallVec<[Buffer; 4]> {
-        for &(input, slot) in &self.taken {
-            let buffer = std::mem::take(&mut inputs[input as usize].buffer);
-            self.made[slot as usize] = buffer;
-        }
-        let result = |&(slot, bytes): &(u32, usize)| {
-            let buffer = match binding.homes[slot as usize] {
-                Home::Input(input) => &inputs[input as usize].buffer,
-                Home::Output(_) | Home::Arena(_) => &self.made[slot as usize],
-            };
-            buffer.clone().shortened(bytes)
-        };
-        binding.outputs.iter().map(result).collect()
+        each(buffer.shortened(output.bytes));
     }
 }
 
-/// Chooses the inputs whose memory outputs take over: each input and each output once.
-fn take_donations(binding: &Binding, inputs: &mut [Input]) -> SmallVec<[(u32, u32); 4]> {
-    let mut taken: SmallVec<[(u32, u32); 4]> = SmallVec::new();
+/// Chooses the inputs whose memory outputs take over, and their slots: each input and each output once.
+fn take_donations(binding: &Binding, inputs: &mut [Input]) -> Vec<(u32, u32)> {
+    let mut taken: Vec<(u32, u32)> = Vec::new();
     for &(input, slot) in &binding.donations {
         let given = &mut inputs[input as usize];
-        let free = taken.iter().all(|(i, s)| *i != input && *s != slot);
         // Without bytes there is nothing to take over.
-        if free && given.donate && !given.buffer.is_empty() && given.buffer.is_unique() {
-            taken.push((input, slot));
+        if given.donate && !given.buffer.is_empty() && given.buffer.is_unique() {
+            let free = taken.iter().all(|(i, s)| *i != input && *s != slot);
+            taken.extend(free.then_some((input, slot)));
         }
     }
     taken

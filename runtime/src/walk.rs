@@ -4,34 +4,64 @@
 //! and writes.
 
 use crate::bound::{Arg, BoundLoop, BoundStep, BoundStepKind, BoundWhile, Carry, Task};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 /// Where the memory of a run's buffers is now.
 pub(crate) struct Slots<'a, P> {
     /// Memory of each slot. Loops exchange entries.
     bases: SmallVec<[P; 16]>,
     /// Current iteration of each loop.
-    iterations: SmallVec<[usize; 4]>,
+    iterations: Vec<usize>,
     /// Loop slot and bytes per iteration of every slice.
     slices: &'a [(u32, usize)],
 }
 
 impl<'a, P: Copy> Slots<'a, P> {
-    /// With the memory of each slot, for so many loops and with a binding's slices.
-    pub fn new(bases: SmallVec<[P; 16]>, loops: usize, slices: &'a [(u32, usize)]) -> Self {
+    /// None yet, for so many loops and with a binding's slices.
+    #[inline]
+    pub fn new(loops: usize, slices: &'a [(u32, usize)]) -> Self {
         Slots {
-            bases,
-            iterations: smallvec![0; loops],
+            bases: SmallVec::new(),
+            iterations: vec![0; loops],
             slices,
         }
     }
 
+    /// Adds the memory of the next slot.
+    #[inline]
+    pub fn push(&mut self, base: P) {
+        self.bases.push(base);
+    }
+
     /// The memory that a buffer is in, and how many bytes from its start.
+    #[inline]
     pub fn of(&self, arg: Arg) -> (P, usize) {
+        (self.bases[arg.slot as usize], self.offset(arg))
+    }
+
+    /// The same for several buffers.
+    #[inline]
+    pub fn of_each(&self, args: &[Arg]) -> impl Iterator<Item = (P, usize)> {
+        // Where these lie is looked up once.
+        let bases = &self.bases[..];
+        args.iter()
+            .map(move |arg| (bases[arg.slot as usize], self.offset(*arg)))
+    }
+
+    /// How many bytes from the start of its memory a buffer is.
+    #[inline]
+    fn offset(&self, arg: Arg) -> usize {
+        match arg.count {
+            0 => 0,
+            _ => self.slice_offset(arg),
+        }
+    }
+
+    fn slice_offset(&self, arg: Arg) -> usize {
         let slices = arg.first as usize..(arg.first + arg.count) as usize;
         let offsets =
             { self.slices[slices].iter() }.map(|(l, stride)| self.iterations[*l as usize] * stride);
-        (self.bases[arg.slot as usize], offsets.sum())
+        offsets.sum()
     }
 }
 

@@ -54,7 +54,7 @@ impl Preparation {
                 }
             })?;
         }
-        let (results, _) = inputs.run(&[], pool)?;
+        let (results, _overwritten) = inputs.run(&[], pool)?;
         *self.lock() = Some(Last {
             cells: read.iter().map(|node| Arc::downgrade(node)).collect(),
             results: results.clone(),

@@ -5,7 +5,7 @@ use super::prepared::Preparation;
 use super::record::{Captured, Source};
 use crate::cell::TensorCell;
 use crate::device::{Device, Executable, Value};
-use crate::engine::{self, History, Inputs, Options, Values, compile_in_parts, literal_buffer};
+use crate::engine::{self, History, Inputs, Options, compile_in_parts, literal_buffer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::location::Place;
 use crate::ops::Generator;
@@ -13,7 +13,6 @@ use crate::tensor::{Literal, Node, Tensor, internal};
 use lazulite_ir::{DType, Graph, Guard, Symbol, TensorType};
 use lazulite_passes::memory::Hoisted;
 use lazulite_runtime::{Buffer, Pool};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -120,39 +119,45 @@ impl Replay {
             .ok_or_else(|| internal("compile", "a result has an unknown size"))
     }
 
-    /// Serves a call.
+    /// Serves a call. The results are handed out one after the other.
     #[track_caller]
     pub fn call(
         &self,
         fitting: &Fitting,
-        arguments: &[&Tensor],
+        arguments: &mut [Option<Value>],
         pool: &Pool,
-    ) -> Result<SmallVec<[Tensor; 2]>> {
+        each: &mut dyn FnMut(Tensor),
+    ) -> Result<()> {
         let types = self.types(fitting)?;
         let mut inputs = Inputs::of(&self.program);
-        let vacated = self.fill(&mut inputs, fitting, &types, arguments, pool)?;
-        let (ran, place) = (inputs.run(&fitting.values, pool), Place::here());
-        // What knows no place inside the function belongs to the call.
-        let (buffers, _overwritten) = ran.map_err(|e| {
-            let sizes = fitting.version.domain.assignment(&fitting.values);
-            let error = engine::sized(e, &self.graph, &sizes);
-            match error.location() {
-                None => error.at(place),
-                Some(_) => error,
+        let mut vacated = AllVacated::new();
+        self.fill(&mut inputs, &mut vacated, fitting, &types, arguments, pool)?;
+        let place = Place::here();
+        let results = self.outputs.len() - self.written.len();
+        let mut number = 0;
+        let ran = inputs.run_each(&fitting.values, pool, |value| {
+            let made = |value| Tensor::leaf_at(place, types[number].clone(), value);
+            match number.checked_sub(results) {
+                None => each(made(value)),
+                Some(written) => match vacated.iter().find(|v| v.written == written) {
+                    Some(vacated) => vacated.next.finish(value, History::Kept),
+                    None => self.written[written].settle(made(value)),
+                },
             }
-        })?;
-        let mut buffers = buffers.into_iter();
-        let (own, written) = types.split_at(self.outputs.len() - self.written.len());
-        let results = own.iter().zip(buffers.by_ref());
-        let results = { results }.map(|(ty, buffer)| Tensor::leaf(ty.clone(), buffer));
-        let results = results.collect();
-        for (number, (ty, buffer)) in written.iter().zip(buffers).enumerate() {
-            match vacated.iter().find(|v| v.written == number) {
-                Some(vacated) => vacated.next.finish(buffer, History::Kept),
-                None => self.written[number].settle(Tensor::leaf(ty.clone(), buffer)),
-            }
+            number += 1;
+        });
+        ran.map_err(|e| self.called(e, fitting, place))
+    }
+
+    /// An error of a run that was called at `place`. What knows no place inside the function belongs to the call.
+    #[cold]
+    fn called(&self, error: Error, fitting: &Fitting, place: Place) -> Error {
+        let sizes = fitting.version.domain.assignment(&fitting.values);
+        let error = engine::sized(error, &self.graph, &sizes);
+        match error.location() {
+            None => error.at(place),
+            Some(_) => error,
         }
-        Ok(results)
     }
 
     /// Gives the program what it runs on. Values of cells that are about to be replaced and that nobody else holds are
@@ -161,23 +166,27 @@ impl Replay {
     fn fill(
         &self,
         inputs: &mut Inputs<'_>,
+        vacated: &mut AllVacated,
         fitting: &Fitting,
         types: &[Arc<TensorType>],
-        arguments: &[&Tensor],
+        arguments: &mut [Option<Value>],
         pool: &Pool,
-    ) -> Result<SmallVec<[Vacated; 4]>> {
+    ) -> Result<()> {
         let each = self.generators.iter();
-        let streams: SmallVec<[(u64, u64); 2]> = each
+        let streams: Vec<(u64, u64)> = each
             .map(|(generator, draws)| generator.take_streams(*draws))
             .collect();
-        let prepared = match &self.preparation {
-            Some(preparation) => preparation.results(&fitting.accepted, pool)?,
-            None => Values::new(),
+        let kept;
+        let prepared: &[Value] = match &self.preparation {
+            Some(preparation) => {
+                kept = preparation.results(&fitting.accepted, pool)?;
+                &kept
+            }
+            None => &[],
         };
-        let mut vacated = SmallVec::new();
         for source in &self.sources {
             inputs.keep(match source {
-                Source::Argument(i) => value_of(arguments[*i])?,
+                Source::Argument(i) => arguments[*i].take().ok_or_else(without_value)?,
                 Source::Constant(value) => value.clone(),
                 Source::Seed(i) => literal_buffer(word(streams[*i].0))?.into(),
                 Source::Stream(i) => literal_buffer(word(streams[*i].1))?.into(),
@@ -195,7 +204,7 @@ impl Replay {
                 }
             })?;
         }
-        Ok(vacated)
+        Ok(())
     }
 
     /// Takes the value out of a cell, if that is about to be replaced by one of the same type and nobody else holds it.
@@ -222,6 +231,9 @@ impl Replay {
     }
 }
 
+/// Cells whose values were taken out.
+type AllVacated = Vec<Vacated>;
+
 /// A cell whose value may be overwritten by its next one.
 struct Vacated {
     /// What the cell holds meanwhile.
@@ -232,10 +244,12 @@ struct Vacated {
 
 /// The value of a realised tensor.
 pub(crate) fn value_of(tensor: &Tensor) -> Result<Value> {
-    tensor
-        .node()?
-        .value()
-        .ok_or_else(|| internal("compile", "an input has no value"))
+    tensor.node()?.value().ok_or_else(without_value)
+}
+
+#[cold]
+fn without_value() -> Error {
+    internal("compile", "an input has no value")
 }
 
 /// The same on the processor.

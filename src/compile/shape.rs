@@ -2,34 +2,78 @@
 //! but sizes, and where they are made and computed.
 
 use crate::device::{Device, Places};
-use crate::tensor::Node;
-use lazulite_ir::{DType, Dim};
+use crate::tensor::{Node, Tensor};
+use lazulite_ir::DType;
 use smallvec::SmallVec;
 
-/// What makes calls take the same versions.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct CallShape {
+/// What calls depend on besides the types of their inputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Setting {
     /// How programs are optimised.
     pub optimisation: u64,
     /// Gradients are on.
     pub gradients: bool,
     /// Where the function makes tensors.
     pub here: Device,
+    /// Where its inputs are.
+    pub places: Places,
+}
+
+/// What makes calls take the same versions.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct CallShape {
+    pub setting: Setting,
     pub inputs: SmallVec<[InputType; 4]>,
+    /// Of all sizes of all inputs.
+    forms: SmallVec<[Form; 16]>,
 }
 
 impl CallShape {
-    /// Inputs that belong to no device go where the others are.
-    pub fn place(&mut self) {
-        let places = self.inputs.iter().map(|i| i.places);
-        let all = places.fold(Places::NONE, Places::join);
-        if all.device().is_some() {
-            self.inputs.iter_mut().for_each(|i| i.places = all);
+    /// That of a call, all of whose sizes are `dims`.
+    pub fn of(setting: Setting, inputs: &[&Tensor], dims: &[i64]) -> CallShape {
+        let nodes = inputs.iter().flat_map(|input| &input.0);
+        CallShape {
+            inputs: nodes.map(|node| InputType::of(node, &setting)).collect(),
+            forms: dims.iter().copied().map(Form::of).collect(),
+            setting,
+        }
+    }
+
+    /// Whether it is that of a call, whose inputs are as many as those of any other.
+    #[inline]
+    pub fn is_of(&self, setting: &Setting, inputs: &[&Tensor], dims: &[i64]) -> bool {
+        let mut pairs = self.inputs.iter().zip(inputs);
+        // As many sizes, where all ranks are the same.
+        let mut sizes = self.forms.iter().zip(dims);
+        self.setting == *setting
+            && pairs.all(|(ty, input)| match &input.0 {
+                Ok(node) => *ty == InputType::of(node, setting),
+                Err(_) => false,
+            })
+            && sizes.all(|(form, size)| *form == Form::of(*size))
+    }
+}
+
+/// What of a size is structure: 1 broadcasts, and there is no extremum of nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Nothing,
+    One,
+    Many,
+}
+
+impl Form {
+    #[inline]
+    fn of(size: i64) -> Form {
+        match size {
+            0 => Form::Nothing,
+            1 => Form::One,
+            _ => Form::Many,
         }
     }
 }
 
-/// Sizes 0 and 1 count as structure: 1 broadcasts, and there is no extremum of nothing.
+/// The type of an input without its sizes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct InputType {
     pub dtype: DType,
@@ -37,27 +81,20 @@ pub(super) struct InputType {
     /// Gradients are on and flow to it.
     pub grad: bool,
     pub places: Places,
-    /// Bits of the axes of size 0, then of those of size 1.
-    special: [u64; 2],
 }
 
 impl InputType {
-    /// The type without its sizes, which are appended to `sizes`.
-    pub fn of(node: &Node, gradients: bool, sizes: &mut SmallVec<[i64; 16]>) -> InputType {
-        let ty = &node.ty;
-        let mut special = [0; 2];
-        for (axis, size) in ty.dims.iter().filter_map(Dim::as_const).enumerate() {
-            sizes.push(size);
-            if let 0 | 1 = size {
-                special[size as usize] |= 1 << (axis % 64);
-            }
-        }
+    /// Inputs that belong to no device go where the others are.
+    #[inline]
+    fn of(node: &Node, setting: &Setting) -> InputType {
         InputType {
-            dtype: ty.dtype,
-            rank: ty.rank(),
-            grad: gradients && node.traits.grad,
-            places: node.traits.places,
-            special,
+            dtype: node.ty.dtype,
+            rank: node.ty.dims.len(),
+            grad: setting.gradients && node.traits.grad,
+            places: match setting.places.device() {
+                Some(_) => setting.places,
+                None => node.traits.places,
+            },
         }
     }
 }

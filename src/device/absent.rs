@@ -1,7 +1,6 @@
 //! What stands for GPUs where this library was built without them: there are none.
 
 use super::{Device, MemoryStats, Value};
-use crate::engine::Values;
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_ir::Plan;
 use lazulite_passes::NarrowProducts;
@@ -94,6 +93,11 @@ pub(super) fn place_of(code: &Code) -> Device {
     match *code {}
 }
 
-pub(super) fn run(code: &Code, _: &mut [DeviceInput], _: &[i64], _: &Pool) -> Result<Values> {
+pub(super) fn run(
+    code: &Code,
+    _: &mut [DeviceInput],
+    _: &[i64],
+    _: &Pool,
+) -> Result<SmallVec<[Memory; 4]>> {
     match *code {}
 }

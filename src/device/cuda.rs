@@ -1,7 +1,7 @@
 //! NVIDIA GPUs: each is opened once in a process, by its number, with the compiler for it.
 
 use super::{Device, MemoryStats, Value};
-use crate::engine::{self, Values};
+use crate::engine;
 use crate::error::{Error, ErrorKind, Result};
 use lazulite_codegen::CodegenError;
 use lazulite_codegen::cuda::{self, CudaCompiler, Nvrtc};
@@ -150,7 +150,6 @@ pub(super) fn run(
     inputs: &mut [DeviceInput],
     sizes: &[i64],
     pool: &Pool,
-) -> Result<Values> {
-    let values = code.run(inputs, sizes, pool).map_err(error)?;
-    Ok(values.into_iter().map(Value::Device).collect())
+) -> Result<SmallVec<[Memory; 4]>> {
+    code.run(inputs, sizes, pool).map_err(error)
 }

@@ -168,6 +168,7 @@ impl Device {
     }
 
     /// Where this thread makes tensors: the processor, if nobody has said anything else.
+    #[inline]
     pub fn here() -> Device {
         HERE.get().unwrap_or_default()
     }

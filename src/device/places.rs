@@ -14,6 +14,7 @@ impl Places {
     pub const HOST: Places = Places(1);
 
     /// On this device.
+    #[inline]
     pub fn of(device: Device) -> Places {
         Places(1 << device.slot())
     }
@@ -41,6 +42,7 @@ impl Places {
     }
 
     /// The device, if it is one.
+    #[inline]
     pub fn device(self) -> Option<Device> {
         (self.0.count_ones() == 1).then(|| Device::at(self.0.trailing_zeros() as u8))
     }

@@ -58,6 +58,7 @@ pub(crate) enum Given {
 
 impl Given {
     /// None yet.
+    #[inline]
     pub fn to(program: &Executable) -> Given {
         match program {
             Executable::Host(_) => Given::Host(SmallVec::new()),
@@ -66,6 +67,7 @@ impl Given {
     }
 
     /// How many there are.
+    #[inline]
     pub fn len(&self) -> usize {
         match self {
             Given::Host(list) => list.len(),
@@ -75,11 +77,20 @@ impl Given {
 
     /// Adds one, of which a result may take over the memory or not. What lies elsewhere is copied; what cannot be comes
     /// back.
+    #[inline]
     pub fn push(&mut self, value: Value, donate: bool) -> std::result::Result<(), (Value, Error)> {
         match (self, value) {
             (Given::Host(list), Value::Host(buffer)) => {
                 list.push(runtime::Input { buffer, donate });
+                Ok(())
             }
+            (given, value) => given.push_to(value, donate),
+        }
+    }
+
+    /// As [`Given::push`], where a device has to do with it.
+    fn push_to(&mut self, value: Value, donate: bool) -> std::result::Result<(), (Value, Error)> {
+        match (self, value) {
             (Given::Host(list), value) => match value.to_host() {
                 Ok(buffer) => list.push(runtime::Input { buffer, donate }),
                 Err(e) => return Err((value, e)),
@@ -97,6 +108,7 @@ impl Given {
     }
 
     /// Adds one that stays the caller's.
+    #[inline]
     pub fn keep(&mut self, value: Value) -> Result<()> {
         self.push(value, false).map_err(|(_, e)| e)
     }
@@ -119,13 +131,32 @@ pub(crate) enum Executable {
 impl Executable {
     /// Runs it. After an error the parameters hold what they held.
     pub fn run(&self, given: &mut Given, sizes: &[i64], pool: &Pool) -> Result<Values> {
+        let mut values = Values::new();
+        self.run_each(given, sizes, pool, |value| values.push(value))?;
+        Ok(values)
+    }
+
+    /// As [`Executable::run`], but hands the results out one after the other, once the run has succeeded.
+    #[inline]
+    pub fn run_each(
+        &self,
+        given: &mut Given,
+        sizes: &[i64],
+        pool: &Pool,
+        mut each: impl FnMut(Value),
+    ) -> Result<()> {
         match (self, given) {
             (Executable::Host(program), Given::Host(list)) => {
-                let outputs = program.run(list, sizes, pool).map_err(run_error)?;
-                Ok(outputs.buffers.into_iter().map(Value::Host).collect())
+                let each = &mut |buffer| each(Value::Host(buffer));
+                match program.run_each(list, sizes, pool, None, each) {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(run_error(e)),
+                }
             }
             (Executable::Device(code), Given::Device(_, list)) => {
-                super::run(code, list, sizes, pool)
+                let results = super::run(code, list, sizes, pool)?;
+                results.into_iter().map(Value::Device).for_each(each);
+                Ok(())
             }
             _ => Err(internal("run", "the parameters are another program's")),
         }

@@ -18,7 +18,9 @@ use std::sync::Arc;
 pub(crate) struct Inputs<'a> {
     program: &'a Executable,
     given: Given,
-    loans: SmallVec<[Loan; 4]>,
+    loans: Vec<Loan>,
+    /// The program has run.
+    ran: bool,
 }
 
 /// A value lent to a program.
@@ -33,15 +35,18 @@ struct Loan {
 
 impl<'a> Inputs<'a> {
     /// None yet.
+    #[inline]
     pub fn of(program: &'a Executable) -> Inputs<'a> {
         Inputs {
             program,
             given: Given::to(program),
-            loans: SmallVec::new(),
+            loans: Vec::new(),
+            ran: false,
         }
     }
 
     /// A value that stays as it is.
+    #[inline]
     pub fn keep(&mut self, value: impl Into<Value>) -> Result<()> {
         self.given.keep(value.into())
     }
@@ -73,15 +78,25 @@ impl<'a> Inputs<'a> {
 
     /// Runs the program.
     pub fn run(mut self, sizes: &[i64], pool: &Pool) -> Result<(Values, Overwritten)> {
-        let values = self.program.run(&mut self.given, sizes, pool)?;
+        let mut values = Values::new();
+        self.run_each(sizes, pool, |value| values.push(value))?;
         let ended = self.loans.drain(..).filter(|loan| loan.ends);
         Ok((values, Overwritten(ended.map(|loan| loan.node).collect())))
+    }
+
+    /// As [`Inputs::run`], but hands the results out one after the other, once the run has succeeded. Values that were
+    /// overwritten are spent when this is dropped.
+    #[inline]
+    pub fn run_each(&mut self, sizes: &[i64], pool: &Pool, each: impl FnMut(Value)) -> Result<()> {
+        self.program.run_each(&mut self.given, sizes, pool, each)?;
+        self.ran = true;
+        Ok(())
     }
 }
 
 /// Nodes whose values a program has overwritten. To be dropped when the program's results are entered: who waits for
 /// them meanwhile finds the results then.
-pub(crate) struct Overwritten(SmallVec<[Arc<Node>; 4]>);
+pub(crate) struct Overwritten(Vec<Arc<Node>>);
 
 impl Drop for Overwritten {
     fn drop(&mut self) {
@@ -92,16 +107,21 @@ impl Drop for Overwritten {
 impl Overwritten {
     /// None at all.
     pub fn none() -> Overwritten {
-        Overwritten(SmallVec::new())
+        Overwritten(Vec::new())
     }
 }
 
 impl Drop for Inputs<'_> {
+    #[inline]
     fn drop(&mut self) {
-        for loan in self.loans.drain(..) {
-            // A program that has not run leaves its inputs as they were.
-            let value = self.given.take(loan.input);
-            loan.node.finish(value, History::Kept);
+        while let Some(loan) = self.loans.pop() {
+            if !self.ran {
+                // Its inputs are as they were.
+                let value = self.given.take(loan.input);
+                loan.node.finish(value, History::Kept);
+            } else if loan.ends {
+                loan.node.spend();
+            }
         }
     }
 }

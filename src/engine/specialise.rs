@@ -255,18 +255,24 @@ impl<V> Versions<V> {
 
     /// The first version that serves the call and that `accept` takes: a program may depend on
     /// more than sizes and numbers.
+    #[inline]
     pub fn find<T>(&self, call: Call<'_>, accept: impl Fn(&V) -> Option<T>) -> Option<Found<V, T>> {
-        self.read().iter().find_map(|version| {
-            let found = Found {
-                values: version.domain.bind(call)?,
-                accepted: accept(&version.program)?,
-                version: version.clone(),
+        for version in self.read().iter() {
+            let Some(values) = version.domain.bind(call) else {
+                continue;
             };
-            version
-                .last_found
-                .store(self.compiled.load(Relaxed), Relaxed);
-            Some(found)
-        })
+            let Some(accepted) = accept(&version.program) else {
+                continue;
+            };
+            let compiled = self.compiled.load(Relaxed);
+            version.last_found.store(compiled, Relaxed);
+            return Some(Found {
+                version: version.clone(),
+                values,
+                accepted,
+            });
+        }
+        None
     }
 
     /// A version that serves the call, compiled now unless there is one. `make` compiles for a pattern over some

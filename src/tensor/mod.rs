@@ -86,9 +86,14 @@ impl Tensor {
     /// A tensor over a known dense value, where that lies. A number on the processor goes anywhere.
     #[track_caller]
     pub(crate) fn leaf(ty: impl Into<Arc<TensorType>>, value: impl Into<Value>) -> Tensor {
-        let (ty, value) = (ty.into(), value.into());
+        Tensor::leaf_at(Place::here(), ty.into(), value.into())
+    }
+
+    /// As [`Tensor::leaf`], made at `place`.
+    #[inline]
+    pub(crate) fn leaf_at(place: Place, ty: Arc<TensorType>, value: Value) -> Tensor {
         let places = match value.device() {
-            device if device.is_cpu() && ty.rank() == 0 => Places::NONE,
+            device if device.is_cpu() && ty.dims.is_empty() => Places::NONE,
             device => Places::of(device),
         };
         let traits = Traits {
@@ -99,7 +104,7 @@ impl Tensor {
         Tensor(Ok(Arc::new(Node::new(
             Recorded::Leaf,
             ty,
-            Place::here(),
+            place,
             crate::location::trail(),
             traits,
             state,

@@ -209,6 +209,7 @@ impl Node {
     }
 
     /// Exclusive access to the state. Nothing panics while holding it, so poison means nothing.
+    #[inline]
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -360,6 +361,9 @@ impl Waiting {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if self.is_plain() {
+            return;
+        }
         let owned = self.take_owned();
         if owned.iter().any(|o| o.node().is_some()) {
             release(owned);
@@ -368,6 +372,16 @@ impl Drop for Node {
 }
 
 impl Node {
+    /// True if it keeps nothing alive but a value, as most do when they are dropped.
+    fn is_plain(&mut self) -> bool {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let operands = match state {
+            State::Lazy(operands) | State::Value(_, operands) => operands.len(),
+            State::Lent | State::Spent => 0,
+        };
+        operands == 0 && self.leaf.get_mut().is_none()
+    }
+
     /// Takes all other nodes out that this one may keep alive.
     fn take_owned(&mut self) -> Operands {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);

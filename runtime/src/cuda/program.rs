@@ -8,7 +8,7 @@
 use super::device::{DeviceBuffer, Function, Module};
 use super::driver::Pointer;
 use super::{CudaDevice, CudaError, DeviceInput, DeviceValue};
-use crate::bind::{Binding, Home};
+use crate::bind::{Binding, BoundOutput, Home};
 use crate::bound::{Arg, BoundCustom, BoundSort, BoundStep, BoundStepKind, CustomArg, Task};
 use crate::exec::{Columns, call_foreign, fault_error, sort_columns};
 use crate::walk::{self, Runner, Slots};
@@ -169,13 +169,14 @@ impl DeviceProgram {
         let device = self.module.device();
         let memory = Memory::new(device, binding, inputs)?;
         let status = device.upload(&[0; size_of::<Status>()])?;
-        let bases = memory.bases(binding, inputs);
+        let mut slots = Slots::new(binding.loops, &binding.slices);
+        memory.place(binding, inputs, &mut slots);
         let mut run = Run {
             owner: self,
             binding,
             device,
             pool,
-            slots: Slots::new(bases, binding.loops, &binding.slices),
+            slots,
             scratch: memory.scratch.pointer(),
             status: &status,
         };
@@ -227,8 +228,8 @@ fn scratch_bytes(binding: &Binding) -> usize {
 struct Memory {
     arena: DeviceBuffer,
     scratch: DeviceBuffer,
-    /// By slot: new memory of results.
-    made: SmallVec<[Option<Arc<DeviceBuffer>>; 16]>,
+    /// By number: memory of results that are no inputs; nothing where a donation is taken, until the results are.
+    made: SmallVec<[Option<Arc<DeviceBuffer>>; 4]>,
     /// Inputs whose memory a result takes over: parameter and slot.
     taken: SmallVec<[(u32, u32); 4]>,
 }
@@ -247,14 +248,14 @@ impl Memory {
                 taken.push((input, slot));
             }
         }
-        let mut made = SmallVec::with_capacity(binding.homes.len());
-        for (slot, home) in binding.homes.iter().enumerate() {
-            made.push(match home {
-                Home::Output(bytes) if taken.iter().all(|(_, s)| *s as usize != slot) => {
-                    Some(Arc::new(device.allocate(*bytes)?))
-                }
-                Home::Output(_) | Home::Input(_) | Home::Arena(_) => None,
-            });
+        let mut made = SmallVec::new();
+        for (slot, home) in (0..).zip(&binding.homes) {
+            if let Home::Output { bytes, .. } = *home {
+                made.push(match taken.iter().any(|(_, s)| *s == slot) {
+                    true => None,
+                    false => Some(Arc::new(device.allocate(bytes)?)),
+                });
+            }
         }
         Ok(Memory {
             arena: device.allocate(binding.arena_bytes)?,
@@ -264,19 +265,20 @@ impl Memory {
         })
     }
 
-    /// Memory of each slot.
-    fn bases(&self, binding: &Binding, inputs: &[DeviceInput]) -> SmallVec<[Pointer; 16]> {
-        let base = |(home, made): (&Home, &Option<Arc<DeviceBuffer>>)| match home {
-            Home::Input(input) => inputs[*input as usize].value.memory.pointer(),
-            Home::Output(_) => made.as_ref().map_or(0, |m| m.pointer()),
-            Home::Arena(offset) => self.arena.pointer() + *offset as u64,
-        };
-        let mut bases: SmallVec<[Pointer; 16]> =
-            binding.homes.iter().zip(&self.made).map(base).collect();
-        for &(input, slot) in &self.taken {
-            bases[slot as usize] = inputs[input as usize].value.memory.pointer();
+    /// Tells the slots their memory.
+    fn place(&self, binding: &Binding, inputs: &[DeviceInput], slots: &mut Slots<'_, Pointer>) {
+        let given = |input: u32| inputs[input as usize].value.memory.pointer();
+        for (slot, home) in (0..).zip(&binding.homes) {
+            slots.push(match *home {
+                Home::Input(input) => given(input),
+                Home::Arena(offset) => self.arena.pointer() + offset as u64,
+                Home::Output { number, .. } => match &self.made[number as usize] {
+                    Some(made) => made.pointer(),
+                    None => { self.taken.iter().find(|(_, s)| *s == slot) }
+                        .map_or(0, |(input, _)| given(*input)),
+                },
+            });
         }
-        bases
     }
 
     /// The results, once everything is queued.
@@ -286,15 +288,19 @@ impl Memory {
         inputs: &[DeviceInput],
     ) -> Result<SmallVec<[DeviceValue; 4]>> {
         for &(input, slot) in &self.taken {
-            self.made[slot as usize] = Some(inputs[input as usize].value.memory.clone());
+            if let Home::Output { number, .. } = binding.homes[slot as usize] {
+                self.made[number as usize] = Some(inputs[input as usize].value.memory.clone());
+            }
         }
-        let result = |&(slot, bytes): &(u32, usize)| {
-            let memory = match binding.homes[slot as usize] {
+        let result = |output: &BoundOutput| {
+            let memory = match binding.homes[output.slot as usize] {
                 Home::Input(input) => Some(&inputs[input as usize].value.memory),
-                Home::Output(_) | Home::Arena(_) => self.made[slot as usize].as_ref(),
+                Home::Output { number, .. } => self.made[number as usize].as_ref(),
+                Home::Arena(_) => None,
             };
             let inside = || RunError::Inconsistent("a result lies in the arena".into());
             let memory = memory.ok_or_else(inside)?.clone();
+            let bytes = output.bytes;
             Ok(DeviceValue { memory, bytes })
         };
         binding.outputs.iter().map(result).collect()

@@ -109,6 +109,11 @@ impl Analysis {
         self.insts[stage][inst].depth
     }
 
+    /// The same for what defines a value; an accumulator's is that of the outer point.
+    pub fn value_depth(&self, v: ValueId) -> usize {
+        self.values[v.0 as usize].depth
+    }
+
     /// Whether an instruction's result, or what it stores, differs between lanes.
     pub fn varies(&self, stage: usize, inst: usize) -> bool {
         self.insts[stage][inst].varies

@@ -78,13 +78,11 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
     let sweep = columns::sweep(kernel, lane_loop, options.large_from)?;
     let per_stage = |stage| match (lane_loop, options.copies) {
         (LaneLoop::None, _) => 1,
+        // Rows do what copies do elsewhere, and strips begin at multiples of every vector.
+        _ if sweep.is_some() => 1,
         (_, Some(copies)) => copies,
         (LaneLoop::Outer(_), None) => {
-            let copies = match sweep {
-                // Rows do what copies do elsewhere.
-                Some(_) => 1,
-                None => analysis.outer_copies(kernel, caps),
-            };
+            let copies = analysis.outer_copies(kernel, caps);
             even_copies(&kernel.stages, lane_loop, lanes, copies)
         }
         (LaneLoop::Inner, None) => {

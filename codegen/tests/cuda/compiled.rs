@@ -124,6 +124,7 @@ fn kernels_of_other_programs_compile_and_spill_nothing() {
     let mut files: Vec<PathBuf> = files
         .filter(|f| f.extension().is_some_and(|e| e == "cu"))
         .collect();
+    assert!(!files.is_empty(), "there are no texts");
     files.sort();
     let texts: Vec<String> = files
         .iter()

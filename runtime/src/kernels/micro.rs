@@ -381,9 +381,10 @@ pub(super) unsafe fn thin<V: Vector, const ROWS: usize, const STEP: usize>(
     while done < block.depth {
         // SAFETY: rows of both operands from `done` on stay within the block.
         unsafe {
-            done += match block.depth - done >= STEP {
-                true => thin_step::<V, ROWS, STEP>(block, done),
-                false => thin_step::<V, ROWS, 1>(block, done),
+            done += match block.depth - done {
+                left if left >= STEP => thin_step::<V, ROWS, STEP>(block, done),
+                2.. => thin_step::<V, ROWS, 2>(block, done),
+                _ => thin_step::<V, ROWS, 1>(block, done),
             }
         }
     }

@@ -144,9 +144,13 @@ unsafe fn keeping<T: Number>(
     unsafe {
         (direct.keep)(&block.part(0, first), strewn);
         let rest = block.part(first, block.rows - first);
-        let mut left_lines = [0; DEPTH];
-        let left_lines = &mut left_lines[..block.depth];
-        find_left_lines(block, micro.rows, left_lines);
+        // Few groups ask for nothing but what is coming.
+        let groups = rest.rows.div_ceil(micro.rows);
+        let mut left_at = [0; DEPTH];
+        let left_lines = match groups > lines + 1 {
+            true => find_left_lines(block, micro.rows, &mut left_at),
+            false => &[],
+        };
         for (number, (row, rows)) in whole_shares(rest.rows, micro.rows).enumerate() {
             let part = rest.part(row, rows);
             let is_whole = rows == micro.rows && block.columns == PANEL;
@@ -161,7 +165,8 @@ unsafe fn keeping<T: Number>(
                     };
                     (direct.run_ahead)(&part, &ahead);
                 }
-                _ if is_whole => {
+                // Behind the last group are another tile's rows.
+                _ if is_whole && number + 1 < groups && !left_lines.is_empty() => {
                     let ahead = Ahead {
                         first: part.lhs.wrapping_offset(rows as isize * part.lhs_row),
                         rows: left_lines,
@@ -174,18 +179,31 @@ unsafe fn keeping<T: Number>(
     }
 }
 
-/// Where lines of a group of `rows` of the left operand lie, from its first element on, one for each product: the first
-/// line of each row and then the next ones, or those of each column.
-fn find_left_lines<T: Number>(block: &Block<T>, rows: usize, lines: &mut [isize]) {
-    for (k, line) in lines.iter_mut().enumerate() {
-        *line = match block.lhs_depth {
-            1 => {
-                let column = k / rows * (LINE / size_of::<T>());
-                (k % rows) as isize * block.lhs_row + column as isize
-            }
-            step => k as isize * step,
-        };
+/// Where the lines of a group of `rows` of the left operand lie, from its first element on: the first line of each row and
+/// then the next ones, or those of each column. Element by element, there are no more of them than products.
+fn find_left_lines<'a, T: Number>(
+    block: &Block<T>,
+    rows: usize,
+    at: &'a mut [isize; DEPTH],
+) -> &'a [isize] {
+    debug_assert_eq!(T::GROUP, 1, "groups of products are copied");
+    let elements = LINE / size_of::<T>();
+    let columns = (0..block.depth).step_by(elements);
+    let along = columns.flat_map(|column| {
+        (0..rows as isize).map(move |row| row * block.lhs_row + column as isize)
+    });
+    let mut count = 0;
+    match block.lhs_depth {
+        1 => { at.iter_mut().zip(along) }.for_each(|(to, line)| {
+            *to = line;
+            count += 1;
+        }),
+        step => { at.iter_mut().zip(0..block.depth as isize) }.for_each(|(to, k)| {
+            *to = k * step;
+            count += 1;
+        }),
     }
+    &at[..count]
 }
 
 /// Memory for a panel of any element type.

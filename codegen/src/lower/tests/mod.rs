@@ -3,6 +3,7 @@
 mod kernels;
 mod loops;
 mod prices;
+mod quotient;
 
 use super::{LowerOptions, Lowered, lower};
 use crate::Level;

@@ -17,7 +17,8 @@ def ratio(row, name):
 
 def duration(seconds):
     for unit, scale in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
+        # What rounds to a thousand is one of the next unit.
+        if seconds >= scale * 0.9995:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e9:.0f} ns"
 

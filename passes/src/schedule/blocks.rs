@@ -528,7 +528,15 @@ fn columns_downwards(
             }
         }
     }
-    Some(())
+    // What is left out of a value is left out of what is computed of it.
+    let follows = |id: &NodeId| {
+        let above = upwards(graph, *id, known)?;
+        Some(joined(&known[id], &above)? == known[id])
+    };
+    ordered
+        .iter()
+        .all(|id| follows(id) == Some(true))
+        .then_some(())
 }
 
 /// The labels of a value that has some of them in either way.

@@ -5,7 +5,7 @@
 //! What hidden elements are worth is followed from where they are hidden to the second product.
 
 use super::blocks::{Label, Labels, below_labels};
-use lazulite_ir::{Binary, Combine, Graph, NodeId, Op, Predicate, Scalar, Unary};
+use lazulite_ir::{Binary, Combine, DType, Graph, NodeId, Op, Predicate, Scalar, Unary};
 use rustc_hash::FxHashMap;
 
 /// What the hidden elements of a value are.
@@ -106,8 +106,13 @@ fn condition(graph: &Graph, select: NodeId, known: &FxHashMap<NodeId, Labels>) -
     let counts = |id| {
         let labels = below_labels(graph, compare, id, &labels)?;
         let (iota, labels) = behind_views(graph, id, labels)?;
-        let is_iota = matches!(graph.node(iota).op, Op::Iota { .. });
-        labels.first().copied()?.filter(|_| is_iota)
+        // Positions of narrower types may wrap around.
+        match graph.node(iota).op {
+            Op::Iota {
+                dtype: DType::I64, ..
+            } => labels.first().copied()?,
+            _ => None,
+        }
     };
     match (counts(*a)?, counts(*b)?, predicate) {
         (Label::Rows, Label::Columns, Predicate::Lt | Predicate::Le) => Some(true),

@@ -6,7 +6,7 @@ use super::axes::{Axes, operand_space, strides_of};
 use super::member::Space;
 use super::policy::{is_inlinable, storage_of};
 use super::views::operand_coords;
-use lazulite_ir::{DType, Dim, DimOverflow, Graph, IndexExpr, NodeId, Op, Ranges, linearize};
+use lazulite_ir::{DType, Dim, DimOverflow, Dims, Graph, IndexExpr, NodeId, Op, Ranges, linearize};
 
 /// The type the product computes in.
 pub(super) fn element_of(acc: DType) -> DType {
@@ -55,34 +55,15 @@ pub(super) fn direct_operand(
     let Some(axes) = Axes::of(graph, id) else {
         return Ok(None);
     };
+    let left = Left::of(graph, id, &axes, machine)?;
     let operand = graph.node(id).inputs[0];
-    let element = element_of(graph.tensor_type(id).dtype);
-    let factor = factors_of(graph, id, machine)[0];
-    let group = machine.narrow.group(factor, element);
-    let mut space = Space::default();
-    let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
-    let ranges = Ranges {
-        outer: &[],
-        inner: &space.dims,
-    };
-    let (base, inside) =
-        under_widening(graph, operand, coords.clone(), (ranges, [factor, element]))?;
-    let (under, own) = (graph.tensor_type(base), graph.tensor_type(operand));
-    let dense = storage_of(graph, operand).node;
-    for (node, at, (dtype, dims)) in [
-        (base, &inside, (under.dtype, &under.dims)),
-        (dense, &coords, (own.dtype, &axes.lhs)),
-    ] {
-        if dtype != factor {
-            continue;
-        }
-        let index = linearize(at, dims, ranges)?;
-        let strides = strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?;
-        if strides.is_some_and(|strides| is_read(&strides, &axes, group)) {
-            return Ok(Some(node));
-        }
+    if left.is_read_under_views(graph, &axes)? {
+        return Ok(Some(left.base));
     }
-    Ok(None)
+    let dense = storage_of(graph, operand).node;
+    let ty = graph.tensor_type(operand);
+    let is_read = left.is_read_from((ty.dtype, &axes.lhs), &left.coords, &axes)?;
+    Ok(is_read.then_some(dense))
 }
 
 /// Whether the product reads what its left operand is a view of where it lies.
@@ -92,22 +73,68 @@ pub(super) fn is_read_in_place(
     axes: &Axes,
     machine: &Machine,
 ) -> Result<bool, DimOverflow> {
-    let operand = graph.node(id).inputs[0];
-    let element = element_of(graph.tensor_type(id).dtype);
-    let factor = factors_of(graph, id, machine)[0];
-    let mut space = Space::default();
-    let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
-    let ranges = Ranges {
-        outer: &[],
-        inner: &space.dims,
-    };
-    let (base, inside) =
-        under_widening(graph, operand, coords.clone(), (ranges, [factor, element]))?;
-    let ty = graph.tensor_type(base);
-    let index = linearize(&inside, &ty.dims, ranges)?;
-    let strides = strides_of(&axes.lhs, axes.lhs_groups(), &coords, &index)?;
-    let group = machine.narrow.group(factor, element);
-    Ok(ty.dtype == factor && strides.is_some_and(|strides| is_read(&strides, axes, group)))
+    Left::of(graph, id, axes, machine)?.is_read_under_views(graph, axes)
+}
+
+/// A product's left operand, and what it is made of by views and conversions.
+struct Left {
+    space: Space,
+    /// Where an element of the operand lies in it.
+    coords: Vec<IndexExpr>,
+    base: NodeId,
+    /// The same in `base`.
+    inside: Vec<IndexExpr>,
+    factor: DType,
+    group: i64,
+}
+
+impl Left {
+    fn of(graph: &Graph, id: NodeId, axes: &Axes, machine: &Machine) -> Result<Left, DimOverflow> {
+        let operand = graph.node(id).inputs[0];
+        let element = element_of(graph.tensor_type(id).dtype);
+        let factor = factors_of(graph, id, machine)[0];
+        let mut space = Space::default();
+        let coords = operand_space(&mut space, &axes.lhs, &axes.lhs_groups());
+        let ranges = Ranges {
+            outer: &[],
+            inner: &space.dims,
+        };
+        let (base, inside) =
+            under_widening(graph, operand, coords.clone(), (ranges, [factor, element]))?;
+        Ok(Left {
+            coords,
+            base,
+            inside,
+            factor,
+            group: machine.narrow.group(factor, element),
+            space,
+        })
+    }
+
+    /// Whether the product reads `base` where it lies.
+    fn is_read_under_views(&self, graph: &Graph, axes: &Axes) -> Result<bool, DimOverflow> {
+        let ty = graph.tensor_type(self.base);
+        self.is_read_from((ty.dtype, &ty.dims), &self.inside, axes)
+    }
+
+    /// Whether the product reads a tensor where it lies, whose elements at `at` the operand has.
+    fn is_read_from(
+        &self,
+        (dtype, dims): (DType, &Dims),
+        at: &[IndexExpr],
+        axes: &Axes,
+    ) -> Result<bool, DimOverflow> {
+        if dtype != self.factor {
+            return Ok(false);
+        }
+        let ranges = Ranges {
+            outer: &[],
+            inner: &self.space.dims,
+        };
+        let index = linearize(at, dims, ranges)?;
+        let strides = strides_of(&axes.lhs, axes.lhs_groups(), &self.coords, &index)?;
+        Ok(strides.is_some_and(|strides| is_read(&strides, axes, self.group)))
+    }
 }
 
 /// Whether the product reads a left operand with these strides where it lies: groups of factors along the sum only.

@@ -19,12 +19,13 @@ struct Attention {
     other: Option<Other>,
 }
 
-/// What is not hidden: finite scores, earlier keys, the least score of a row.
+/// What is not hidden, or not known to be: finite scores, earlier keys, the least score of a row, positions that may wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Other {
     Finite,
     Earlier,
     Least,
+    Narrow,
 }
 
 impl Attention {
@@ -79,7 +80,10 @@ impl Attention {
         let mut once = whole.clone();
         once[..rank - 2].fill(Dim::ONE);
         let mut positions = |axis: usize, len: i64| {
-            let dtype = DType::I64;
+            let dtype = match self.other {
+                Some(Other::Narrow) => DType::I8,
+                _ => DType::I64,
+            };
             let len = Dim::constant(len);
             let iota = m.op(
                 Op::Iota {
@@ -205,7 +209,7 @@ fn attention_of_every_kind_is_computed_in_blocks() {
 
 #[test]
 fn columns_that_count_are_not_left_out() {
-    for other in [Other::Finite, Other::Earlier, Other::Least] {
+    for other in [Other::Finite, Other::Earlier, Other::Least, Other::Narrow] {
         let form = Attention {
             causal: true,
             other: Some(other),

@@ -158,13 +158,7 @@ impl Lowerer<'_> {
         packs: &[Pack],
     ) -> Result<()> {
         let (blocks, (strips, _)) = (self.blocks(0, &[]), self.strips(columns));
-        // The last strip may be a part of one.
-        let more = self.b.s_const(columns - 1);
-        let limit = self.b.s_add(to, more);
-        let begin = self.b.open_loop(from, limit, columns);
-        let width = self.b.s_const(columns);
-        let end = self.b.s_add(begin, width);
-        let end = self.b.s_min(end, to);
+        let (begin, end) = self.open_parts(from, to, columns);
         self.lane_loops(begin, end, packs, &mut |l| {
             l.open_accumulators(0, &[], blocks.is_some())?;
             l.keep_strips(&strips, begin);
@@ -177,13 +171,7 @@ impl Lowerer<'_> {
         match blocks {
             None => self.sweep_rows((first, rows, step), (begin, end), packs, &strips)?,
             Some(Blocks { size, .. }) => {
-                // The last block may be a part of one.
-                let more = self.b.s_const(size - 1);
-                let limit = self.b.s_add(rows, more);
-                let row = self.b.open_loop(first, limit, size);
-                let size = self.b.s_const(size);
-                let next = self.b.s_add(row, size);
-                let next = self.b.s_min(next, rows);
+                let (row, next) = self.open_parts(first, rows, size);
                 self.sweep_rows((row, next, step), (begin, end), packs, &strips)?;
                 self.lane_loops(begin, end, packs, &mut |l| {
                     l.load_strips(&strips, begin, true)?;
@@ -277,8 +265,8 @@ impl Lowerer<'_> {
                 .into_iter()
                 .chain(totals);
             for (at, vars) in all {
-                for (copy, &var) in vars.iter().enumerate() {
-                    let at = at + copy as i64 * i64::from(self.pack.lanes) * size;
+                // Swept kernels have one copy.
+                for &var in vars {
                     let (at, size) = (self.b.s_const(at), self.b.s_const(size));
                     let place = self.b.s_mul(column, size);
                     let place = self.b.s_add(place, at);

@@ -274,20 +274,24 @@ impl Lowerer<'_> {
         let (from, to) = (self.b.s_const(0), self.dim(extent));
         match blocks {
             Some(Blocks { range: at, size }) if at == range => {
-                // The last block may be a part of one.
-                let more = self.b.s_const(size - 1);
-                let limit = self.b.s_add(to, more);
-                let block = self.b.open_loop(from, limit, size);
-                let size = self.b.s_const(size);
-                let end = self.b.s_add(block, size);
-                let end = self.b.s_min(end, to);
-                self.points(stage, range, lanes, blocks, (block, end))?;
+                let block = self.open_parts(from, to, size);
+                self.points(stage, range, lanes, blocks, block)?;
                 self.end_block(stage)?;
                 self.b.close_loop();
                 Ok(())
             }
             Some(_) | None => self.points(stage, range, lanes, blocks, (from, to)),
         }
+    }
+
+    /// Opens a loop over parts of `size` points, and gives where the present one begins and ends. The last may be shorter.
+    pub(super) fn open_parts(&mut self, from: Scalar, to: Scalar, size: i64) -> (Scalar, Scalar) {
+        let more = self.b.s_const(size - 1);
+        let limit = self.b.s_add(to, more);
+        let begin = self.b.open_loop(from, limit, size);
+        let size = self.b.s_const(size);
+        let end = self.b.s_add(begin, size);
+        (begin, self.b.s_min(end, to))
     }
 
     /// The points of an inner range from one on to another one.

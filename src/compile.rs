@@ -24,29 +24,41 @@ pub(crate) use state::{
 
 use crate::autograd::grad_enabled;
 use crate::cell::TensorCell;
-use crate::device::{Device, Places, Value};
-use crate::engine::{self, Call, Found, Options, Pattern, Versions};
+use crate::device::{Device, Places};
+use crate::engine::{self, Call, Found, Options, Pattern, Version, Versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inspect::{Report, ReportOptions, Subject};
 use crate::location::Place;
 use crate::tensor::{Tensor, internal};
-use lazulite_ir::{Guard, Symbol, TensorType};
+use lazulite_ir::{Dim, Guard, Symbol, TensorType};
+use lazulite_runtime::Pool;
 use record::Recording;
 use replay::Replay;
 pub(crate) use replay::{host_value_of, value_of};
 use shape::{CallShape, Setting};
 use smallvec::SmallVec;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 /// A function that is recorded and compiled at its first call and replayed afterwards.
 pub struct Compiled<F, const N: usize> {
     function: F,
+    /// What was compiled first, which most calls take: it stays for good and is found without a lock.
+    first: OnceLock<First>,
     /// What is compiled for inputs of these types.
     tables: RwLock<Tables>,
 }
 
+/// What was compiled first, and for calls of which shape.
+struct First {
+    shape: CallShape,
+    version: Arc<Version<Serving>>,
+}
+
 /// Calls of captured functions inside of captured functions, at most.
 const MAX_NESTING: u32 = 100;
+
+/// Stands for a size that is no number.
+const UNKNOWN: i64 = -1;
 
 /// The versions for each kind of calls.
 type Tables = SmallVec<[(CallShape, Arc<Versions<Serving>>); 1]>;
@@ -112,9 +124,15 @@ impl Serving {
 /// Values of the cells that a program reads.
 type CellValues = Vec<Tensor>;
 
+/// What a call gives, in order.
+type Results = SmallVec<[Tensor; 2]>;
+
 /// A program that serves a call. The cells were read when it was found and are not read again: another
 /// thread may write them.
-type Fitting = Found<Serving, CellValues>;
+type Fitting<'a> = Found<&'a Version<Serving>, CellValues>;
+
+/// The same with a handle that keeps the version.
+type Shared = Found<Arc<Version<Serving>>, CellValues>;
 
 /// Captures `function`, which must compute its result from its inputs by tensor operations alone.
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
@@ -141,6 +159,7 @@ where
 {
     Compiled {
         function,
+        first: OnceLock::new(),
         tables: RwLock::default(),
     }
 }
@@ -157,11 +176,23 @@ where
             // Part of a larger program: recorded into it.
             return self.record(inputs);
         }
-        let mut arguments = [const { None }; N];
-        read(&inputs, &mut arguments)?;
+        let mut results = Results::new();
+        if !self.serve(inputs, &mut results)? {
+            crate::tensor::realize_all(&inputs)?;
+            if !self.serve(inputs, &mut results)? {
+                return Err(internal("compile", "an input has no value"));
+            }
+        }
+        results.reverse();
+        rebuilt(&mut std::iter::from_fn(|| results.pop()))
+    }
+
+    /// Serves a call whose inputs' values are known; `false` if they are not.
+    #[track_caller]
+    fn serve(&self, inputs: [&Tensor; N], results: &mut Results) -> Result<bool> {
         let current = engine::current();
         if current.options.interpret || engine::searching() {
-            return self.record_and_realize(inputs);
+            return self.record_and_realize(inputs, results);
         }
         let mut setting = Setting {
             optimisation: current.options.optimisation(),
@@ -173,10 +204,12 @@ where
         for input in inputs {
             let node = input.node()?;
             setting.places = setting.places.join(node.traits.places);
-            for dim in &node.ty.dims {
-                // The sizes of values are known.
-                dims.push(dim.as_const().unwrap_or_default());
-            }
+            // Those of values are numbers.
+            let size = |dim: &Dim| dim.as_const().unwrap_or(UNKNOWN);
+            dims.extend(node.ty.dims.iter().map(size));
+        }
+        if dims.contains(&UNKNOWN) {
+            return Ok(false);
         }
         let (call, place) = (
             Call {
@@ -185,21 +218,39 @@ where
             },
             Place::here(),
         );
-        let fitting = match self.find(&setting, inputs, call) {
-            Some(fitting) => fitting,
+        let pool = &current.pool;
+        // Served where it is found: moving it costs what the lock did.
+        if let Some(fitting) = &self.first(&setting, inputs, call) {
+            return self.serve_by(fitting, inputs, pool, results);
+        }
+        let found = match self.find(&setting, inputs, call) {
+            Some(found) => found,
             None => {
                 let shape = CallShape::of(setting, &inputs, &dims);
                 self.compiled(&shape, call, place, &current.options)?
             }
         };
+        let version = found.version;
+        let fitting = Found {
+            version: &*version,
+            values: found.values,
+            accepted: found.accepted,
+        };
+        self.serve_by(&fitting, inputs, pool, results)
+    }
+
+    /// As [`Compiled::serve`], by this version.
+    #[track_caller]
+    fn serve_by(
+        &self,
+        fitting: &Fitting<'_>,
+        inputs: [&Tensor; N],
+        pool: &Pool,
+        results: &mut Results,
+    ) -> Result<bool> {
         match &fitting.version.program.way {
-            Way::Replayed(replay) => {
-                let mut results: SmallVec<[Tensor; 2]> = SmallVec::new();
-                let each = &mut |tensor| results.push(tensor);
-                replay.call(&fitting, &mut arguments, &current.pool, each)?;
-                rebuilt(results.drain(..))
-            }
-            Way::Recorded => self.record_and_realize(inputs),
+            Way::Replayed(replay) => replay.call(fitting, &inputs, pool, results),
+            Way::Recorded => self.record_and_realize(inputs, results),
         }
     }
 
@@ -210,16 +261,21 @@ where
         call: Call<'_>,
         place: Place,
         options: &Options,
-    ) -> Result<Fitting> {
+    ) -> Result<Shared> {
         let make = |pattern: &Pattern, symbols: &[Symbol]| {
             self.capture(shape, pattern, symbols, place, options)
         };
         let usable = |serving: &Serving| serving.read_cells(shape.setting.gradients);
-        let fitting = self.table(shape).compile(call, &[], usable, make)?;
-        fitting.ok_or_else(|| {
+        let found = self.table(shape).compile(call, &[], usable, make)?;
+        let found = found.ok_or_else(|| {
             let message = "a cell that the function reads was given another type meanwhile";
             Error::new(ErrorKind::Capture, "compile", message).at(place)
-        })
+        })?;
+        self.first.get_or_init(|| First {
+            shape: shape.clone(),
+            version: found.version.clone(),
+        });
+        Ok(found)
     }
 
     /// How many versions are compiled.
@@ -274,18 +330,41 @@ where
             return Err(Error::new(ErrorKind::Capture, "compile", message).at(Place::here()));
         }
         let _deeper = state::deeper();
-        rebuilt((self.function)(inputs.map(Clone::clone)).into_tensors())
+        let results = (self.function)(inputs.map(Clone::clone)).into_tensors();
+        rebuilt(&mut results.into_iter())
     }
 
-    /// Calls the function itself and computes its results.
+    /// As [`Compiled::serve`], by calling the function itself and computing its results.
     #[track_caller]
-    fn record_and_realize(&self, inputs: [&Tensor; N]) -> Result<O> {
-        let results = self.record(inputs)?.into_tensors();
+    fn record_and_realize(&self, inputs: [&Tensor; N], results: &mut Results) -> Result<bool> {
+        results.extend(self.record(inputs)?.into_tensors());
         crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
-        rebuilt(results)
+        Ok(true)
     }
 
-    fn find(&self, setting: &Setting, inputs: [&Tensor; N], call: Call<'_>) -> Option<Fitting> {
+    /// What was compiled first, if it serves the call.
+    #[inline]
+    fn first(
+        &self,
+        setting: &Setting,
+        inputs: [&Tensor; N],
+        call: Call<'_>,
+    ) -> Option<Fitting<'_>> {
+        let First { shape, version } = self.first.get()?;
+        if !shape.is_of(setting, &inputs, call.dims) {
+            return None;
+        }
+        let cells = |serving: &Serving| serving.read_cells(setting.gradients);
+        let (values, accepted) = version.serve(call, cells)?;
+        Some(Found {
+            version,
+            values,
+            accepted,
+        })
+    }
+
+    /// Another version that serves the call.
+    fn find(&self, setting: &Setting, inputs: [&Tensor; N], call: Call<'_>) -> Option<Shared> {
         let tables = self.read();
         let (_, table) =
             { tables.iter() }.find(|(shape, _)| shape.is_of(setting, &inputs, call.dims))?;
@@ -393,22 +472,7 @@ where
     }
 }
 
-/// Enters the values of tensors, which are computed in one program where they are not known.
-#[track_caller]
-fn read(tensors: &[&Tensor], values: &mut [Option<Value>]) -> Result<()> {
-    for (tensor, value) in tensors.iter().zip(&mut *values) {
-        *value = tensor.0.as_ref().ok().and_then(|node| node.value());
-        if value.is_none() {
-            // That it has none afterwards is an error of whoever needs it.
-            crate::tensor::realize_all(tensors)?;
-            *value = tensor.node()?.value();
-        }
-    }
-    Ok(())
-}
-
 /// Results in the form that the function returns.
-fn rebuilt<O: Outputs>(results: impl IntoIterator<Item = Tensor>) -> Result<O> {
-    O::from_tensors(&mut results.into_iter())
-        .ok_or_else(|| internal("compile", "there are too few results"))
+fn rebuilt<O: Outputs>(results: &mut dyn Iterator<Item = Tensor>) -> Result<O> {
+    O::from_tensors(results).ok_or_else(|| internal("compile", "there are too few results"))
 }

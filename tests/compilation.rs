@@ -232,6 +232,46 @@ fn captured_functions_notice_new_weights() {
 
 /// A captured function is differentiable as if it was not captured: inputs, parameters used inside, and both again.
 #[test]
+fn a_captured_call_draws_once_even_if_its_input_is_yet_to_be_computed() {
+    let _alone = alone();
+    let noisy = compile(|[x]: [Tensor; 1]| x + Tensor::rand([4]));
+    let x = Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [4]);
+    let draws = |make: &dyn Fn() -> Tensor| {
+        lazulite::manual_seed(7);
+        let drawn = (0..3).map(|_| noisy.call([&make()]).unwrap().to_vec::<f32>().unwrap());
+        drawn.collect::<Vec<_>>()
+    };
+    let known = draws(&|| x.clone());
+    let lazy = draws(&|| &x * 1.0);
+    assert_eq!(known, lazy);
+    assert_ne!(known[0], known[1]);
+}
+
+#[test]
+fn threads_that_have_run_before_notice_changed_options() {
+    let _alone = alone();
+    let before = lazulite::options();
+    let (ask, asked) = std::sync::mpsc::channel::<()>();
+    let (answer, answered) = std::sync::mpsc::channel();
+    let other = std::thread::spawn(move || {
+        for () in asked {
+            answer.send(lazulite::options().egraph).unwrap();
+        }
+    });
+    let mut seen = Vec::new();
+    for egraph in [before.egraph, !before.egraph, before.egraph] {
+        let mut options = before.clone();
+        options.egraph = egraph;
+        lazulite::set_options(options).unwrap();
+        ask.send(()).unwrap();
+        seen.push(answered.recv().unwrap());
+    }
+    drop(ask);
+    other.join().unwrap();
+    assert_eq!(seen, [before.egraph, !before.egraph, before.egraph]);
+}
+
+#[test]
 fn gradients_flow_through_captured_functions() {
     let _alone = alone();
     let w = Tensor::full([3], 2.0).with_grad();

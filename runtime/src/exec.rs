@@ -120,10 +120,9 @@ impl Run<'_, '_> {
     /// Lists where arguments of a kernel are now, then the scratch.
     #[inline(always)]
     unsafe fn list(&self, args: &[Arg], buffers: &mut Buffers) {
-        for (base, offset) in self.slots.of_each(args) {
-            // SAFETY: binding has checked that the slices of all iterations lie in the whole.
-            buffers.push(unsafe { base.add(offset) });
-        }
+        let each = self.slots.of_each(args);
+        // SAFETY: binding has checked that the slices of all iterations lie in the whole.
+        buffers.extend(each.map(|(base, offset)| unsafe { base.add(offset) }));
         buffers.push(self.scratch);
     }
 

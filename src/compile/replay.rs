@@ -1,8 +1,8 @@
 //! Calls that are served by a program.
 
-use super::Fitting;
 use super::prepared::Preparation;
 use super::record::{Captured, Source};
+use super::{Fitting, Results};
 use crate::cell::TensorCell;
 use crate::device::{Device, Executable, Value};
 use crate::engine::{self, History, Inputs, Options, compile_in_parts, literal_buffer};
@@ -108,7 +108,7 @@ impl Replay {
     }
 
     /// Types of the results, then of the values written to cells, for the sizes of a call.
-    fn types(&self, fitting: &Fitting) -> Result<Cow<'_, [Arc<TensorType>]>> {
+    fn types(&self, fitting: &Fitting<'_>) -> Result<Cow<'_, [Arc<TensorType>]>> {
         if fitting.values.is_empty() {
             return Ok(Cow::Borrowed(&self.outputs));
         }
@@ -119,26 +119,28 @@ impl Replay {
             .ok_or_else(|| internal("compile", "a result has an unknown size"))
     }
 
-    /// Serves a call. The results are handed out one after the other.
+    /// Serves a call whose arguments' values are known, and adds its results; `false` if they are not.
     #[track_caller]
     pub fn call(
         &self,
-        fitting: &Fitting,
-        arguments: &mut [Option<Value>],
+        fitting: &Fitting<'_>,
+        arguments: &[&Tensor],
         pool: &Pool,
-        each: &mut dyn FnMut(Tensor),
-    ) -> Result<()> {
+        results: &mut Results,
+    ) -> Result<bool> {
         let types = self.types(fitting)?;
         let mut inputs = Inputs::of(&self.program);
         let mut vacated = AllVacated::new();
-        self.fill(&mut inputs, &mut vacated, fitting, &types, arguments, pool)?;
+        if !self.fill(&mut inputs, &mut vacated, fitting, &types, arguments, pool)? {
+            return Ok(false);
+        }
         let place = Place::here();
-        let results = self.outputs.len() - self.written.len();
+        let returned = self.outputs.len() - self.written.len();
         let mut number = 0;
         let ran = inputs.run_each(&fitting.values, pool, |value| {
             let made = |value| Tensor::leaf_at(place, types[number].clone(), value);
-            match number.checked_sub(results) {
-                None => each(made(value)),
+            match number.checked_sub(returned) {
+                None => results.push(made(value)),
                 Some(written) => match vacated.iter().find(|v| v.written == written) {
                     Some(vacated) => vacated.next.finish(value, History::Kept),
                     None => self.written[written].settle(made(value)),
@@ -146,12 +148,13 @@ impl Replay {
             }
             number += 1;
         });
-        ran.map_err(|e| self.called(e, fitting, place))
+        ran.map_err(|e| self.called(e, fitting, place))?;
+        Ok(true)
     }
 
     /// An error of a run that was called at `place`. What knows no place inside the function belongs to the call.
     #[cold]
-    fn called(&self, error: Error, fitting: &Fitting, place: Place) -> Error {
+    fn called(&self, error: Error, fitting: &Fitting<'_>, place: Place) -> Error {
         let sizes = fitting.version.domain.assignment(&fitting.values);
         let error = engine::sized(error, &self.graph, &sizes);
         match error.location() {
@@ -161,17 +164,21 @@ impl Replay {
     }
 
     /// Gives the program what it runs on. Values of cells that are about to be replaced and that nobody else holds are
-    /// lent to it.
+    /// lent to it. `false` if the value of an argument is not known.
     #[track_caller]
     fn fill(
         &self,
         inputs: &mut Inputs<'_>,
         vacated: &mut AllVacated,
-        fitting: &Fitting,
+        fitting: &Fitting<'_>,
         types: &[Arc<TensorType>],
-        arguments: &mut [Option<Value>],
+        arguments: &[&Tensor],
         pool: &Pool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        // Numbers are drawn once for a call, which may have to be made again.
+        if !self.generators.is_empty() && !arguments.iter().all(|a| a.is_realized()) {
+            return Ok(false);
+        }
         let each = self.generators.iter();
         let streams: Vec<(u64, u64)> = each
             .map(|(generator, draws)| generator.take_streams(*draws))
@@ -186,7 +193,12 @@ impl Replay {
         };
         for source in &self.sources {
             inputs.keep(match source {
-                Source::Argument(i) => arguments[*i].take().ok_or_else(without_value)?,
+                Source::Argument(i) => {
+                    if !inputs.keep_value_of(arguments[*i].node()?)? {
+                        return Ok(false);
+                    }
+                    continue;
+                }
                 Source::Constant(value) => value.clone(),
                 Source::Seed(i) => literal_buffer(word(streams[*i].0))?.into(),
                 Source::Stream(i) => literal_buffer(word(streams[*i].1))?.into(),
@@ -204,14 +216,14 @@ impl Replay {
                 }
             })?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the value out of a cell, if that is about to be replaced by one of the same type and nobody else holds it.
     fn vacate(
         &self,
         cell: usize,
-        fitting: &Fitting,
+        fitting: &Fitting<'_>,
         types: &[Arc<TensorType>],
     ) -> Result<Option<Vacated>> {
         let Some(written) = self.rewritten[cell] else {

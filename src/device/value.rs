@@ -88,6 +88,19 @@ impl Given {
         }
     }
 
+    /// Adds a handle to a value, if both are on the processor. A handle that is made where it is to lie costs half of
+    /// one that is moved there.
+    #[inline]
+    pub fn share(&mut self, value: &Value) -> bool {
+        let (Given::Host(list), Value::Host(buffer)) = (self, value) else {
+            return false;
+        };
+        list.extend(std::iter::once_with(|| {
+            runtime::Input::keep(buffer.clone())
+        }));
+        true
+    }
+
     /// As [`Given::push`], where a device has to do with it.
     fn push_to(&mut self, value: Value, donate: bool) -> std::result::Result<(), (Value, Error)> {
         match (self, value) {

@@ -7,7 +7,7 @@ use super::CacheStats;
 use super::build::{self, Pattern};
 use super::options::Options;
 use super::report::{self, Compilation};
-use super::specialise::{Call, Found, Versions};
+use super::specialise::{Call, Found, Version, Versions};
 use super::trace::Trace;
 use crate::device::{Device, Executable};
 use crate::error::Result;
@@ -54,7 +54,7 @@ impl Default for Cache {
 }
 
 /// A program that serves a trace.
-pub(crate) type Served = Found<Executable, ()>;
+pub(crate) type Served = Found<Arc<Version<Executable>>, ()>;
 
 impl Cache {
     fn bounded(max_entries: usize, max_bytes: usize) -> Cache {

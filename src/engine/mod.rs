@@ -33,7 +33,7 @@ pub(crate) use refused::{Refusals, refused};
 pub(crate) use region::{Region, RegionKind};
 pub use report::{Compilation, last_compilation};
 pub(crate) use run::{Inputs, Values, literal_buffer, run_error, sized};
-pub(crate) use specialise::{Assignment, Call, Found, Versions};
+pub(crate) use specialise::{Assignment, Call, Found, Version, Versions};
 use trace::trace;
 pub(crate) use trace::{Trace, address};
 

@@ -6,6 +6,12 @@ use lazulite_codegen::lower::LowerOptions;
 use lazulite_codegen::{CodegenOptions, Level};
 use lazulite_passes::Numerics;
 use lazulite_runtime::Pool;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// How programs are compiled and run.
@@ -144,10 +150,43 @@ static CURRENT: LazyLock<RwLock<Arc<Current>>> = LazyLock::new(|| {
     }))
 });
 
-/// What is in force. Who asks twice may be told two things: a computation asks once.
-pub(crate) fn current() -> Arc<Current> {
+/// How often the options were changed.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// What is in force, as a thread knows it: asking again takes no lock.
+type Known = Rc<Arc<Current>>;
+
+thread_local! {
+    /// What this thread was told last, after so many changes.
+    static KNOWN: RefCell<Option<(u64, Known)>> = const { RefCell::new(None) };
+}
+
+/// What is in force. Who asks twice may be told two things: a computation asks once. The threads that went with
+/// options of before end when every thread that used them has asked again or has ended.
+#[inline]
+pub(crate) fn current() -> Known {
+    let changes = CHANGES.load(Acquire);
+    let known = KNOWN.try_with(|known| match &*known.borrow() {
+        Some((at, current)) if *at == changes => Some(current.clone()),
+        _ => None,
+    });
+    match known {
+        Ok(Some(current)) => current,
+        _ => ask(),
+    }
+}
+
+/// As [`current`], where this thread does not know it.
+#[cold]
+fn ask() -> Known {
     let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-    current.clone()
+    let told = Rc::new(current.clone());
+    let told_at = (CHANGES.load(Acquire), told.clone());
+    // A thread that ends need not know it. What it knew before is let go of without the lock.
+    let before = KNOWN.try_with(|known| known.replace(Some(told_at)));
+    drop(current);
+    drop(before);
+    told
 }
 
 /// The options in force.
@@ -171,6 +210,7 @@ pub fn set_options(options: Options) -> Result<()> {
         }
     };
     *current = Arc::new(Current { options, pool });
+    CHANGES.fetch_add(1, Release);
     Ok(())
 }
 

@@ -51,6 +51,18 @@ impl<'a> Inputs<'a> {
         self.given.keep(value.into())
     }
 
+    /// The value of a node, which stays as it is; `false` if there is none.
+    #[inline]
+    pub fn keep_value_of(&mut self, node: &Node) -> Result<bool> {
+        if node.with_value(|value| self.given.share(value)) == Some(true) {
+            return Ok(true);
+        }
+        match node.value() {
+            Some(value) => self.keep(value).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Lends the value of a node to which nobody has a way but who computes from it, if `value` is all that holds it.
     fn lend(&mut self, value: Value, node: &Arc<Node>) -> Result<()> {
         if node.lend() {

@@ -139,6 +139,16 @@ pub(crate) struct Version<V> {
 }
 
 impl<V> Version<V> {
+    /// The values of its symbols, and what `accept` gives, if it serves the call and `accept` takes it.
+    #[inline]
+    pub fn serve<T>(
+        &self,
+        call: Call<'_>,
+        accept: impl Fn(&V) -> Option<T>,
+    ) -> Option<(SymbolValues, T)> {
+        Some((self.domain.bind(call)?, accept(&self.program)?))
+    }
+
     /// True if it serves certain sizes alone.
     fn is_alone(&self) -> bool {
         matches!(self.why, Reason::Changed { alone: Some(_), .. })
@@ -219,9 +229,9 @@ pub(crate) struct Versions<V> {
     sightings: Mutex<Sightings>,
 }
 
-/// A version that serves a call, the values of its symbols there, and what it was accepted with.
-pub(crate) struct Found<V, T> {
-    pub version: Arc<Version<V>>,
+/// A handle to a version that serves a call, the values of its symbols there, and what it was accepted with.
+pub(crate) struct Found<H, T> {
+    pub version: H,
     pub values: SymbolValues,
     pub accepted: T,
 }
@@ -256,23 +266,23 @@ impl<V> Versions<V> {
     /// The first version that serves the call and that `accept` takes: a program may depend on
     /// more than sizes and numbers.
     #[inline]
-    pub fn find<T>(&self, call: Call<'_>, accept: impl Fn(&V) -> Option<T>) -> Option<Found<V, T>> {
-        for version in self.read().iter() {
-            let Some(values) = version.domain.bind(call) else {
-                continue;
-            };
-            let Some(accepted) = accept(&version.program) else {
-                continue;
-            };
-            let compiled = self.compiled.load(Relaxed);
-            version.last_found.store(compiled, Relaxed);
-            return Some(Found {
-                version: version.clone(),
-                values,
-                accepted,
-            });
-        }
-        None
+    pub fn find<T>(
+        &self,
+        call: Call<'_>,
+        accept: impl Fn(&V) -> Option<T>,
+    ) -> Option<Found<Arc<Version<V>>, T>> {
+        let versions = self.read();
+        let found = versions
+            .iter()
+            .find_map(|version| Some((version, version.serve(call, &accept)?)));
+        let (version, (values, accepted)) = found?;
+        let compiled = self.compiled.load(Relaxed);
+        version.last_found.store(compiled, Relaxed);
+        Some(Found {
+            version: version.clone(),
+            values,
+            accepted,
+        })
     }
 
     /// A version that serves the call, compiled now unless there is one. `make` compiles for a pattern over some
@@ -284,7 +294,7 @@ impl<V> Versions<V> {
         inputs: &[u32],
         accept: impl Fn(&V) -> Option<T>,
         make: impl FnMut(&Pattern, &[Symbol]) -> Result<(V, Vec<Guard>)>,
-    ) -> Result<Option<Found<V, T>>> {
+    ) -> Result<Option<Found<Arc<Version<V>>, T>>> {
         let mut sightings = self
             .sightings
             .lock()

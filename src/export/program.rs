@@ -311,7 +311,7 @@ impl Exported {
         if plan.outputs.is_empty() {
             return Ok(Vec::new());
         }
-        let Current { options, pool } = &*engine::current();
+        let Current { options, pool } = &**engine::current();
         let program = engine::compile_plan(plan, options, device)?;
         let mut given = Given::to(&program);
         for &parameter in parameters {

@@ -100,15 +100,8 @@ impl Tensor {
             places,
             ..Traits::default()
         };
-        let state = State::Value(value, Operands::new());
-        Tensor(Ok(Arc::new(Node::new(
-            Recorded::Leaf,
-            ty,
-            place,
-            crate::location::trail(),
-            traits,
-            state,
-        ))))
+        let trail = crate::location::trail();
+        Tensor(Ok(Arc::new(Node::known(ty, place, trail, traits, value))))
     }
 
     /// The node, or the error.

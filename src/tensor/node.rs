@@ -208,6 +208,27 @@ impl Node {
         }
     }
 
+    /// A value from outside. Made in its place, since every call of a captured function makes some: moving what was
+    /// just written in other portions stalls the processor.
+    #[inline]
+    pub fn known(
+        ty: Arc<TensorType>,
+        place: Place,
+        trail: Option<Arc<str>>,
+        traits: Traits,
+        value: Value,
+    ) -> Node {
+        Node {
+            op: Recorded::Leaf,
+            ty,
+            place,
+            trail,
+            traits,
+            state: Mutex::new(State::Value(value, Operands::new())),
+            leaf: OnceLock::new(),
+        }
+    }
+
     /// Exclusive access to the state. Nothing panics while holding it, so poison means nothing.
     #[inline]
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -216,8 +237,14 @@ impl Node {
 
     /// The value, if it is known.
     pub fn value(&self) -> Option<Value> {
+        self.with_value(Value::clone)
+    }
+
+    /// What `read` makes of the value, if that is known; it must not take long.
+    #[inline]
+    pub fn with_value<R>(&self, read: impl FnOnce(&Value) -> R) -> Option<R> {
         match &*self.state() {
-            State::Value(value, _) => Some(value.clone()),
+            State::Value(value, _) => Some(read(value)),
             State::Lazy(_) | State::Lent | State::Spent => None,
         }
     }

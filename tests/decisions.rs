@@ -347,7 +347,7 @@ fn d11_4_temporaries_of_one_expression_keep_only_what_was_expensive() {
         lazulite::Stage::Trace,
     )
     .unwrap();
-    let results = plan.lines().find(|l| l.contains("return")).unwrap();
+    let results = plan.lines().rfind(|l| l.contains("return")).unwrap();
     assert_eq!(
         results.matches('%').count(),
         2,

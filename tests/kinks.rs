@@ -149,7 +149,10 @@ fn infinities_among_logarithms() {
 #[test]
 fn derivatives_that_stand_beside_definitions_serve_both_modes() {
     let x = Tensor::from_vec(vec![0.013f64, 0.3, 0.9], [3]);
-    let functions: [Function; 4] = [
+    let functions: [Function; 7] = [
+        |x| x.relu().mul(x),
+        |x| x.silu(),
+        |x| x.gelu_tanh(),
         |x| x.erfinv(),
         |x| x.ndtri(),
         |x| x.nextafter(5.0).square(),
@@ -165,6 +168,28 @@ fn derivatives_that_stand_beside_definitions_serve_both_modes() {
         for (a, b) in forward.iter().zip(backward) {
             assert!((a - b).abs() <= 1e-12 * b.abs() && *a != 0.0, "{a} {b}");
         }
+    }
+}
+
+#[test]
+fn a_rectifier_keeps_nan_and_the_sign_of_zero() {
+    let x = Tensor::from_vec(vec![-1.0f32, -0.0, 0.0, 2.0, f32::NAN], [5]).with_grad();
+    let y = x.relu();
+    let slope = grad(&[&y.sum(..)], &[&x]).unwrap().remove(0);
+    let bits = |t: &Tensor| t.to_vec::<f32>().unwrap().into_iter().map(f32::to_bits);
+    let is_nan = |bits| f32::from_bits(bits).is_nan();
+    let (y, slope): (Vec<u32>, Vec<u32>) = (bits(&y).collect(), bits(&slope).collect());
+    assert_eq!(y[..4], [0.0f32, -0.0, 0.0, 2.0].map(f32::to_bits));
+    assert!(is_nan(y[4]));
+    assert_eq!(slope, [0.0f32, 0.0, 0.0, 1.0, 1.0].map(f32::to_bits));
+}
+
+#[test]
+fn far_out_gates_are_flat_in_forward_mode_too() {
+    let x = Tensor::from_vec(vec![-1e4f32, -200.0, 200.0, 1e4], [4]);
+    for f in [|x: &Tensor| x.silu(), |x: &Tensor| x.gelu_tanh()] {
+        let (_, slope) = jvp(|x| vec![f(&x[0])], &[&x], &[&Tensor::ones([4])]);
+        assert_eq!(slope[0].to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0, 1.0]);
     }
 }
 

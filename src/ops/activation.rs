@@ -2,13 +2,80 @@
 
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
-use crate::tensor::{Argument, Dim, Number, Tensor};
+use crate::tensor::{Applied, Argument, Derivative, Dim, Number, Tensor, binary, composite};
+use lazulite_ir::Binary;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// The constants of [`Tensor::selu`], for which activations keep mean 0 and variance 1.
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 
+/// Factor and cubic coefficient of what the tangent in [`Tensor::gelu_tanh`] is taken of, twice.
+const GELU_GATE: [f64; 2] = [2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044715];
+
 impl Tensor {
+    /// `1 / (1 + exp(-x))`.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::zeros([1]).sigmoid().to_vec::<f32>()?, [0.5]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[doc(alias("expit"))]
+    #[track_caller]
+    pub fn sigmoid(&self) -> Tensor {
+        let x = self.to_floating();
+        let pull = Derivative::Pullback(pull_sigmoid);
+        composite("sigmoid", &[], pull, &[&x], || {
+            x.neg().exp().add(1).reciprocal()
+        })
+    }
+
+    /// `max(x, 0)`; NaN stays NaN.
+    ///
+    /// ```
+    /// use lazulite::prelude::*;
+    /// assert_eq!(Tensor::from([-1.0f32, 2.0]).relu().to_vec::<f32>()?, [0.0, 2.0]);
+    /// # Ok::<(), lazulite::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn relu(&self) -> Tensor {
+        // The slope is not that of a maximum, which is halved where both are equal.
+        let slope = Derivative::Both(slope_of_relu, slope_of_relu);
+        composite("relu", &[], slope, &[self], || {
+            // The number first: then NaN stays NaN by itself.
+            binary("relu", Binary::Max, 0.into(), self.into()).type_as(self)
+        })
+    }
+
+    /// `x * sigmoid(x)`.
+    #[doc(alias("swish"))]
+    #[track_caller]
+    pub fn silu(&self) -> Tensor {
+        let x = self.to_floating();
+        let slope = Derivative::Both(slope_of_silu, slope_of_silu);
+        composite("silu", &[], slope, &[&x], || gated(&x, &x))
+    }
+
+    /// The Gaussian error linear unit, exact: `x/2 * (1 + erf(x / sqrt 2))`.
+    #[track_caller]
+    pub fn gelu(&self) -> Tensor {
+        composite("gelu", &[], Derivative::Definition, &[self], || {
+            let scaled = self.mul(FRAC_1_SQRT_2);
+            self.mul(0.5).mul(scaled.erf().add(1))
+        })
+    }
+
+    /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent:
+    /// `x/2 * (1 + tanh u)`, which is `x * sigmoid(2u)`, with `u = sqrt(2/pi) * (x + 0.044715 x^3)`.
+    #[track_caller]
+    pub fn gelu_tanh(&self) -> Tensor {
+        let x = self.to_floating();
+        let slope = Derivative::Both(slope_of_gelu_tanh, slope_of_gelu_tanh);
+        // By the sigmoid: it is cheaper, and exact where 1 and the tangent would cancel.
+        composite("gelu_tanh", &[], slope, &[&x], || gated(&x, &gelu_gate(&x)))
+    }
+
     /// `max(0, x) + min(0, exp(x) - 1)`.
     #[track_caller]
     pub fn celu(&self) -> Tensor {
@@ -370,4 +437,51 @@ fn check_probability(op: &'static str, p: f64) -> Result<()> {
         false => Err(bad_argument(op, format!("{p} is no probability"))
             .hint("probabilities go from 0 (nothing is dropped) to 1")),
     }
+}
+
+/// Through the result: the definition's exponential overflows where the derivative is merely 0.
+fn pull_sigmoid(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let (y, g) = (at.results[0].conj(), &at.flow[0]);
+    Ok(vec![g.mul(&y).mul(y.neg().add(1))])
+}
+
+/// `x * sigmoid(gate)` by one division.
+fn gated(x: &Tensor, gate: &Tensor) -> Tensor {
+    x.div(gate.neg().exp().add(1))
+}
+
+/// The slope of [`gated`], through the sigmoid: the definition's exponential overflows where the slope is merely 0 or 1.
+fn slope_of_gated(x: &Tensor, gate: &Tensor, slope_of_gate: Option<Tensor>) -> Tensor {
+    let open = gate.sigmoid();
+    let moved = x.mul(&open).mul(open.neg().add(1));
+    open.add(match slope_of_gate {
+        None => moved,
+        Some(slope) => moved.mul(slope),
+    })
+}
+
+fn slope_of_relu(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    // By the result, which others read as well.
+    Ok(vec![at.results[0].le(0).where_(0, &at.flow[0])])
+}
+
+fn slope_of_silu(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let x = at.operands[0].conj();
+    Ok(vec![at.flow[0].mul(slope_of_gated(&x, &x, None))])
+}
+
+fn gelu_gate(x: &Tensor) -> Tensor {
+    let [factor, cubic] = GELU_GATE;
+    x.add(x.mul(x).mul(x).mul(cubic)).mul(factor)
+}
+
+fn slope_of_gelu_tanh(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    let x = at.operands[0].conj();
+    let [factor, cubic] = GELU_GATE;
+    let slope = x.mul(&x).mul(3.0 * cubic).add(1).mul(factor);
+    Ok(vec![at.flow[0].mul(slope_of_gated(
+        &x,
+        &gelu_gate(&x),
+        Some(slope),
+    ))])
 }

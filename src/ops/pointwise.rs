@@ -5,9 +5,8 @@
 
 use super::arithmetic;
 use super::composite::{attempt, bad_dtype, bad_shape, tensor_of};
-use crate::error::Result;
 use crate::location::Scope;
-use crate::tensor::{Applied, Argument, Derivative, Tensor, binary_as, compare, composite, select};
+use crate::tensor::{Argument, Tensor, binary_as, compare, select};
 use lazulite_ir::{Binary, DType, Predicate, Unary};
 
 macro_rules! float_functions {
@@ -263,66 +262,6 @@ impl Tensor {
         }
     }
 
-    /// `1 / (1 + exp(-x))`.
-    ///
-    /// ```
-    /// use lazulite::prelude::*;
-    /// assert_eq!(Tensor::zeros([1]).sigmoid().to_vec::<f32>()?, [0.5]);
-    /// # Ok::<(), lazulite::Error>(())
-    /// ```
-    #[doc(alias("expit"))]
-    #[track_caller]
-    pub fn sigmoid(&self) -> Tensor {
-        let x = self.to_floating();
-        let pull = Derivative::Pullback(pull_sigmoid);
-        composite("sigmoid", &[], pull, &[&x], || {
-            x.neg().exp().add(1).reciprocal()
-        })
-    }
-
-    /// `max(x, 0)`; NaN stays NaN.
-    ///
-    /// ```
-    /// use lazulite::prelude::*;
-    /// assert_eq!(Tensor::from([-1.0f32, 2.0]).relu().to_vec::<f32>()?, [0.0, 2.0]);
-    /// # Ok::<(), lazulite::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn relu(&self) -> Tensor {
-        // Not `maximum`: where both are equal its gradient is halved.
-        self.le(0).where_(0, self).type_as(self)
-    }
-
-    /// `x * sigmoid(x)`.
-    #[doc(alias("swish"))]
-    #[track_caller]
-    pub fn silu(&self) -> Tensor {
-        composite("silu", &[], Derivative::Definition, &[self], || {
-            self.mul(self.sigmoid())
-        })
-    }
-
-    /// The Gaussian error linear unit, exact: `x/2 * (1 + erf(x / sqrt 2))`.
-    #[track_caller]
-    pub fn gelu(&self) -> Tensor {
-        composite("gelu", &[], Derivative::Definition, &[self], || {
-            let scaled = self.mul(std::f64::consts::FRAC_1_SQRT_2);
-            self.mul(0.5).mul(scaled.erf().add(1))
-        })
-    }
-
-    /// The approximation of [`Tensor::gelu`] by the hyperbolic tangent:
-    /// `x/2 * (1 + tanh u)`, which is `x * sigmoid(2u)`, with `u = sqrt(2/pi) * (x + 0.044715 x^3)`.
-    #[track_caller]
-    pub fn gelu_tanh(&self) -> Tensor {
-        composite("gelu_tanh", &[], Derivative::Definition, &[self], || {
-            // By the sigmoid: it is cheaper, and exact where 1 and the tangent would cancel.
-            let factor = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
-            let twice = self.add(self.mul(self).mul(self).mul(0.044715)).mul(factor);
-            self.mul(twice.sigmoid())
-        })
-    }
-
     /// Keeps elements within the bounds; NaN stays NaN.
     ///
     /// ```
@@ -496,10 +435,4 @@ impl Tensor {
             _ => self.cast(DType::F32),
         }
     }
-}
-
-/// Through the result: the definition's exponential overflows where the derivative is merely 0.
-fn pull_sigmoid(at: &Applied<'_>) -> Result<Vec<Tensor>> {
-    let (y, g) = (at.results[0].conj(), &at.flow[0]);
-    Ok(vec![g.mul(&y).mul(y.neg().add(1))])
 }

@@ -128,8 +128,17 @@ impl Lowerer<'_> {
 
     pub(super) fn binary(&mut self, f: Binary, dtype: DType, x: Reg, y: Reg) -> Result<Reg> {
         let float = self.b.class(x).is_float();
-        if let (Binary::Max | Binary::Min, true, Some(limit)) = (f, float, self.number(y)) {
-            return Ok(self.limited(f, x, y, limit));
+        if let (Binary::Max | Binary::Min, true) = (f, float) {
+            let plain = match f {
+                Binary::Max => Bin::Max,
+                _ => Bin::Min,
+            };
+            match (self.number(x), self.number(y)) {
+                // The machine's result is the second, too, where that is NaN or equal.
+                (Some(limit), _) if !limit.is_nan() => return Ok(self.b.binary(plain, x, y)),
+                (_, Some(limit)) => return Ok(self.limited(f, x, y, limit)),
+                _ => {}
+            }
         }
         if let Some(op) = direct(f, dtype) {
             let r = self.b.binary(op, x, y);

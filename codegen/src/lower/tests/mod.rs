@@ -1,6 +1,7 @@
 //! Kernels, lowered and compiled in every way there is, against the kernel interpreter.
 
 mod kernels;
+mod limits;
 mod loops;
 mod prices;
 mod quotient;

@@ -20,6 +20,8 @@ pub struct Caps {
     pub non_temporal: bool,
     /// Multiply-add is one instruction.
     pub fma: bool,
+    /// [`vector::Un::SixteenthPower`] and [`vector::Bin::ScaleFloor`] are one instruction each.
+    pub tables: bool,
 }
 
 impl Caps {

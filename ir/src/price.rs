@@ -50,7 +50,8 @@ pub const fn unary(f: Unary) -> u32 {
     match f {
         Unary::Neg | Unary::Abs | Unary::Floor | Unary::Round => SIMPLE,
         Unary::Sqrt => 4,
-        Unary::Exp | Unary::Expm1 => 25,
+        Unary::Exp => 20,
+        Unary::Expm1 => 25,
         Unary::Atan | Unary::Tanh => 30,
         Unary::Log | Unary::Log1p | Unary::Sin | Unary::Cos | Unary::Erf => 50,
     }

@@ -5,6 +5,7 @@ use super::scalars::Number;
 use super::value::{Kind, Val};
 use crate::CodegenError;
 use crate::backend::{Caps, Helper, PoolAddress};
+use crate::vector::eval::SIXTEENTH_POWERS;
 use crate::vector::{Class, Function, Op, Reg, Scalar, Stmt, VarId};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
@@ -26,6 +27,7 @@ pub(super) struct Pool {
     pub addresses: Vec<PoolAddress>,
     vectors: FxHashMap<[u8; 16], u32>,
     helpers: FxHashMap<Helper, u32>,
+    sixteenth_powers: Option<u32>,
 }
 
 impl Pool {
@@ -35,6 +37,17 @@ impl Pool {
             let at = self.bytes.len().next_multiple_of(16);
             self.bytes.resize(at, 0);
             self.bytes.extend_from_slice(&bytes);
+            at as u32
+        })
+    }
+
+    /// Offset of [`SIXTEENTH_POWERS`].
+    pub fn sixteenth_powers(&mut self) -> u32 {
+        *self.sixteenth_powers.get_or_insert_with(|| {
+            let at = self.bytes.len().next_multiple_of(16);
+            self.bytes.resize(at, 0);
+            let powers = SIXTEENTH_POWERS.map(|power| power.to_bits().to_le_bytes());
+            self.bytes.extend_from_slice(powers.as_flattened());
             at as u32
         })
     }

@@ -7,7 +7,7 @@ use crate::CodegenError;
 use crate::backend::Helper;
 use crate::vector::{Bin, Class, Cmp, Narrow, Reg, Un};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::types::{F32X4, F64, F64X2, I32, I64};
+use cranelift_codegen::ir::types::{F32, F32X4, F64, F64X2, I32, I64};
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value};
 use cranelift_codegen::isa::CallConv;
 
@@ -39,13 +39,37 @@ impl Emitter<'_> {
                 let half = e.f32_to_bf16(x);
                 e.bf16_to_f32(half)
             }),
+            Un::SixteenthPower if kind.class == Class::F32 => self.map1(a, Self::sixteenth_power),
             Un::Floor
             | Un::Round
             | Un::Trunc
             | Un::Sqrt
             | Un::Wrap(_)
             | Un::RoundF16
-            | Un::RoundBF16 => return Err(no_such(f, kind.class)),
+            | Un::RoundBF16
+            | Un::SixteenthPower => return Err(no_such(f, kind.class)),
+        })
+    }
+
+    /// A table read lane by lane.
+    fn sixteenth_power(&mut self, x: Value) -> Value {
+        let table = self.pool.sixteenth_powers() as i32;
+        let ty = self.ty(x);
+        let power = |e: &mut Self, x: Value| {
+            let bits = e.bits_as(I32, x);
+            let number = e.b.ins().band_imm_u(bits, 15);
+            let number = e.b.ins().uextend(I64, number);
+            let offset = e.b.ins().ishl_imm_u(number, 2);
+            let address = e.b.ins().iadd(e.pool_base, offset);
+            e.b.ins().load(F32, constant_memory(), address, table)
+        };
+        if !ty.is_vector() {
+            return power(self, x);
+        }
+        (0..ty.lane_count() as u8).fold(x, |all, lane| {
+            let own = self.b.ins().extractlane(x, lane);
+            let power = power(self, own);
+            self.b.ins().insertlane(all, power, lane)
         })
     }
 
@@ -156,6 +180,10 @@ impl Emitter<'_> {
                 self.unless_nan(x, min)
             }
             Bin::Scale if float => self.scale(kind.class, x, y),
+            Bin::ScaleFloor if float => {
+                let whole = self.b.ins().floor(y);
+                self.scale(kind.class, x, whole)
+            }
             Bin::Add if int => self.b.ins().iadd(x, y),
             Bin::Sub if int => self.b.ins().isub(x, y),
             Bin::Mul if int => self.b.ins().imul(x, y),

@@ -52,6 +52,7 @@ impl CraneliftBackend {
                 masks: false,
                 non_temporal: false,
                 fma,
+                tables: false,
             },
         })
     }

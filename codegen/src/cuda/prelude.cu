@@ -93,6 +93,15 @@ LZ_FUNCTION u32 lz_to_bf16(float x) {
 LZ_FUNCTION float lz_round_f16(float x) { return lz_from_f16(lz_to_f16(x)); }
 LZ_FUNCTION float lz_round_bf16(float x) { return lz_from_bf16(lz_to_bf16(x)); }
 
+// 2^(k/16) for the low four bits of x.
+LZ_FUNCTION float lz_sixteenth_power(float x) {
+  const float powers[16] = {
+      1.0f, 1.0442737f, 1.0905077f, 1.1387886f, 1.1892071f, 1.2418578f,
+      1.2968396f, 1.3542556f, 1.4142135f, 1.4768262f, 1.5422108f, 1.6104903f,
+      1.6817929f, 1.7562522f, 1.8340081f, 1.9152066f};
+  return powers[lz_bits(x) & 15u];
+}
+
 // Maxima and minima: the second operand unless the first is beyond it; the other two keep NaN.
 template <class T> LZ_FUNCTION T lz_max(T a, T b) { return a > b ? a : b; }
 template <class T> LZ_FUNCTION T lz_min(T a, T b) { return a < b ? a : b; }

@@ -25,6 +25,7 @@ const CAPS: Caps = Caps {
     masks: true,
     non_temporal: false,
     fma: true,
+    tables: false,
 };
 
 /// The C function `name` that does what `op` makes of values 0, 1, ... of types `operands`.
@@ -328,6 +329,7 @@ fn unary(f: Un, class: Class, x: &str) -> String {
         (Un::Wrap(Narrow::I16), _) => format!("(u32)(i32)(i16){x}"),
         (Un::RoundF16, _) => format!("lz_round_f16({x})"),
         (Un::RoundBF16, _) => format!("lz_round_bf16({x})"),
+        (Un::SixteenthPower, _) => format!("lz_sixteenth_power({x})"),
     }
 }
 
@@ -362,9 +364,13 @@ fn binary(f: Bin, class: Class, a: &str, b: &str) -> String {
         Bin::Shl => format!("lz_shl({a}, {b})"),
         Bin::ShrU => format!("lz_shr({a}, {b})"),
         Bin::ShrS => format!("lz_sar({a}, {b})"),
-        Bin::Scale => {
+        Bin::Scale | Bin::ScaleFloor => {
             let most = if class == Class::F32 { 124 } else { 1020 };
-            format!("lz_scale<{ty}>({a}, {b}, {most})")
+            let power = match f {
+                Bin::Scale => b.to_string(),
+                _ => format!("lz_floor({b})"),
+            };
+            format!("lz_scale<{ty}>({a}, {power}, {most})")
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 use crate::vector::eval;
 use crate::vector::{Bin, Class, Cmp, Conv, Narrow, Un};
 
-const UNARY: [Un; 13] = [
+const UNARY: [Un; 14] = [
     Un::Neg,
     Un::Abs,
     Un::Floor,
@@ -20,6 +20,7 @@ const UNARY: [Un; 13] = [
     Un::Wrap(Narrow::I16),
     Un::RoundF16,
     Un::RoundBF16,
+    Un::SixteenthPower,
 ];
 
 const BINARY: [Bin; 20] = [
@@ -93,7 +94,7 @@ fn scaling_rounds_once() {
             Class::F32 => (240, 1),
             _ => (2000, 7),
         };
-        let mut columns = [Vec::new(), Vec::new()];
+        let (mut columns, mut fractions) = ([Vec::new(), Vec::new()], Vec::new());
         let mut state = 1u64;
         for n in (-most..=most).step_by(step) {
             for size in [0.25, 1.0, 1.5, 4.0, f64::NAN, -2.0] {
@@ -107,15 +108,26 @@ fn scaling_rounds_once() {
                 };
                 columns[0].push(bits(a));
                 columns[1].push(bits(f64::from(n)));
+                // A sixteenth below the next number at most.
+                fractions.push(bits(
+                    f64::from(n) + f64::from((state >> 20) as u32 % 16) / 16.0,
+                ));
             }
         }
-        let columns = columns.map(|c| padded(&c));
+        let [a, whole] = columns.map(|c| padded(&c));
         check_lanewise(
             &format!("scale {class:?}"),
             &[class; 2],
             class,
-            &columns,
+            &[a.clone(), whole],
             |b, r| b.scale(r[0], r[1]),
+        );
+        check_lanewise(
+            &format!("scale_floor {class:?}"),
+            &[class; 2],
+            class,
+            &[a, padded(&fractions)],
+            |b, r| b.scale_floor(r[0], r[1]),
         );
     }
 }

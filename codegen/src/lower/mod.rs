@@ -96,7 +96,7 @@ pub fn lower(kernel: &Kernel, caps: &Caps, options: LowerOptions) -> Result<Lowe
         false => Vec::new(),
     };
     let lowerer = Lowerer {
-        b: Builder::new(lanes),
+        b: Builder::new(lanes).with_tables(caps.tables),
         kernel,
         analysis,
         lane_loop,

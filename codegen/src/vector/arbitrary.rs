@@ -593,6 +593,7 @@ const UNARIES: &[Un] = &[
     Un::Wrap(Narrow::I16),
     Un::RoundF16,
     Un::RoundBF16,
+    Un::SixteenthPower,
 ];
 
 const BINARIES: &[Bin] = &[

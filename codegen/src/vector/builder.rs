@@ -64,6 +64,7 @@ pub struct Builder {
     sums: HashMap<Scalar, (Scalar, i64)>,
     numbers: HashMap<Key, u32>,
     pool: HashMap<Vec<u8>, u32>,
+    tables: bool,
 }
 
 impl Builder {
@@ -85,7 +86,18 @@ impl Builder {
             sums: HashMap::new(),
             numbers: HashMap::new(),
             pool: HashMap::new(),
+            tables: false,
         }
+    }
+
+    /// For a machine with or without fast tables ([`crate::Caps::tables`]).
+    pub fn with_tables(self, tables: bool) -> Builder {
+        Builder { tables, ..self }
+    }
+
+    /// Whether tables are fast.
+    pub fn has_tables(&self) -> bool {
+        self.tables
     }
 
     /// The finished function; every opened block must be closed.

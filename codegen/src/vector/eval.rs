@@ -73,6 +73,12 @@ macro_rules! uints {
     };
 }
 
+/// `2^(k/16)` for k from 0 on.
+pub(crate) const SIXTEENTH_POWERS: [f32; 16] = [
+    1.0, 1.0442737, 1.0905077, 1.1387886, 1.1892071, 1.2418578, 1.2968396, 1.3542556, 1.4142135,
+    1.4768262, 1.5422108, 1.6104903, 1.6817929, 1.7562522, 1.8340081, 1.9152066,
+];
+
 /// The lane function of a unary operation.
 pub(crate) fn unary(op: Un, class: Class) -> Option<Fn1> {
     match op {
@@ -109,6 +115,10 @@ pub(crate) fn unary(op: Un, class: Class) -> Option<Fn1> {
         },
         Un::RoundBF16 => match class {
             Class::F32 => lane!(f32, |x| bf16::from_f32(x).to_f32()),
+            Class::F64 | Class::I32 | Class::I64 | Class::Mask => None,
+        },
+        Un::SixteenthPower => match class {
+            Class::F32 => Some(|x| u64::from(SIXTEENTH_POWERS[(x & 15) as usize].to_bits())),
             Class::F64 | Class::I32 | Class::I64 | Class::Mask => None,
         },
     }
@@ -158,6 +168,7 @@ pub(crate) fn binary(op: Bin, class: Class) -> Option<Fn2> {
             Class::F32 | Class::F64 | Class::Mask => None,
         },
         Bin::Scale => floats!(class, |a, b| a.scaled(b)),
+        Bin::ScaleFloor => floats!(class, |a, b| a.scaled(b.floor())),
         Bin::ShrS => match class {
             Class::I32 => Some(|a, b| i32_bits(i32_of(a) >> b.min(31))),
             Class::I64 => Some(|a, b| ((a as i64) >> b.min(63)) as u64),
@@ -281,7 +292,8 @@ pub(crate) fn horizontal(op: Bin, class: Class) -> Option<Fn2> {
         | Bin::Shl
         | Bin::ShrU
         | Bin::ShrS
-        | Bin::Scale => None,
+        | Bin::Scale
+        | Bin::ScaleFloor => None,
     }
 }
 

@@ -309,6 +309,8 @@ pub enum Un {
     RoundF16,
     /// Rounding to the precision of bf16, kept as f32.
     RoundBF16,
+    /// `2^(k/16)`, rounded, for the number `k` that the low four bits make (F32).
+    SixteenthPower,
 }
 
 /// Narrow integer types.
@@ -367,6 +369,8 @@ pub enum Bin {
     /// `a` times 2 to the power `b`, rounded once (floats). `a` is NaN or of a size between 1/4 and 4, `b` is an
     /// integer between -240 and 240 for F32, -2000 and 2000 for F64.
     Scale,
+    /// The same with `b` rounded down.
+    ScaleFloor,
 }
 
 /// Comparisons.

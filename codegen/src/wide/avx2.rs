@@ -16,6 +16,7 @@ pub(super) static AVX2: Target = Target {
         masks: true,
         non_temporal: true,
         fma: true,
+        tables: false,
     },
     full: View::Y,
     half: View::X,
@@ -42,6 +43,7 @@ pub(super) static AVX2: Target = Target {
         extract_quarter: None,
         insert_quarter: None,
         shuffle: VEX_Vpshufd_ymm_ymmm256_imm8,
+        permute: VEX_Vpermps_ymm_ymm_ymmm256,
         floats: FLOATS,
         ints: INTS,
         product_plus: [

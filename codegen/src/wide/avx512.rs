@@ -16,6 +16,7 @@ pub(super) static AVX512: Target = Target {
         masks: true,
         non_temporal: true,
         fma: true,
+        tables: true,
     },
     full: View::Z,
     half: View::Y,
@@ -49,6 +50,7 @@ pub(super) static AVX512: Target = Target {
         extract_quarter: Some(EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8),
         insert_quarter: Some(EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8),
         shuffle: EVEX_Vpshufd_zmm_k1z_zmmm512b32_imm8,
+        permute: EVEX_Vpermps_zmm_k1z_zmm_zmmm512b32,
         floats: FLOATS,
         ints: INTS,
         product_plus: [
@@ -136,6 +138,7 @@ const FLOATS: &[Binary] = &[
     (Bin::Or, both(EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, EVEX_Vporq_zmm_k1z_zmm_zmmm512b64)),
     (Bin::Xor, both(EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, EVEX_Vpxorq_zmm_k1z_zmm_zmmm512b64)),
     (Bin::Scale, both(EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er)),
+    (Bin::ScaleFloor, both(EVEX_Vscalefps_zmm_k1z_zmm_zmmm512b32_er, EVEX_Vscalefpd_zmm_k1z_zmm_zmmm512b64_er)),
 ];
 
 #[rustfmt::skip]

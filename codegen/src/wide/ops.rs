@@ -5,6 +5,7 @@ use super::select::Selector;
 use super::target::by;
 use super::value::{Kind, Source, Val};
 use crate::CodegenError;
+use crate::vector::eval::SIXTEENTH_POWERS;
 use crate::vector::{Bin, Class, Cmp, Narrow, Reg, Un};
 use iced_x86::Code::{self, *};
 use regalloc2::VReg;
@@ -32,7 +33,8 @@ pub(super) fn commutes(f: Bin) -> bool {
         | Bin::Shl
         | Bin::ShrU
         | Bin::ShrS
-        | Bin::Scale => false,
+        | Bin::Scale
+        | Bin::ScaleFloor => false,
     }
 }
 
@@ -116,7 +118,29 @@ impl Selector<'_> {
                 let half = s.narrow_bf16(x)?;
                 Ok(s.widen_bf16(half))
             }),
+            (Un::SixteenthPower, Class::F32) => self.each_part(a, Self::sixteenth_power),
             _ => Err(no_such(f, class)),
+        }
+    }
+
+    /// A table read by lanes: where a register holds half of it, both halves, of which the index's highest bit chooses.
+    fn sixteenth_power(&mut self, x: VReg) -> Result<VReg, CodegenError> {
+        let (code, per_register) = (self.target.codes.permute, self.target.bytes() as usize / 4);
+        let mut parts = SmallVec::<[VReg; 2]>::new();
+        for part in SIXTEENTH_POWERS.chunks_exact(per_register) {
+            let place = self.vector_const(|i| part[i / 4].to_bits().to_le_bytes()[i % 4]);
+            let result = self.vector();
+            let inst = Inst::new(code).def(result, self.target.full);
+            self.push(inst.read(x, self.target.full).memory(place));
+            parts.push(result);
+        }
+        match parts[..] {
+            [all] => Ok(all),
+            [low, high] => {
+                let sign = self.unary_imm(self.target.codes.shift_left[0], x, 28);
+                Ok(self.blend(Class::F32, sign, high, low))
+            }
+            _ => Err(no_such(Un::SixteenthPower, Class::F32)),
         }
     }
 
@@ -187,6 +211,10 @@ impl Selector<'_> {
             (Bin::MulHighU, Class::I32) => Ok(self.multiply_high(x, y)),
             (Bin::Div | Bin::DivU | Bin::Rem | Bin::RemU, Class::I32) => self.divide_lanes(f, x, y),
             (Bin::Scale, Class::F32 | Class::F64) => self.compose_scale(class, x, y),
+            (Bin::ScaleFloor, Class::F32 | Class::F64) => {
+                let whole = self.unary_imm(self.target.codes.round[by(class)], y, 9);
+                self.compose_scale(class, x, whole)
+            }
             (Bin::Mul, Class::I64) => self.compose_product(x, y),
             (Bin::ShrS, Class::I64) => self.compose_signed_shift(x, y),
             (Bin::Max | Bin::Min | Bin::MaxU | Bin::MinU, Class::I64) => {

@@ -78,6 +78,8 @@ pub(super) struct Codes {
     pub insert_quarter: Option<Code>,
     /// Lanes of 32 bits within 128 by number.
     pub shuffle: Code,
+    /// Elements of a vector in memory, by the numbers in another one.
+    pub permute: Code,
 
     pub floats: &'static [Binary],
     pub ints: &'static [Binary],

@@ -119,6 +119,8 @@ impl Builder {
         trunc = Trunc,
         /// Square root.
         sqrt = Sqrt,
+        /// `2^(k/16)` for the low four bits k.
+        sixteenth_power = SixteenthPower,
         /// Bitwise complement.
         not = Not,
         /// Rounding to f16's precision.
@@ -183,6 +185,8 @@ impl Builder {
         shr_s = ShrS,
         /// `a` times 2 to the power `b`, for moderate `a` and integers `b`.
         scale = Scale,
+        /// The same with `b` rounded down.
+        scale_floor = ScaleFloor,
     }
 
     /// `a * b + c`, rounded once.

@@ -1,7 +1,7 @@
 //! Exponentials.
 
 use super::{Format, clamp, nearest_multiple, poly, table};
-use crate::vector::{Builder, Reg};
+use crate::vector::{Builder, Class, Reg};
 use std::f64::consts::LOG2_E;
 
 /// `(e^r - 1 - r) / r^2` on |r| <= 0.3475 (a little over ln 2 / 2), relative to `e^r - 1`; error 2^-25.9.
@@ -42,13 +42,16 @@ struct Reduced {
 
 fn reduce(b: &mut Builder, x: Reg) -> Reduced {
     let (shifted, n) = nearest_multiple(b, x, LOG2_E);
-    // The first product and sum are exact: n is small and the parts cancel.
-    let mut r = x;
-    for part in table(b, x, LN2_F32, LN2_F64) {
-        let part = b.float_like(x, -part);
-        r = b.fma(n, part, r);
-    }
+    let r = less_logarithm(b, x, n);
     Reduced { shifted, n, r }
+}
+
+/// `x - n ln 2` where that is small. The first product and sum are exact: n has few bits and the parts cancel.
+fn less_logarithm(b: &mut Builder, x: Reg, n: Reg) -> Reg {
+    table(b, x, LN2_F32, LN2_F64).iter().fold(x, |r, part| {
+        let part = b.float_like(x, -part);
+        b.fma(n, part, r)
+    })
 }
 
 /// `2^(n - 1)` for a shifted n, if that is a normal number.
@@ -70,8 +73,30 @@ pub(super) fn exp(b: &mut Builder, x: Reg) -> Reg {
     exp_normal(b, x)
 }
 
+/// `(e^r - 1 - r) / r^2` on |r| <= 0.0218 (a little over ln 2 / 32), relative to `e^r`; error 2^-29.2.
+const SHORT_F32: &[f64] = &[0.5000163316726685, 0.16666719317436218];
+
+/// Sixteenths of powers of two from a table leave so little that a polynomial of the third degree is enough.
+fn exp_by_table(b: &mut Builder, x: Reg) -> Reg {
+    // The low bits of the sum count sixteenths.
+    let magic = b.float_like(x, Format::of(b, x).magic() / 16.0);
+    let scale = b.float_like(x, LOG2_E);
+    let shifted = b.fma(x, scale, magic);
+    let n = b.sub(shifted, magic);
+    let r = less_logarithm(b, x, n);
+    let power = b.sixteenth_power(shifted);
+    let tail = poly(b, r, SHORT_F32);
+    let square = b.mul(r, r);
+    let rest = b.fma(square, tail, r);
+    let y = b.fma(power, rest, power);
+    b.scale_floor(y, n)
+}
+
 /// e to the `x` for arguments that are NaN or between -170 and 170.
 pub(super) fn exp_normal(b: &mut Builder, x: Reg) -> Reg {
+    if b.has_tables() && b.class(x) == Class::F32 {
+        return exp_by_table(b, x);
+    }
     let Reduced { n, r, .. } = reduce(b, x);
     let tail = table(b, r, F32, F64);
     let all: Vec<f64> = [1.0, 1.0].iter().chain(tail).copied().collect();

@@ -42,13 +42,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 /// A function that is recorded and compiled at its first call and replayed afterwards.
 pub struct Compiled<F, const N: usize> {
     function: F,
-    /// What was compiled first, which most calls take: it stays for good and is found without a lock.
+    /// What was compiled first, found without a lock.
     first: OnceLock<First>,
     /// What is compiled for inputs of these types.
     tables: RwLock<Tables>,
 }
 
-/// What was compiled first, and for calls of which shape.
+/// What was compiled first, and for calls of which shape: many functions are called with the same sizes for ever. It stays
+/// for good, even where its table has let it go for more general ones.
 struct First {
     shape: CallShape,
     version: Arc<Version<Serving>>,
@@ -183,6 +184,7 @@ where
                 return Err(internal("compile", "an input has no value"));
             }
         }
+        // Taken from the end, one result is moved nowhere else.
         results.reverse();
         rebuilt(&mut std::iter::from_fn(|| results.pop()))
     }
@@ -225,6 +227,8 @@ where
         }
         let found = match self.find(&setting, inputs, call) {
             Some(found) => found,
+            // A bad input's error comes before those of compiling.
+            None if !are_known(&inputs) => return Ok(false),
             None => {
                 let shape = CallShape::of(setting, &inputs, &dims);
                 self.compiled(&shape, call, place, &current.options)?
@@ -254,7 +258,7 @@ where
         }
     }
 
-    /// A version for this call.
+    /// A version for this call, entered as the first one if there is none.
     fn compiled(
         &self,
         shape: &CallShape,
@@ -337,6 +341,9 @@ where
     /// As [`Compiled::serve`], by calling the function itself and computing its results.
     #[track_caller]
     fn record_and_realize(&self, inputs: [&Tensor; N], results: &mut Results) -> Result<bool> {
+        if !are_known(&inputs) {
+            return Ok(false);
+        }
         results.extend(self.record(inputs)?.into_tensors());
         crate::tensor::realize_all(&results.iter().collect::<Vec<_>>())?;
         Ok(true)
@@ -363,7 +370,7 @@ where
         })
     }
 
-    /// Another version that serves the call.
+    /// Any version that serves the call.
     fn find(&self, setting: &Setting, inputs: [&Tensor; N], call: Call<'_>) -> Option<Shared> {
         let tables = self.read();
         let (_, table) =
@@ -411,7 +418,8 @@ where
             let way = Way::Recorded;
             return Ok((Serving { cells, way }, Vec::new()));
         }
-        let (replay, guards) = Replay::build(symbols, recording.finish(Halves::Joined)?, options)?;
+        let captured = recording.finish(Halves::Joined)?;
+        let (replay, guards) = Replay::build(symbols, captured, N, options)?;
         let way = Way::Replayed(Box::new(replay));
         Ok((Serving { cells, way }, guards))
     }
@@ -470,6 +478,11 @@ where
         };
         Report::of(subject, options)
     }
+}
+
+/// Whether all of these have values. Every call sees to that for its inputs: what is left to be computed grows otherwise.
+fn are_known(inputs: &[&Tensor]) -> bool {
+    inputs.iter().all(|input| input.is_realized())
 }
 
 /// Results in the form that the function returns.

@@ -9,6 +9,7 @@ use lazulite::{
     Stage, cache_stats, checkpoint, grad, hessian, last_compilation, no_grad, realize_all, scan,
     vjp,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -230,7 +231,6 @@ fn captured_functions_notice_new_weights() {
     assert_eq!(forward.versions(), 1);
 }
 
-/// A captured function is differentiable as if it was not captured: inputs, parameters used inside, and both again.
 #[test]
 fn a_captured_call_draws_once_even_if_its_input_is_yet_to_be_computed() {
     let _alone = alone();
@@ -241,10 +241,72 @@ fn a_captured_call_draws_once_even_if_its_input_is_yet_to_be_computed() {
         let drawn = (0..3).map(|_| noisy.call([&make()]).unwrap().to_vec::<f32>().unwrap());
         drawn.collect::<Vec<_>>()
     };
-    let known = draws(&|| x.clone());
+    // The very first call has an input that is yet to be computed.
     let lazy = draws(&|| &x * 1.0);
+    let known = draws(&|| x.clone());
     assert_eq!(known, lazy);
     assert_ne!(known[0], known[1]);
+}
+
+#[test]
+fn captured_calls_change_cells_once_whatever_their_inputs_are() {
+    let _alone = alone();
+    let total = lazulite::TensorCell::new(Tensor::zeros([2]));
+    let add = compile(|[x]: [Tensor; 1]| {
+        total.set(&total.get() + &x).unwrap();
+        total.get() * 2.0
+    });
+    let x = Tensor::from([1.0f32, 2.0]);
+    for turn in 1..5 {
+        let doubled = match turn % 2 {
+            0 => add.call([&x]),
+            _ => add.call([&(&x * 1.0)]),
+        };
+        let turn = turn as f32;
+        assert_eq!(
+            doubled.unwrap().to_vec::<f32>().unwrap(),
+            [2.0 * turn, 4.0 * turn]
+        );
+        assert_eq!(total.get().to_vec::<f32>().unwrap(), [turn, 2.0 * turn]);
+    }
+}
+
+#[test]
+fn captured_calls_compute_their_inputs_even_if_nothing_reads_them() {
+    let _alone = alone();
+    let x = Tensor::from([1.0f32, 2.0]);
+    let w = Tensor::from([3.0f32, 4.0]).with_grad();
+    let first = compile(|[x, _]: [Tensor; 2]| x * 2.0);
+    let recorded = compile(|[x, y]: [Tensor; 2]| (x + y) * &w);
+    for _ in 0..3 {
+        let (a, b) = (&x + 1.0, &x * 3.0);
+        first.call([&a, &b]).unwrap();
+        assert!(a.is_realized() && b.is_realized());
+        let (a, b) = (&x + 1.0, &x * 3.0);
+        recorded.call([&a, &b]).unwrap();
+        assert!(a.is_realized() && b.is_realized());
+        let beyond = x.gather(0, &Tensor::from([7i64]));
+        assert_eq!(
+            first.call([&x, &beyond]).unwrap_err().kind(),
+            lazulite::ErrorKind::Fault
+        );
+    }
+}
+
+#[test]
+fn functions_that_panic_can_be_called_again() {
+    let _alone = alone();
+    let picky = compile(|[x]: [Tensor; 1]| {
+        assert!(x.rank().unwrap() == 1, "one axis is wanted");
+        x * 2.0
+    });
+    let call = |x: &Tensor| catch_unwind(AssertUnwindSafe(|| picky.call([x]).unwrap()));
+    assert!(call(&Tensor::ones([2, 2])).is_err());
+    assert_eq!(
+        call(&Tensor::ones([2])).unwrap().to_vec::<f32>().unwrap(),
+        [2.0, 2.0]
+    );
+    assert!(call(&Tensor::ones([2, 2])).is_err());
 }
 
 #[test]
@@ -271,6 +333,7 @@ fn threads_that_have_run_before_notice_changed_options() {
     assert_eq!(seen, [before.egraph, !before.egraph, before.egraph]);
 }
 
+/// A captured function is differentiable as if it was not captured: inputs, parameters used inside, and both again.
 #[test]
 fn gradients_flow_through_captured_functions() {
     let _alone = alone();

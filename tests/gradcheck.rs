@@ -163,6 +163,7 @@ fn functions_of_complex_elements() -> Vec<Case> {
         "angle": |z| z.angle(); "conj": |z| z.conj().mul(z); "real": |z| z.real().square();
         "imag": |z| z.imag().mul(z.real()); "sgn": |z| z.sgn(); "reciprocal": |z| z.reciprocal();
         "square": |z| z.square(); "pow": |z| z.pow(2.5); "sigmoid": |z| z.sigmoid();
+        "silu": |z| z.silu(); "gelu_tanh": |z| z.mul(0.3).gelu_tanh();
         "sum": |z| z.sum(..); "prod": |z| z.prod(..); "cumprod": |z| z.cumprod(0);
         "view_as_real": |z| z.view_as_real().square(); "mean": |z| z.mean(..);
         "vector_norm": |z| z.vector_norm(2.0, ..); "var": |z| z.var(..);

@@ -186,10 +186,39 @@ fn a_rectifier_keeps_nan_and_the_sign_of_zero() {
 
 #[test]
 fn far_out_gates_are_flat_in_forward_mode_too() {
-    let x = Tensor::from_vec(vec![-1e4f32, -200.0, 200.0, 1e4], [4]);
-    for f in [|x: &Tensor| x.silu(), |x: &Tensor| x.gelu_tanh()] {
-        let (_, slope) = jvp(|x| vec![f(&x[0])], &[&x], &[&Tensor::ones([4])]);
-        assert_eq!(slope[0].to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0, 1.0]);
+    let x = Tensor::from_vec(vec![-1e4f32, -300.0, 300.0, 1e4], [4]);
+    let table: [(Function, [f32; 4]); 4] = [
+        (|x| x.sigmoid(), [0.0; 4]),
+        (|x| x.silu(), [0.0, 0.0, 1.0, 1.0]),
+        (|x| x.gelu_tanh(), [0.0, 0.0, 1.0, 1.0]),
+        (
+            |x| grad(&[&x.silu().sum(..)], &[x]).unwrap().remove(0),
+            [0.0; 4],
+        ),
+    ];
+    for dtype in [DType::F32, DType::F16] {
+        for (f, expected) in table {
+            let (at, along) = (x.cast(dtype).with_grad(), Tensor::ones([4]).cast(dtype));
+            let (_, slope) = jvp(|x| vec![f(&x[0])], &[&at], &[&along]);
+            let slope = slope[0].cast(DType::F32).to_vec::<f32>().unwrap();
+            assert_eq!(slope, expected, "{dtype:?}");
+        }
+    }
+}
+
+#[test]
+fn forward_mode_of_holomorphic_gates_conjugates_nothing() {
+    let x = Tensor::complex(
+        &Tensor::from([0.3f64, -0.2, 1.1]),
+        &Tensor::from([0.4f64, 0.7, -0.5]),
+    );
+    let functions: [Function; 3] = [|x| x.sigmoid(), |x| x.silu(), |x| x.gelu_tanh()];
+    for f in functions {
+        let (_, slope) = jvp(|x| vec![f(&x[0])], &[&x], &[&x.mul(0.0).add(1.0)]);
+        let step = 1e-6;
+        let difference = f(&x.add(step)).sub(f(&x.sub(step))).div(2.0 * step);
+        let error = slope[0].sub(&difference).abs().amax(..);
+        assert!(error.item::<f64>().unwrap() < 1e-8, "{error}");
     }
 }
 

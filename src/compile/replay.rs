@@ -27,6 +27,8 @@ pub(super) struct Replay {
     preparation: Option<Preparation>,
     /// Where the program's parameters come from.
     sources: Vec<Source>,
+    /// Arguments that are none of its parameters.
+    unread: Vec<usize>,
     generators: Vec<(Generator, u64)>,
     /// Cells written.
     written: Vec<TensorCell>,
@@ -37,10 +39,11 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// The program and the conditions on its symbols.
+    /// The program of a function of so many arguments and the conditions on its symbols.
     pub fn build(
         symbols: &[Symbol],
         captured: Captured,
+        arguments: usize,
         options: &Options,
     ) -> Result<(Replay, Vec<Guard>)> {
         let Captured {
@@ -81,12 +84,18 @@ impl Replay {
             Hoisted::Parameter(n) => own(n),
             Hoisted::Prepared(n) => Source::Prepared(*n as usize),
         });
+        let sources: Vec<Source> = sources.collect();
+        let is_read = |n: &usize| {
+            let reads = |s: &Source| matches!(s, Source::Argument(i) if i == n);
+            sources.iter().any(reads)
+        };
         let replay = Replay {
             program: parts.main,
             device,
             graph,
             preparation,
-            sources: sources.collect(),
+            unread: (0..arguments).filter(|n| !is_read(n)).collect(),
+            sources,
             generators: state.generators(),
             written,
             rewritten,
@@ -175,8 +184,12 @@ impl Replay {
         arguments: &[&Tensor],
         pool: &Pool,
     ) -> Result<bool> {
-        // Numbers are drawn once for a call, which may have to be made again.
-        if !self.generators.is_empty() && !arguments.iter().all(|a| a.is_realized()) {
+        // What a call changes it changes once, though it may have to be made again; of what the program does not read
+        // nothing would be heard.
+        let changes = !self.generators.is_empty() || !self.written.is_empty();
+        let unheard = self.unread.iter().map(|n| arguments[*n]);
+        let early = arguments.iter().copied().filter(|_| changes);
+        if !early.chain(unheard).all(|a| a.is_realized()) {
             return Ok(false);
         }
         let each = self.generators.iter();

@@ -211,6 +211,9 @@ pub fn set_options(options: Options) -> Result<()> {
     };
     *current = Arc::new(Current { options, pool });
     CHANGES.fetch_add(1, Release);
+    drop(current);
+    // This thread lets go of the threads of before.
+    drop(ask());
     Ok(())
 }
 

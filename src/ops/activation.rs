@@ -25,8 +25,8 @@ impl Tensor {
     #[track_caller]
     pub fn sigmoid(&self) -> Tensor {
         let x = self.to_floating();
-        let pull = Derivative::Pullback(pull_sigmoid);
-        composite("sigmoid", &[], pull, &[&x], || {
+        let slope = Derivative::Both(pull_sigmoid, push_sigmoid);
+        composite("sigmoid", &[], slope, &[&x], || {
             x.neg().exp().add(1).reciprocal()
         })
     }
@@ -53,8 +53,9 @@ impl Tensor {
     #[track_caller]
     pub fn silu(&self) -> Tensor {
         let x = self.to_floating();
-        let slope = Derivative::Both(slope_of_silu, slope_of_silu);
-        composite("silu", &[], slope, &[&x], || gated(&x, &x))
+        composite("silu", &[], by_slope!(slope_of_silu), &[&x], || {
+            gated(&x, &x)
+        })
     }
 
     /// The Gaussian error linear unit, exact: `x/2 * (1 + erf(x / sqrt 2))`.
@@ -71,9 +72,14 @@ impl Tensor {
     #[track_caller]
     pub fn gelu_tanh(&self) -> Tensor {
         let x = self.to_floating();
-        let slope = Derivative::Both(slope_of_gelu_tanh, slope_of_gelu_tanh);
         // By the sigmoid: it is cheaper, and exact where 1 and the tangent would cancel.
-        composite("gelu_tanh", &[], slope, &[&x], || gated(&x, &gelu_gate(&x)))
+        composite(
+            "gelu_tanh",
+            &[],
+            by_slope!(slope_of_gelu_tanh),
+            &[&x],
+            || gated(&x, &gelu_gate(&x)),
+        )
     }
 
     /// `max(0, x) + min(0, exp(x) - 1)`.
@@ -439,25 +445,30 @@ fn check_probability(op: &'static str, p: f64) -> Result<()> {
     }
 }
 
-/// Through the result: the definition's exponential overflows where the derivative is merely 0.
+/// A derivative that multiplies by this slope, a function of the operand.
+macro_rules! by_slope {
+    ($slope:ident) => {
+        Derivative::Both(
+            |at| Ok(vec![at.flow[0].mul($slope(&at.operands[0].conj()))]),
+            |at| Ok(vec![at.flow[0].mul($slope(&at.operands[0]))]),
+        )
+    };
+}
+use by_slope;
+
+/// Through the result: the definition's exponential overflows where the slope is merely 0.
+fn slope_of_sigmoid(y: &Tensor) -> Tensor {
+    y.mul(y.neg().add(1))
+}
+
 fn pull_sigmoid(at: &Applied<'_>) -> Result<Vec<Tensor>> {
-    let (y, g) = (at.results[0].conj(), &at.flow[0]);
-    Ok(vec![g.mul(&y).mul(y.neg().add(1))])
+    Ok(vec![
+        at.flow[0].mul(slope_of_sigmoid(&at.results[0].conj())),
+    ])
 }
 
-/// `x * sigmoid(gate)` by one division.
-fn gated(x: &Tensor, gate: &Tensor) -> Tensor {
-    x.div(gate.neg().exp().add(1))
-}
-
-/// The slope of [`gated`], through the sigmoid: the definition's exponential overflows where the slope is merely 0 or 1.
-fn slope_of_gated(x: &Tensor, gate: &Tensor, slope_of_gate: Option<Tensor>) -> Tensor {
-    let open = gate.sigmoid();
-    let moved = x.mul(&open).mul(open.neg().add(1));
-    open.add(match slope_of_gate {
-        None => moved,
-        Some(slope) => moved.mul(slope),
-    })
+fn push_sigmoid(at: &Applied<'_>) -> Result<Vec<Tensor>> {
+    Ok(vec![at.flow[0].mul(slope_of_sigmoid(&at.results[0]))])
 }
 
 fn slope_of_relu(at: &Applied<'_>) -> Result<Vec<Tensor>> {
@@ -465,9 +476,21 @@ fn slope_of_relu(at: &Applied<'_>) -> Result<Vec<Tensor>> {
     Ok(vec![at.results[0].le(0).where_(0, &at.flow[0])])
 }
 
-fn slope_of_silu(at: &Applied<'_>) -> Result<Vec<Tensor>> {
-    let x = at.operands[0].conj();
-    Ok(vec![at.flow[0].mul(slope_of_gated(&x, &x, None))])
+/// `x * sigmoid(gate)` by one division.
+fn gated(x: &Tensor, gate: &Tensor) -> Tensor {
+    x.div(gate.neg().exp().add(1))
+}
+
+/// The slopes of [`gated`] in `x` and in `gate`.
+fn slopes_of_gated(x: &Tensor, gate: &Tensor) -> [Tensor; 2] {
+    let open = gate.sigmoid();
+    let slope = x.mul(slope_of_sigmoid(&open));
+    [open, slope]
+}
+
+fn slope_of_silu(x: &Tensor) -> Tensor {
+    let [direct, by_gate] = slopes_of_gated(x, x);
+    direct.add(by_gate)
 }
 
 fn gelu_gate(x: &Tensor) -> Tensor {
@@ -475,13 +498,10 @@ fn gelu_gate(x: &Tensor) -> Tensor {
     x.add(x.mul(x).mul(x).mul(cubic)).mul(factor)
 }
 
-fn slope_of_gelu_tanh(at: &Applied<'_>) -> Result<Vec<Tensor>> {
-    let x = at.operands[0].conj();
+fn slope_of_gelu_tanh(x: &Tensor) -> Tensor {
     let [factor, cubic] = GELU_GATE;
-    let slope = x.mul(&x).mul(3.0 * cubic).add(1).mul(factor);
-    Ok(vec![at.flow[0].mul(slope_of_gated(
-        &x,
-        &gelu_gate(&x),
-        Some(slope),
-    ))])
+    let [direct, by_gate] = slopes_of_gated(x, &gelu_gate(x));
+    // In this order, since the square of x overflows where the slope of the sigmoid is 0.
+    let by_cube = by_gate.mul(x).mul(x).mul(3.0 * cubic);
+    direct.add(by_gate.add(by_cube).mul(factor))
 }

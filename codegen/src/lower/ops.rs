@@ -136,7 +136,7 @@ impl Lowerer<'_> {
             match (self.number(x), self.number(y)) {
                 // The machine's result is the second, too, where that is NaN or equal.
                 (Some(limit), _) if !limit.is_nan() => return Ok(self.b.binary(plain, x, y)),
-                (_, Some(limit)) => return Ok(self.limited(f, x, y, limit)),
+                (_, Some(limit)) => return Ok(self.limited(plain, x, y, limit)),
                 _ => {}
             }
         }
@@ -179,24 +179,21 @@ impl Lowerer<'_> {
     /// The larger or smaller one of floats of which the second is a known number: where numbers are compared with
     /// that, NaN stays by itself. Of zeros that are equal the second one is the result, which a sum with it is, too,
     /// if it is the positive one.
-    fn limited(&mut self, f: Binary, x: Reg, y: Reg, limit: f64) -> Reg {
+    fn limited(&mut self, f: Bin, x: Reg, y: Reg, limit: f64) -> Reg {
         let b = &mut self.b;
         let x = match limit == 0.0 {
             _ if limit.is_nan() => return y,
             true if limit.is_sign_positive() => b.add(x, y),
             true => {
                 let reached = match f {
-                    Binary::Max => b.le(x, y),
+                    Bin::Max => b.le(x, y),
                     _ => b.le(y, x),
                 };
                 return b.select(reached, y, x);
             }
             false => x,
         };
-        match f {
-            Binary::Max => b.max(y, x),
-            _ => b.min(y, x),
-        }
+        b.binary(f, y, x)
     }
 
     pub(super) fn compare(&mut self, f: Predicate, dtype: DType, x: Reg, y: Reg) -> Reg {

@@ -277,6 +277,17 @@ pub(super) const RULES: &[Rule] = &[
         ],
     ),
     guarded(
+        "rectified-positive",
+        Exact,
+        (Types::Float, "(max 0 ?a)", "?a"),
+        &[("a", Known::NOT_NEGATIVE)],
+        "the same with the number first, as rectifiers have it",
+        [
+            &["(max 0 (exp ?a:T[n]))", "(max 0 (mul ?a:T[n] ?a))"],
+            &["f32 (max 0 (sin ?a))"],
+        ],
+    ),
+    guarded(
         "abs-of-positive",
         Exact,
         (Types::Float, "(abs ?a)", "?a"),

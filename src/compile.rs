@@ -139,6 +139,8 @@ type Shared = Found<Arc<Version<Serving>>, CellValues>;
 /// Values it uses otherwise are constants from the first call on; to change them between calls, pass
 /// them in or keep them in a [`TensorCell`].
 ///
+/// While it is captured, others wait who call it: it must not wait for a thread that does.
+///
 /// There are no values inside: if the function reads one, or the sizes of a tensor as numbers, the call returns that
 /// error, whatever the function makes of it.
 ///

@@ -2,7 +2,7 @@
 //! definition overflows on the way: as PyTorch has them.
 
 use lazulite::prelude::*;
-use lazulite::{grad, jvp, realize_all};
+use lazulite::{ErrorKind, grad, jvp, realize_all};
 
 type Function = fn(&Tensor) -> Tensor;
 
@@ -182,6 +182,8 @@ fn a_rectifier_keeps_nan_and_the_sign_of_zero() {
     assert_eq!(y[..4], [0.0f32, -0.0, 0.0, 2.0].map(f32::to_bits));
     assert!(is_nan(y[4]));
     assert_eq!(slope, [0.0f32, 0.0, 0.0, 1.0, 1.0].map(f32::to_bits));
+    let refused = Tensor::from([true]).relu().realize().unwrap_err();
+    assert_eq!((refused.kind(), refused.op()), (ErrorKind::DType, "relu"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::composite::{attempt, bad_argument, bad_dtype, bad_shape};
 use crate::error::Result;
 use crate::tensor::{Applied, Argument, Derivative, Dim, Number, Tensor, binary, composite};
-use lazulite_ir::Binary;
+use lazulite_ir::{Binary, DType};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// The constants of [`Tensor::selu`], for which activations keep mean 0 and variance 1.
@@ -40,6 +40,9 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn relu(&self) -> Tensor {
+        if self.dtype().is_ok_and(|dtype| dtype == DType::Bool) {
+            return Tensor::error(bad_dtype("relu", self));
+        }
         // The slope is not that of a maximum, which is halved where both are equal.
         let slope = Derivative::Both(slope_of_relu, slope_of_relu);
         composite("relu", &[], slope, &[self], || {
@@ -190,11 +193,11 @@ impl Tensor {
     #[track_caller]
     pub fn hardtanh_with(&self, low: impl Into<Number>, high: impl Into<Number>) -> Tensor {
         attempt(|| {
-            if self.dtype()? == lazulite_ir::DType::Bool {
+            if self.dtype()? == DType::Bool {
                 return Err(bad_dtype("hardtanh", self));
             }
             let (low, high) = (low.into(), high.into());
-            let order = |n: Number| n.scalar(lazulite_ir::DType::F64).as_f64();
+            let order = |n: Number| n.scalar(DType::F64).as_f64();
             if order(low) > order(high) {
                 let message = format!("the bounds {low:?} and {high:?} are in the wrong order");
                 return Err(bad_argument("hardtanh", message));

@@ -90,7 +90,7 @@ impl Builder {
         }
     }
 
-    /// For a machine with or without fast tables ([`crate::Caps::tables`]).
+    /// For a machine with or without fast tables (`Caps::tables`).
     pub fn with_tables(self, tables: bool) -> Builder {
         Builder { tables, ..self }
     }

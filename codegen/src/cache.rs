@@ -227,16 +227,14 @@ pub(crate) fn compile_kernels(
     threads: usize,
     purpose: Purpose,
 ) -> Result<Vec<PlanKernel>, CodegenError> {
-    let options = CodegenOptions {
-        level: options.level.resolved(),
-        ..options
-    };
     let canonical: Vec<Canonical<'_>> = kernels
         .iter()
         .map(canonical)
         .collect::<Result<_, DimOverflow>>()?;
-    let kernels: Vec<&Kernel> = canonical.iter().map(|c| &*c.kernel).collect();
-    let codes = compile_canonical(&kernels, options, threads, purpose)?;
+    let kernels = canonical
+        .iter()
+        .map(|c| (&*c.kernel, for_kernel(options, &c.kernel)));
+    let codes = compile_canonical(&kernels.collect::<Vec<_>>(), threads, purpose)?;
     Ok(codes
         .into_iter()
         .zip(canonical)
@@ -247,23 +245,31 @@ pub(crate) fn compile_kernels(
         .collect())
 }
 
+/// The options that a kernel is compiled with where these are asked for.
+fn for_kernel(options: CodegenOptions, kernel: &Kernel) -> CodegenOptions {
+    CodegenOptions {
+        level: options.level.for_kernel(kernel),
+        ..options
+    }
+}
+
 fn compile_canonical(
-    kernels: &[&Kernel],
-    options: CodegenOptions,
+    kernels: &[(&Kernel, CodegenOptions)],
     threads: usize,
     purpose: Purpose,
 ) -> Result<Vec<Shared>, CodegenError> {
     let cells: Vec<Cell> = with_cache(|cache| {
         kernels
             .iter()
-            .map(|&kernel| cache.cell(KeyRef { kernel, options }))
+            .map(|&(kernel, options)| cache.cell(KeyRef { kernel, options }))
             .collect()
     });
     let missing: Vec<usize> = (0..kernels.len())
         .filter(|&i| cells[i].get().is_none())
         .collect();
     let fill = |i: usize| {
-        cells[i].get_or_init(|| compile(kernels[i], options).map(Arc::new));
+        let (kernel, options) = kernels[i];
+        cells[i].get_or_init(|| compile(kernel, options).map(Arc::new));
     };
     let threads = threads.min(missing.len().div_ceil(KERNELS_PER_THREAD));
     let next = AtomicUsize::new(0);
@@ -283,8 +289,8 @@ fn compile_canonical(
         with_cache(|cache| cache.trim(CAPACITY));
     }
     // All threads are done, so every cell is filled; failures are told to everyone who asks.
-    let compiled = cells.iter().zip(kernels).map(|(cell, kernel)| {
-        cell.get_or_init(|| compile(kernel, options).map(Arc::new))
+    let compiled = cells.iter().zip(kernels).map(|(cell, (kernel, options))| {
+        cell.get_or_init(|| compile(kernel, *options).map(Arc::new))
             .clone()
     });
     let compiled: Vec<Shared> = compiled.collect::<Result<_, _>>()?;
@@ -322,11 +328,8 @@ pub(crate) fn inspect(
         return Err(CodegenError::Malformed("one kernel was expected".into()));
     };
     let canonical = canonical(kernel)?;
-    let lowered = lower(
-        &canonical.kernel,
-        options.level.backend()?.caps(),
-        options.lower,
-    )?;
+    let level = options.level.for_kernel(&canonical.kernel);
+    let lowered = lower(&canonical.kernel, level.backend()?.caps(), options.lower)?;
     Ok((lowered.function.to_string(), compiled.code.artifact.clone()))
 }
 

@@ -25,6 +25,7 @@ mod program;
 pub mod vector;
 #[cfg(target_arch = "x86_64")]
 mod wide;
+mod width;
 
 pub use cache::{KernelStats, kernel_stats, oldest_kept};
 pub use cranelift::CraneliftBackend;

@@ -147,18 +147,31 @@ impl Replay {
         let returned = self.outputs.len() - self.written.len();
         let mut number = 0;
         let ran = inputs.run_each(&fitting.values, pool, |value| {
-            let made = |value| Tensor::leaf_at(place, types[number].clone(), value);
+            let ty = types[number].clone();
             match number.checked_sub(returned) {
-                None => results.push(made(value)),
-                Some(written) => match vacated.iter().find(|v| v.written == written) {
-                    Some(vacated) => vacated.next.finish(value, History::Kept),
-                    None => self.written[written].settle(made(value)),
-                },
+                None => results.push(Tensor::leaf_at(place, ty, value)),
+                Some(written) => self.enter(written, value, ty, place, &vacated),
             }
             number += 1;
         });
         ran.map_err(|e| self.called(e, fitting, place))?;
         Ok(true)
+    }
+
+    /// Gives a cell its next value.
+    #[inline(never)]
+    fn enter(
+        &self,
+        written: usize,
+        value: Value,
+        ty: Arc<TensorType>,
+        place: Place,
+        vacated: &AllVacated,
+    ) {
+        match vacated.iter().find(|v| v.written == written) {
+            Some(vacated) => vacated.next.finish(value, History::Kept),
+            None => self.written[written].settle(Tensor::leaf_at(place, ty, value)),
+        }
     }
 
     /// An error of a run that was called at `place`. What knows no place inside the function belongs to the call.

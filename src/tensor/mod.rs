@@ -90,7 +90,7 @@ impl Tensor {
     }
 
     /// As [`Tensor::leaf`], made at `place`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leaf_at(place: Place, ty: Arc<TensorType>, value: Value) -> Tensor {
         let places = match value.device() {
             device if device.is_cpu() && ty.dims.is_empty() => Places::NONE,

@@ -210,7 +210,7 @@ impl Node {
 
     /// A value from outside. Made in its place, since every call of a captured function makes some: moving what was
     /// just written in other portions stalls the processor.
-    #[inline]
+    #[inline(always)]
     pub fn known(
         ty: Arc<TensorType>,
         place: Place,

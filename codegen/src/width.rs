@@ -15,7 +15,7 @@ impl Level {
     pub(crate) fn for_kernel(self, kernel: &Kernel) -> Level {
         let widest = self.resolved();
         match (self, widest) {
-            (Level::Native, Level::Avx512) if halves_vectors() && is_read_only_once(kernel) => {
+            (Level::Native, Level::Avx512) if halves_vectors() && adds_up_memory(kernel) => {
                 Level::Avx2
             }
             _ => widest,
@@ -23,18 +23,22 @@ impl Level {
     }
 }
 
-/// Whether the kernel reduces along its lanes what no near cache holds, and does little else.
-fn is_read_only_once(kernel: &Kernel) -> bool {
-    let reads = || -> Result<Option<bool>, DimOverflow> {
+/// Whether the kernel only adds up, along its lanes, what no near cache holds. Sizes that are not known are none that are
+/// large.
+fn adds_up_memory(kernel: &Kernel) -> bool {
+    let sizes = || -> Result<_, DimOverflow> {
         let work = kernel.work()?;
-        let sizes = [&work.bytes_read()?, &work.bytes_written()?, &work.ops].map(|d| d.as_const());
-        let [Some(read), Some(written), Some(ops)] = sizes else {
-            return Ok(None);
-        };
-        let is_large = read >= price::CACHE_BYTES && written <= read / 64;
-        Ok(Some(is_large && ops <= read.saturating_mul(UNITS_PER_BYTE)))
+        Ok([work.bytes_read()?, work.bytes_written()?, work.ops])
     };
-    kernel.lanes == Lanes::Inner && matches!(reads(), Ok(Some(true)))
+    let Ok([Some(read), Some(written), Some(ops)]) =
+        sizes().map(|sizes| sizes.map(|d| d.as_const()))
+    else {
+        return false;
+    };
+    kernel.lanes == Lanes::Inner
+        && read >= price::CACHE_BYTES
+        && written <= read / 64
+        && ops <= read.saturating_mul(UNITS_PER_BYTE)
 }
 
 /// Whether this processor has 512-bit registers and does arithmetic on them in halves: AMD's family 25, whose members with
@@ -74,11 +78,16 @@ mod tests {
 
     #[test]
     fn only_large_sums_along_lanes_take_narrow_vectors() {
-        assert!(is_read_only_once(&sums(4096, "inner", "mul v0, v0")));
-        assert!(!is_read_only_once(&sums(64, "inner", "mul v0, v0")));
-        assert!(!is_read_only_once(&sums(4096, "outer", "mul v0, v0")));
-        assert!(!is_read_only_once(&sums(4096, "inner", "exp v0")));
-        let large = sums(4096, "inner", "mul v0, v0");
+        assert!(adds_up_memory(&sums(4096, "inner", "mul v0, v0")));
+        assert!(!adds_up_memory(&sums(64, "inner", "mul v0, v0")));
+        assert!(!adds_up_memory(&sums(4096, "outer", "mul v0, v0")));
+        assert!(!adds_up_memory(&sums(4096, "inner", "exp v0")));
+        let (large, small) = (
+            sums(4096, "inner", "mul v0, v0"),
+            sums(64, "inner", "mul v0, v0"),
+        );
+        // What the caller asks for is what there is.
         assert_eq!(Level::Avx512.for_kernel(&large), Level::Avx512);
+        assert_eq!(Level::Native.for_kernel(&small), Level::Native.resolved());
     }
 }
